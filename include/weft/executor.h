@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+//
+// executor.h: something that runs jobs. The same job runs on threads or on
+// processes by changing the line that makes the executor.
+//
+//     weft_executor *ex = weft_thread_pool();          // or weft_process_pool()
+//     weft_future *f = weft_submit(ex, square, 7);
+//     weft_future *g = weft_submit(weft_executor_with(ex, .deadline = 2),
+//                                  render, .x = 3, .y = 4);
+//     weft_map(ex, square, in, n, out, .chunk = 64);
+//     weft_executor_close(ex);
+#ifndef WEFT_EXECUTOR_H
+#define WEFT_EXECUTOR_H
+
+#include <weft/base.h>
+#include <weft/future.h>
+#include <weft/job.h>
+
+typedef struct weft_executor weft_executor;
+
+// Options of one submit; bound to an executor by weft_executor_with.
+struct weft_submit_options {
+    size_t size;
+    double deadline;   // seconds from submit; the job then fails with
+                       // -WEFT_EJOBTIMEOUT. 0: none
+    const char *name;  // copied; the job's name if NULL
+};
+
+struct weft_map_options {
+    size_t size;
+    bool ordered;  // stop at the first failure in input order; else at the
+                   // first that is seen
+    size_t chunk;  // elements a job; 0: chosen from the time they take
+    size_t window; // elements under way at most; 0: chosen by the executor
+    int *codes;    // n codes, one an element; then a failure does not stop
+                   // the rest
+};
+
+// How weft_executor_close_with ends an executor.
+enum weft_close_mode {
+    WEFT_CLOSE_DRAIN = 0,      // everything submitted runs first
+    WEFT_CLOSE_CANCEL_PENDING, // what has not started is canceled
+    WEFT_CLOSE_CANCEL_ALL,     // what runs is canceled too
+};
+
+struct weft_close_options {
+    size_t size;
+    enum weft_close_mode mode;
+    double deadline; // seconds; then the mode becomes CANCEL_ALL. 0: none
+};
+
+// The interface of an executor. A user's own executor puts struct
+// weft_executor first in its object and fills in these functions.
+struct weft_executor_ops {
+    size_t size;      // sizeof(struct weft_executor_ops)
+    const char *kind; // "thread pool", "process pool", ...
+    // Runs job with a copy of the argument. Never NULL. Any thread.
+    weft_future *(*submit)(weft_executor *ex, const struct weft_job *job,
+                           const void *arg,
+                           const struct weft_submit_options *options);
+    // Runs job on count elements one after another as one unit; results go to
+    // out when the future is done. May be NULL: then submit is used. in and out
+    // stay valid until the future is done.
+    weft_future *(*submit_chunk)(weft_executor *ex, const struct weft_job *job,
+                                 const void *in, size_t count, void *out,
+                                 int *codes);
+    // How many jobs can run at once.
+    size_t (*width)(weft_executor *ex);
+    // Ends it and frees it.
+    int (*close)(weft_executor *ex, const struct weft_close_options *options);
+};
+
+struct weft_executor {
+    const struct weft_executor_ops *ops;
+};
+
+// An executor together with submit options: see weft_executor_with.
+struct weft_bound_executor {
+    weft_executor base;
+    weft_executor *target;
+    struct weft_submit_options options;
+};
+
+struct weft_thread_pool_options {
+    size_t size;
+    unsigned workers;   // 0: weft_cpu_count(), or 64 with .blocking
+    bool blocking;      // each job gets a thread of its own (at most .workers,
+                        // idle ones leave after 10 s): for jobs that call
+                        // plain blocking functions
+    const char *name;   // threads are called name-0, name-1, ...
+    size_t stack_size;  // of a job that parks: bytes; 0: 256 KiB
+};
+
+struct weft_process_pool_options {
+    size_t size;
+    unsigned workers;    // 0: weft_cpu_count()
+    const char *name;
+    const char *program; // exec this instead of the program itself
+    int (*initializer)(void *arg); // runs first in each worker; a negative
+    const void *init_arg;          // code breaks the pool. The argument is
+    size_t init_size;              // copied
+};
+
+WEFT_BEGIN
+
+// A pool of worker threads that steal unstarted jobs from each other. A job
+// that waits parks, and its worker goes on; jobs that block in the kernel
+// belong in a pool with .blocking. Never NULL: a pool that could not start
+// fails each submit with the reason. Since 0.1.
+WEFT_API weft_executor *
+weft_thread_pool_with(const struct weft_thread_pool_options *options);
+
+// A pool of worker processes, started by exec of this program (process.h). A
+// job that crashes its process fails its own future only. Never NULL.
+// Since 0.1.
+WEFT_API weft_executor *
+weft_process_pool_with(const struct weft_process_pool_options *options);
+
+// Submits a job with a copy of its argument. The macro weft_submit(ex, job,
+// value...) fills in the record, and checks the argument's type. Never NULL.
+// Blocks: no. Threads: any, also jobs of the same executor. Errors: a failed
+// future with -WEFT_ECLOSED, -WEFT_ENOJOB, -WEFT_ENOENTRY, -WEFT_EBROKEN,
+// -WEFT_ETOOBIG, -ENOMEM. Since 0.1.
+WEFT_API weft_future *weft_submit_job(weft_executor *ex,
+                                      const struct weft_job *job,
+                                      const void *arg);
+
+// Runs the job on each of the n elements of in, results in out, which has the
+// same order. Returns 0 or the first failure; then what has not started is
+// canceled and out holds the results that came. Blocks: the caller only.
+// Cancels: yes; in and out are the caller's again when it returns. Threads:
+// any. Errors: those of submit and of the jobs, -ECANCELED, -ETIMEDOUT.
+// Since 0.1.
+WEFT_API int weft_map_job(weft_executor *ex, const struct weft_job *job,
+                          const void *in, size_t n, void *out,
+                          const struct weft_map_options *options);
+
+// Closes an executor: new submits fail with -WEFT_ECLOSED, what was submitted
+// ends as the mode says, then it is freed. NULL is allowed. Blocks: the caller
+// only; not ended by cancel. Threads: any but its own jobs. Returns 0, or
+// -ETIMEDOUT if the deadline made it cancel. Since 0.1.
+WEFT_API int
+weft_executor_close_with(weft_executor *ex,
+                         const struct weft_close_options *options);
+
+// How many jobs ex can run at once. Since 0.1.
+WEFT_API size_t weft_executor_width(weft_executor *ex);
+
+// Fills in a bound executor and returns it as an executor; it lives as long
+// as *bound. Since 0.1.
+WEFT_API weft_executor *weft_executor_bind(struct weft_bound_executor *bound);
+
+WEFT_END
+
+#ifndef __cplusplus
+#define weft_thread_pool(...)                                                  \
+    weft_thread_pool_with(WEFT_OPTIONS(weft_thread_pool_options, __VA_ARGS__))
+#define weft_process_pool(...)                                                 \
+    weft_process_pool_with(                                                    \
+        WEFT_OPTIONS(weft_process_pool_options, __VA_ARGS__))
+#define weft_executor_close(...) WEFT_CLOSE_(__VA_ARGS__, )
+#define WEFT_CLOSE_(ex, ...)                                                   \
+    weft_executor_close_with((ex),                                             \
+                             WEFT_OPTIONS(weft_close_options, __VA_ARGS__))
+#define weft_executor_with(ex, ...)                                            \
+    weft_executor_bind(&(struct weft_bound_executor){                          \
+        .target = (ex), .options = {.size = sizeof(struct weft_submit_options), \
+                                    __VA_ARGS__}})
+// weft_submit(ex, job), (ex, job, value) or (ex, job, .x = 1, .y = 2)
+#define weft_submit(ex, ...) WEFT_SUBMIT_((ex), __VA_ARGS__, )
+#define WEFT_SUBMIT_(ex, job, ...)                                             \
+    weft_submit_job((ex), &weft_job_##job,                                     \
+                    &(const weft_arg_of_##job){__VA_ARGS__})
+#define weft_map(ex, job, in, n, ...) WEFT_MAP_(ex, job, in, n, __VA_ARGS__, )
+#define WEFT_MAP_(ex, job, in, n, out, ...)                                    \
+    weft_map_job((ex), &weft_job_##job,                                        \
+                 1 ? (in) : (const weft_arg_of_##job *)0, (n),                 \
+                 1 ? (out) : (weft_result_of_##job *)0,                        \
+                 WEFT_OPTIONS(weft_map_options, __VA_ARGS__))
+#else
+inline weft_executor *weft_thread_pool(weft_thread_pool_options o = {})
+{
+    o.size = sizeof o;
+    return weft_thread_pool_with(&o);
+}
+inline weft_executor *weft_process_pool(weft_process_pool_options o = {})
+{
+    o.size = sizeof o;
+    return weft_process_pool_with(&o);
+}
+inline int weft_executor_close(weft_executor *ex, weft_close_options o = {})
+{
+    o.size = sizeof o;
+    return weft_executor_close_with(ex, &o);
+}
+struct weft_executor_bound_value : weft_bound_executor {
+    operator weft_executor *() { return weft_executor_bind(this); }
+};
+inline weft_executor_bound_value weft_executor_with(weft_executor *ex,
+                                                    weft_submit_options o)
+{
+    weft_executor_bound_value bound;
+    o.size = sizeof o;
+    bound.target = ex;
+    bound.options = o;
+    return bound;
+}
+template <class T>
+inline weft_future *weft_submit_value(weft_executor *ex, const weft_job *job,
+                                      const T &value)
+{
+    return weft_submit_job(ex, job, &value);
+}
+#define weft_submit(ex, ...) WEFT_SUBMIT_((ex), __VA_ARGS__, )
+#define WEFT_SUBMIT_(ex, job, ...)                                             \
+    weft_submit_value((ex), &weft_job_##job, weft_arg_of_##job{__VA_ARGS__})
+template <class A, class R>
+inline int weft_map_values(weft_executor *ex, const weft_job *job, const A *in,
+                           size_t n, R *out, weft_map_options o = {})
+{
+    o.size = sizeof o;
+    return weft_map_job(ex, job, in, n, out, &o);
+}
+#define weft_map(ex, job, in, n, ...)                                          \
+    weft_map_values<weft_arg_of_##job, weft_result_of_##job>(                  \
+        (ex), &weft_job_##job, (in), (n), __VA_ARGS__)
+#endif
+
+#endif

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+//
+// io.h: file descriptors. A task that waits for one parks, on io_uring or
+// epoll; a plain thread sleeps in the kernel. File descriptors stay plain
+// ints, and may be used with or without Weft, with one rule: a descriptor that
+// has been given to these calls is closed with weft_close, so that no event of
+// the old file reaches the next one with the same number.
+#ifndef WEFT_IO_H
+#define WEFT_IO_H
+
+#include <weft/base.h>
+
+#include <sys/socket.h>
+
+// What to wait for, as in poll(2).
+enum weft_fd_event {
+    WEFT_READABLE = 0x001,
+    WEFT_WRITABLE = 0x004,
+    WEFT_HANGUP = 0x010, // only an answer, never asked for
+    WEFT_FAULT = 0x008,  // only an answer
+};
+
+WEFT_BEGIN
+
+// Waits until fd is ready for one of events. Returns the events that hold (an
+// error or a hang-up counts as ready). Blocks: the caller only. Cancels: yes.
+// Threads: any. Errors: -EBADF, -ECANCELED, -ETIMEDOUT, -EPERM (a regular
+// file, which is always ready). Since 0.1.
+WEFT_API int weft_fd_wait(int fd, unsigned events);
+
+// Reads up to size bytes; 0 is the end. As read(2), for blocking and
+// non-blocking descriptors alike. buf is the caller's again when it returns,
+// also when canceled, and a canceled read has taken nothing from the stream.
+// Blocks: the caller only. Cancels: yes. Threads: any. Errors: those of
+// read(2) except EAGAIN and EINTR; -ECANCELED, -ETIMEDOUT. Since 0.1.
+WEFT_API ssize_t weft_read(int fd, void *buf, size_t size);
+
+// Writes up to size bytes; returns how many, which may be fewer. Never raises
+// SIGPIPE on a socket: -EPIPE. As weft_read otherwise. Since 0.1.
+WEFT_API ssize_t weft_write(int fd, const void *buf, size_t size);
+
+// Writes all of it, or fails; returns size or a negative code. When canceled
+// in the middle, an unknown part has been written. Since 0.1.
+WEFT_API ssize_t weft_write_all(int fd, const void *buf, size_t size);
+
+// Accepts one connection; returns its descriptor (close-on-exec, non-blocking)
+// and stores the peer's address if addr is not NULL. Errors: those of accept4;
+// a connection is never lost to a cancel. Since 0.1.
+WEFT_API int weft_accept(int fd, struct sockaddr *addr, socklen_t *len);
+
+// Connects a socket. Returns 0 or a negative code. Since 0.1.
+WEFT_API int weft_connect(int fd, const struct sockaddr *addr, socklen_t len);
+
+// Closes fd: calls that wait on it in this process return -ECANCELED. Returns
+// 0 or -EBADF. Not ended by cancel. Since 0.1.
+WEFT_API int weft_close(int fd);
+
+// The name of the backend that the caller's waits go through: "uring" or
+// "epoll" in a task, "poll" in a plain thread. Since 0.1.
+WEFT_API const char *weft_backend(void);
+
+// Counters of the caller's backend, for tests and `weft doctor`.
+struct weft_backend_counters {
+    size_t size;
+    uint64_t turns;            // times the kernel was entered to wait
+    uint64_t multishot_accept; // connections from a multishot accept
+    uint64_t multishot_recv;   // completions of multishot receives
+    uint64_t provided_buffers; // buffers the kernel picked from the ring
+    uint64_t fallbacks;        // operations done the plain way instead
+};
+// Fills in counters up to its size; 0, or -ENOENT in a plain thread. Since 0.1.
+WEFT_API int weft_backend_count(struct weft_backend_counters *counters);
+
+WEFT_END
+
+#endif

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+//
+// weft.h: all of Weft.
+#ifndef WEFT_WEFT_H
+#define WEFT_WEFT_H
+
+#include <weft/base.h>
+#include <weft/version.h>
+#include <weft/error.h>
+#include <weft/future.h>
+#include <weft/task.h>
+#include <weft/scope.h>
+#include <weft/thread.h>
+#include <weft/process.h>
+#include <weft/job.h>
+#include <weft/executor.h>
+#include <weft/io.h>
+
+#endif
