@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+//
+// panic.h: the end of a program that broke a rule, and lines on standard
+// error. Both write with one system call from a buffer on the stack, so they
+// work in a signal handler and on a nearly full stack.
+#ifndef WI_BASE_PANIC_H
+#define WI_BASE_PANIC_H
+
+#include <weft/base.h>
+
+// Writes "weft: FUNCTION: OBJECT: RULE" to standard error and aborts.
+_Noreturn void wi_panic(const char *function, const void *object,
+                        const char *rule);
+
+// Writes "weft: ..." as one line.
+void wi_report(const char *format, ...) WEFT_PRINTF(1, 2);
+
+#define wi_require(condition, object, rule)                                    \
+    ((condition) ? (void)0 : wi_panic(__func__, (object), (rule)))
+
+#endif

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+//
+// thread.h: OS threads, as the scheduler and weft_thread_start need them.
+#ifndef WI_OS_THREAD_H
+#define WI_OS_THREAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct wi_os_thread {
+    uintptr_t handle;
+};
+
+struct wi_os_thread_options {
+    const char *name;     // or NULL; cut at 15 bytes
+    size_t stack_size;    // 0: the default
+    const unsigned *cpus; // NULL: inherit
+    size_t cpu_count;
+};
+
+// Starts fn(arg) in a joinable thread with all signals blocked that are not
+// faults if `quiet`. Returns 0 or a negative code.
+int wi_os_thread_start(struct wi_os_thread *thread, void (*fn)(void *),
+                       void *arg, const struct wi_os_thread_options *options);
+void wi_os_thread_join(struct wi_os_thread *thread);
+void wi_os_thread_detach(struct wi_os_thread *thread);
+pid_t wi_os_thread_id(void); // the kernel's id of the caller
+void wi_os_thread_yield(void);
+
+// Runs fn(value) when a thread that has called wi_os_thread_on_exit ends.
+void wi_os_thread_on_exit(void (*fn)(void *), void *value);
+
+// The caller's own stack: lowest address and size. 0 or a negative code.
+int wi_os_stack_bounds(void **low, size_t *size);
+
+#endif

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+//
+// park.h: the one waiting primitive. Every blocking call of Weft, in a task
+// or in a plain thread, comes down to wi_park; whatever ends a wait comes down
+// to wi_unpark.
+//
+// A wake is a hint: it may be spurious, and it may belong to an earlier wait
+// of the same record. So every wait is a loop over the caller's own condition:
+//
+//     while (!atomically(condition)) {
+//         int rc = wi_park(&wait);
+//         if (rc < 0) { withdraw; return rc; }
+//     }
+//
+// The waker makes the condition true first and calls wi_unpark second. A wake
+// that comes between the test and the park is not lost: see task.h.
+#ifndef WI_SCHED_PARK_H
+#define WI_SCHED_PARK_H
+
+#include <stdint.h>
+
+#include "os/clock.h"
+
+struct wi_task; // the record of a task, a thread or a job: task.h
+
+// What a wait is for; shown by `weft ps`.
+enum wi_wait_kind {
+    WI_WAIT_NONE = 0,
+    WI_WAIT_SLEEP,
+    WI_WAIT_PARK,   // weft_park
+    WI_WAIT_YIELD,
+    WI_WAIT_FUTURE, // object: the future; owner: the same record
+    WI_WAIT_SET,    // weft_wait and friends; object: the set
+    WI_WAIT_GROUP,  // object: the group
+    WI_WAIT_READ,   // object: the fd as a number, as for the next four
+    WI_WAIT_WRITE,
+    WI_WAIT_ACCEPT,
+    WI_WAIT_CONNECT,
+    WI_WAIT_FD,
+    WI_WAIT_LOCK, // object: the lock; owner: its holder
+    WI_WAIT_QUEUE,
+    WI_WAIT_POOL, // object: the executor
+    WI_WAIT_KINDS
+};
+
+enum wi_wait_flags {
+    WI_SCOPED = 1, // cancel requests and deadlines of the scopes end it
+    WI_EDGE = 2,   // waits for `owner` alone: an edge for deadlock detection
+};
+
+struct wi_wait {
+    const void *object;
+    struct wi_task *owner; // who must act, or NULL
+    int64_t deadline;      // of this call itself; WI_FOREVER: none
+    uint16_t kind;         // enum wi_wait_kind
+    uint16_t flags;        // enum wi_wait_flags
+};
+
+// Parks the caller until wi_unpark, the deadline or (with WI_SCOPED) the
+// caller's scopes end it. 0: woken, look again. -ETIMEDOUT: the call's own
+// deadline or that of a scope has passed; -ECANCELED: a scope is canceled.
+// Tests scopes and deadline before it parks.
+int wi_park(const struct wi_wait *wait);
+
+// As wi_park for a plain thread that also waits for file descriptors: sleeps
+// in ppoll on fds and on the thread's wake-up descriptor. Never in a task.
+struct pollfd;
+int wi_park_poll(const struct wi_wait *wait, struct pollfd *fds, unsigned n);
+
+// Wakes t, or lets its next park return at once. Any thread, also in a signal
+// handler. t may have ended or been recycled: then somebody sees a spurious
+// wake.
+void wi_unpark(struct wi_task *t);
+
+// The caller's record; a plain thread gets one at its first call. NULL only if
+// there is no memory for a thread's first record.
+struct wi_task *wi_self(void);
+
+// 0, -ECANCELED or -ETIMEDOUT as the caller's scopes stand now.
+int wi_check_scopes(void);
+
+// An absolute deadline from seconds as the API takes them: negative is 0,
+// INFINITY is WI_FOREVER, NaN panics in the name of `function`.
+int64_t wi_deadline_in(double seconds, const char *function);
+
+#endif
