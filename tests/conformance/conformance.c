@@ -2,6 +2,8 @@
 // What must hold on every CPU, libc and backend, through public calls only and
 // without a test framework. A check that fails says where and is counted; the
 // last line is the sum.
+#include "../support/backend.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <weft/version.h>
@@ -26,6 +28,10 @@ static void version(void)
 
 int main(void)
 {
+    int missing = weft_test_backend_missing();
+
+    if (missing)
+        return missing;
     version();
     printf("%d passed, %d failed\n", passed, failed);
     return failed != 0;

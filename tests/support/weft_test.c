@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "weft_test.h"
+#include "backend.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #if defined(__has_feature)
@@ -20,14 +19,17 @@
 #endif
 
 #if defined(__SANITIZE_THREAD__)
-#define SCALE_DEFAULT 10.0
+#define SCALE_DEFAULT     10.0
+#define SANITIZER_THREADS 1 // it has one of its own
 #elif defined(__SANITIZE_ADDRESS__)
 #define SCALE_DEFAULT 5.0
 #else
 #define SCALE_DEFAULT 1.0
 #endif
 
-#define SKIPPED 77
+#ifndef SANITIZER_THREADS
+#define SANITIZER_THREADS 0
+#endif
 
 static struct weft_test_case *cases;
 static const struct weft_test_case *current;
@@ -103,7 +105,7 @@ int weft_test_count_fds(void)
 
 int weft_test_count_threads(void)
 {
-    return count_entries("/proc/self/task");
+    return count_entries("/proc/self/task") - SANITIZER_THREADS;
 }
 
 int weft_test_count_mappings(void)
@@ -179,28 +181,11 @@ static uint64_t choose_seed(void)
     return value;
 }
 
-// A machine or container without io_uring cannot run the tests of that
-// backend; WEFT_REQUIRE_URING makes that a failure.
-static int backend_missing(void)
-{
-#ifdef SYS_io_uring_setup
-    if (strcmp(weft_test_backend(), "uring") != 0)
-        return 0;
-    // Entries and parameters that no kernel takes: only the error tells.
-    if (syscall(SYS_io_uring_setup, 0, NULL) < 0 &&
-        (errno == ENOSYS || errno == EPERM)) {
-        printf("SKIP: io_uring is not allowed here (%s)\n", strerror(errno));
-        return getenv("WEFT_REQUIRE_URING") ? 1 : SKIPPED;
-    }
-#endif
-    return 0;
-}
-
 int weft_test_main(const char *suite, int argc, char **argv)
 {
     const char *text = getenv("WEFT_TEST_TIMEOUT_SCALE");
     enum fork_status how = CK_FORK_GETENV;
-    int missing = backend_missing();
+    int missing = weft_test_backend_missing();
 
     if (missing)
         return missing;
