@@ -48,7 +48,7 @@ install: build
 
 ## stress: the tests that take minutes, over and over with new seeds
 stress: setup all
-	@WEFT_STRESS=1 scripts/run-tests $(BUILD) 1 '$(TESTS)' -L stress
+	@WEFT_STRESS=1 scripts/run-tests $(BUILD) 1 '$(TESTS)' -L stress --no-tests=ignore
 
 ## fuzz: the fuzzers, one minute each
 fuzz: setup-test
