@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#include "cli.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+struct command {
+    const char *name;
+    const char *args;
+    const char *what;
+    int (*run)(int argc, char **argv);
+};
+
+#define ENTRY(name, args, what) {#name, args, what, cmd_##name},
+static const struct command commands[] = {CLI_COMMANDS(ENTRY)};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+int cli_usage(const char *command, const char *format, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "weft%s%s: ", command ? " " : "", command ? command : "");
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputs("\nTry 'weft --help'.\n", stderr);
+    return CLI_USAGE;
+}
+
+static int print_help(void)
+{
+    puts("usage: weft COMMAND [ARGUMENT...]\n"
+         "       weft --help | --version\n");
+    for (size_t i = 0; i < COMMANDS; i++) {
+        const struct command *c = &commands[i];
+        printf("  %-8s %-12s %s\n", c->name, c->args, c->what);
+    }
+    puts("\nExit codes: 0 done, 1 failed, 2 wrong usage.");
+    return CLI_OK;
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (!strcmp(commands[i].name, name))
+            return &commands[i];
+    return NULL;
+}
+
+static int run(int argc, char **argv)
+{
+    if (argc < 2)
+        return cli_usage(NULL, "no command given");
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+        return print_help();
+    if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
+        return cmd_version(1, argv + 1);
+    const struct command *c = find_command(argv[1]);
+    if (!c)
+        return cli_usage(NULL, "no command '%s'", argv[1]);
+    return c->run(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+    int code = run(argc, argv);
+
+    // A full disk or a closed pipe is a failure too.
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        perror("weft: standard output");
+        return code ? code : CLI_FAILED;
+    }
+    return code;
+}
