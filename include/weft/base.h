@@ -25,10 +25,10 @@
 #include <sys/types.h>
 
 #if defined(__GNUC__)
-#define WEFT_API        __attribute__((visibility("default")))
-#define WEFT_MUST_CHECK __attribute__((warn_unused_result))
+#define WEFT_API                 __attribute__((visibility("default")))
+#define WEFT_MUST_CHECK          __attribute__((warn_unused_result))
 #define WEFT_PRINTF(text, first) __attribute__((format(printf, text, first)))
-#define WEFT_CLEANUP(fn) __attribute__((cleanup(fn), unused))
+#define WEFT_CLEANUP(fn)         __attribute__((cleanup(fn), unused))
 #else
 #error "Weft needs gcc or clang: WEFT_GROUP and WEFT_TIMEOUT use attributes"
 #endif

@@ -3,8 +3,8 @@
 // executor.h: something that runs jobs. The same job runs on threads or on
 // processes by changing the line that makes the executor.
 //
-//     weft_executor *ex = weft_thread_pool();          // or weft_process_pool()
-//     weft_future *f = weft_submit(ex, square, 7);
+//     weft_executor *ex = weft_thread_pool();          // or
+//     weft_process_pool() weft_future *f = weft_submit(ex, square, 7);
 //     weft_future *g = weft_submit(weft_executor_with(ex, .deadline = 2),
 //                                  render, .x = 3, .y = 4);
 //     weft_map(ex, square, in, n, out, .chunk = 64);
@@ -21,9 +21,9 @@ typedef struct weft_executor weft_executor;
 // Options of one submit; bound to an executor by weft_executor_with.
 struct weft_submit_options {
     size_t size;
-    double deadline;   // seconds from submit; the job then fails with
-                       // -WEFT_EJOBTIMEOUT. 0: none
-    const char *name;  // copied; the job's name if NULL
+    double deadline;  // seconds from submit; the job then fails with
+                      // -WEFT_EJOBTIMEOUT. 0: none
+    const char *name; // copied; the job's name if NULL
 };
 
 struct weft_map_options {
@@ -83,19 +83,19 @@ struct weft_bound_executor {
 
 struct weft_thread_pool_options {
     size_t size;
-    unsigned workers;   // 0: weft_cpu_count(), or 64 with .blocking
-    bool blocking;      // each job gets a thread of its own (at most .workers,
-                        // idle ones leave after 10 s): for jobs that call
-                        // plain blocking functions
-    const char *name;   // threads are called name-0, name-1, ...
-    size_t stack_size;  // of a job that parks: bytes; 0: 256 KiB
+    unsigned workers;  // 0: weft_cpu_count(), or 64 with .blocking
+    bool blocking;     // each job gets a thread of its own (at most .workers,
+                       // idle ones leave after 10 s): for jobs that call
+                       // plain blocking functions
+    const char *name;  // threads are called name-0, name-1, ...
+    size_t stack_size; // of a job that parks: bytes; 0: 256 KiB
 };
 
 struct weft_process_pool_options {
     size_t size;
-    unsigned workers;    // 0: weft_cpu_count()
+    unsigned workers; // 0: weft_cpu_count()
     const char *name;
-    const char *program; // exec this instead of the program itself
+    const char *program;           // exec this instead of the program itself
     int (*initializer)(void *arg); // runs first in each worker; a negative
     const void *init_arg;          // code breaks the pool. The argument is
     size_t init_size;              // copied
@@ -121,9 +121,8 @@ weft_process_pool_with(const struct weft_process_pool_options *options);
 // Blocks: no. Threads: any, also jobs of the same executor. Errors: a failed
 // future with -WEFT_ECLOSED, -WEFT_ENOJOB, -WEFT_ENOENTRY, -WEFT_EBROKEN,
 // -WEFT_ETOOBIG, -ENOMEM. Since 0.1.
-WEFT_API weft_future *weft_submit_job(weft_executor *ex,
-                                      const struct weft_job *job,
-                                      const void *arg);
+WEFT_API weft_future *
+weft_submit_job(weft_executor *ex, const struct weft_job *job, const void *arg);
 
 // Runs the job on each of the n elements of in, results in out, which has the
 // same order. Returns 0 or the first failure; then what has not started is
@@ -139,9 +138,8 @@ WEFT_API int weft_map_job(weft_executor *ex, const struct weft_job *job,
 // ends as the mode says, then it is freed. NULL is allowed. Blocks: the caller
 // only; not ended by cancel. Threads: any but its own jobs. Returns 0, or
 // -ETIMEDOUT if the deadline made it cancel. Since 0.1.
-WEFT_API int
-weft_executor_close_with(weft_executor *ex,
-                         const struct weft_close_options *options);
+WEFT_API int weft_executor_close_with(weft_executor *ex,
+                                      const struct weft_close_options *options);
 
 // How many jobs ex can run at once. Since 0.1.
 WEFT_API size_t weft_executor_width(weft_executor *ex);
@@ -156,16 +154,15 @@ WEFT_END
 #define weft_thread_pool(...)                                                  \
     weft_thread_pool_with(WEFT_OPTIONS(weft_thread_pool_options, __VA_ARGS__))
 #define weft_process_pool(...)                                                 \
-    weft_process_pool_with(                                                    \
-        WEFT_OPTIONS(weft_process_pool_options, __VA_ARGS__))
+    weft_process_pool_with(WEFT_OPTIONS(weft_process_pool_options, __VA_ARGS__))
 #define weft_executor_close(...) WEFT_CLOSE_(__VA_ARGS__, )
 #define WEFT_CLOSE_(ex, ...)                                                   \
     weft_executor_close_with((ex),                                             \
                              WEFT_OPTIONS(weft_close_options, __VA_ARGS__))
 #define weft_executor_with(ex, ...)                                            \
     weft_executor_bind(&(struct weft_bound_executor){                          \
-        .target = (ex), .options = {.size = sizeof(struct weft_submit_options), \
-                                    __VA_ARGS__}})
+        .target = (ex),                                                        \
+        .options = {.size = sizeof(struct weft_submit_options), __VA_ARGS__}})
 // weft_submit(ex, job), (ex, job, value) or (ex, job, .x = 1, .y = 2)
 #define weft_submit(ex, ...) WEFT_SUBMIT_((ex), __VA_ARGS__, )
 #define WEFT_SUBMIT_(ex, job, ...)                                             \
@@ -194,7 +191,10 @@ inline int weft_executor_close(weft_executor *ex, weft_close_options o = {})
     return weft_executor_close_with(ex, &o);
 }
 struct weft_executor_bound_value : weft_bound_executor {
-    operator weft_executor *() { return weft_executor_bind(this); }
+    operator weft_executor *()
+    {
+        return weft_executor_bind(this);
+    }
 };
 inline weft_executor_bound_value weft_executor_with(weft_executor *ex,
                                                     weft_submit_options o)

@@ -137,9 +137,9 @@ WEFT_API void weft_on_unobserved(void (*fn)(int code, const char *text));
 // The producer side: a future that the program itself completes.
 struct weft_promise_options {
     size_t size;
-    const char *name;            // copied; shown by `weft ps`
+    const char *name;             // copied; shown by `weft ps`
     void (*on_cancel)(void *arg); // called at most once, inline in weft_cancel
-    void *arg;                   // for on_cancel
+    void *arg;                    // for on_cancel
 };
 
 // A new promise. Never NULL: lack of memory is told by weft_promise_keep.

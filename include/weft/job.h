@@ -78,9 +78,11 @@ WEFT_END
 
 #ifndef __cplusplus
 #define WEFT_KIND_(type)                                                       \
-    _Generic(*(type *)0, struct weft_text: WEFT_TEXT,                          \
-             struct weft_bytes: WEFT_BYTES, struct weft_none: WEFT_NONE,       \
-             default: WEFT_PLAIN)
+    _Generic(*(type *)0, struct weft_text                                      \
+             : WEFT_TEXT, struct weft_bytes                                    \
+             : WEFT_BYTES, struct weft_none                                    \
+             : WEFT_NONE, default                                              \
+             : WEFT_PLAIN)
 #define WEFT_ASSERT_(cond, text) _Static_assert(cond, text)
 #define WEFT_EXTERN_
 // 5 is the class of pointers in gcc's and clang's typeclass.h.
@@ -147,11 +149,16 @@ template <> struct weft_kind_of<struct weft_none> {
 
 #define WEFT_JOB_RECORD_(result, job_name, type)                               \
     WEFT_EXTERN_ const struct weft_job weft_job_##job_name;                    \
-    __attribute__((section("weft_jobs"), used,                                 \
-                   aligned(8))) const struct weft_job weft_job_##job_name = {  \
-        WEFT_JOB_MAGIC, 0, #job_name, weft_call_##job_name,                    \
-        sizeof(type), sizeof(result), WEFT_KIND_(type), WEFT_KIND_(result),    \
-        {0}};
+    __attribute__((section("weft_jobs"), used, aligned(8)))                    \
+    const struct weft_job weft_job_##job_name = {WEFT_JOB_MAGIC,               \
+                                                 0,                            \
+                                                 #job_name,                    \
+                                                 weft_call_##job_name,         \
+                                                 sizeof(type),                 \
+                                                 sizeof(result),               \
+                                                 WEFT_KIND_(type),             \
+                                                 WEFT_KIND_(result),           \
+                                                 {0}};
 
 // In a header: the job is defined by WEFT_JOB in some other source file.
 #define WEFT_JOB_DECLARE(...)                                                  \

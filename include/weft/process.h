@@ -63,8 +63,7 @@ WEFT_END
                             WEFT_OPTIONS(weft_process_options, __VA_ARGS__))
 #else
 inline weft_future *weft_process_start(weft_function *fn, const void *arg,
-                                       size_t size,
-                                       weft_process_options o = {})
+                                       size_t size, weft_process_options o = {})
 {
     o.size = sizeof o;
     return weft_process_start_with(fn, arg, size, &o);

@@ -29,8 +29,8 @@ struct weft_run_options {
 
 struct weft_task_options {
     size_t size;
-    const char *name;       // copied, cut at 31 bytes; shown by `weft ps`
-    weft_group *group;      // who owns the task; NULL: the innermost open group
+    const char *name;  // copied, cut at 31 bytes; shown by `weft ps`
+    weft_group *group; // who owns the task; NULL: the innermost open group
     void (*drop)(void *arg); // called once if the body never runs
 };
 

@@ -17,11 +17,11 @@ enum weft_thread_exit {
 
 struct weft_thread_options {
     size_t size;
-    const char *name;   // copied; the first 15 bytes are also the OS's name
-    size_t stack_size;  // bytes, rounded up to pages; 0: the system's default
+    const char *name;     // copied; the first 15 bytes are also the OS's name
+    size_t stack_size;    // bytes, rounded up to pages; 0: the system's default
     const unsigned *cpus; // CPUs it may run on; NULL: as the caller
-    size_t cpu_count;   // how many numbers stand in cpus
-    weft_group *group;  // a group that joins it; NULL: none, see on_exit
+    size_t cpu_count;     // how many numbers stand in cpus
+    weft_group *group;    // a group that joins it; NULL: none, see on_exit
     void (*drop)(void *arg); // called once if the body never runs
     enum weft_thread_exit on_exit;
 };

@@ -2,9 +2,7 @@
 #ifndef WEFT_VERSION_H
 #define WEFT_VERSION_H
 
-#ifndef WEFT_API
-#define WEFT_API __attribute__((visibility("default")))
-#endif
+#include <weft/base.h>
 
 // The version of the headers; the build reads these three numbers from here.
 #define WEFT_VERSION_MAJOR 0

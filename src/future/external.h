@@ -12,16 +12,7 @@
 #include <weft/future.h>
 #include <weft/task.h>
 
-enum wi_kind {
-    WI_KIND_TASK = 1,
-    WI_KIND_JOB,     // a job on a thread pool
-    WI_KIND_THREAD,  // an OS thread started by Weft
-    WI_KIND_FOREIGN, // an OS thread that called Weft
-    WI_KIND_PROCESS,
-    WI_KIND_PROCESS_JOB,
-    WI_KIND_PROMISE,
-    WI_KIND_FAILED // a start that failed
-};
+#include "sched/task.h"
 
 // What the producer of an external future does for it. Static, one a kind.
 struct wi_external_ops {

@@ -35,16 +35,16 @@ enum wi_io_code {
 struct wi_io {
     enum wi_io_code code;
     int fd;
-    void *buf;   // READ, WRITE
-    size_t size; // READ, WRITE
+    void *buf;             // READ, WRITE
+    size_t size;           // READ, WRITE
     unsigned events;       // POLL: enum weft_fd_event
     struct sockaddr *addr; // ACCEPT (or NULL), CONNECT
     socklen_t *addr_len;   // ACCEPT (or NULL)
     socklen_t addr_size;   // CONNECT
     struct wi_task *waiter;
-    ssize_t result;  // >= 0 or -errno
-    uint32_t done;   // release by the backend, acquire by the waiter
-    uint32_t state;  // the backend's own
+    ssize_t result;            // >= 0 or -errno
+    uint32_t done;             // release by the backend, acquire by the waiter
+    uint32_t state;            // the backend's own
     struct wi_io *next, *prev; // the backend's own
     void *slot;                // the backend's own
 };

@@ -27,7 +27,7 @@ struct wi_task; // the record of a task, a thread or a job: task.h
 enum wi_wait_kind {
     WI_WAIT_NONE = 0,
     WI_WAIT_SLEEP,
-    WI_WAIT_PARK,   // weft_park
+    WI_WAIT_PARK, // weft_park
     WI_WAIT_YIELD,
     WI_WAIT_FUTURE, // object: the future; owner: the same record
     WI_WAIT_SET,    // weft_wait and friends; object: the set

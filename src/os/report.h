@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// panic.h: the end of a program that broke a rule, and lines on standard
+// report.h: the end of a program that broke a rule, and lines on standard
 // error. Both write with one system call from a buffer on the stack, so they
 // work in a signal handler and on a nearly full stack.
-#ifndef WI_BASE_PANIC_H
-#define WI_BASE_PANIC_H
+#ifndef WI_OS_REPORT_H
+#define WI_OS_REPORT_H
 
 #include <weft/base.h>
 

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#include <weft/error.h>
+
+#include <errno.h>
+#include <string.h>
+
+struct entry {
+    int number;
+    const char *name;
+    const char *text;
+};
+
+static const struct entry own[] = {
+#define ENTRY(name, number, text) {number, #name, text},
+    WEFT_ERRORS(ENTRY)
+#undef ENTRY
+};
+
+// The errno values that Weft's calls return; for the others libc has a text.
+#define SYSTEM_ERRORS(X)                                                       \
+    X(EPERM)                                                                   \
+    X(ENOENT) X(ESRCH) X(EINTR) X(EIO) X(EBADF) X(ECHILD) X(EAGAIN) X(ENOMEM)  \
+        X(EACCES) X(EFAULT) X(EBUSY) X(EEXIST) X(ENODEV) X(ENOTDIR) X(EISDIR)  \
+            X(EINVAL) X(ENFILE) X(EMFILE) X(EFBIG) X(ENOSPC) X(EPIPE)          \
+                X(ERANGE) X(EDEADLK) X(ENOSYS) X(EPROTO) X(EOVERFLOW)          \
+                    X(ENOTSOCK) X(EMSGSIZE) X(EOPNOTSUPP) X(EADDRINUSE)        \
+                        X(EADDRNOTAVAIL) X(ENETUNREACH) X(ECONNABORTED)        \
+                            X(ECONNRESET) X(ENOBUFS) X(EISCONN) X(ENOTCONN)    \
+                                X(ETIMEDOUT) X(ECONNREFUSED) X(EHOSTUNREACH)   \
+                                    X(EALREADY) X(EINPROGRESS) X(ECANCELED)    \
+                                        X(EOWNERDEAD)
+
+static const struct entry *own_entry(int number)
+{
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        if (own[i].number == number)
+            return &own[i];
+    }
+    return NULL;
+}
+
+static int magnitude(int code)
+{
+    return code < 0 ? (int)-(unsigned)code : code;
+}
+
+const char *weft_strerror(int code)
+{
+    int number = magnitude(code);
+    if (number == 0)
+        return "success";
+    const struct entry *entry = own_entry(number);
+    if (entry != NULL)
+        return entry->text;
+#ifdef __GLIBC__
+    // Untranslated and without a buffer, unlike strerror.
+    const char *text = strerrordesc_np(number);
+    return text != NULL ? text : "an unknown code";
+#else
+    return number > 0 && number < 4096 ? strerror(number) : "an unknown code";
+#endif
+}
+
+const char *weft_error_name(int code)
+{
+    int number = magnitude(code);
+    const struct entry *entry = own_entry(number);
+    if (entry != NULL)
+        return entry->name;
+    switch (number) {
+    case 0:
+        return "OK";
+#define CASE(name)                                                             \
+    case name:                                                                 \
+        return #name;
+        SYSTEM_ERRORS(CASE)
+#undef CASE
+    default:
+        return "E?";
+    }
+}

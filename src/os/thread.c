@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+#include "os/thread.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// What a new thread needs from the one that makes it.
+struct start {
+    void (*fn)(void *);
+    void *arg;
+    char name[16];
+};
+
+static void *run(void *arg)
+{
+    struct start start = *(struct start *)arg;
+    free(arg);
+    if (start.name[0] != '\0')
+        pthread_setname_np(pthread_self(), start.name);
+    start.fn(start.arg);
+    return NULL;
+}
+
+static int set_stack(pthread_attr_t *attr, size_t size)
+{
+    if (size == 0)
+        return 0;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size = (size + page - 1) & ~(page - 1);
+    if (size < (size_t)PTHREAD_STACK_MIN)
+        size = (size_t)PTHREAD_STACK_MIN;
+    return pthread_attr_setstacksize(attr, size);
+}
+
+static int set_cpus(pthread_attr_t *attr, const unsigned *cpus, size_t count)
+{
+    if (cpus == NULL)
+        return 0;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (size_t i = 0; i < count; i++) {
+        if (cpus[i] >= CPU_SETSIZE)
+            return EINVAL;
+        CPU_SET(cpus[i], &set);
+    }
+#ifdef __GLIBC__
+    return pthread_attr_setaffinity_np(attr, sizeof set, &set);
+#else
+    (void)attr; // musl sets it on the running thread only
+    return 0;
+#endif
+}
+
+static int start_thread(struct wi_os_thread *thread, struct start *start,
+                        const struct wi_os_thread_options *options)
+{
+    pthread_attr_t attr;
+    int rc = pthread_attr_init(&attr);
+    if (rc != 0)
+        return rc;
+    rc = set_stack(&attr, options->stack_size);
+    if (rc == 0)
+        rc = set_cpus(&attr, options->cpus, options->cpu_count);
+    pthread_t handle;
+    if (rc == 0)
+        rc = pthread_create(&handle, &attr, run, start);
+    if (rc == 0)
+        thread->handle = (uintptr_t)handle;
+    pthread_attr_destroy(&attr);
+    return rc;
+}
+
+int wi_os_thread_start(struct wi_os_thread *thread, void (*fn)(void *),
+                       void *arg, const struct wi_os_thread_options *options)
+{
+    struct start *start = calloc(1, sizeof *start);
+    if (start == NULL)
+        return -ENOMEM;
+    start->fn = fn;
+    start->arg = arg;
+    if (options->name != NULL)
+        strncpy(start->name, options->name, sizeof start->name - 1);
+    int rc = start_thread(thread, start, options);
+    if (rc != 0)
+        free(start);
+    return -rc;
+}
+
+void wi_os_thread_join(struct wi_os_thread *thread)
+{
+    pthread_join((pthread_t)thread->handle, NULL);
+}
+
+void wi_os_thread_detach(struct wi_os_thread *thread)
+{
+    pthread_detach((pthread_t)thread->handle);
+}
+
+pid_t wi_os_thread_id(void)
+{
+    return (pid_t)syscall(SYS_gettid);
+}
+
+void wi_os_thread_yield(void)
+{
+    sched_yield();
+}
+
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+static pthread_key_t exit_key;
+static void (*exit_function)(void *);
+
+static void exit_key_make(void)
+{
+    if (pthread_key_create(&exit_key, exit_function) != 0)
+        abort(); // 1,024 keys in use: nothing sensible can be done
+}
+
+void wi_os_thread_on_exit(void (*fn)(void *), void *value)
+{
+    exit_function = fn;
+    pthread_once(&exit_once, exit_key_make);
+    pthread_setspecific(exit_key, value);
+}
+
+int wi_os_stack_bounds(void **low, size_t *size)
+{
+    pthread_attr_t attr;
+    int rc = pthread_getattr_np(pthread_self(), &attr);
+    if (rc != 0)
+        return -rc;
+    rc = pthread_attr_getstack(&attr, low, size);
+    pthread_attr_destroy(&attr);
+    return -rc;
+}

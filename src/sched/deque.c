@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+#include "sched/deque.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "arch/arch.h"
+
+enum { FIRST_SIZE = 256 };
+
+static struct wi_ring *ring_new(int64_t size)
+{
+    struct wi_ring *ring =
+        malloc(sizeof *ring + (size_t)size * sizeof(wi_hint));
+    if (ring != NULL) {
+        ring->mask = size - 1;
+        ring->older = NULL;
+    }
+    return ring;
+}
+
+int wi_deque_init(struct wi_deque *deque, bool solo)
+{
+    deque->head = 0;
+    deque->tail = 0;
+    deque->solo = solo;
+    deque->ring = ring_new(FIRST_SIZE);
+    return deque->ring == NULL ? -ENOMEM : 0;
+}
+
+void wi_deque_fini(struct wi_deque *deque)
+{
+    struct wi_ring *ring = deque->ring;
+    while (ring != NULL) {
+        struct wi_ring *older = ring->older;
+        free(ring);
+        ring = older;
+    }
+    deque->ring = NULL;
+}
+
+static wi_hint slot_read(struct wi_ring *ring, int64_t i)
+{
+    return __atomic_load_n(&ring->slots[i & ring->mask], __ATOMIC_RELAXED);
+}
+
+static void slot_write(struct wi_ring *ring, int64_t i, wi_hint hint)
+{
+    __atomic_store_n(&ring->slots[i & ring->mask], hint, __ATOMIC_RELAXED);
+}
+
+// Doubles the ring. The old one stays until the end: a thief may read it.
+static int grow(struct wi_deque *deque, int64_t head, int64_t tail)
+{
+    struct wi_ring *old = deque->ring;
+    struct wi_ring *ring = ring_new((old->mask + 1) * 2);
+    if (ring == NULL)
+        return -ENOMEM;
+    for (int64_t i = head; i < tail; i++)
+        slot_write(ring, i, slot_read(old, i));
+    if (deque->solo)
+        free(old);
+    else
+        ring->older = old;
+    // release: a thief that sees the ring sees its slots; pairs with take
+    __atomic_store_n(&deque->ring, ring, __ATOMIC_RELEASE);
+    return 0;
+}
+
+int wi_deque_push(struct wi_deque *deque, wi_hint hint)
+{
+    int64_t tail = deque->tail;
+    // acquire: pairs with the thieves' compare-and-swap; their reads of the
+    // slots before head are over
+    int64_t head = __atomic_load_n(&deque->head, __ATOMIC_ACQUIRE);
+    if (tail - head > deque->ring->mask && grow(deque, head, tail) != 0)
+        return -ENOMEM;
+    slot_write(deque->ring, tail, hint);
+    // release: a thief that sees the new tail sees the slot and the record
+    __atomic_store_n(&deque->tail, tail + 1, __ATOMIC_RELEASE);
+    return 0;
+}
+
+bool wi_deque_pop_last(struct wi_deque *deque, wi_hint hint)
+{
+    int64_t last = deque->tail - 1;
+    if (last < __atomic_load_n(&deque->head, __ATOMIC_RELAXED) ||
+        slot_read(deque->ring, last) != hint)
+        return false;
+    if (deque->solo) {
+        deque->tail = last;
+        return true;
+    }
+    __atomic_store_n(&deque->tail, last, __ATOMIC_RELAXED);
+    wi_arch_fence(); // the store above before the load below; pairs with the
+                     // fence in take
+    int64_t head = __atomic_load_n(&deque->head, __ATOMIC_RELAXED);
+    if (head < last)
+        return true;
+    bool won = head == last &&
+               __atomic_compare_exchange_n(&deque->head, &head, last + 1, false,
+                                           __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    __atomic_store_n(&deque->tail, last + 1, __ATOMIC_RELAXED);
+    return won;
+}
+
+static wi_hint take_solo(struct wi_deque *deque)
+{
+    if (deque->head >= deque->tail)
+        return 0;
+    return slot_read(deque->ring, deque->head++);
+}
+
+wi_hint wi_deque_take(struct wi_deque *deque, bool *busy)
+{
+    *busy = false;
+    if (deque->solo)
+        return take_solo(deque);
+    // acquire: pairs with the winner's compare-and-swap
+    int64_t head = __atomic_load_n(&deque->head, __ATOMIC_ACQUIRE);
+    wi_arch_fence(); // head before tail; pairs with the fence in pop_last
+    // acquire: pairs with the release in push
+    int64_t tail = __atomic_load_n(&deque->tail, __ATOMIC_ACQUIRE);
+    if (head >= tail)
+        return 0;
+    // acquire: pairs with the release in grow
+    struct wi_ring *ring = __atomic_load_n(&deque->ring, __ATOMIC_ACQUIRE);
+    wi_hint hint = slot_read(ring, head);
+    if (__atomic_compare_exchange_n(&deque->head, &head, head + 1, false,
+                                    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        return hint;
+    *busy = true;
+    return 0;
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+//
+// deque.h: the unstarted tasks of one worker. The owner pushes at the tail;
+// the owner and thieves take from the head, so tasks start in the order of
+// their spawning; the owner alone may take back what it pushed last, for a
+// join that runs its child inline. This is the deque of Chase and Lev (2005)
+// with the memory orders of Le, Pop, Cohen and Zappa Nardelli (2013), with
+// the ring pointer published by release and read by acquire, and with all
+// owner's takes at the head being steals.
+//
+// A slot is a hint: the claim on the record's state word is the truth. A
+// record that was claimed by somebody else (a join, a cancel) leaves its slot
+// behind as a tombstone.
+#ifndef WI_SCHED_DEQUE_H
+#define WI_SCHED_DEQUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sched/task.h"
+
+struct wi_ring {
+    int64_t mask;
+    struct wi_ring *older; // rings that thieves may still read
+    wi_hint slots[];
+};
+
+struct wi_deque {
+    int64_t head __attribute__((aligned(64))); // thieves: compare-and-swap
+    int64_t tail __attribute__((aligned(64))); // owner
+    struct wi_ring *ring;                      // owner; release
+    bool solo; // no thieves: then nothing here needs a fence
+};
+
+// 0 or -ENOMEM.
+int wi_deque_init(struct wi_deque *deque, bool solo);
+void wi_deque_fini(struct wi_deque *deque);
+
+// Owner. 0 or -ENOMEM.
+int wi_deque_push(struct wi_deque *deque, wi_hint hint);
+
+// Owner: takes `hint` back if it is the last one pushed.
+bool wi_deque_pop_last(struct wi_deque *deque, wi_hint hint);
+
+// Anybody: the oldest entry, or 0 if it is empty or another thief was faster
+// (*busy tells which).
+wi_hint wi_deque_take(struct wi_deque *deque, bool *busy);
+
+static inline bool wi_deque_empty(const struct wi_deque *deque)
+{
+    // relaxed: a guess; who must be sure has a barrier before (idle.c)
+    return __atomic_load_n(&deque->head, __ATOMIC_RELAXED) >=
+           __atomic_load_n(&deque->tail, __ATOMIC_RELAXED);
+}
+
+#endif

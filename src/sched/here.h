@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+//
+// here.h: what the calling thread is to Weft. One thread-local structure with
+// the initial-exec model, so that reaching it costs one instruction. A started
+// task never changes thread, so its address may be kept across a park.
+#ifndef WI_SCHED_HERE_H
+#define WI_SCHED_HERE_H
+
+#include <stdint.h>
+
+struct wi_task;
+struct wi_worker;
+
+struct wi_here {
+    struct wi_worker *worker; // NULL in a plain thread
+    struct wi_task *self;     // the running record; NULL in a plain thread that
+                              // has none yet, and in the scheduler
+    struct wi_task *free;     // records to reuse, linked by `next`
+    uint32_t free_count;
+    uint32_t registered; // the exit hook of the thread is set
+    uint64_t next_id;    // ids next_id .. end_id - 1 are this thread's
+    uint64_t end_id;
+    struct wi_task *thread; // this thread's own record, if it has one
+};
+
+extern __thread struct wi_here wi_here
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+#endif

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+//
+// scope.h: what parking and groups need to know of scopes.
+#ifndef WI_SCHED_SCOPE_H
+#define WI_SCHED_SCOPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weft/scope.h>
+
+struct wi_task;
+
+enum {
+    WI_SCOPE_SHIELD = 1, // requests from outside stop here
+    WI_SCOPE_GROUP = 2,  // the scope of a group: struct weft_group begins here
+};
+
+#define WI_LONGEST_SECONDS 1e9 // 31 years: longer is for ever
+
+// The time by which the record's scopes want it to stop waiting.
+int64_t wi_scope_deadline(const struct wi_task *t);
+bool wi_scope_canceled(const struct wi_task *t);
+
+// 0, -ECANCELED or -ETIMEDOUT.
+int wi_scope_test(const struct wi_task *t);
+
+// Makes scope the caller's innermost.
+void wi_scope_enter(struct weft_scope *scope, int64_t deadline, unsigned flags);
+
+// The deadline that a group's children begin with. A group begins with this.
+struct wi_group_head {
+    struct weft_scope scope; // of the body
+    int64_t base;            // the deadline of the scopes it was opened in
+};
+
+static inline int64_t wi_group_deadline(const weft_group *group)
+{
+    return ((const struct wi_group_head *)group)->base;
+}
+
+#endif

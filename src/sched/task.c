@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+//
+// Records come from chunks that are never freed. Each thread keeps a small
+// free list; full batches travel between threads through a common pool, so
+// that a thread that only allocates and one that only frees cost one lock in
+// 64 records.
+#include "sched/task.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sched/here.h"
+
+enum {
+    BATCH = 64,          // records that move between threads at once
+    CHUNK_BYTES = 65536, // one arena chunk
+    ID_BLOCK = 1024,     // ids a thread takes at once
+};
+
+__thread struct wi_here wi_here
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+struct wi_task_chunk *wi_task_chunks;
+
+void (*wi_task_last_words)(struct wi_task *t);
+
+static struct wi_mutex pool_lock;
+// Batches of free records: linked by `next` inside, by `sibling` outside.
+static struct wi_task *pool;
+static struct wi_extra *extra_pool;
+static uint64_t id_counter = 1;
+
+// Records begin at a cache line of their own.
+static struct wi_task *chunk_records(struct wi_task_chunk *chunk)
+{
+    return (struct wi_task *)((char *)chunk + 64);
+}
+
+// Makes a chunk and returns its records as one free list.
+static struct wi_task *chunk_new(void)
+{
+    struct wi_task_chunk *chunk = aligned_alloc(4096, CHUNK_BYTES);
+    if (chunk == NULL)
+        return NULL;
+    memset(chunk, 0, CHUNK_BYTES);
+    chunk->count = (CHUNK_BYTES - 64) / sizeof(struct wi_task);
+    struct wi_task *records = chunk_records(chunk);
+    for (uint32_t i = 0; i + 1 < chunk->count; i++)
+        records[i].next = &records[i + 1];
+    wi_mutex_lock(&pool_lock);
+    chunk->next = wi_task_chunks;
+    // release: a reader in another process or thread that sees the chunk sees
+    // its count
+    __atomic_store_n(&wi_task_chunks, chunk, __ATOMIC_RELEASE);
+    wi_mutex_unlock(&pool_lock);
+    return records;
+}
+
+static bool refill(struct wi_here *here)
+{
+    wi_mutex_lock(&pool_lock);
+    struct wi_task *batch = pool;
+    if (batch != NULL)
+        pool = batch->sibling;
+    wi_mutex_unlock(&pool_lock);
+    if (batch == NULL)
+        batch = chunk_new();
+    else
+        batch->sibling = NULL;
+    here->free = batch;
+    here->free_count = 0;
+    for (struct wi_task *t = batch; t != NULL; t = t->next)
+        here->free_count++;
+    return batch != NULL;
+}
+
+// Gives the first BATCH records of a full free list to the common pool.
+static void spill(struct wi_here *here)
+{
+    struct wi_task *batch = here->free, *last = batch;
+    for (int i = 1; i < BATCH; i++)
+        last = last->next;
+    here->free = last->next;
+    here->free_count -= BATCH;
+    last->next = NULL;
+    wi_mutex_lock(&pool_lock);
+    batch->sibling = pool;
+    pool = batch;
+    wi_mutex_unlock(&pool_lock);
+}
+
+void wi_task_thread_exit(void)
+{
+    struct wi_here *here = &wi_here;
+    while (here->free_count >= BATCH)
+        spill(here);
+    if (here->free != NULL) {
+        wi_mutex_lock(&pool_lock);
+        here->free->sibling = pool;
+        pool = here->free;
+        wi_mutex_unlock(&pool_lock);
+    }
+    here->free = NULL;
+    here->free_count = 0;
+}
+
+static uint64_t new_id(struct wi_here *here)
+{
+    if (here->next_id == here->end_id) {
+        // relaxed: only uniqueness matters
+        here->next_id =
+            __atomic_fetch_add(&id_counter, ID_BLOCK, __ATOMIC_RELAXED);
+        here->end_id = here->next_id + ID_BLOCK;
+    }
+    return here->next_id++;
+}
+
+struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase, uint32_t refs)
+{
+    struct wi_here *here = &wi_here;
+    if (here->free == NULL && !refill(here))
+        return NULL;
+    struct wi_task *t = here->free;
+    here->free = t->next;
+    here->free_count--;
+    t->id = new_id(here);
+    t->kind = (uint8_t)kind;
+    t->refs = refs;
+    // relaxed: whoever gets the record gets it through a queue or a lock;
+    // stale hints read only the state, where the generation tells them
+    uint32_t gen =
+        __atomic_load_n(&t->state, __ATOMIC_RELAXED) & ~(WI_GEN - 1u);
+    __atomic_store_n(&t->state, gen | phase, __ATOMIC_RELAXED);
+    return t;
+}
+
+bool wi_task_need_extra(struct wi_task *t)
+{
+    if (t->extra != NULL)
+        return true;
+    wi_mutex_lock(&pool_lock);
+    struct wi_extra *extra = extra_pool;
+    if (extra != NULL)
+        extra_pool = extra->next;
+    wi_mutex_unlock(&pool_lock);
+    if (extra == NULL)
+        extra = malloc(sizeof *extra);
+    if (extra == NULL)
+        return false;
+    memset(extra, 0, sizeof *extra);
+    extra->deadline = WI_FOREVER;
+    t->extra = extra;
+    return true;
+}
+
+bool wi_task_set_name(struct wi_task *t, const char *name)
+{
+    if (name == NULL)
+        return true;
+    if (!wi_task_need_extra(t))
+        return false;
+    strncpy(t->extra->name, name, sizeof t->extra->name - 1);
+    return true;
+}
+
+const char *wi_task_name(const struct wi_task *t)
+{
+    return t->extra != NULL ? t->extra->name : "";
+}
+
+void wi_task_ref(struct wi_task *t)
+{
+    // relaxed: the caller has a reference already
+    if (!(t->flags & WI_IMMORTAL))
+        __atomic_fetch_add(&t->refs, 1, __ATOMIC_RELAXED);
+}
+
+static void free_extra(struct wi_task *t)
+{
+    struct wi_extra *extra = t->extra;
+    t->extra = NULL;
+    free(extra->text);
+    extra->text = NULL;
+    wi_mutex_lock(&pool_lock);
+    extra->next = extra_pool;
+    extra_pool = extra;
+    wi_mutex_unlock(&pool_lock);
+}
+
+static void free_payload(struct wi_task *t)
+{
+    if (t->flags & WI_BYTES_RESULT)
+        free(t->data.blob.data);
+    else if (t->flags & WI_HEAP_RESULT)
+        free(t->data.heap);
+    if (t->flags & WI_HEAP_ARG)
+        free(t->arg);
+}
+
+// The slow half of recycling: what only some records have.
+static void strip(struct wi_task *t)
+{
+    if (t->flags != 0)
+        free_payload(t);
+    t->flags = 0;
+    t->result_size = 0;
+    t->code = 0;
+    if (t->extra != NULL)
+        free_extra(t);
+}
+
+static void recycle(struct wi_task *t)
+{
+    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
+    if ((state & WI_PUBLISHED) || (t->code < 0 && !(state & WI_OBSERVED)))
+        wi_task_last_words(t);
+    if ((t->flags | t->code | (int)t->result_size) != 0 || t->extra != NULL)
+        strip(t);
+    t->waiters = NULL;
+    t->scope = NULL;
+    t->group = NULL;
+    t->owner = 0;
+    t->permit = 0;
+    // release: pairs with the acquire of a hint's reader, who then sees
+    // another generation
+    uint32_t gen = (state & ~(WI_GEN - 1u)) + WI_GEN;
+    __atomic_store_n(&t->state, gen | WI_FREE, __ATOMIC_RELEASE);
+    struct wi_here *here = &wi_here;
+    t->next = here->free;
+    here->free = t;
+    if (++here->free_count >= 4 * BATCH)
+        spill(here);
+}
+
+void wi_task_unref(struct wi_task *t)
+{
+    if (t->flags & WI_IMMORTAL)
+        return;
+    // A sole owner needs no read-modify-write, unless the table of ids could
+    // hand out one more reference just now. acquire/acq_rel: the last holder
+    // sees what all the others did to the record.
+    if ((__atomic_load_n(&t->refs, __ATOMIC_ACQUIRE) == 1 &&
+         !(__atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_PUBLISHED)) ||
+        __atomic_fetch_sub(&t->refs, 1, __ATOMIC_ACQ_REL) == 1)
+        recycle(t);
+}
+
+void wi_task_each(void (*fn)(struct wi_task *t, void *arg), void *arg)
+{
+    // acquire: pairs with the release in chunk_new
+    struct wi_task_chunk *chunk =
+        __atomic_load_n(&wi_task_chunks, __ATOMIC_ACQUIRE);
+    for (; chunk != NULL; chunk = chunk->next) {
+        for (uint32_t i = 0; i < chunk->count; i++)
+            fn(&chunk_records(chunk)[i], arg);
+    }
+}

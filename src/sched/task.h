@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+//
+// task.h: the record. A task, a job, a thread and a promise are each one
+// struct wi_task: what the user holds as weft_future or weft_waiter, what the
+// scheduler queues and switches to, and what `weft ps` reads.
+//
+// Records are type-stable: they live in arenas that are never freed or moved,
+// so a late wake or a reader in another process may look at a recycled record,
+// never at something else. A generation in the state word tells incarnations
+// apart; a (record, generation) pair packed in one word is a struct wi_hint.
+//
+// Who may write what:
+//   owner        the worker or thread that runs the record, alone
+//   self         the code that runs as this record
+//   any          anybody, atomically
+//
+// The parking protocol (research: a prototype's rules 1-5). Parking state is
+// private to the worker: `owner` says which worker or thread runs the record
+// and whether it is parked, and only that one writes it. A wake from elsewhere
+// is a message: exchange `inflight`, push the record to the owner's inbox, and
+// make the owner look. So the window between "parked" and "switched out" does
+// not exist. A message that finds another owner is passed on, one that finds a
+// record which runs leaves `permit`, which the next park consumes.
+#ifndef WI_SCHED_TASK_H
+#define WI_SCHED_TASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/job.h>
+#include <weft/scope.h>
+
+#include "os/futex.h"
+#include "sched/park.h"
+
+struct wi_external_ops;
+struct wi_runtime;
+struct wi_stack;
+struct wi_worker;
+
+enum wi_kind {
+    WI_KIND_TASK = 1,
+    WI_KIND_JOB,     // a job on a thread pool
+    WI_KIND_THREAD,  // an OS thread started by Weft
+    WI_KIND_FOREIGN, // an OS thread that called Weft
+    WI_KIND_PROCESS,
+    WI_KIND_PROCESS_JOB,
+    WI_KIND_PROMISE,
+    WI_KIND_FAILED // a start that failed
+};
+
+// The state word: phase in bits 0-1, flags, generation in bits 16-31.
+enum {
+    WI_FREE = 0,
+    WI_QUEUED = 1, // may still be claimed by whoever wants to run or cancel it
+    WI_RUNNING = 2,
+    WI_DONE = 3,
+    WI_PHASE = 3,
+    WI_LOCKED = 1 << 2,    // somebody edits the list of waiters
+    WI_WAITED = 1 << 3,    // the list of waiters is not empty
+    WI_CANCELED = 1 << 4,  // weft_cancel was called
+    WI_OBSERVED = 1 << 5,  // somebody has asked for the code
+    WI_PUBLISHED = 1 << 6, // stands in the table of ids: weft_future_id
+    WI_GEN = 1 << 16,      // one generation
+};
+
+// Flags of a record, constant from its start except where said.
+enum {
+    WI_HEAP_RESULT = 1,  // data.heap is memory from malloc
+    WI_BYTES_RESULT = 2, // the result is a struct weft_bytes
+    WI_IMMORTAL = 4,     // never recycled: the ENOMEM future
+    WI_HEAP_ARG = 8,     // a job's argument lies at arg, from malloc
+    WI_SERVICE = 16,     // the library's own, not the user's
+};
+
+// A record together with its generation, in one word: user addresses have 48
+// bits here (x86-64 and aarch64, 4-level tables).
+typedef uint64_t wi_hint;
+
+// What few records need; from its own type-stable arena.
+struct wi_extra {
+    char name[32];
+    char *text;              // from malloc; set once before DONE
+    void (*drop)(void *arg); // to call if the body never runs
+    const struct wi_external_ops *ops;
+    void *external;         // the producer's object
+    int64_t deadline;       // of a job; WI_FOREVER: none
+    pid_t native;           // the kernel's id of a thread
+    uint32_t external_lock; // see external.c
+    struct wi_extra *next;  // free list
+};
+
+// One waiter of a future, in the waiter's storage. Before DONE the list
+// belongs to whoever holds WI_LOCKED; after DONE the completer owns the nodes:
+// it reads what it needs, stores `granted`, and never looks at them again.
+struct wi_node {
+    struct wi_node *next, *prev;
+    // Called by the completer instead of an unpark; the node is dead when it
+    // returns, unless it says otherwise itself.
+    void (*fire)(struct wi_node *node, struct wi_task *future);
+    struct wi_task *waiter;
+    uint32_t granted; // release by the completer, acquire by the waiter
+};
+
+struct wi_task {
+    // What a switch touches.
+    void *sp;             // owner: where to go on, while parked
+    struct wi_task *next; // owner: the ready queue, or the free list
+    uintptr_t owner;      // owner: worker or thread, WI_PARKED, WI_THREAD
+    uint32_t state;       // any: see above
+    uint32_t refs;        // any: handles, plus one for whoever will finish it
+    struct wi_task *mail; // the link in an inbox
+    uint32_t inflight;    // any: in an inbox
+    uint32_t permit;      // owner: an unpark came while it ran. Threads:
+                          // any, the futex word (park.c)
+    struct weft_scope *scope; // self: the innermost scope, NULL: the base
+    struct wi_stack *stack;   // owner: the stack it is parked on
+
+    // Who it is and what it waits for; read by `weft ps`.
+    uint64_t id;
+    const void *wait_object; // self
+    wi_hint edge;            // self: the record that alone can end the wait
+    wi_hint inlined;         // self: the child that runs inside a join
+    uint16_t wait_kind;      // self: enum wi_wait_kind
+    uint8_t kind;            // enum wi_kind
+    uint8_t flags;
+    int code;                // completer, before DONE
+    weft_group *group;       // constant while running
+    struct wi_task *sibling; // under the group's lock
+    struct wi_task **sibling_link;
+
+    // What it does and what came of it.
+    union {
+        weft_function *fn;
+        const struct weft_job *job; // WI_KIND_JOB
+    };
+    void *arg;               // a job's argument of up to 8 bytes lies here
+    struct wi_node *waiters; // under WI_LOCKED
+    struct wi_extra *extra;  // NULL for most
+    struct wi_runtime *home; // where it was started
+    uint32_t result_size;
+    uint32_t slack;
+    union {
+        char bytes[16];
+        void *heap;
+        struct weft_bytes blob;
+        int wake_fd; // of a thread: its eventfd plus one, 0 while it has none
+    } data;
+};
+_Static_assert(sizeof(struct wi_task) == 192, "three cache lines a record");
+
+// The low bits of `owner`.
+#define WI_PARKED     ((uintptr_t)1)
+#define WI_THREAD     ((uintptr_t)2)
+#define WI_OWNER_MASK (~(uintptr_t)3)
+
+static inline weft_future *wi_as_future(struct wi_task *t)
+{
+    return (weft_future *)t;
+}
+
+static inline struct wi_task *wi_of_future(weft_future *f)
+{
+    return (struct wi_task *)f;
+}
+
+static inline wi_hint wi_hint_of(struct wi_task *t)
+{
+    uint64_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
+    return (uint64_t)(uintptr_t)t | gen << 48;
+}
+
+static inline struct wi_task *wi_hint_task(wi_hint hint)
+{
+    return (struct wi_task *)(uintptr_t)(hint & 0xffffffffffffu);
+}
+
+static inline uint32_t wi_hint_gen(wi_hint hint)
+{
+    return (uint32_t)(hint >> 48);
+}
+
+// A fresh record: phase `phase`, refs references, a new id. NULL: no memory.
+struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase, uint32_t refs);
+
+// Gives the record its extra part; false: no memory.
+bool wi_task_need_extra(struct wi_task *t);
+bool wi_task_set_name(struct wi_task *t, const char *name);
+const char *wi_task_name(const struct wi_task *t);
+
+// Reference counting; the last one recycles the record.
+void wi_task_ref(struct wi_task *t);
+void wi_task_unref(struct wi_task *t);
+
+// The calling thread's record cache goes back to the common pool.
+void wi_task_thread_exit(void);
+
+// Called for the last reference of a record that is published or has failed
+// unobserved; set by the futures above.
+extern void (*wi_task_last_words)(struct wi_task *t);
+
+// Calls fn for every record of every arena, free ones too.
+void wi_task_each(void (*fn)(struct wi_task *t, void *arg), void *arg);
+
+// The arenas, for the inspector's root: a chain of chunks.
+struct wi_task_chunk {
+    struct wi_task_chunk *next;
+    uint32_t count; // records in it
+    uint32_t slack;
+};
+extern struct wi_task_chunk *wi_task_chunks;
+
+#endif
