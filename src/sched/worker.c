@@ -226,14 +226,17 @@ void wi_worker_ready(struct wi_worker *worker, struct wi_task *t)
     worker->ready_tail = &t->next;
 }
 
-// Time for one new task, and for what comes from outside?
+// Time to look at what comes from outside, and for one new task: whether there
+// is one. The loop that starts it sets the count back.
 static bool fair_turn(struct wi_worker *worker)
 {
     if (worker->switches < WI_FAIR)
         return false;
-    worker->switches = 0;
     wi_worker_look_around(worker);
-    return wi_runtime_has_work(worker);
+    if (wi_runtime_has_work(worker))
+        return true;
+    worker->switches = 0;
+    return false;
 }
 
 // Finds something to go on with for a parked `self`, and goes there. Returns
@@ -269,6 +272,9 @@ void wi_worker_yield(struct wi_worker *worker, struct wi_task *self)
 {
     __atomic_store_n(&self->owner, (uintptr_t)worker | WI_PARKED,
                      __ATOMIC_RELAXED);
+    // With nobody else ready, a new task has its turn now.
+    if (worker->ready == NULL && wi_runtime_has_work(worker))
+        worker->switches = WI_FAIR;
     wi_worker_ready(worker, self);
     wi_worker_wait(worker, self);
 }
@@ -297,16 +303,16 @@ static void resume_from_loop(struct wi_worker *worker, struct wi_task *t)
 static void loop(struct wi_worker *worker)
 {
     for (;;) {
-        struct wi_task *t = fair_turn(worker) ? NULL : ready_pop(worker);
+        struct wi_task *t = NULL;
+        if (worker->ready == NULL || fair_turn(worker))
+            t = wi_runtime_next(worker);
         if (t != NULL) {
-            resume_from_loop(worker, t);
-            continue;
-        }
-        t = wi_runtime_next(worker);
-        if (t != NULL) {
-            worker->switches++;
+            worker->switches =
+                worker->switches < WI_FAIR ? worker->switches + 1 : 0;
             wi_worker_call(worker, t);
-        } else if (worker->ready == NULL) {
+        } else if ((t = ready_pop(worker)) != NULL) {
+            resume_from_loop(worker, t);
+        } else {
             wi_worker_idle(worker);
         }
     }
