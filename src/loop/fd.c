@@ -291,6 +291,7 @@ static void clear(struct wi_fd *record)
     record->reader = 0;
     record->reader_bit = 0;
     set_flags(record, 0, ~0u);
+    __atomic_fetch_add(&record->generation, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&record->kind, WI_FD_UNKNOWN, __ATOMIC_RELAXED);
     __atomic_store_n(&record->loops, 0, __ATOMIC_RELAXED);
     wi_mutex_unlock(&record->lock);
