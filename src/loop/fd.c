@@ -18,10 +18,25 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fresh.h"
+
 #define CHUNK  1024
 #define CHUNKS (16 * 1024)
 
 static struct wi_fd *chunks[CHUNKS];
+
+// A child after fork: the loops and waiters of its parent are none of its own.
+static void make_fresh(void)
+{
+    for (unsigned i = 0; i < CHUNKS; i++)
+        if (chunks[i])
+            memset(chunks[i], 0, CHUNK * sizeof(*chunks[i]));
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    wi_fresh_add(make_fresh);
+}
 
 static struct wi_fd *find(int fd)
 {

@@ -16,7 +16,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <weft/error.h>
+
+#include "base/fresh.h"
 #include "loop/fd.h"
+#include "sched/worker.h"
 
 // The most that one read or write moves, as in the kernel.
 #define MOST 0x7ffff000u
@@ -303,6 +307,8 @@ int weft_close(int fd)
 
     if (fd < 0)
         return -EBADF;
+    if (wi_forked())
+        return -WEFT_EFORKED;
     if (wi_fd_is_known(fd))
         wi_fd_retire(fd, wi_loop_here(&rc));
     // EINTR: Linux has closed it all the same.
