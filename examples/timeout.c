@@ -24,14 +24,14 @@ static int bounded(void)
         weft_future_unref(weft_task_start(child, "a", .group = g));
         weft_future_unref(weft_task_start(child, "b", .group = g));
     }
-    return rc;
+    return rc < 0 ? rc : weft_check(); // did the deadline cut it short?
 }
 
 static int amain(void *arg)
 {
     (void)arg;
     int rc = bounded();
-    printf("the group: %s\n", weft_error_name(rc));
+    printf("bounded: %s\n", weft_error_name(rc));
     // The deadline is behind us: this waits as usual.
     printf("afterwards: %s\n", weft_error_name(weft_sleep(0.01)));
     return rc == -ETIMEDOUT ? 0 : 1;
