@@ -9,6 +9,7 @@
 
 #include <weft/error.h>
 
+#include "base/fresh.h"
 #include "os/report.h"
 #include "sched/task.h"
 
@@ -97,6 +98,63 @@ int wi_job_call(const struct weft_job *job, const void *arg, void *result,
     job->call(arg, result);
     self->frame = frame->outer;
     return frame->code;
+}
+
+// The list of all jobs ----------------------------------------------------------
+
+static struct wi_mutex jobs_lock;
+static struct weft_job_entry *jobs;
+
+static void fresh(void)
+{
+    jobs_lock = (struct wi_mutex){0};
+}
+
+__attribute__((constructor)) static void register_fresh(void)
+{
+    wi_fresh_add(fresh);
+}
+
+static const struct weft_job *find_locked(const char *name)
+{
+    for (struct weft_job_entry *e = jobs; e != NULL; e = e->next) {
+        if (strcmp(e->job->name, name) == 0)
+            return e->job;
+    }
+    return NULL;
+}
+
+void weft_job_register(struct weft_job_entry *entry)
+{
+    wi_mutex_lock(&jobs_lock);
+    const struct weft_job *other = find_locked(entry->job->name);
+    entry->next = jobs;
+    jobs = entry;
+    wi_mutex_unlock(&jobs_lock);
+    if (other != NULL)
+        wi_panic("WEFT_JOB", other,
+                 "two jobs have the same name; a worker process could not "
+                 "tell them apart");
+}
+
+void weft_job_unregister(struct weft_job_entry *entry)
+{
+    wi_mutex_lock(&jobs_lock);
+    for (struct weft_job_entry **link = &jobs; *link; link = &(*link)->next) {
+        if (*link == entry) {
+            *link = entry->next;
+            break;
+        }
+    }
+    wi_mutex_unlock(&jobs_lock);
+}
+
+const struct weft_job *weft_job_find(const char *name)
+{
+    wi_mutex_lock(&jobs_lock);
+    const struct weft_job *job = find_locked(name);
+    wi_mutex_unlock(&jobs_lock);
+    return job;
 }
 
 // Arguments -------------------------------------------------------------------

@@ -48,6 +48,11 @@ static void thread_gone(void *value)
     wi_task_thread_exit();
 }
 
+__attribute__((constructor)) static void watch_thread_ends(void)
+{
+    wi_os_thread_exit_function(thread_gone);
+}
+
 void wi_thread_adopt(struct wi_task *t)
 {
     if (t->extra != NULL)
@@ -57,7 +62,7 @@ void wi_thread_adopt(struct wi_task *t)
                      __ATOMIC_RELEASE);
     wi_here.self = t;
     wi_here.thread = t;
-    wi_os_thread_on_exit(thread_gone, t);
+    wi_os_thread_watch_exit(t);
 }
 
 struct wi_task *wi_self(void)
