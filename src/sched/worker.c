@@ -24,12 +24,14 @@
 #include "sched/worker.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fresh.h"
 #include "loop/loop.h"
 #include "os/report.h"
+#include "sched/overflow.h"
 
 
 
@@ -73,6 +75,18 @@ static void worker_release(struct wi_worker *worker)
     wi_mutex_unlock(&free_lock);
 }
 
+// Who ran over the end of a stack: whoever runs on this thread.
+static void describe(struct wi_stack *stack, char *text, size_t size)
+{
+    struct wi_worker *worker = wi_here.worker;
+    struct wi_task *t = wi_here.self;
+    if (worker == NULL || t == NULL || worker->point != &stack->point)
+        snprintf(text, size, "a stack that nobody runs on");
+    else
+        snprintf(text, size, "task \"%s\" (id %llu)", wi_task_name(t),
+                 (unsigned long long)t->id);
+}
+
 struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index)
 {
     struct wi_worker *worker = runtime->workers[index];
@@ -84,6 +98,10 @@ struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index)
     wi_stack_cache_init(&worker->stacks, runtime->stack_size);
     wi_switch_point_thread(&worker->os_point);
     worker->point = &worker->os_point;
+    if (worker->outer == NULL) {
+        wi_overflow_init(describe);
+        wi_overflow_thread_init();
+    }
     wi_here.worker = worker;
     wi_here.self = NULL;
     return worker;
@@ -111,6 +129,8 @@ void wi_worker_leave(struct wi_worker *worker)
     if (worker->loop != NULL)
         worker->loop->ops->close(worker->loop);
     worker->loop = NULL;
+    if (worker->outer == NULL)
+        wi_overflow_thread_fini();
     wi_here.worker = worker->outer;
     wi_here.self = worker->outer_self;
 }
@@ -158,9 +178,7 @@ static void check_canary(struct wi_worker *worker)
         return;
     struct wi_stack *stack = (struct wi_stack *)worker->point;
     if (!wi_stack_check(stack))
-        wi_panic("stack overflow", stack,
-                 "a task ran over the end of its stack; give it more with "
-                 ".stack_size");
+        wi_overflow_panic(stack);
 }
 
 static void switch_to(struct wi_worker *worker, struct wi_switch_point *to)
