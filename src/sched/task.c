@@ -140,6 +140,7 @@ struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase, uint32_t refs)
     t->id = new_id(here);
     t->kind = (uint8_t)kind;
     t->refs = refs;
+    t->deadline = WI_FOREVER;
     // relaxed: whoever gets the record gets it through a queue or a lock;
     // stale hints read only the state, where the generation tells them
     uint32_t gen =
@@ -162,7 +163,6 @@ bool wi_task_need_extra(struct wi_task *t)
     if (extra == NULL)
         return false;
     memset(extra, 0, sizeof *extra);
-    extra->deadline = WI_FOREVER;
     t->extra = extra;
     return true;
 }
