@@ -23,6 +23,11 @@ __thread struct wi_here wi_here
 
 struct wi_task_chunk *wi_task_chunks;
 
+// Keeps the root that leads a reader to the chunks (inspect/root.c) in programs
+// that are linked with the static library.
+extern char wi_root[];
+__attribute__((used)) static void *const keep_root = wi_root;
+
 void (*wi_task_last_words)(struct wi_task *t);
 
 static struct wi_mutex pool_lock;
