@@ -35,7 +35,7 @@ static bool set_options(struct wi_task *t,
     if (!wi_task_need_extra(t) || !wi_task_set_name(t, options->name))
         return false;
     if (options->deadline != 0)
-        t->extra->deadline = wi_deadline_in(options->deadline, "weft_submit");
+        t->deadline = wi_deadline_in(options->deadline, "weft_submit");
     return true;
 }
 
@@ -86,7 +86,7 @@ static void set_text(struct wi_task *t, const struct wi_job_frame *frame)
 
 static int run_job(struct wi_task *t)
 {
-    if (t->extra != NULL && t->extra->deadline <= wi_os_now())
+    if (t->deadline != WI_FOREVER && t->deadline <= wi_os_now())
         return -WEFT_EJOBTIMEOUT; // too late before it began
     struct wi_job_frame frame;
     void *result = result_room(t);

@@ -116,6 +116,18 @@ static void grant(struct wi_node *node, struct wi_task *t)
     wi_unpark(waiter);
 }
 
+// The end of a record that only its joiner holds: nobody can watch it.
+static bool close_kept(struct wi_task *t)
+{
+    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
+    if (!(t->flags & WI_KEPT) || (state & (WI_LOCKED | WI_WAITED)) ||
+        __atomic_load_n(&t->refs, __ATOMIC_RELAXED) != 1)
+        return false;
+    // relaxed: a cancel mark that comes at this moment comes too late
+    __atomic_store_n(&t->state, state | WI_DONE, __ATOMIC_RELAXED);
+    return true;
+}
+
 // Moves the state to DONE and returns the waiters, who are the caller's now.
 static struct wi_node *close_list(struct wi_task *t)
 {
@@ -152,7 +164,7 @@ void wi_future_finish(struct wi_task *t, int code)
     // seen it sees the group canceled.
     if (group != NULL && code < 0)
         wi_group_failed(group, t, code);
-    struct wi_node *node = close_list(t);
+    struct wi_node *node = close_kept(t) ? NULL : close_list(t);
     while (node != NULL) {
         struct wi_node *next = node->next;
         grant(node, t);
@@ -162,7 +174,8 @@ void wi_future_finish(struct wi_task *t, int code)
         wi_group_leave(group, t);
     struct wi_runtime *home = t->home;
     bool tell = t->kind == WI_KIND_JOB && home != NULL && home->job_ended;
-    wi_task_unref(t);
+    if (!(t->flags & WI_KEPT))
+        wi_task_unref(t);
     if (tell)
         home->job_ended(home);
 }
@@ -268,39 +281,51 @@ static size_t stack_room(struct wi_worker *worker)
 }
 
 // Runs the claimed child t inside self's join. A cancel of self is passed on
-// to what runs inside: either the canceller sees the edge, or we see its mark.
+// to what runs inside: either the canceller sees the edge, which stood before
+// the claim's read-modify-write, or we see its mark.
 static void call_inside(struct wi_worker *worker, struct wi_task *self,
                         struct wi_task *t, wi_hint hint)
 {
-    wi_edge_set(self, hint | WI_EDGE_INLINE);
     if (wi_scope_canceled(self))
         mark_hint(hint);
     self->wait_object = t;
     self->wait_kind = WI_WAIT_FUTURE;
+    // The body's reference and ours become one: nobody else has any.
+    t->flags |= WI_KEPT;
+    __atomic_store_n(&t->refs, 1, __ATOMIC_RELAXED);
     wi_worker_call(worker, t);
     self->wait_kind = WI_WAIT_NONE;
-    wi_edge_clear(self);
 }
 
-// A child that has not started may run inside the join, as a plain call, if
-// nobody could tell the difference: no deadline would have to interrupt the
-// wait, and nobody else holds the future.
+// Whether nobody could tell the difference if t ran inside the join: it has
+// not started, no deadline would have to interrupt the wait, and nobody else
+// holds the future.
+static bool may_run_inline(struct wi_worker *worker, struct wi_task *self,
+                           struct wi_task *t)
+{
+    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
+    return worker != NULL && (state & WI_PHASE) == WI_QUEUED &&
+           !(state & WI_PUBLISHED) && t->home == worker->runtime &&
+           __atomic_load_n(&t->refs, __ATOMIC_RELAXED) == 2 &&
+           wi_scope_deadline(self) == WI_FOREVER &&
+           stack_room(worker) >= INLINE_ROOM;
+}
+
 static bool run_inline(struct wi_task *self, struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
-    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
-    if (worker == NULL || (state & WI_PHASE) != WI_QUEUED ||
-        t->home != worker->runtime ||
-        __atomic_load_n(&t->refs, __ATOMIC_RELAXED) != 2 ||
-        wi_scope_deadline(self) != WI_FOREVER ||
-        stack_room(worker) < INLINE_ROOM)
+    if (!may_run_inline(worker, self, t))
         return false;
     wi_hint hint = wi_hint_of(t);
     wi_deque_pop_last(&worker->jobs, hint); // else a tombstone stays behind
-    if (!wi_task_claim(t, wi_hint_gen(hint), 0))
-        return false;
-    call_inside(worker, self, t, hint);
-    return true;
+    // relaxed: the claim's barrier orders it
+    __atomic_store_n(&self->edge, hint | WI_EDGE_INLINE, __ATOMIC_RELAXED);
+    bool mine = wi_task_claim(t, wi_hint_gen(hint), 0);
+    if (mine)
+        call_inside(worker, self, t, hint);
+    // release: as in wi_edge_clear
+    __atomic_store_n(&self->edge, 0, __ATOMIC_RELEASE);
+    return mine;
 }
 
 static int park_for(struct wi_task *self, struct wi_task *t,

@@ -26,6 +26,23 @@
 
 #define DEFAULT_GRACE 10.0
 
+// The lock belongs to the worker that the group was opened on, if that runs
+// all its tasks.
+static bool is_owner(const weft_group *group)
+{
+    return group->worker != NULL && group->worker == wi_here.worker;
+}
+
+static void lock_group(weft_group *group)
+{
+    wi_biased_lock(&group->lock, is_owner(group));
+}
+
+static void unlock_group(weft_group *group)
+{
+    wi_biased_unlock(&group->lock, is_owner(group));
+}
+
 static weft_group *group_new(struct wi_task *owner, const char *name,
                              double grace)
 {
@@ -33,6 +50,8 @@ static weft_group *group_new(struct wi_task *owner, const char *name,
     if (group == NULL)
         return NULL;
     group->owner = owner;
+    if (wi_here.worker != NULL && wi_here.worker->runtime->count == 1)
+        group->worker = wi_here.worker;
     group->grace = grace == 0 ? DEFAULT_GRACE : grace;
     if (name != NULL)
         strncpy(group->name, name, sizeof group->name - 1);
@@ -75,10 +94,11 @@ weft_group *wi_group_innermost(struct wi_task *t)
 
 int wi_group_add(weft_group *group, struct wi_task *t, bool *canceled)
 {
-    wi_mutex_lock(&group->lock);
+    lock_group(group);
     bool open = !group->closed;
     if (open) {
         t->group = group;
+        t->deadline = group->head.base;
         t->sibling = group->children;
         t->sibling_link = &group->children;
         if (t->sibling != NULL)
@@ -87,19 +107,19 @@ int wi_group_add(weft_group *group, struct wi_task *t, bool *canceled)
         group->count++;
         *canceled = group->canceled;
     }
-    wi_mutex_unlock(&group->lock);
+    unlock_group(group);
     return open ? 0 : -WEFT_ECLOSED;
 }
 
 void wi_group_leave(weft_group *group, struct wi_task *t)
 {
-    wi_mutex_lock(&group->lock);
+    lock_group(group);
     *t->sibling_link = t->sibling;
     if (t->sibling != NULL)
         t->sibling->sibling_link = t->sibling_link;
     t->sibling = NULL;
     struct wi_task *waiter = --group->count == 0 ? group->waiter : NULL;
-    wi_mutex_unlock(&group->lock);
+    unlock_group(group);
     // The group may be gone; the waiter's record never is.
     if (waiter != NULL)
         wi_unpark(waiter);
@@ -108,12 +128,12 @@ void wi_group_leave(weft_group *group, struct wi_task *t)
 void wi_group_each(weft_group *group,
                    bool (*fn)(struct wi_task *child, void *arg), void *arg)
 {
-    wi_mutex_lock(&group->lock);
+    lock_group(group);
     for (struct wi_task *t = group->children; t != NULL; t = t->sibling) {
         if (fn(t, arg))
             break;
     }
-    wi_mutex_unlock(&group->lock);
+    unlock_group(group);
 }
 
 // Canceling -------------------------------------------------------------------
@@ -166,10 +186,10 @@ static struct wi_task *cancel_locked(weft_group *group)
 
 static void cancel_group(weft_group *group)
 {
-    wi_mutex_lock(&group->lock);
+    lock_group(group);
     struct wi_task *collected = cancel_locked(group);
     struct wi_task *owner = group->owner;
-    wi_mutex_unlock(&group->lock);
+    unlock_group(group);
     wi_future_nudge(owner);
     while (collected != NULL) {
         struct wi_task *next = collected->next;
@@ -188,7 +208,7 @@ void weft_group_cancel(weft_group *g)
 
 static void collect(weft_group *group, int code, const char *text)
 {
-    wi_mutex_lock(&group->lock);
+    lock_group(group);
     if (group->code == 0)
         group->code = code;
     if (group->failures < WI_GROUP_FAILURES) {
@@ -197,7 +217,7 @@ static void collect(weft_group *group, int code, const char *text)
             text != NULL && *text != '\0' ? strdup(text) : NULL;
         group->failures++;
     }
-    wi_mutex_unlock(&group->lock);
+    unlock_group(group);
 }
 
 // A child that was canceled has not failed.
@@ -225,30 +245,30 @@ int weft_group_fail(weft_group *g, int code)
 
 size_t weft_group_failures(weft_group *g)
 {
-    wi_mutex_lock(&g->lock);
+    lock_group(g);
     size_t n = g->failures;
-    wi_mutex_unlock(&g->lock);
+    unlock_group(g);
     return n;
 }
 
 int weft_group_failure(weft_group *g, size_t i, const char **text)
 {
-    wi_mutex_lock(&g->lock);
+    lock_group(g);
     int code = -ENOENT;
     if (i < g->failures) {
         code = g->failure[i].code;
         if (text != NULL)
             *text = g->failure[i].text != NULL ? g->failure[i].text : "";
     }
-    wi_mutex_unlock(&g->lock);
+    unlock_group(g);
     return code;
 }
 
 size_t weft_group_size(weft_group *g)
 {
-    wi_mutex_lock(&g->lock);
+    lock_group(g);
     size_t n = g->count;
-    wi_mutex_unlock(&g->lock);
+    unlock_group(g);
     return n;
 }
 
@@ -257,12 +277,12 @@ size_t weft_group_size(weft_group *g)
 // True once there is no child and there will be none.
 static bool try_close(weft_group *group, struct wi_task *self)
 {
-    wi_mutex_lock(&group->lock);
+    lock_group(group);
     group->waiter = self;
     bool empty = group->count == 0;
     if (empty)
         group->closed = 1;
-    wi_mutex_unlock(&group->lock);
+    unlock_group(group);
     return empty;
 }
 

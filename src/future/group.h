@@ -6,6 +6,7 @@
 
 #include <weft/scope.h>
 
+#include "os/biased.h"
 #include "sched/scope.h"
 #include "sched/task.h"
 
@@ -13,7 +14,8 @@ enum { WI_GROUP_FAILURES = 16 };
 
 struct weft_group {
     struct wi_group_head head; // first: scope.c knows it as this
-    struct wi_mutex lock;      // for all below
+    struct wi_worker *worker;  // the one that takes the lock nearly always
+    struct wi_biased lock;     // for all below
     struct wi_task *children;  // by `sibling`
     size_t count;
     struct wi_task *owner;  // who opened it

@@ -23,6 +23,11 @@ __thread struct wi_here wi_here
 
 struct wi_task_chunk *wi_task_chunks;
 
+// Keeps the root that leads a reader to the chunks (inspect/root.c) in programs
+// that are linked with the static library.
+extern char wi_root[];
+__attribute__((used)) static void *const keep_root = wi_root;
+
 void (*wi_task_last_words)(struct wi_task *t);
 
 static struct wi_mutex pool_lock;
@@ -140,6 +145,7 @@ struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase, uint32_t refs)
     t->id = new_id(here);
     t->kind = (uint8_t)kind;
     t->refs = refs;
+    t->deadline = WI_FOREVER;
     // relaxed: whoever gets the record gets it through a queue or a lock;
     // stale hints read only the state, where the generation tells them
     uint32_t gen =
@@ -162,7 +168,6 @@ bool wi_task_need_extra(struct wi_task *t)
     if (extra == NULL)
         return false;
     memset(extra, 0, sizeof *extra);
-    extra->deadline = WI_FOREVER;
     t->extra = extra;
     return true;
 }

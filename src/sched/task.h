@@ -72,7 +72,8 @@ enum {
     WI_BYTES_RESULT = 2, // the result is a struct weft_bytes
     WI_IMMORTAL = 4,     // never recycled: the ENOMEM future
     WI_HEAP_ARG = 8,     // a job's argument lies at arg, from malloc
-    WI_SERVICE = 16,     // the library's own, not the user's
+    WI_KEPT = 16,        // runs inside the join of its only holder, who has the
+                         // one reference: see run_inline
 };
 
 // A record together with its generation, in one word: user addresses have 48
@@ -86,7 +87,6 @@ struct wi_extra {
     void (*drop)(void *arg); // to call if the body never runs
     const struct wi_external_ops *ops;
     void *external;         // the producer's object
-    int64_t deadline;       // of a job; WI_FOREVER: none
     pid_t native;           // the kernel's id of a thread
     uint32_t external_lock; // see external.c
     struct wi_extra *next;  // free list
@@ -116,7 +116,7 @@ struct wi_task {
     uint32_t permit;      // owner: an unpark came while it ran. Threads:
                           // any, the futex word (park.c)
     struct weft_scope *scope; // self: the innermost scope, NULL: the base
-    uint64_t visited;         // under the lock of deadlock.c
+    int64_t deadline; // that it began with: its group, its job. Constant
 
     // Who it is and what it waits for; read by `weft ps`.
     uint64_t id;
@@ -141,7 +141,7 @@ struct wi_task {
     struct wi_extra *extra;  // NULL for most
     struct wi_runtime *home; // where it was started
     uint32_t result_size;
-    uint32_t slack;
+    uint32_t visited; // under the lock of deadlock.c
     union {
         char bytes[16];
         void *heap;

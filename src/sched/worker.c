@@ -98,6 +98,7 @@ struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index)
     wi_stack_cache_init(&worker->stacks, runtime->stack_size);
     wi_switch_point_thread(&worker->os_point);
     worker->point = &worker->os_point;
+    worker->errno_at = &errno;
     if (worker->outer == NULL) {
         wi_overflow_init(describe);
         wi_overflow_thread_init();
@@ -114,7 +115,6 @@ static void drop_loops(struct wi_worker *worker)
         struct wi_stack *stack = worker->loops;
         worker->loops = stack->owner;
         stack->owner = NULL;
-        wi_switch_point_renew(&stack->point);
         wi_stack_put(&worker->stacks, stack);
     }
     worker->parked_stacks = 0;
@@ -230,6 +230,13 @@ static struct wi_task *ready_pop(struct wi_worker *worker)
     return t;
 }
 
+static void ready_push(struct wi_worker *worker, struct wi_task *t)
+{
+    t->next = NULL;
+    *worker->ready_tail = t;
+    worker->ready_tail = &t->next;
+}
+
 void wi_worker_ready(struct wi_worker *worker, struct wi_task *t)
 {
     if (t->owner != ((uintptr_t)worker | WI_PARKED)) {
@@ -239,9 +246,7 @@ void wi_worker_ready(struct wi_worker *worker, struct wi_task *t)
     }
     // relaxed: others only compare it, to find where to send a message
     __atomic_store_n(&t->owner, (uintptr_t)worker, __ATOMIC_RELAXED);
-    t->next = NULL;
-    *worker->ready_tail = t;
-    worker->ready_tail = &t->next;
+    ready_push(worker, t);
 }
 
 // Time to look at what comes from outside, and for one new task: whether there
@@ -279,21 +284,19 @@ static void go_elsewhere(struct wi_worker *worker, struct wi_task *self)
 
 void wi_worker_wait(struct wi_worker *worker, struct wi_task *self)
 {
-    int saved = errno;
+    int saved = *worker->errno_at;
     self->point = worker->point;
     go_elsewhere(worker, self);
     wi_here.self = self;
-    errno = saved;
+    *worker->errno_at = saved;
 }
 
 void wi_worker_yield(struct wi_worker *worker, struct wi_task *self)
 {
-    __atomic_store_n(&self->owner, (uintptr_t)worker | WI_PARKED,
-                     __ATOMIC_RELAXED);
     // With nobody else ready, a new task has its turn now.
     if (worker->ready == NULL && wi_runtime_has_work(worker))
         worker->switches = WI_FAIR;
-    wi_worker_ready(worker, self);
+    ready_push(worker, self); // not parked: a wake leaves its permit
     wi_worker_wait(worker, self);
 }
 

@@ -43,6 +43,7 @@ struct wi_worker {
     struct wi_switch_point *point; // of the stack that it runs on
     struct wi_task *ready, **ready_tail; // parked tasks that can go on
     unsigned ready_count;
+    int *errno_at;              // the thread's errno: a worker has one thread
     unsigned switches;          // since the last look around
     struct wi_stack *loops;     // suspended loop frames, by `owner`
     struct wi_deque jobs;       // unstarted; thieves take from it
