@@ -86,7 +86,6 @@ static void ask(const char *name, long workers)
 
 int main(int argc, char **argv)
 {
-    weft_main_hook();
     bench_start("submit", argc, argv);
     ask("submit/1", 1);
     ask("submit/2", 2);

@@ -134,7 +134,6 @@ static const struct bench_side sides[] = {
 
 int main(int argc, char **argv)
 {
-    weft_main_hook();
     bench_start("submit_result", argc, argv);
     bench_ask(
         &(struct bench_question){

@@ -97,7 +97,8 @@ static int crowd_main(void *arg)
 
 static void park_side(const struct bench_ask *ask, struct bench_reply *reply)
 {
-    struct crowd c = {.pending = ask->param[0], .turns = ask->ops};
+    struct crowd c = {
+        .pending = ask->param[0], .turns = ask->ops, .limit = INFINITY};
     int rc = weft_run(crowd_main, &c, .stack_size = 64 * 1024);
     if (rc != 0)
         bench_fail("weft_run: %s", weft_strerror(rc));
