@@ -13,15 +13,25 @@
 #include <weft/error.h>
 
 #include "arch/arch.h"
+#include "base/fresh.h"
 #include "future/deadlock.h"
 #include "future/external.h"
 #include "future/group.h"
+#include "os/fork.h"
 #include "os/report.h"
 #include "os/thread.h"
 #include "sched/scope.h"
 #include "sched/worker.h"
 
 enum { SPINS = 100, INLINE_ROOM = 32768 };
+
+// Before main, so that no record ends unheard and no fork unseen. Here, since
+// every program that has futures links this file, also from the static library.
+__attribute__((constructor)) static void set_up(void)
+{
+    wi_task_last_words = wi_future_last_words;
+    wi_os_at_fork(wi_fresh_note_fork);
+}
 
 static void spin(unsigned *turns)
 {
@@ -219,8 +229,7 @@ static void observe(struct wi_task *t)
 static void take_bytes(struct wi_task *t, struct weft_bytes *out)
 {
     out->len = t->data.blob.len;
-    out->data =
-        __atomic_exchange_n(&t->data.blob.data, NULL, __ATOMIC_ACQ_REL);
+    out->data = __atomic_exchange_n(&t->data.blob.data, NULL, __ATOMIC_ACQ_REL);
     if (out->data == NULL)
         out->len = 0;
 }

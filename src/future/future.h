@@ -22,8 +22,7 @@ void wi_future_drop(struct wi_task *t, int code);
 static inline bool wi_future_done(struct wi_task *t)
 {
     // acquire: pairs with the release of completion; the result is visible
-    return (__atomic_load_n(&t->state, __ATOMIC_ACQUIRE) & WI_PHASE) ==
-           WI_DONE;
+    return (__atomic_load_n(&t->state, __ATOMIC_ACQUIRE) & WI_PHASE) == WI_DONE;
 }
 
 // Puts a waiter's node on t; false if t is done, and nothing was done then.
@@ -51,5 +50,8 @@ void wi_future_nudge(struct wi_task *t);
 
 // The record of one failed start; see external.h.
 struct wi_task *wi_future_nomem(void);
+
+// What is said of a record when its last reference goes: id.c.
+void wi_future_last_words(struct wi_task *t);
 
 #endif
