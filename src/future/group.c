@@ -13,10 +13,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <weft/error.h>
 
+#include "base/text.h"
 #include "future/deadlock.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -54,7 +54,7 @@ static weft_group *group_new(struct wi_task *owner, const char *name,
         group->worker = wi_here.worker;
     group->grace = grace == 0 ? DEFAULT_GRACE : grace;
     if (name != NULL)
-        strncpy(group->name, name, sizeof group->name - 1);
+        wi_text_copy(group->name, sizeof group->name, name);
     group->head.base = wi_scope_deadline(owner);
     wi_scope_enter(&group->head.scope, group->head.base, WI_SCOPE_GROUP);
     return group;
@@ -214,7 +214,7 @@ static void collect(weft_group *group, int code, const char *text)
     if (group->failures < WI_GROUP_FAILURES) {
         group->failure[group->failures].code = code;
         group->failure[group->failures].text =
-            text != NULL && *text != '\0' ? strdup(text) : NULL;
+            text != NULL && *text != '\0' ? wi_text_dup(text) : NULL;
         group->failures++;
     }
     unlock_group(group);

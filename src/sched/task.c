@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/fresh.h"
+#include "base/text.h"
 #include "sched/here.h"
 
 enum {
@@ -178,7 +179,7 @@ bool wi_task_set_name(struct wi_task *t, const char *name)
         return true;
     if (!wi_task_need_extra(t))
         return false;
-    strncpy(t->extra->name, name, sizeof t->extra->name - 1);
+    wi_text_copy(t->extra->name, sizeof t->extra->name, name);
     return true;
 }
 
