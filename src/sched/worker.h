@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/wheel.h"
+#include "os/biased.h"
 #include "os/futex.h"
 #include "os/thread.h"
 #include "sched/deque.h"
@@ -60,8 +61,8 @@ struct wi_worker {
     size_t parked_stacks; // loop frames kept, for trimming
     int64_t trim_at;
     uint64_t turns; // for the watchdog: any progress changes it
+    struct wi_biased jobs_lock;   // the worker's; who cancels takes it too
     struct wi_task *jobs_running; // started jobs, by `sibling`
-    uint32_t cancel_jobs;         // atomic: cancel all of them, please
     struct wi_os_thread thread;
     struct wi_worker *next_free;
 
@@ -124,8 +125,10 @@ void wi_worker_call(struct wi_worker *worker, struct wi_task *t);
 bool wi_worker_wants_trim(const struct wi_worker *worker);
 bool wi_worker_trim(struct wi_worker *worker);
 
-// Asks every worker to cancel the jobs that it has started.
-void wi_runtime_cancel_jobs(struct wi_runtime *runtime);
+// Calls fn for every job that has started and not ended, under its worker's
+// lock: fn must not end one. Not on one of the workers.
+void wi_runtime_each_job(struct wi_runtime *runtime,
+                         void (*fn)(struct wi_task *t));
 
 // Takes an unstarted record from any queue of the runtime; claimed with
 // WI_CANCELED. Any thread. NULL: none left.
@@ -133,7 +136,7 @@ struct wi_task *wi_runtime_take_unstarted(struct wi_runtime *runtime);
 
 // Keep the list of started jobs; on the worker's thread.
 void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t);
-void wi_worker_job_ends(struct wi_task *t);
+void wi_worker_job_ends(struct wi_worker *worker, struct wi_task *t);
 
 // Claims an unstarted record for running it (bits 0), or for ending it
 // (bits WI_CANCELED).
