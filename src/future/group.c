@@ -347,6 +347,7 @@ int weft_group_close(weft_group *g)
     int code = g->code;
     for (unsigned i = 0; i < g->failures; i++)
         free(g->failure[i].text);
+    wi_biased_fini(&g->lock);
     free(g);
     return code;
 }
