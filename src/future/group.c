@@ -28,17 +28,17 @@
 
 // The lock belongs to the worker that the group was opened on, if that runs
 // all its tasks.
-static bool is_owner(const weft_group *group)
+static inline bool is_owner(const weft_group *group)
 {
     return group->worker != NULL && group->worker == wi_here.worker;
 }
 
-static void lock_group(weft_group *group)
+static inline void lock_group(weft_group *group)
 {
     wi_biased_lock(&group->lock, is_owner(group));
 }
 
-static void unlock_group(weft_group *group)
+static inline void unlock_group(weft_group *group)
 {
     wi_biased_unlock(&group->lock, is_owner(group));
 }

@@ -220,11 +220,7 @@ static void free_payload(struct wi_task *t)
 // The slow half of recycling: what only some records have.
 static void strip(struct wi_task *t)
 {
-    if (t->flags != 0)
-        free_payload(t);
-    t->flags = 0;
-    t->result_size = 0;
-    t->code = 0;
+    free_payload(t);
     if (t->extra != NULL)
         free_extra(t);
 }
@@ -234,8 +230,11 @@ static void recycle(struct wi_task *t)
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
     if ((state & WI_PUBLISHED) || (t->code < 0 && !(state & WI_OBSERVED)))
         wi_task_last_words(t);
-    if ((t->flags | t->code | (int)t->result_size) != 0 || t->extra != NULL)
+    if ((t->flags & ~WI_KEPT) != 0 || t->extra != NULL)
         strip(t);
+    t->flags = 0;
+    t->code = 0;
+    t->result_size = 0;
     t->waiters = NULL;
     t->scope = NULL;
     t->group = NULL;
