@@ -124,7 +124,7 @@ void wi_task_thread_exit(void)
     here->free_count = 0;
 }
 
-static uint64_t new_id(struct wi_here *here)
+bool wi_task_refill(struct wi_here *here)
 {
     if (here->next_id == here->end_id) {
         // relaxed: only uniqueness matters
@@ -132,27 +132,7 @@ static uint64_t new_id(struct wi_here *here)
             __atomic_fetch_add(&id_counter, ID_BLOCK, __ATOMIC_RELAXED);
         here->end_id = here->next_id + ID_BLOCK;
     }
-    return here->next_id++;
-}
-
-struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase, uint32_t refs)
-{
-    struct wi_here *here = &wi_here;
-    if (here->free == NULL && !refill(here))
-        return NULL;
-    struct wi_task *t = here->free;
-    here->free = t->next;
-    here->free_count--;
-    t->id = new_id(here);
-    t->kind = (uint8_t)kind;
-    t->refs = refs;
-    t->deadline = WI_FOREVER;
-    // relaxed: whoever gets the record gets it through a queue or a lock;
-    // stale hints read only the state, where the generation tells them
-    uint32_t gen =
-        __atomic_load_n(&t->state, __ATOMIC_RELAXED) & ~(WI_GEN - 1u);
-    __atomic_store_n(&t->state, gen | phase, __ATOMIC_RELAXED);
-    return t;
+    return here->free != NULL || refill(here);
 }
 
 bool wi_task_need_extra(struct wi_task *t)

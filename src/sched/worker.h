@@ -136,8 +136,19 @@ struct wi_task *wi_runtime_take_unstarted(struct wi_runtime *runtime);
 void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t);
 void wi_worker_job_ends(struct wi_task *t);
 
-// How many bytes of the running stack are left.
-size_t wi_worker_stack_room(struct wi_worker *worker);
+// The lowest address of the thread's own stack.
+uintptr_t wi_worker_os_low(struct wi_worker *worker);
+
+// Whether so many bytes of the running stack are left.
+static inline bool wi_worker_has_room(struct wi_worker *worker, size_t bytes)
+{
+    uintptr_t low =
+        worker->point != &worker->os_point
+            ? (uintptr_t)wi_stack_limit((struct wi_stack *)worker->point)
+        : worker->os_low != NULL ? (uintptr_t)worker->os_low
+                                 : wi_worker_os_low(worker);
+    return wi_arch_sp() - bytes > low && wi_arch_sp() > bytes;
+}
 
 // Claims an unstarted record for running it (bits 0), or for ending it
 // (bits WI_CANCELED).
