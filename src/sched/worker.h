@@ -53,6 +53,7 @@ struct wi_worker {
     struct wi_runtime *runtime;
     struct wi_stack_cache stacks;
     struct wi_switch_point os_point; // of the thread's own stack
+    char *os_low; // of the thread's own stack; NULL: not asked yet
     struct wi_worker *outer;         // the run around a nested one
     struct wi_task *outer_self;
     struct wi_task *base; // the record of the thread itself
@@ -137,6 +138,20 @@ struct wi_task *wi_runtime_take_unstarted(struct wi_runtime *runtime);
 // Keep the list of started jobs; on the worker's thread.
 void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t);
 void wi_worker_job_ends(struct wi_worker *worker, struct wi_task *t);
+
+// The lowest address of the thread's own stack.
+uintptr_t wi_worker_os_low(struct wi_worker *worker);
+
+// Whether so many bytes of the running stack are left.
+static inline bool wi_worker_has_room(struct wi_worker *worker, size_t bytes)
+{
+    uintptr_t low =
+        worker->point != &worker->os_point
+            ? (uintptr_t)wi_stack_limit((struct wi_stack *)worker->point)
+        : worker->os_low != NULL ? (uintptr_t)worker->os_low
+                                 : wi_worker_os_low(worker);
+    return wi_arch_sp() - bytes > low && wi_arch_sp() > bytes;
+}
 
 // Claims an unstarted record for running it (bits 0), or for ending it
 // (bits WI_CANCELED).
