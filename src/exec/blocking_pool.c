@@ -116,9 +116,9 @@ static void run_one(struct blocking_pool *pool, struct wi_task *t)
         t->sibling->sibling_link = &t->sibling;
     pool->running = t;
     wi_mutex_unlock(&pool->lock);
-    // release: pairs with wi_mail
+    // seq_cst: before the first look at a cancel mark; pairs with wi_mail
     __atomic_store_n(&t->owner, (uintptr_t)&wi_here | WI_THREAD,
-                     __ATOMIC_RELEASE);
+                     __ATOMIC_SEQ_CST);
     wi_here.self = t;
     int code = wi_run_job(t);
     wi_require(t->scope == NULL, t->scope,

@@ -44,11 +44,25 @@ static bool inbox_push(struct wi_worker *worker, struct wi_task *t)
     return true;
 }
 
+// Whether t, whose owner could not be told, can be told by now: it has
+// another owner, or its worker is in use again.
+static bool can_be_told(struct wi_task *t, uintptr_t before)
+{
+    uintptr_t owner = __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE);
+    if (owner != before || (owner & WI_THREAD))
+        return true;
+    struct wi_worker *worker = (struct wi_worker *)(owner & WI_OWNER_MASK);
+    return worker != NULL &&
+           __atomic_load_n(&worker->inbox, __ATOMIC_ACQUIRE) != WI_INBOX_CLOSED;
+}
+
 void wi_mail(struct wi_task *t)
 {
     for (;;) {
-        // acquire: pairs with the release of the owner's store
-        uintptr_t owner = __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE);
+        // seq_cst, here and below: the caller's store comes before the look at
+        // the owner; pairs with the stores of whoever takes a record over,
+        // which come before its look at what the caller stored
+        uintptr_t owner = __atomic_load_n(&t->owner, __ATOMIC_SEQ_CST);
         if (owner & WI_THREAD) {
             wi_thread_unpark(t);
             return;
@@ -56,7 +70,7 @@ void wi_mail(struct wi_task *t)
         // acq_rel: pairs with the exchange that takes the mark off
         if (__atomic_exchange_n(&t->inflight, 1, __ATOMIC_ACQ_REL) != 0)
             return; // on its way already
-        owner = __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE);
+        owner = __atomic_load_n(&t->owner, __ATOMIC_SEQ_CST);
         struct wi_worker *worker =
             (struct wi_worker *)(owner & WI_OWNER_MASK);
         if (worker != NULL && !(owner & WI_THREAD) && inbox_push(worker, t))
@@ -64,7 +78,7 @@ void wi_mail(struct wi_task *t)
         // Nobody to tell. But whoever saw our mark relied on it: look again
         // after taking it off.
         __atomic_exchange_n(&t->inflight, 0, __ATOMIC_ACQ_REL);
-        if (__atomic_load_n(&t->owner, __ATOMIC_ACQUIRE) == owner)
+        if (!can_be_told(t, owner))
             return;
     }
 }
@@ -80,6 +94,24 @@ static void deliver(struct wi_worker *worker, struct wi_task *t)
         wi_worker_ready(worker, t);
     else if (owner != 0)
         wi_mail(t);
+}
+
+void wi_inbox_close(struct wi_worker *worker)
+{
+    // acq_rel: pairs with the push
+    struct wi_task *t =
+        __atomic_exchange_n(&worker->inbox, WI_INBOX_CLOSED, __ATOMIC_ACQ_REL);
+    // What is here is for records that have ended. But a record may live again
+    // elsewhere by now, and a sender that saw the mark relies on us.
+    while (t != NULL && t != WI_INBOX_CLOSED) {
+        struct wi_task *next = t->mail;
+        // acq_rel: as in deliver
+        __atomic_exchange_n(&t->inflight, 0, __ATOMIC_ACQ_REL);
+        uintptr_t owner = __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE);
+        if (owner != 0 && (owner & WI_OWNER_MASK) != (uintptr_t)worker)
+            wi_mail(t);
+        t = next;
+    }
 }
 
 bool wi_inbox_drain(struct wi_worker *worker)

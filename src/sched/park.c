@@ -57,9 +57,9 @@ void wi_thread_adopt(struct wi_task *t)
 {
     if (t->extra != NULL)
         t->extra->native = wi_os_thread_id();
-    // release: pairs with wi_mail
+    // seq_cst: before the first look at a cancel mark; pairs with wi_mail
     __atomic_store_n(&t->owner, (uintptr_t)&wi_here | WI_THREAD,
-                     __ATOMIC_RELEASE);
+                     __ATOMIC_SEQ_CST);
     wi_here.self = t;
     wi_here.thread = t;
     wi_os_thread_watch_exit(t);

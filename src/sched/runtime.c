@@ -70,14 +70,14 @@ static void worker_thread(void *arg)
     wi_worker_enter(runtime, worker->index);
     struct wi_task *base = worker->base;
     base->extra->native = wi_os_thread_id();
-    // release: pairs with the acquire in wi_mail
-    __atomic_store_n(&base->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
+    // seq_cst: before the look at `stop`; pairs with wi_mail
+    __atomic_store_n(&base->owner, (uintptr_t)worker, __ATOMIC_SEQ_CST);
     wi_here.self = base;
     const struct wi_wait wait = {.object = runtime,
                                  .deadline = WI_FOREVER,
                                  .kind = WI_WAIT_POOL};
-    // acquire: pairs with the release in wi_runtime_stop
-    while (!__atomic_load_n(&runtime->stop, __ATOMIC_ACQUIRE))
+    // seq_cst: pairs with wi_runtime_stop
+    while (!__atomic_load_n(&runtime->stop, __ATOMIC_SEQ_CST))
         wi_park(&wait);
     __atomic_store_n(&base->owner, 0, __ATOMIC_RELEASE);
     wi_worker_leave(worker);
@@ -122,8 +122,9 @@ int wi_runtime_start(struct wi_runtime *runtime, unsigned from,
 
 void wi_runtime_stop(struct wi_runtime *runtime, unsigned from)
 {
-    // release: pairs with the load in worker_thread
-    __atomic_store_n(&runtime->stop, 1, __ATOMIC_RELEASE);
+    // seq_cst: before the look at the owner of each base (wi_mail); pairs with
+    // the load in worker_thread
+    __atomic_store_n(&runtime->stop, 1, __ATOMIC_SEQ_CST);
     for (unsigned i = from; i < runtime->count; i++) {
         struct wi_worker *worker = runtime->workers[i];
         if (worker->base == NULL)

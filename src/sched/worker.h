@@ -173,6 +173,9 @@ static inline bool wi_task_claim(struct wi_task *t, uint32_t gen, uint32_t bits)
 // Sends t to its owner's inbox, from any thread or a signal handler.
 void wi_mail(struct wi_task *t);
 
+// Ends the inbox; what is still in it goes on to where its records live now.
+void wi_inbox_close(struct wi_worker *worker);
+
 // Takes in the inbox; returns whether something became ready.
 bool wi_inbox_drain(struct wi_worker *worker);
 
