@@ -7,8 +7,9 @@
 // The producer's object must outlive a cancel function that runs. So the
 // cancel runs under the future's own lock, and complete takes that lock once
 // after DONE before it returns: afterwards no cancel is running and none will
-// begin. A cancel function may itself complete the future; the thread then
-// holds the lock already, which wi_here.canceling tells.
+// begin. A cancel function may itself complete the future, straight or through
+// the cancel and the callbacks of another one; the thread then holds the lock
+// already, which the chain from wi_here.canceling tells.
 #include "future/external.h"
 
 #include <errno.h>
@@ -29,14 +30,29 @@ static struct wi_mutex *cancel_lock(struct wi_task *t)
     return (struct wi_mutex *)&t->extra->external_lock;
 }
 
+// The cancel functions that run on this thread, from the innermost outwards.
+struct wi_canceling {
+    struct wi_canceling *outer;
+    struct wi_task *task;
+};
+
+static bool canceling_here(const struct wi_task *t)
+{
+    for (struct wi_canceling *c = wi_here.canceling; c != NULL; c = c->outer) {
+        if (c->task == t)
+            return true;
+    }
+    return false;
+}
+
 void wi_external_cancel(struct wi_task *t)
 {
-    struct wi_task *outer = wi_here.canceling;
+    struct wi_canceling here = {wi_here.canceling, t};
     wi_mutex_lock(cancel_lock(t));
-    wi_here.canceling = t;
+    wi_here.canceling = &here;
     if (!wi_future_done(t) && t->extra->ops->cancel != NULL)
         t->extra->ops->cancel(wi_as_future(t), t->extra->external);
-    wi_here.canceling = outer;
+    wi_here.canceling = here.outer;
     wi_mutex_unlock(cancel_lock(t));
 }
 
@@ -109,7 +125,7 @@ bool wi_external_complete(weft_future *f, int code, const void *result,
     struct wi_mutex *lock = cancel_lock(t);
     wi_task_ref(t); // finish gives the producer's away
     wi_future_finish(t, code);
-    if (wi_here.canceling != t) {
+    if (!canceling_here(t)) {
         wi_mutex_lock(lock); // let a running cancel function return
         wi_mutex_unlock(lock);
     }
