@@ -383,6 +383,37 @@ WEFT_TEST(plain_threads_share_the_default_loop, .timeout = 20)
     ck_assert_int_eq(runs, 1600);
 }
 
+static int start_and_join(void *arg)
+{
+    for (int i = 0; i < 5000; i++)
+        if (weft_join(weft_task_start(kit_count, arg)) != 0)
+            return -EIO;
+    return 0;
+}
+
+// Between two of them the loop may fall asleep, and must wake each time.
+static void start_and_join_in_threads(int n)
+{
+    weft_future *threads[4];
+    int runs = 0;
+
+    for (int i = 0; i < n; i++)
+        threads[i] = weft_thread_start(start_and_join, &runs);
+    kit_assert_code(weft_gather_into(threads, (size_t)n, NULL, 0, NULL), 0);
+    ck_assert_int_eq(runs, n * 5000);
+}
+
+WEFT_TEST(a_thread_starts_and_joins_one_by_one, .timeout = 30)
+{
+    start_and_join_in_threads(1);
+}
+
+WEFT_TEST(threads_start_and_join_one_by_one, .timeout = 30)
+{
+    for (int n = 2; n <= 4; n++)
+        start_and_join_in_threads(n);
+}
+
 WEFT_TEST(a_task_of_the_default_loop_runs_without_a_wait)
 {
     int runs = 0;
