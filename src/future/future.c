@@ -269,26 +269,6 @@ static struct wi_task *mark_hint(wi_hint hint)
     return t;
 }
 
-// How much of the running stack is left.
-static size_t stack_room(struct wi_worker *worker)
-{
-    uintptr_t low;
-    if (worker->point != &worker->os_point) {
-        low = (uintptr_t)wi_stack_limit((struct wi_stack *)worker->point);
-    } else {
-        if (wi_here.stack_low == NULL) {
-            void *start;
-            size_t size;
-            if (wi_os_stack_bounds(&start, &size) != 0)
-                return 0;
-            wi_here.stack_low = start;
-        }
-        low = (uintptr_t)wi_here.stack_low;
-    }
-    uintptr_t sp = wi_arch_sp();
-    return sp > low ? sp - low : 0;
-}
-
 // Runs the claimed child t inside self's join. A cancel of self is passed on
 // to what runs inside: either the canceller sees the edge, which stood before
 // the claim's read-modify-write, or we see its mark.
@@ -317,7 +297,7 @@ static bool may_run_inline(struct wi_worker *worker, struct wi_task *self,
            !(state & WI_PUBLISHED) && t->home == worker->runtime &&
            __atomic_load_n(&t->refs, __ATOMIC_RELAXED) == 2 &&
            wi_scope_deadline(self) == WI_FOREVER &&
-           stack_room(worker) >= INLINE_ROOM;
+           wi_worker_stack_room(worker) >= INLINE_ROOM;
 }
 
 static bool run_inline(struct wi_task *self, struct wi_task *t)

@@ -52,6 +52,7 @@ struct wi_worker {
     struct wi_runtime *runtime;
     struct wi_stack_cache stacks;
     struct wi_switch_point os_point; // of the thread's own stack
+    char *os_low; // of the thread's own stack; NULL: not asked yet
     struct wi_worker *outer;         // the run around a nested one
     struct wi_task *outer_self;
     struct wi_task *base; // the record of the thread itself
@@ -134,6 +135,9 @@ struct wi_task *wi_runtime_take_unstarted(struct wi_runtime *runtime);
 // Keep the list of started jobs; on the worker's thread.
 void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t);
 void wi_worker_job_ends(struct wi_task *t);
+
+// How many bytes of the running stack are left.
+size_t wi_worker_stack_room(struct wi_worker *worker);
 
 // Claims an unstarted record for running it (bits 0), or for ending it
 // (bits WI_CANCELED).
