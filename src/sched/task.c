@@ -220,6 +220,7 @@ static void recycle(struct wi_task *t)
     t->waiters = NULL;
     t->scope = NULL;
     t->group = NULL;
+    t->home = NULL; // a thread has none, and the runtime may go now
     __atomic_store_n(&t->owner, 0, __ATOMIC_RELEASE);
     __atomic_store_n(&t->permit, 0, __ATOMIC_RELAXED);
     // release: pairs with the acquire of a hint's reader, who then sees
