@@ -126,12 +126,17 @@ static void grant(struct wi_node *node, struct wi_task *t)
     wi_unpark(waiter);
 }
 
-// The end of a record that only its joiner holds: nobody can watch it.
+// The end of a record that only its joiner holds: nobody can watch it, unless
+// its body has given it an id, under which anybody may take a reference.
 static bool close_kept(struct wi_task *t)
 {
+    // acquire: who gave a reference back has done with the state before; pairs
+    // with the decrement in wi_task_unref
+    if (!(t->flags & WI_KEPT) ||
+        __atomic_load_n(&t->refs, __ATOMIC_ACQUIRE) != 1)
+        return false;
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
-    if (!(t->flags & WI_KEPT) || (state & (WI_LOCKED | WI_WAITED)) ||
-        __atomic_load_n(&t->refs, __ATOMIC_RELAXED) != 1)
+    if (state & (WI_LOCKED | WI_WAITED | WI_PUBLISHED))
         return false;
     // relaxed: a cancel mark that comes at this moment comes too late
     __atomic_store_n(&t->state, state | WI_DONE, __ATOMIC_RELAXED);

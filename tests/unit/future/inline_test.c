@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+//
+// A child that runs inside its join: what others can tell of it.
+#include <errno.h>
+#include <weft/weft.h>
+
+#include "weft_test.h"
+
+static weft_future *child;
+static uint64_t id;
+
+static int wait_by_id(void *arg)
+{
+    (void)arg;
+    while (__atomic_load_n(&id, __ATOMIC_ACQUIRE) == 0)
+        weft_yield();
+    int rc =
+        weft_join(weft_future_open(__atomic_load_n(&id, __ATOMIC_RELAXED)));
+    return rc == -ESRCH ? 7 : rc; // it had ended
+}
+
+static int publish(void *arg)
+{
+    (void)arg;
+    __atomic_store_n(&id, weft_future_id(child), __ATOMIC_RELEASE);
+    for (uint64_t n = weft_test_random() % 4000; n > 0; n--)
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return 7;
+}
+
+static int publish_inside(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 2000; i++) {
+        __atomic_store_n(&id, 0, __ATOMIC_RELAXED);
+        weft_future *other = weft_thread_start(wait_by_id, NULL);
+        child = weft_task_start(publish, NULL);
+        ck_assert_int_eq(weft_join(child), 7);
+        ck_assert_int_eq(weft_join(other), 7);
+    }
+    return 0;
+}
+
+// Its own body publishes it: then others may wait, and must be told.
+WEFT_TEST(waiter_by_id_is_told, .timeout = 30)
+{
+    ck_assert_int_eq(weft_run(publish_inside, NULL), 0);
+}
+
+WEFT_TEST_MAIN("inline")
