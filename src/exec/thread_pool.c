@@ -150,12 +150,18 @@ static void cancel_pending(struct thread_pool *pool)
         wi_future_drop(t, -WEFT_EJOBCANCELED);
 }
 
+// A started job: it has to end by itself.
+static void cancel_started(struct wi_task *t)
+{
+    wi_future_cancel(t);
+}
+
 static void cancel_as_asked(struct thread_pool *pool, enum weft_close_mode mode)
 {
     if (mode != WEFT_CLOSE_DRAIN)
         cancel_pending(pool);
     if (mode == WEFT_CLOSE_CANCEL_ALL)
-        wi_runtime_cancel_jobs(pool->runtime);
+        wi_runtime_each_job(pool->runtime, cancel_started);
 }
 
 // Waits for the last end; not ended by the caller's scopes.

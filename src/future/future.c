@@ -157,15 +157,6 @@ static struct wi_node *close_list(struct wi_task *t)
     return list;
 }
 
-int wi_future_own_code(int code)
-{
-    if (code == -ECANCELED)
-        return -WEFT_EJOBCANCELED;
-    if (code == -ETIMEDOUT)
-        return -WEFT_EJOBTIMEOUT;
-    return code;
-}
-
 void wi_future_finish(struct wi_task *t, int code)
 {
     t->code = code;
@@ -297,7 +288,7 @@ static bool may_run_inline(struct wi_worker *worker, struct wi_task *self,
            !(state & WI_PUBLISHED) && t->home == worker->runtime &&
            __atomic_load_n(&t->refs, __ATOMIC_RELAXED) == 2 &&
            wi_scope_deadline(self) == WI_FOREVER &&
-           wi_worker_stack_room(worker) >= INLINE_ROOM;
+           wi_worker_has_room(worker, INLINE_ROOM);
 }
 
 static bool run_inline(struct wi_task *self, struct wi_task *t)

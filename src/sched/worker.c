@@ -96,20 +96,14 @@ static void inherit_stack(struct wi_worker *worker, struct wi_worker *outer)
         worker->os_low = wi_stack_limit((struct wi_stack *)outer->point);
 }
 
-size_t wi_worker_stack_room(struct wi_worker *worker)
+uintptr_t wi_worker_os_low(struct wi_worker *worker)
 {
-    uintptr_t low;
-    if (worker->point != &worker->os_point) {
-        low = (uintptr_t)wi_stack_limit((struct wi_stack *)worker->point);
-    } else {
-        void *start = NULL;
-        size_t size;
-        if (worker->os_low == NULL && wi_os_stack_bounds(&start, &size) == 0)
-            worker->os_low = start;
-        low = (uintptr_t)worker->os_low;
-    }
-    uintptr_t sp = wi_arch_sp();
-    return low != 0 && sp > low ? sp - low : 0;
+    void *start;
+    size_t size;
+    if (worker->os_low == NULL && wi_os_stack_bounds(&start, &size) == 0)
+        worker->os_low = start;
+    // Unknown bounds leave no room.
+    return worker->os_low != NULL ? (uintptr_t)worker->os_low : UINTPTR_MAX;
 }
 
 struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index)
