@@ -317,10 +317,15 @@ int weft_group_close(weft_group *g)
     return group_free(g);
 }
 
-void wi_group_end(weft_group *group)
+void wi_group_finish(weft_group *group)
 {
     cancel_group(group);
     wait_children(group, wi_self());
+}
+
+void wi_group_end(weft_group *group)
+{
+    wi_group_finish(group);
     group_free(group);
 }
 

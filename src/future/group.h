@@ -43,6 +43,10 @@ weft_group *wi_group_open_root(struct wi_task *owner, double grace);
 weft_group *wi_group_new_detached(void);
 void wi_group_end(weft_group *group);
 
+// As wi_group_end, but the group stays, closed: for one that any thread may
+// still find.
+void wi_group_finish(weft_group *group);
+
 // The innermost open group of t, or the one that t belongs to.
 weft_group *wi_group_innermost(struct wi_task *t);
 

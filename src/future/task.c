@@ -122,24 +122,26 @@ struct default_loop {
     struct wi_runtime *runtime;
     struct wi_os_thread thread;
     struct wi_task *main;
-    uint32_t ready; // the root group is open
+    uint32_t ready; // the loop runs
     uint32_t stop;
-    int rc;
+    bool hooked; // to exit
 };
 
 static struct default_loop default_loop;
 
-// The main task of the default loop: waits for the end of the program.
+// The main task of the default loop: waits for the end of the program. Threads
+// may run on after that, so the root group and the runtime stay: starting a
+// task finds the group closed.
 static int default_main(void *arg)
 {
     struct default_loop *loop = arg;
-    struct wi_task *self = wi_self();
-    loop->runtime->root = wi_group_innermost(self);
+    // release: pairs with the load in default_start
     __atomic_store_n(&loop->ready, 1, __ATOMIC_RELEASE);
     wi_os_futex_wake(&loop->ready, 1, false);
     const struct wi_wait wait = {.deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
     while (!__atomic_load_n(&loop->stop, __ATOMIC_ACQUIRE))
         wi_park(&wait);
+    wi_group_finish(loop->runtime->root);
     return 0;
 }
 
@@ -165,12 +167,42 @@ static void default_end(void)
 
 static void default_fresh(void)
 {
-    default_loop = (struct default_loop){0};
+    // The hooks of exit stay set in a child.
+    default_loop = (struct default_loop){.hooked = default_loop.hooked};
 }
 
 __attribute__((constructor)) static void default_register(void)
 {
     wi_fresh_add(default_fresh);
+}
+
+static void hook_locked(struct default_loop *loop)
+{
+    if (!loop->hooked)
+        wi_os_at_exit(default_end);
+    loop->hooked = true;
+}
+
+void wi_default_hook_exit(void)
+{
+    wi_mutex_lock(&default_loop.lock);
+    hook_locked(&default_loop);
+    wi_mutex_unlock(&default_loop.lock);
+}
+
+// What the loop consists of; false: no memory.
+static bool default_parts(struct default_loop *loop, struct wi_runtime *runtime)
+{
+    runtime->root = wi_group_new_detached();
+    if (runtime->root == NULL)
+        return false;
+    loop->main = main_record(default_main, loop, "default loop");
+    if (loop->main == NULL) {
+        wi_group_end(runtime->root);
+        return false;
+    }
+    loop->main->home = runtime;
+    return true;
 }
 
 static int default_start(struct default_loop *loop)
@@ -179,24 +211,23 @@ static int default_start(struct default_loop *loop)
     int rc = wi_runtime_new(&runtime, 1, 0, wi_run_body);
     if (rc < 0)
         return rc;
-    loop->main = main_record(default_main, loop, "default loop");
-    if (loop->main == NULL) {
+    if (!default_parts(loop, runtime)) {
         wi_runtime_free(runtime);
         return -ENOMEM;
     }
-    loop->main->home = runtime;
     loop->runtime = runtime;
     const struct wi_os_thread_options options = {.name = "weft-default"};
     rc = wi_os_thread_start(&loop->thread, default_thread, loop, &options);
     if (rc < 0) {
         loop->runtime = NULL;
+        wi_group_end(runtime->root);
         wi_task_unref(loop->main);
         wi_runtime_free(runtime);
         return rc;
     }
     while (!__atomic_load_n(&loop->ready, __ATOMIC_ACQUIRE))
         wi_os_futex_wait(&loop->ready, 0, WI_FOREVER, false);
-    wi_os_at_exit(default_end);
+    hook_locked(loop);
     return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "future/external.h"
 #include "future/future.h"
 #include "future/group.h"
+#include "future/run.h"
 #include "os/cpu.h"
 #include "os/fork.h"
 #include "os/report.h"
@@ -186,8 +187,10 @@ static void hook_exit(void)
     bool first = !exit_hooked;
     exit_hooked = true;
     wi_mutex_unlock(&lock);
-    if (first)
-        wi_os_at_exit(join_at_exit);
+    if (!first)
+        return;
+    wi_default_hook_exit();
+    wi_os_at_exit(join_at_exit);
 }
 
 static weft_future *refuse(void *arg, const struct weft_thread_options *options,

@@ -186,4 +186,55 @@ WEFT_TEST(a_foreign_thread_that_used_weft_may_pthread_exit)
     ck_assert_int_eq(runs, 50);
 }
 
+static int three(void *arg)
+{
+    (void)arg;
+    return 3;
+}
+
+// Begins after main has returned, when nothing of the default loop is there.
+static int use_the_default_loop_late(void *arg)
+{
+    for (int i = 0; i < 100; i++) {
+        weft_sleep(0.0005);
+        if (weft_join(weft_task_start(three, NULL)) != 3)
+            _exit(1);
+    }
+    _exit((int)(intptr_t)arg);
+}
+
+// Exit joins the thread first, and ends the loop that it uses after that.
+WEFT_TEST(exit_keeps_the_default_loop_for_threads, .exit_code = 8)
+{
+    weft_future_unref(
+        weft_thread_start(use_the_default_loop_late, kit_number(8)));
+    weft_sleep(0.01);
+    exit(1);
+}
+
+static int use_the_default_loop_for_ever(void *arg)
+{
+    (void)arg;
+    int rc = 3;
+    while (rc == 3)
+        rc = weft_join(weft_task_start(three, NULL));
+    return rc == -WEFT_ECLOSED ? 0 : 1;
+}
+
+static void end_of_exit(void)
+{
+    weft_sleep(0.02);
+}
+
+// What exit does not wait for meets a closed group, no freed one.
+WEFT_TEST(exit_closes_the_default_loop_to_others, .exit_code = 9)
+{
+    atexit(end_of_exit); // runs last
+    for (int i = 0; i < 4; i++)
+        weft_future_unref(weft_thread_start(use_the_default_loop_for_ever, NULL,
+                                            .on_exit = WEFT_EXIT_ABANDON));
+    weft_sleep(0.01);
+    exit(9);
+}
+
 WEFT_TEST_MAIN("exit")
