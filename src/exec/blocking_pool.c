@@ -40,6 +40,7 @@ struct blocking_pool {
     struct entry *first, **last;
     struct wi_task *running; // started jobs, by `sibling`
     unsigned limit, threads, idle, lent, number;
+    size_t queued; // entries
     size_t jobs; // not ended
     bool closing;
     struct wi_task *closer;
@@ -72,6 +73,7 @@ static struct wi_task *pop(struct blocking_pool *pool)
         pool->first = entry->next;
         if (pool->first == NULL)
             pool->last = &pool->first;
+        pool->queued--;
         free(entry);
         if (wi_task_claim(wi_hint_task(hint), wi_hint_gen(hint), 0))
             return wi_hint_task(hint);
@@ -166,10 +168,10 @@ static void pool_thread(void *arg)
 }
 
 // Under the lock: one more thread if a job waits and nobody is free for it.
+// Idle ones that were rung for other jobs count until they have come.
 static void start_if_needed(struct blocking_pool *pool)
 {
-    if (pool->first == NULL || pool->idle > 0 ||
-        pool->threads >= pool->limit + pool->lent)
+    if (pool->queued <= pool->idle || pool->threads >= pool->limit + pool->lent)
         return;
     char name[32];
     snprintf(name, sizeof name, "%s-%u", pool->name, pool->number++);
@@ -207,6 +209,7 @@ static int enqueue(struct blocking_pool *pool, struct wi_task *t)
         t->home = &pool->mark;
         *pool->last = entry;
         pool->last = &entry->next;
+        pool->queued++;
         pool->jobs++;
         start_if_needed(pool);
         rc = pool->threads == 0 ? -EAGAIN : 0;
