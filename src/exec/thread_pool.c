@@ -244,6 +244,7 @@ static int start_pool(struct thread_pool *pool,
     pool->runtime->root = wi_group_new_detached();
     if (pool->runtime->root == NULL)
         return -ENOMEM;
+    wi_runtime_share(pool->runtime); // close takes what has not started
     pool->runtime->executor = pool;
     pool->runtime->job_ended = job_ended;
     pool->submitted = aligned_alloc(64, size);

@@ -60,6 +60,12 @@ void wi_runtime_free(struct wi_runtime *runtime)
     free(runtime);
 }
 
+void wi_runtime_share(struct wi_runtime *runtime)
+{
+    for (unsigned i = 0; i < runtime->count; i++)
+        runtime->workers[i]->jobs.solo = false;
+}
+
 // Threads ---------------------------------------------------------------------
 
 static void worker_thread(void *arg)

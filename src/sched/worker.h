@@ -79,7 +79,6 @@ struct wi_runtime {
     void (*run)(struct wi_task *t); // calls the body and completes the record
     unsigned count;
     size_t stack_size;
-    bool foreign_threads; // its workers are threads of its own
     uint32_t stop;        // atomic
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
@@ -132,7 +131,7 @@ void wi_runtime_each_job(struct wi_runtime *runtime,
                          void (*fn)(struct wi_task *t));
 
 // Takes an unstarted record from any queue of the runtime; claimed with
-// WI_CANCELED. Any thread. NULL: none left.
+// WI_CANCELED. Any thread, if the runtime is shared. NULL: none left.
 struct wi_task *wi_runtime_take_unstarted(struct wi_runtime *runtime);
 
 // Keep the list of started jobs; on the worker's thread.
@@ -202,6 +201,10 @@ struct wi_loop *wi_loop_here(int *rc);
 int wi_runtime_new(struct wi_runtime **runtime, unsigned count,
                    size_t stack_size, void (*run)(struct wi_task *t));
 void wi_runtime_free(struct wi_runtime *runtime);
+
+// Lets others than its workers take unstarted records, also from a runtime of
+// one worker. Before it starts.
+void wi_runtime_share(struct wi_runtime *runtime);
 
 // Starts threads for the workers from..count-1.
 int wi_runtime_start(struct wi_runtime *runtime, unsigned from,

@@ -26,6 +26,27 @@ WEFT_TEST(close_meets_last_end, .timeout = 30)
     }
 }
 
+static weft_executor *crowded;
+
+WEFT_JOB(long, submit_more, long, x)
+{
+    for (int i = 0; i < 600; i++)
+        weft_future_unref(weft_submit(crowded, square, x));
+    return weft_sleep(0);
+}
+
+// The closer takes from the queue of the one worker, which works on it too.
+WEFT_TEST(pending_jobs_of_one_worker, .timeout = 30)
+{
+    for (int i = 0; i < 100; i++) {
+        crowded = weft_thread_pool(.workers = 1);
+        weft_future_unref(weft_submit(crowded, submit_more, 1));
+        for (uint64_t n = weft_test_random() % 40000; n > 0; n--)
+            __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        weft_executor_close(crowded, .mode = WEFT_CLOSE_CANCEL_PENDING);
+    }
+}
+
 WEFT_JOB(long, compute, long, x)
 {
     while (weft_check() == 0)
