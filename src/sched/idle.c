@@ -273,7 +273,9 @@ struct wi_loop *wi_loop_here(int *rc)
 
 void wi_runtime_wake_one(struct wi_runtime *runtime)
 {
-    for (unsigned i = 0; i * 64 < runtime->count; i++) {
+    // relaxed, for a late caller: the runtime may be another one by now
+    unsigned count = __atomic_load_n(&runtime->count, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i * 64 < count; i++) {
         uint64_t mask = __atomic_load_n(&runtime->idle[i], __ATOMIC_RELAXED);
         while (mask != 0) {
             unsigned bit = (unsigned)__builtin_ctzll(mask);

@@ -25,19 +25,62 @@ static void free_workers(struct wi_runtime *runtime)
     }
 }
 
+static struct wi_mutex spare_lock;
+static struct wi_runtime *spare; // freed ones
+
+static void fresh(void)
+{
+    spare_lock = (struct wi_mutex){0};
+    spare = NULL;
+}
+
+__attribute__((constructor)) static void register_fresh(void)
+{
+    wi_fresh_add(fresh);
+}
+
+static struct wi_runtime *runtime_alloc(void)
+{
+    wi_mutex_lock(&spare_lock);
+    struct wi_runtime *runtime = spare;
+    if (runtime != NULL)
+        spare = runtime->next_free;
+    wi_mutex_unlock(&spare_lock);
+    if (runtime != NULL)
+        return runtime;
+    runtime = aligned_alloc(64, (sizeof *runtime + 63) & ~(size_t)63);
+    if (runtime != NULL)
+        memset(runtime, 0, sizeof *runtime);
+    return runtime;
+}
+
+// No bit of the idle mask is set in a new or freed one; its count may be read
+// by a late wi_runtime_wake_one at any time.
+static void reset(struct wi_runtime *runtime, unsigned count)
+{
+    // relaxed: a late reader finds no idle worker under the old count either
+    __atomic_store_n(&runtime->count, count, __ATOMIC_RELAXED);
+    memset(runtime->workers, 0, count * sizeof runtime->workers[0]);
+    runtime->stop = 0;
+    runtime->job_ended = NULL;
+    runtime->executor = NULL;
+    runtime->root = NULL;
+    runtime->head = 0;
+    runtime->tail = 0;
+    runtime->waiting = 0;
+}
+
 int wi_runtime_new(struct wi_runtime **out, unsigned count, size_t stack_size,
                    void (*run)(struct wi_task *t))
 {
     if (count == 0 || count > WI_MAX_WORKERS || wi_stack_round(stack_size) == 0)
         return -EINVAL;
     wi_fresh_in_use();
-    struct wi_runtime *runtime =
-        aligned_alloc(64, (sizeof *runtime + 63) & ~(size_t)63);
+    struct wi_runtime *runtime = runtime_alloc();
     if (runtime == NULL)
         return -ENOMEM;
-    memset(runtime, 0, sizeof *runtime);
+    reset(runtime, count);
     runtime->run = run;
-    runtime->count = count;
     runtime->stack_size = stack_size;
     runtime->mask = INJECTOR_SIZE - 1;
     runtime->ring = malloc(INJECTOR_SIZE * sizeof(wi_hint));
@@ -57,7 +100,11 @@ void wi_runtime_free(struct wi_runtime *runtime)
 {
     free_workers(runtime);
     free(runtime->ring);
-    free(runtime);
+    runtime->ring = NULL;
+    wi_mutex_lock(&spare_lock);
+    runtime->next_free = spare;
+    spare = runtime;
+    wi_mutex_unlock(&spare_lock);
 }
 
 void wi_runtime_share(struct wi_runtime *runtime)

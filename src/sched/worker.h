@@ -84,6 +84,7 @@ struct wi_runtime {
     void *executor;                                // for job_ended
     struct wi_worker *workers[WI_MAX_WORKERS];
     weft_group *root;
+    struct wi_runtime *next_free;
 
     // The injector: jobs from outside, taken by any worker.
     struct wi_mutex lock __attribute__((aligned(64)));
@@ -200,6 +201,9 @@ struct wi_loop *wi_loop_here(int *rc);
 // A runtime of `count` workers. 0 or a negative code.
 int wi_runtime_new(struct wi_runtime **runtime, unsigned count,
                    size_t stack_size, void (*run)(struct wi_task *t));
+
+// Its workers have left. The memory stays for the next runtime: who submits
+// wakes a worker after queueing, and what was queued may have ended by then.
 void wi_runtime_free(struct wi_runtime *runtime);
 
 // Lets others than its workers take unstarted records, also from a runtime of
