@@ -233,6 +233,15 @@ static void trim_if_due(struct wi_worker *worker)
     worker->trim_at = wi_worker_trim(worker) ? wi_os_now() + TRIM_AGAIN_NS : 0;
 }
 
+// What woke us may have been meant for work that anybody may take. If we go
+// on with a task of our own instead, somebody else must come for that.
+static void pass_wake_on(struct wi_worker *worker)
+{
+    if (worker->runtime->count > 1 && worker->ready != NULL &&
+        wi_runtime_has_work(worker))
+        wi_runtime_wake_one(worker->runtime);
+}
+
 void wi_worker_idle(struct wi_worker *worker)
 {
     wi_inbox_drain(worker);
@@ -247,6 +256,7 @@ void wi_worker_idle(struct wi_worker *worker)
         unannounce(worker);
         if (poll) // a wake-up of the loop may be on its way: no harm
             worker->loop->ops->poll(worker->loop, 0);
+        pass_wake_on(worker);
         return;
     }
     if (poll)
@@ -257,6 +267,7 @@ void wi_worker_idle(struct wi_worker *worker)
     worker->turns++;
     wi_inbox_drain(worker);
     run_timers(worker);
+    pass_wake_on(worker);
     trim_if_due(worker);
 }
 
