@@ -282,9 +282,20 @@ static void call_inside(struct wi_worker *worker, struct wi_task *self,
     self->wait_kind = WI_WAIT_NONE;
 }
 
+// A cancel from outside does not reach a shielded join, but it would reach what
+// runs inside it.
+static bool shielded(const struct wi_task *self)
+{
+    for (struct weft_scope *s = self->scope; s != NULL; s = s->outer) {
+        if (s->flags & WI_SCOPE_SHIELD)
+            return true;
+    }
+    return false;
+}
+
 // Whether nobody could tell the difference if t ran inside the join: it has
-// not started, no deadline would have to interrupt the wait, and nobody else
-// holds the future.
+// not started, no deadline would have to interrupt the wait, a cancel of the
+// joiner is one of t too, and nobody else holds the future.
 static bool may_run_inline(struct wi_worker *worker, struct wi_task *self,
                            struct wi_task *t)
 {
@@ -292,7 +303,7 @@ static bool may_run_inline(struct wi_worker *worker, struct wi_task *self,
     return worker != NULL && (state & WI_PHASE) == WI_QUEUED &&
            !(state & WI_PUBLISHED) && t->home == worker->runtime &&
            __atomic_load_n(&t->refs, __ATOMIC_RELAXED) == 2 &&
-           wi_scope_deadline(self) == WI_FOREVER &&
+           wi_scope_deadline(self) == WI_FOREVER && !shielded(self) &&
            wi_worker_has_room(worker, INLINE_ROOM);
 }
 
@@ -348,7 +359,8 @@ static int wait_parked(struct wi_task *self, struct wi_task *t)
     return rc;
 }
 
-int wi_future_wait(struct wi_task *t)
+// `inside`: t may run inside the wait.
+static int wait_for(struct wi_task *t, bool inside)
 {
     struct wi_task *self = wi_self();
     if (self == NULL)
@@ -358,16 +370,21 @@ int wi_future_wait(struct wi_task *t)
         return rc;
     if (t == self)
         return -WEFT_EDEADLOCK;
-    if (run_inline(self, t) && wi_future_done(t))
+    if (inside && run_inline(self, t) && wi_future_done(t))
         return 0;
     return wait_parked(self, t);
+}
+
+int wi_future_wait(struct wi_task *t)
+{
+    return wait_for(t, false);
 }
 
 int weft_result_into(weft_future *f, void *out, size_t size)
 {
     struct wi_task *t = wi_of_future(f);
     wi_require(f != NULL, f, "a future handle must not be NULL");
-    int rc = wi_future_wait(t);
+    int rc = wait_for(t, true);
     if (rc == 0)
         rc = wi_future_take(t, out, size);
     else if (wi_future_gave_up(rc))

@@ -2,6 +2,7 @@
 //
 // A child that runs inside its join: what others can tell of it.
 #include <errno.h>
+#include <math.h>
 #include <weft/weft.h>
 
 #include "weft_test.h"
@@ -45,6 +46,50 @@ static int publish_inside(void *arg)
 WEFT_TEST(waiter_by_id_is_told, .timeout = 30)
 {
     ck_assert_int_eq(weft_run(publish_inside, NULL), 0);
+}
+
+static int nap(void *arg)
+{
+    (void)arg;
+    int rc = weft_sleep(0.02);
+    return rc < 0 ? rc : 5;
+}
+
+static int join_in_shield(void *arg)
+{
+    (void)arg;
+    WEFT_SHIELD((double)INFINITY);
+    return weft_join(weft_task_start(nap, NULL));
+}
+
+// The one waiter gives up, the other goes on: the child is not canceled.
+static int get_then_join(void *arg)
+{
+    weft_future *f = weft_task_start(nap, NULL);
+    *(int *)arg = weft_get_into(f, NULL, 0);
+    WEFT_SHIELD((double)INFINITY);
+    return weft_join(f);
+}
+
+static int cancel_joiners(void *arg)
+{
+    (void)arg;
+    int got = 0;
+    weft_future *f = weft_task_start(join_in_shield, NULL);
+    weft_future *g = weft_task_start(get_then_join, &got);
+    weft_sleep(0.001);
+    weft_cancel(f);
+    weft_cancel(g);
+    ck_assert_int_eq(weft_join(f), 5);
+    ck_assert_int_eq(weft_join(g), 5);
+    ck_assert_int_eq(got, -ECANCELED);
+    return 0;
+}
+
+// A cancel is passed on to a child only by a join that it would have ended.
+WEFT_TEST(cancel_stops_at_shield_and_get)
+{
+    ck_assert_int_eq(weft_run(cancel_joiners, NULL), 0);
 }
 
 WEFT_TEST_MAIN("inline")
