@@ -5,6 +5,7 @@
 #include <math.h>
 #include <weft/weft.h>
 
+#include "sched/worker.h"
 #include "weft_test.h"
 
 static weft_future *child;
@@ -90,6 +91,43 @@ static int cancel_joiners(void *arg)
 WEFT_TEST(cancel_stops_at_shield_and_get)
 {
     ck_assert_int_eq(weft_run(cancel_joiners, NULL), 0);
+}
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static size_t queue_length(void)
+{
+    const struct wi_deque *jobs = &wi_here.worker->jobs;
+    return (size_t)(jobs->tail - jobs->head);
+}
+
+static int join_in_order(void *arg)
+{
+    size_t *longest = arg;
+    for (int i = 0; i < 10000; i++) {
+        weft_future *first = weft_task_start(nothing, NULL);
+        weft_future *second = weft_task_start(nothing, NULL);
+        weft_join(first);
+        weft_join(second);
+        if (queue_length() > *longest)
+            *longest = queue_length();
+    }
+    return 0;
+}
+
+// Joining in the order of starting leaves tombstones, but not for ever.
+WEFT_TEST(queue_does_not_grow)
+{
+    for (unsigned workers = 1; workers <= 2; workers++) {
+        size_t longest = 0;
+        ck_assert_int_eq(weft_run(join_in_order, &longest, .workers = workers),
+                         0);
+        ck_assert_uint_lt(longest, 200);
+    }
 }
 
 WEFT_TEST_MAIN("inline")
