@@ -262,7 +262,8 @@ static void ready_push(struct wi_worker *worker, struct wi_task *t)
 
 void wi_worker_ready(struct wi_worker *worker, struct wi_task *t)
 {
-    if (t->owner != ((uintptr_t)worker | WI_PARKED)) {
+    if (__atomic_load_n(&t->owner, __ATOMIC_RELAXED) !=
+        ((uintptr_t)worker | WI_PARKED)) {
         // It runs: its next park will see this. relaxed: see park_task.
         __atomic_store_n(&t->permit, 1, __ATOMIC_RELAXED);
         return;
