@@ -132,7 +132,7 @@ static bool open_modern_uring(struct wi_loop **loop)
 
 static int open_first(struct wi_loop **loop)
 {
-    const char *wanted = getenv("WEFT_BACKEND");
+    const char *wanted = secure_getenv("WEFT_BACKEND");
     char text[400];
 
     if (!wanted || !*wanted)
