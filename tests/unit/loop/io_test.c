@@ -772,4 +772,27 @@ LOOP_TEST(many_connections, .timeout = 30)
     return 0;
 }
 
+// One event that ends more waits than a queue of completions holds.
+#define WAITERS 5000
+
+LOOP_TEST(more_completions_than_room, .timeout = 30)
+{
+    static struct call calls[WAITERS];
+    int fds[2];
+
+    ck_assert_int_eq(pipe(fds), 0);
+    for (int i = 0; i < WAITERS; i++) {
+        calls[i].fd = fds[0];
+        calls[i].events = WEFT_READABLE;
+        calls[i].task = weft_task_start(call_wait, &calls[i]);
+    }
+    while (!calls[WAITERS - 1].started)
+        weft_sleep(0.001);
+    ck_assert_int_eq(write(fds[1], "x", 1), 1);
+    for (int i = 0; i < WAITERS; i++)
+        ck_assert_int_eq(call_join(&calls[i]), WEFT_READABLE);
+    close_both(fds);
+    return 0;
+}
+
 WEFT_TEST_MAIN("io")
