@@ -34,7 +34,7 @@ int ps_target_read(const struct ps_target *target, uint64_t address, void *to,
 static size_t read_some(const struct ps_target *target, struct ps_piece *pieces,
                         size_t n)
 {
-    struct iovec local[PIECES_AT_ONCE], remote[PIECES_AT_ONCE];
+    struct iovec local[PIECES_AT_ONCE] = {0}, remote[PIECES_AT_ONCE] = {0};
     size_t whole = 0;
 
     for (size_t i = 0; i < n; i++) {
