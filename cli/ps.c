@@ -291,6 +291,7 @@ static int read_options(struct options *o, int argc, char **argv)
     int option;
 
     opterr = 0;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet
     while ((option = getopt_long(argc, argv, "a", names, NULL)) != -1) {
         if (option == '?')
             return cli_usage("ps", "no option '%s'", argv[optind - 1]);

@@ -234,32 +234,32 @@ static int by_id(const void *a, const void *b)
 
 static int by_address(const void *a, const void *b)
 {
-    const struct ps_row *const *x = a, *const *y = b;
+    const struct ps_place *x = a, *y = b;
 
-    return ((*x)->address > (*y)->address) - ((*x)->address < (*y)->address);
+    return (x->address > y->address) - (x->address < y->address);
 }
 
 static int sort(struct ps_table *table)
 {
-    table->by_address = calloc(table->count + 1, sizeof(*table->by_address));
-    if (!table->by_address)
+    table->places = calloc(table->count + 1, sizeof(*table->places));
+    if (!table->places)
         return -ENOMEM;
     if (table->count)
         qsort(table->rows, table->count, sizeof(*table->rows), by_id);
     for (size_t i = 0; i < table->count; i++)
-        table->by_address[i] = &table->rows[i];
-    qsort(table->by_address, table->count, sizeof(*table->by_address),
-          by_address);
+        table->places[i] =
+            (struct ps_place){table->rows[i].address, &table->rows[i]};
+    qsort(table->places, table->count, sizeof(*table->places), by_address);
     return 0;
 }
 
 static struct ps_row *find(const struct ps_table *table, uint64_t address)
 {
-    const struct ps_row key = {.address = address}, *at = &key;
-    struct ps_row **found = bsearch(&at, table->by_address, table->count,
-                                    sizeof(*table->by_address), by_address);
+    const struct ps_place key = {.address = address};
+    struct ps_place *found = bsearch(&key, table->places, table->count,
+                                     sizeof(*table->places), by_address);
 
-    return found ? *found : NULL;
+    return found ? found->row : NULL;
 }
 
 static int compare_rows(struct ps_table *table, const struct layout *layout,
@@ -312,7 +312,7 @@ int ps_table_read(struct ps_table *table, const struct ps_target *target)
 void ps_table_free(struct ps_table *table)
 {
     free(table->rows);
-    free(table->by_address);
+    free(table->places);
 }
 
 const char *ps_state(const struct ps_row *row)

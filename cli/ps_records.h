@@ -28,11 +28,16 @@ struct ps_row {
     const struct wi_root *root;
 };
 
+struct ps_place {
+    uint64_t address;
+    struct ps_row *row;
+};
+
 struct ps_table {
     struct ps_row *rows; // in the order of their ids
     size_t count, room;
-    struct ps_row **by_address;
-    bool cut; // the chain of chunks was broken
+    struct ps_place *places; // in the order of their addresses
+    bool cut;                // the chain of chunks was broken
 };
 
 // Reads all records that are not free. 0 or a negative code.

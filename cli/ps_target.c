@@ -3,7 +3,6 @@
 
 #include <elf.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,18 +156,33 @@ static int may_read(const struct ps_target *target, uint64_t address)
                                                                           : 0;
 }
 
+// A line of /proc/PID/maps: "start-end mode offset ...". Whether it is a range
+// that can be read.
+static bool read_range(const char *line, uint64_t *start, uint64_t *offset)
+{
+    char *at;
+
+    *start = strtoull(line, &at, 16);
+    if (*at != '-')
+        return false;
+    at += strcspn(at, " ");
+    if (at[0] != ' ' || at[1] != 'r')
+        return false;
+    at++;
+    at += strcspn(at, " ");
+    *offset = strtoull(at, NULL, 16);
+    return true;
+}
+
 static int search_maps(struct ps_target *target, FILE *maps)
 {
     char *line = NULL;
     size_t size = 0;
     uint64_t start, offset;
-    char mode[5];
     int rc = -ENOENT;
 
     while (getline(&line, &size, maps) > 0) {
-        if (sscanf(line, "%" SCNx64 "-%*x %4s %" SCNx64, &start, mode,
-                   &offset) != 3 ||
-            mode[0] != 'r')
+        if (!read_range(line, &start, &offset))
             continue;
         rc = may_read(target, start);
         if (rc < 0)
