@@ -133,7 +133,7 @@ static void print_table(const struct options *o, const struct ps_table *table)
     printf("%8s  %-11s %-7s %7s %-16s %-20s %s\n", "ID", "KIND", "STATE", "TID",
            "NAME", "WAITS FOR", "OWNER");
     for (size_t i = 0; i < table->count; i++) {
-        const struct ps_row *row = &table->rows[i];
+        const struct ps_row *row = table->by_id[i].row;
         changing = changing || row->changing;
         if (is_shown(o, row))
             print_row(table, row);
@@ -199,8 +199,8 @@ static void print_json(const struct options *o, const struct ps_table *table)
     json_bool(&j, "complete", !table->cut);
     json_open_array(&j, "records");
     for (size_t i = 0; i < table->count; i++)
-        if (is_shown(o, &table->rows[i]))
-            add_row(&j, table, &table->rows[i]);
+        if (is_shown(o, table->by_id[i].row))
+            add_row(&j, table, table->by_id[i].row);
     json_close_array(&j);
     json_end(&j);
 }

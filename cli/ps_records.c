@@ -209,12 +209,11 @@ static int read_extras(struct ps_table *table, const struct ps_target *target,
     if (pieces && extras) {
         for (size_t i = 0; i < count; i++)
             if (rows[i].extra)
-                pieces[n++] = (struct ps_piece){rows[i].extra,
-                                                extras + i * size, size, false};
+                pieces[n++] =
+                    (struct ps_piece){rows[i].extra, extras + i * size, size};
         ps_target_read_pieces(target, pieces, n);
-        n = 0;
         for (size_t i = 0; i < count; i++)
-            if (rows[i].extra && pieces[n++].read)
+            if (rows[i].extra)
                 take_extra(&rows[i], &layout, extras + i * size);
     }
     int rc = pieces && extras ? 0 : -ENOMEM;
@@ -225,58 +224,74 @@ static int read_extras(struct ps_table *table, const struct ps_target *target,
 
 // Order -----------------------------------------------------------------------
 
-static int by_id(const void *a, const void *b)
-{
-    const struct ps_row *x = a, *y = b;
-
-    return (x->id > y->id) - (x->id < y->id);
-}
-
-static int by_address(const void *a, const void *b)
+static int by_key(const void *a, const void *b)
 {
     const struct ps_place *x = a, *y = b;
 
-    return (x->address > y->address) - (x->address < y->address);
+    return (x->key > y->key) - (x->key < y->key);
 }
 
 static int sort(struct ps_table *table)
 {
-    table->places = calloc(table->count + 1, sizeof(*table->places));
-    if (!table->places)
+    size_t n = table->count;
+
+    table->by_id = calloc(n + 1, sizeof(*table->by_id));
+    table->by_address = calloc(n + 1, sizeof(*table->by_address));
+    if (!table->by_id || !table->by_address)
         return -ENOMEM;
-    if (table->count)
-        qsort(table->rows, table->count, sizeof(*table->rows), by_id);
-    for (size_t i = 0; i < table->count; i++)
-        table->places[i] =
-            (struct ps_place){table->rows[i].address, &table->rows[i]};
-    qsort(table->places, table->count, sizeof(*table->places), by_address);
+    for (size_t i = 0; i < n; i++) {
+        struct ps_row *row = &table->rows[i];
+        table->by_id[i] = (struct ps_place){row->id, row};
+        table->by_address[i] = (struct ps_place){row->address, row};
+    }
+    qsort(table->by_id, n, sizeof(*table->by_id), by_key);
+    qsort(table->by_address, n, sizeof(*table->by_address), by_key);
     return 0;
+}
+
+// The first place that is not below address, or the end.
+static struct ps_place *lower_bound(const struct ps_table *table,
+                                    uint64_t address)
+{
+    size_t low = 0, high = table->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (table->by_address[middle].key < address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return &table->by_address[low];
 }
 
 static struct ps_row *find(const struct ps_table *table, uint64_t address)
 {
-    const struct ps_place key = {.address = address};
-    struct ps_place *found = bsearch(&key, table->places, table->count,
-                                     sizeof(*table->places), by_address);
+    const struct ps_place *place = lower_bound(table, address);
 
-    return found ? found->row : NULL;
+    return place < table->by_address + table->count && place->key == address
+               ? place->row
+               : NULL;
+}
+
+static bool differs(const struct ps_row *a, const struct ps_row *b)
+{
+    return a->id != b->id || a->wait_kind != b->wait_kind ||
+           a->wait_object != b->wait_object ||
+           ((a->state ^ b->state) & a->root->phase_mask) != 0;
 }
 
 static int compare_rows(struct ps_table *table, const struct layout *layout,
                         const char *records, size_t count, uint64_t address)
 {
-    const struct wi_root *root = layout->root;
+    size_t size = layout->root->record_size;
+    struct ps_place *place = lower_bound(table, address);
+    struct ps_place *end = table->by_address + table->count;
 
-    for (size_t i = 0; i < count; i++) {
-        uint64_t at = address + i * root->record_size;
-        struct ps_row *before = find(table, at);
-        if (!before)
-            continue;
-        struct ps_row now = to_row(layout, records + i * root->record_size, at);
-        before->changing =
-            now.id != before->id || now.wait_kind != before->wait_kind ||
-            now.wait_object != before->wait_object ||
-            ((now.state ^ before->state) & root->phase_mask) != 0;
+    for (; place < end && place->key < address + count * size; place++) {
+        uint64_t at = place->key - address;
+        struct ps_row now = to_row(layout, records + at, place->key);
+        place->row->changing = differs(&now, place->row);
     }
     return 0;
 }
@@ -312,7 +327,8 @@ int ps_table_read(struct ps_table *table, const struct ps_target *target)
 void ps_table_free(struct ps_table *table)
 {
     free(table->rows);
-    free(table->places);
+    free(table->by_id);
+    free(table->by_address);
 }
 
 const char *ps_state(const struct ps_row *row)

@@ -28,16 +28,18 @@ struct ps_row {
     const struct wi_root *root;
 };
 
+// A row in a list that is sorted by `key`.
 struct ps_place {
-    uint64_t address;
+    uint64_t key;
     struct ps_row *row;
 };
 
 struct ps_table {
-    struct ps_row *rows; // in the order of their ids
+    struct ps_row *rows; // as they were read
     size_t count, room;
-    struct ps_place *places; // in the order of their addresses
-    bool cut;                // the chain of chunks was broken
+    struct ps_place *by_id;
+    struct ps_place *by_address;
+    bool cut; // the chain of chunks was broken
 };
 
 // Reads all records that are not free. 0 or a negative code.

@@ -10,6 +10,8 @@
 
 enum {
     PIECES_AT_ONCE = 512, // below IOV_MAX
+    GAP_MAX = 1024,       // bytes
+    RUN_MAX = 1 << 16,    // bytes
     HEADERS_MAX = 64,
     NOTES_MAX = 1 << 16, // bytes
 };
@@ -30,8 +32,8 @@ int ps_target_read(const struct ps_target *target, uint64_t address, void *to,
 
 // Returns how many of the n pieces (at most PIECES_AT_ONCE) came whole; the
 // kernel stops at the first that it cannot read.
-static size_t read_some(const struct ps_target *target, struct ps_piece *pieces,
-                        size_t n)
+static size_t read_some(const struct ps_target *target,
+                        const struct ps_piece *pieces, size_t n)
 {
     struct iovec local[PIECES_AT_ONCE] = {0}, remote[PIECES_AT_ONCE] = {0};
     size_t whole = 0;
@@ -42,15 +44,13 @@ static size_t read_some(const struct ps_target *target, struct ps_piece *pieces,
                                    pieces[i].size};
     }
     ssize_t got = process_vm_readv(target->pid, local, n, remote, n, 0);
-    while (got > 0 && whole < n && (size_t)got >= pieces[whole].size) {
-        got -= (ssize_t)pieces[whole].size;
-        pieces[whole++].read = true;
-    }
+    while (got > 0 && whole < n && (size_t)got >= pieces[whole].size)
+        got -= (ssize_t)pieces[whole++].size;
     return whole;
 }
 
-void ps_target_read_pieces(const struct ps_target *target,
-                           struct ps_piece *pieces, size_t n)
+static void read_each(const struct ps_target *target,
+                      const struct ps_piece *pieces, size_t n)
 {
     size_t done = 0;
 
@@ -60,6 +60,59 @@ void ps_target_read_pieces(const struct ps_target *target,
         size_t whole = read_some(target, pieces + done, many);
         done += whole == many ? whole : whole + 1; // skip the bad one
     }
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const struct ps_piece *x = a, *y = b;
+
+    return (x->address > y->address) - (x->address < y->address);
+}
+
+// How many of the n pieces lie so close together that reading what is between
+// them costs less than reading each; *size: from the first to the last.
+static size_t find_run(const struct ps_piece *pieces, size_t n, size_t *size)
+{
+    size_t i = 0;
+
+    *size = 0;
+    for (; i < n; i++) {
+        uint64_t begin = pieces[i].address - pieces[0].address;
+        if (begin > *size + GAP_MAX || begin + pieces[i].size > RUN_MAX)
+            break;
+        if (begin + pieces[i].size > *size)
+            *size = begin + pieces[i].size;
+    }
+    return i ? i : 1;
+}
+
+static bool read_run(const struct ps_target *target,
+                     const struct ps_piece *pieces, size_t n, size_t size,
+                     char *buffer)
+{
+    if (size == 0 ||
+        ps_target_read(target, pieces[0].address, buffer, size) < 0)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        memcpy(pieces[i].to, buffer + (pieces[i].address - pieces[0].address),
+               pieces[i].size);
+    return true;
+}
+
+void ps_target_read_pieces(const struct ps_target *target,
+                           struct ps_piece *pieces, size_t n)
+{
+    char *buffer = malloc(RUN_MAX);
+    size_t size;
+
+    qsort(pieces, n, sizeof(*pieces), by_address);
+    for (size_t i = 0; i < n;) {
+        size_t many = find_run(pieces + i, n - i, &size);
+        if (!buffer || !read_run(target, pieces + i, many, size, buffer))
+            read_each(target, pieces + i, many);
+        i += many;
+    }
+    free(buffer);
 }
 
 // The root --------------------------------------------------------------------
