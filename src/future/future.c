@@ -13,15 +13,25 @@
 #include <weft/error.h>
 
 #include "arch/arch.h"
+#include "base/fresh.h"
 #include "future/deadlock.h"
 #include "future/external.h"
 #include "future/group.h"
+#include "os/fork.h"
 #include "os/report.h"
 #include "os/thread.h"
 #include "sched/scope.h"
 #include "sched/worker.h"
 
 enum { SPINS = 100, INLINE_ROOM = 32768 };
+
+// Before main, so that no record ends unheard and no fork unseen. Here, since
+// every program that has futures links this file, also from the static library.
+__attribute__((constructor)) static void set_up(void)
+{
+    wi_task_last_words = wi_future_last_words;
+    wi_os_at_fork(wi_fresh_note_fork);
+}
 
 static void spin(unsigned *turns)
 {
@@ -147,15 +157,6 @@ static struct wi_node *close_list(struct wi_task *t)
     return list;
 }
 
-int wi_future_own_code(int code)
-{
-    if (code == -ECANCELED)
-        return -WEFT_EJOBCANCELED;
-    if (code == -ETIMEDOUT)
-        return -WEFT_EJOBTIMEOUT;
-    return code;
-}
-
 void wi_future_finish(struct wi_task *t, int code)
 {
     t->code = code;
@@ -219,8 +220,7 @@ static void observe(struct wi_task *t)
 static void take_bytes(struct wi_task *t, struct weft_bytes *out)
 {
     out->len = t->data.blob.len;
-    out->data =
-        __atomic_exchange_n(&t->data.blob.data, NULL, __ATOMIC_ACQ_REL);
+    out->data = __atomic_exchange_n(&t->data.blob.data, NULL, __ATOMIC_ACQ_REL);
     if (out->data == NULL)
         out->len = 0;
 }
@@ -260,26 +260,6 @@ static struct wi_task *mark_hint(wi_hint hint)
     return t;
 }
 
-// How much of the running stack is left.
-static size_t stack_room(struct wi_worker *worker)
-{
-    uintptr_t low;
-    if (worker->point != &worker->os_point) {
-        low = (uintptr_t)wi_stack_limit((struct wi_stack *)worker->point);
-    } else {
-        if (wi_here.stack_low == NULL) {
-            void *start;
-            size_t size;
-            if (wi_os_stack_bounds(&start, &size) != 0)
-                return 0;
-            wi_here.stack_low = start;
-        }
-        low = (uintptr_t)wi_here.stack_low;
-    }
-    uintptr_t sp = wi_arch_sp();
-    return sp > low ? sp - low : 0;
-}
-
 // Runs the claimed child t inside self's join. A cancel of self is passed on
 // to what runs inside: either the canceller sees the edge, which stood before
 // the claim's read-modify-write, or we see its mark.
@@ -308,7 +288,7 @@ static bool may_run_inline(struct wi_worker *worker, struct wi_task *self,
            !(state & WI_PUBLISHED) && t->home == worker->runtime &&
            __atomic_load_n(&t->refs, __ATOMIC_RELAXED) == 2 &&
            wi_scope_deadline(self) == WI_FOREVER &&
-           stack_room(worker) >= INLINE_ROOM;
+           wi_worker_has_room(worker, INLINE_ROOM);
 }
 
 static bool run_inline(struct wi_task *self, struct wi_task *t)

@@ -13,10 +13,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <weft/error.h>
 
+#include "base/text.h"
 #include "future/deadlock.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -25,23 +25,6 @@
 #include "sched/worker.h"
 
 #define DEFAULT_GRACE 10.0
-
-// The lock belongs to the worker that the group was opened on, if that runs
-// all its tasks.
-static bool is_owner(const weft_group *group)
-{
-    return group->worker != NULL && group->worker == wi_here.worker;
-}
-
-static void lock_group(weft_group *group)
-{
-    wi_biased_lock(&group->lock, is_owner(group));
-}
-
-static void unlock_group(weft_group *group)
-{
-    wi_biased_unlock(&group->lock, is_owner(group));
-}
 
 static weft_group *group_new(struct wi_task *owner, const char *name,
                              double grace)
@@ -54,7 +37,7 @@ static weft_group *group_new(struct wi_task *owner, const char *name,
         group->worker = wi_here.worker;
     group->grace = grace == 0 ? DEFAULT_GRACE : grace;
     if (name != NULL)
-        strncpy(group->name, name, sizeof group->name - 1);
+        wi_text_copy(group->name, sizeof group->name, name);
     group->head.base = wi_scope_deadline(owner);
     wi_scope_enter(&group->head.scope, group->head.base, WI_SCOPE_GROUP);
     return group;
@@ -90,50 +73,15 @@ weft_group *wi_group_innermost(struct wi_task *t)
     return t->group;
 }
 
-// Children --------------------------------------------------------------------
-
-int wi_group_add(weft_group *group, struct wi_task *t, bool *canceled)
-{
-    lock_group(group);
-    bool open = !group->closed;
-    if (open) {
-        t->group = group;
-        t->deadline = group->head.base;
-        t->sibling = group->children;
-        t->sibling_link = &group->children;
-        if (t->sibling != NULL)
-            t->sibling->sibling_link = &t->sibling;
-        group->children = t;
-        group->count++;
-        *canceled = group->canceled;
-    }
-    unlock_group(group);
-    return open ? 0 : -WEFT_ECLOSED;
-}
-
-void wi_group_leave(weft_group *group, struct wi_task *t)
-{
-    lock_group(group);
-    *t->sibling_link = t->sibling;
-    if (t->sibling != NULL)
-        t->sibling->sibling_link = t->sibling_link;
-    t->sibling = NULL;
-    struct wi_task *waiter = --group->count == 0 ? group->waiter : NULL;
-    unlock_group(group);
-    // The group may be gone; the waiter's record never is.
-    if (waiter != NULL)
-        wi_unpark(waiter);
-}
-
 void wi_group_each(weft_group *group,
                    bool (*fn)(struct wi_task *child, void *arg), void *arg)
 {
-    lock_group(group);
+    wi_group_lock(group);
     for (struct wi_task *t = group->children; t != NULL; t = t->sibling) {
         if (fn(t, arg))
             break;
     }
-    unlock_group(group);
+    wi_group_unlock(group);
 }
 
 // Canceling -------------------------------------------------------------------
@@ -186,10 +134,10 @@ static struct wi_task *cancel_locked(weft_group *group)
 
 static void cancel_group(weft_group *group)
 {
-    lock_group(group);
+    wi_group_lock(group);
     struct wi_task *collected = cancel_locked(group);
     struct wi_task *owner = group->owner;
-    unlock_group(group);
+    wi_group_unlock(group);
     wi_future_nudge(owner);
     while (collected != NULL) {
         struct wi_task *next = collected->next;
@@ -208,16 +156,16 @@ void weft_group_cancel(weft_group *g)
 
 static void collect(weft_group *group, int code, const char *text)
 {
-    lock_group(group);
+    wi_group_lock(group);
     if (group->code == 0)
         group->code = code;
     if (group->failures < WI_GROUP_FAILURES) {
         group->failure[group->failures].code = code;
         group->failure[group->failures].text =
-            text != NULL && *text != '\0' ? strdup(text) : NULL;
+            text != NULL && *text != '\0' ? wi_text_dup(text) : NULL;
         group->failures++;
     }
-    unlock_group(group);
+    wi_group_unlock(group);
 }
 
 // A child that was canceled has not failed.
@@ -245,30 +193,30 @@ int weft_group_fail(weft_group *g, int code)
 
 size_t weft_group_failures(weft_group *g)
 {
-    lock_group(g);
+    wi_group_lock(g);
     size_t n = g->failures;
-    unlock_group(g);
+    wi_group_unlock(g);
     return n;
 }
 
 int weft_group_failure(weft_group *g, size_t i, const char **text)
 {
-    lock_group(g);
+    wi_group_lock(g);
     int code = -ENOENT;
     if (i < g->failures) {
         code = g->failure[i].code;
         if (text != NULL)
             *text = g->failure[i].text != NULL ? g->failure[i].text : "";
     }
-    unlock_group(g);
+    wi_group_unlock(g);
     return code;
 }
 
 size_t weft_group_size(weft_group *g)
 {
-    lock_group(g);
+    wi_group_lock(g);
     size_t n = g->count;
-    unlock_group(g);
+    wi_group_unlock(g);
     return n;
 }
 
@@ -277,12 +225,12 @@ size_t weft_group_size(weft_group *g)
 // True once there is no child and there will be none.
 static bool try_close(weft_group *group, struct wi_task *self)
 {
-    lock_group(group);
+    wi_group_lock(group);
     group->waiter = self;
     bool empty = group->count == 0;
     if (empty)
         group->closed = 1;
-    unlock_group(group);
+    wi_group_unlock(group);
     return empty;
 }
 
@@ -347,6 +295,7 @@ int weft_group_close(weft_group *g)
     int code = g->code;
     for (unsigned i = 0; i < g->failures; i++)
         free(g->failure[i].text);
+    wi_biased_fini(&g->lock);
     free(g);
     return code;
 }

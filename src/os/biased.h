@@ -51,4 +51,16 @@ static inline void wi_biased_unlock(struct wi_biased *lock, bool owner)
         wi_biased_unlock_slow(lock, owner);
 }
 
+// Owner, before the lock's memory goes: who left the lock last may still be
+// about to leave the mutex too.
+static inline void wi_biased_fini(struct wi_biased *lock)
+{
+    // acquire: pairs with the release in wi_mutex_unlock; `foreign` was
+    // cleared under the mutex, so a word that is free is so since then
+    if (__atomic_load_n(&lock->mutex.word, __ATOMIC_ACQUIRE) != 0) {
+        wi_mutex_lock(&lock->mutex);
+        wi_mutex_unlock(&lock->mutex);
+    }
+}
+
 #endif

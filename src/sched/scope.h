@@ -31,7 +31,9 @@ bool wi_scope_walk(const struct wi_task *t);
 static inline bool wi_scope_canceled(const struct wi_task *t)
 {
     // relaxed: flags; whoever sets one wakes the record afterwards
-    if (t->scope == NULL)
+    const struct weft_scope *s = t->scope;
+    if (s == NULL || (s->outer == NULL && (s->flags & WI_SCOPE_SHIELD) == 0 &&
+                      !__atomic_load_n(&s->canceled, __ATOMIC_RELAXED)))
         return __atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_CANCELED;
     return wi_scope_walk(t);
 }
@@ -41,8 +43,7 @@ int wi_scope_test_slow(const struct wi_task *t);
 
 static inline int wi_scope_test(const struct wi_task *t)
 {
-    if (t->scope == NULL && t->deadline == WI_FOREVER &&
-        !(__atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_CANCELED))
+    if (wi_scope_deadline(t) == WI_FOREVER && !wi_scope_canceled(t))
         return 0;
     return wi_scope_test_slow(t);
 }

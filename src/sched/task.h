@@ -32,6 +32,7 @@
 #include <weft/scope.h>
 
 #include "os/futex.h"
+#include "sched/here.h"
 #include "sched/park.h"
 
 struct wi_external_ops;
@@ -182,7 +183,34 @@ static inline uint32_t wi_hint_gen(wi_hint hint)
 }
 
 // A fresh record: phase `phase`, refs references, a new id. NULL: no memory.
-struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase, uint32_t refs);
+static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
+                                          uint32_t refs);
+
+// More records and ids for this thread; false: no memory.
+bool wi_task_refill(struct wi_here *here);
+
+static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
+                                          uint32_t refs)
+{
+    struct wi_here *here = &wi_here;
+    if (__builtin_expect(
+            here->free == NULL || here->next_id == here->end_id, false) &&
+        !wi_task_refill(here))
+        return NULL;
+    struct wi_task *t = here->free;
+    here->free = t->next;
+    here->free_count--;
+    t->id = here->next_id++;
+    t->kind = (uint8_t)kind;
+    t->refs = refs;
+    t->deadline = WI_FOREVER;
+    // relaxed: whoever gets the record gets it through a queue or a lock;
+    // stale hints read only the state, where the generation tells them
+    uint32_t gen =
+        __atomic_load_n(&t->state, __ATOMIC_RELAXED) & ~(WI_GEN - 1u);
+    __atomic_store_n(&t->state, gen | phase, __ATOMIC_RELAXED);
+    return t;
+}
 
 // Gives the record its extra part; false: no memory.
 bool wi_task_need_extra(struct wi_task *t);

@@ -87,6 +87,25 @@ static void describe(struct wi_stack *stack, char *text, size_t size)
                  (unsigned long long)t->id);
 }
 
+// A nested run's own stack is the one that the outer task runs on.
+static void inherit_stack(struct wi_worker *worker, struct wi_worker *outer)
+{
+    worker->os_point = *outer->point;
+    worker->os_low = outer->os_low;
+    if (outer->point != &outer->os_point)
+        worker->os_low = wi_stack_limit((struct wi_stack *)outer->point);
+}
+
+uintptr_t wi_worker_os_low(struct wi_worker *worker)
+{
+    void *start;
+    size_t size;
+    if (worker->os_low == NULL && wi_os_stack_bounds(&start, &size) == 0)
+        worker->os_low = start;
+    // Unknown bounds leave no room.
+    return worker->os_low != NULL ? (uintptr_t)worker->os_low : UINTPTR_MAX;
+}
+
 struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index)
 {
     struct wi_worker *worker = runtime->workers[index];
@@ -96,7 +115,11 @@ struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index)
     worker->outer_self = wi_here.self;
     wi_wheel_init(&worker->wheel, wi_os_now());
     wi_stack_cache_init(&worker->stacks, runtime->stack_size);
-    wi_switch_point_thread(&worker->os_point);
+    worker->os_low = NULL;
+    if (worker->outer == NULL)
+        wi_switch_point_thread(&worker->os_point);
+    else
+        inherit_stack(worker, worker->outer);
     worker->point = &worker->os_point;
     worker->errno_at = &errno;
     if (worker->outer == NULL) {

@@ -101,14 +101,22 @@ struct stream {
     size_t most; // a write
 };
 
+// weft_test_random is for one thread.
+static size_t any_below(uint64_t *state, size_t limit)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (size_t)(*state >> 33) % limit;
+}
+
 static int write_stream(void *arg)
 {
     const struct stream *s = arg;
+    uint64_t random = weft_test_seed() + 1;
     char buf[8192];
     size_t at = 0;
 
     while (at < s->size) {
-        size_t n = 1 + weft_test_random() % s->most;
+        size_t n = 1 + any_below(&random, s->most);
         if (n > s->size - at)
             n = s->size - at;
         for (size_t i = 0; i < n; i++)
@@ -116,7 +124,7 @@ static int write_stream(void *arg)
         if (weft_write_all(s->fd, buf, n) != (ssize_t)n)
             return -EIO;
         at += n;
-        if (weft_test_random() % 8 == 0)
+        if (any_below(&random, 8) == 0)
             weft_yield();
     }
     return 0;
@@ -124,10 +132,11 @@ static int write_stream(void *arg)
 
 static void read_stream(int fd, size_t *at, size_t end, size_t most)
 {
+    uint64_t random = weft_test_seed() + *at;
     char buf[8192];
 
     while (*at < end) {
-        size_t want = 1 + weft_test_random() % most;
+        size_t want = 1 + any_below(&random, most);
         ssize_t n;
 
         if (want > end - *at)

@@ -188,7 +188,16 @@ WEFT_TEST(the_seam, .repeat = 2)
     while (!io.done)
         loop->ops->poll(loop, WI_FOREVER);
     ck_assert_int_eq(io.result, -ECANCELED);
+    // A wake that was seen on the way must not swallow the next one.
+    io.done = 0;
+    loop->ops->submit(loop, &io);
+    loop->ops->wake(loop);
     loop->ops->forget(loop, fds[0]);
+    loop->ops->wake(loop);
+    loop->ops->poll(loop, WI_FOREVER);
+    while (!io.done)
+        loop->ops->poll(loop, WI_FOREVER);
+    ck_assert_int_eq(io.result, -ECANCELED);
     close(fds[0]);
     close(fds[1]);
     loop->ops->close(loop);
