@@ -266,7 +266,9 @@ static int explain(const struct ps_target *target, int code)
         fprintf(stderr, "weft ps: process %d (%s) does not use Weft\n", pid,
                 name);
     else
-        fprintf(stderr, "weft ps: process %d: %s\n", pid, weft_strerror(code));
+        fprintf(stderr,
+                "weft ps: process %d (%s): cannot read its records: %s\n", pid,
+                name, weft_strerror(code));
     return CLI_FAILED;
 }
 

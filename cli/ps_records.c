@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+// The target may be broken, and may be somebody else's: its numbers are
+// bounded.
 enum {
-    CHUNKS_MAX = 1 << 20,
+    ROWS_MAX = 1 << 22,
     CHUNK_BYTES_MAX = 1 << 24,
     EXTRA_MAX = 1024,
 };
@@ -150,13 +152,23 @@ static int read_chunks(struct ps_table *table, const struct ps_target *target,
     uint64_t address = 0;
     int rc = ps_target_read(target, root->chunks, &address, sizeof(uintptr_t));
 
-    for (int i = 0; rc == 0 && address && i < CHUNKS_MAX; i++)
+    // A chain that leads back to itself meets `mark`, which follows in ever
+    // longer steps.
+    uint64_t mark = 0;
+    for (uint64_t i = 1; rc == 0 && address; i++) {
         rc = read_chunk(table, target, &layout, address, &address, fn);
+        if (rc == 0 && address == mark)
+            rc = -ELOOP;
+        if ((i & (i - 1)) == 0)
+            mark = address;
+    }
     return rc;
 }
 
 static int add_row(struct ps_table *table, const struct ps_row *row)
 {
+    if (table->count == ROWS_MAX)
+        return -E2BIG;
     if (table->count == table->room) {
         size_t room = table->room ? table->room * 2 : 256;
         void *moved = realloc(table->rows, room * sizeof(*table->rows));

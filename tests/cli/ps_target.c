@@ -79,7 +79,8 @@ static int amain(void *arg)
     weft_task_start(end_at_once, NULL, .name = "ended");
     weft_thread_start(await_promise, NULL, .name = "thread",
                       .on_exit = WEFT_EXIT_ABANDON);
-    weft_sleep(0.2);
+    for (int i = 0; i < 10; i++)
+        weft_yield(); // all tasks come to their waits
     puts("ready");
     fflush(stdout);
     if (hang) {
