@@ -32,6 +32,7 @@ enum {
     X(RECORD, owner)                                                           \
     X(RECORD, group)                                                           \
     X(RECORD, extra)                                                           \
+    X(RECORD, job)                                                             \
     X(EXTRA, name)                                                             \
     X(EXTRA, native)
 
@@ -48,18 +49,24 @@ struct layout {
     size_t extra_size; // as far as the fields in it reach
 };
 
+const struct wi_root_field *ps_field(const struct wi_root *root, unsigned in,
+                                     const char *name)
+{
+    for (size_t i = 0; i < WI_ROOT_FIELDS && root->fields[i].name[0]; i++)
+        if (root->fields[i].in == in &&
+            !strncmp(root->fields[i].name, name, WI_ROOT_NAME_SIZE))
+            return &root->fields[i];
+    return NULL;
+}
+
 static void place(struct layout *layout, enum field field, unsigned in,
                   const char *name, size_t size)
 {
-    const struct wi_root *root = layout->root;
+    const struct wi_root_field *at = ps_field(layout->root, in, name);
 
-    for (size_t i = 0; i < WI_ROOT_FIELDS && root->fields[i].name[0]; i++) {
-        const struct wi_root_field *at = &root->fields[i];
-        if (at->in == in && !strncmp(at->name, name, WI_ROOT_NAME_SIZE) &&
-            at->width <= size && at->offset <= size - at->width) {
-            layout->at[field].offset = at->offset;
-            layout->at[field].width = at->width;
-        }
+    if (at && at->width <= size && at->offset <= size - at->width) {
+        layout->at[field].offset = at->offset;
+        layout->at[field].width = at->width;
     }
 }
 
@@ -107,6 +114,7 @@ static struct ps_row to_row(const struct layout *layout, const char *record,
         .owner = get(layout, RECORD_owner, record),
         .group = get(layout, RECORD_group, record),
         .extra = get(layout, RECORD_extra, record),
+        .job = get(layout, RECORD_job, record),
     };
 }
 
@@ -333,6 +341,8 @@ int ps_table_read(struct ps_table *table, const struct ps_target *target)
         rc = sort(table);
     for (size_t i = 0; rc == 0 && i < target->count; i++)
         read_chunks(table, target, &target->roots[i], compare_rows);
+    if (rc == 0)
+        ps_table_details(table, target);
     return rc;
 }
 
@@ -341,6 +351,12 @@ void ps_table_free(struct ps_table *table)
     free(table->rows);
     free(table->by_id);
     free(table->by_address);
+}
+
+const struct ps_row *ps_table_find(const struct ps_table *table,
+                                   uint64_t address)
+{
+    return find(table, address);
 }
 
 const char *ps_state(const struct ps_row *row)
