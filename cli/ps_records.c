@@ -165,7 +165,7 @@ static int read_chunks(struct ps_table *table, const struct ps_target *target,
     uint64_t mark = 0;
     for (uint64_t i = 1; rc == 0 && address; i++) {
         rc = read_chunk(table, target, &layout, address, &address, fn);
-        if (rc == 0 && address == mark)
+        if (address && address == mark)
             rc = -ELOOP;
         if ((i & (i - 1)) == 0)
             mark = address;
