@@ -96,9 +96,6 @@ static const struct bench_side sides[] = {
     {"jump_fcontext", BENCH_FLOOR, .fn = floor_fcontext},
 #endif
     {"function call", BENCH_FLOOR, .fn = floor_call},
-#ifdef BENCH_HAVE_UCONTEXT
-    {"swapcontext", BENCH_PEER, .fn = floor_ucontext},
-#endif
     {"Boost.Fiber", BENCH_PEER, .program = "yield_boost_fiber",
      .package = "libboost-fiber-dev"},
     {"Go", BENCH_PEER, .program = "yield_go", .package = "golang-go"},
@@ -121,8 +118,8 @@ int main(int argc, char **argv)
 {
     bench_start("yield", argc, argv);
     long many = bench_pick(100000, 100000, 300);
-    ask("yield/2", 2, bench_pick(10000000, 2000000, 2000), 10);
-    ask("yield/1000", 1000, bench_pick(10000000, 2000000, 2000), 30);
+    ask("yield/2", 2, bench_pick(10000000, 1000000, 2000), 10);
+    ask("yield/1000", 1000, bench_pick(10000000, 1000000, 2000), 30);
     ask("yield/100000", many, many * bench_pick(20, 8, 5), 150);
     return bench_end();
 }
