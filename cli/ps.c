@@ -32,8 +32,7 @@ struct options {
     pid_t pid;
 };
 
-// Texts
-// ---------------------------------------------------------------------------
+// Texts -----------------------------------------------------------------------
 
 // A name comes from another process: it may hold anything.
 static void make_plain(char *text)
@@ -102,8 +101,7 @@ static void say_native(char *text, size_t size, const struct ps_row *row)
         snprintf(text, size, "-");
 }
 
-// The table
-// -----------------------------------------------------------------------
+// The table -------------------------------------------------------------------
 
 static void print_row(const struct ps_table *table, const struct ps_row *row)
 {
@@ -150,8 +148,7 @@ static void print_table(const struct options *o, const struct ps_table *table)
         puts("The list is not complete: it could not be read to its end.");
 }
 
-// JSON
-// ----------------------------------------------------------------------------
+// JSON ------------------------------------------------------------------------
 
 static void add_wait(struct json *j, const struct ps_table *table,
                      const struct ps_row *row)
@@ -208,8 +205,7 @@ static void print_json(const struct options *o, const struct ps_table *table)
     json_end(&j);
 }
 
-// Errors
-// --------------------------------------------------------------------------
+// Errors ----------------------------------------------------------------------
 
 static void read_line(char *line, int size, const char *path)
 {
@@ -274,8 +270,7 @@ static int explain(const struct ps_target *target, int code)
     return CLI_FAILED;
 }
 
-// The command
-// ---------------------------------------------------------------------
+// The command -----------------------------------------------------------------
 
 static int read_pid(const char *text, pid_t *pid)
 {

@@ -11,75 +11,115 @@
 enum {
     CHUNKS_MAX = 1 << 20,
     CHUNK_BYTES_MAX = 1 << 24,
+    EXTRA_MAX = 1024,
 };
 
-// Where the fields lie
-// ------------------------------------------------------------
+// Where the fields lie --------------------------------------------------------
 
-static const struct wi_root_field *find_field(const struct wi_root *root,
-                                              unsigned in, const char *name)
+// The fields that this program knows, and their structures.
+#define FIELDS(X)                                                              \
+    X(CHUNK, next)                                                             \
+    X(CHUNK, count)                                                            \
+    X(RECORD, id)                                                              \
+    X(RECORD, state)                                                           \
+    X(RECORD, kind)                                                            \
+    X(RECORD, code)                                                            \
+    X(RECORD, wait_kind)                                                       \
+    X(RECORD, wait_object)                                                     \
+    X(RECORD, edge)                                                            \
+    X(RECORD, owner)                                                           \
+    X(RECORD, group)                                                           \
+    X(RECORD, extra)                                                           \
+    X(EXTRA, name)                                                             \
+    X(EXTRA, native)
+
+#define FIELD_ENUM(in, name) in##_##name,
+enum field { FIELDS(FIELD_ENUM) FIELD_COUNT };
+
+// A root together with the places of the fields; width 0: it has none such.
+struct layout {
+    const struct wi_root *root;
+    struct {
+        uint32_t offset;
+        uint16_t width;
+    } at[FIELD_COUNT];
+    size_t extra_size; // as far as the fields in it reach
+};
+
+static void place(struct layout *layout, enum field field, unsigned in,
+                  const char *name, size_t size)
 {
-    for (size_t i = 0; i < WI_ROOT_FIELDS && root->fields[i].name[0]; i++)
-        if (root->fields[i].in == in &&
-            !strncmp(root->fields[i].name, name, WI_ROOT_NAME_SIZE))
-            return &root->fields[i];
-    return NULL;
+    const struct wi_root *root = layout->root;
+
+    for (size_t i = 0; i < WI_ROOT_FIELDS && root->fields[i].name[0]; i++) {
+        const struct wi_root_field *at = &root->fields[i];
+        if (at->in == in && !strncmp(at->name, name, WI_ROOT_NAME_SIZE) &&
+            at->width <= size && at->offset <= size - at->width) {
+            layout->at[field].offset = at->offset;
+            layout->at[field].width = at->width;
+        }
+    }
 }
 
-// The number in a field of the structure at `from`; 0 if there is no such
-// field within the first `size` bytes.
-static uint64_t get(const struct wi_root *root, unsigned in, const char *name,
-                    const char *from, size_t size)
+static struct layout make_layout(const struct wi_root *root)
 {
-    const struct wi_root_field *field = find_field(root, in, name);
-    uint64_t value = 0; // little endian: the low bytes come first
+    struct layout layout = {.root = root};
+    const size_t sizes[] = {[WI_ROOT_CHUNK] = root->chunk_begin,
+                            [WI_ROOT_RECORD] = root->record_size,
+                            [WI_ROOT_EXTRA] = EXTRA_MAX};
 
-    if (field && field->width <= sizeof(value) && field->width <= size &&
-        field->offset <= size - field->width)
-        memcpy(&value, from + field->offset, field->width);
+#define FIELD_PLACE(in, name)                                                  \
+    place(&layout, in##_##name, WI_ROOT_##in, #name, sizes[WI_ROOT_##in]);
+    FIELDS(FIELD_PLACE)
+    for (enum field f = EXTRA_name; f <= EXTRA_native; f++)
+        if (layout.at[f].offset + layout.at[f].width > layout.extra_size)
+            layout.extra_size = layout.at[f].offset + layout.at[f].width;
+    return layout;
+}
+
+// The number in a field of the structure at `from`, 0 if there is none.
+static uint64_t get(const struct layout *layout, enum field field,
+                    const char *from)
+{
+    uint64_t value = 0; // little endian: the low bytes come first
+    size_t width = layout->at[field].width;
+
+    if (width <= sizeof(value))
+        memcpy(&value, from + layout->at[field].offset, width);
     return value;
 }
 
-static struct ps_row to_row(const struct wi_root *root, const char *record,
+static struct ps_row to_row(const struct layout *layout, const char *record,
                             uint64_t address)
 {
-    struct ps_row row = {.address = address, .root = root};
-    const struct {
-        const char *name;
-        uint64_t *to;
-    } members[] = {
-        {"id", &row.id},
-        {"state", &row.state},
-        {"kind", &row.kind},
-        {"flags", &row.flags},
-        {"wait_kind", &row.wait_kind},
-        {"wait_object", &row.wait_object},
-        {"edge", &row.edge},
-        {"owner", &row.owner},
-        {"group", &row.group},
-        {"extra", &row.extra},
+    return (struct ps_row){
+        .root = layout->root,
+        .address = address,
+        .id = get(layout, RECORD_id, record),
+        .state = get(layout, RECORD_state, record),
+        .kind = get(layout, RECORD_kind, record),
+        .code = (int32_t)get(layout, RECORD_code, record),
+        .wait_kind = get(layout, RECORD_wait_kind, record),
+        .wait_object = get(layout, RECORD_wait_object, record),
+        .edge = get(layout, RECORD_edge, record),
+        .owner = get(layout, RECORD_owner, record),
+        .group = get(layout, RECORD_group, record),
+        .extra = get(layout, RECORD_extra, record),
     };
-
-    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
-        *members[i].to = get(root, WI_ROOT_RECORD, members[i].name, record,
-                             root->record_size);
-    row.code =
-        (int32_t)get(root, WI_ROOT_RECORD, "code", record, root->record_size);
-    return row;
 }
 
-// The chunks
-// ----------------------------------------------------------------------
+// The chunks ------------------------------------------------------------------
 
-typedef int chunk_reader(struct ps_table *table, const struct wi_root *root,
+typedef int chunk_reader(struct ps_table *table, const struct layout *layout,
                          const char *records, size_t count, uint64_t address);
 
 // Calls fn for the records of one chunk; *next becomes the address of the
 // next one.
 static int read_chunk(struct ps_table *table, const struct ps_target *target,
-                      const struct wi_root *root, uint64_t address,
+                      const struct layout *layout, uint64_t address,
                       uint64_t *next, chunk_reader *fn)
 {
+    const struct wi_root *root = layout->root;
     char head[256] = {0};
     size_t begin = root->chunk_begin;
 
@@ -88,8 +128,8 @@ static int read_chunk(struct ps_table *table, const struct ps_target *target,
     int rc = ps_target_read(target, address, head, begin);
     if (rc < 0)
         return rc;
-    *next = get(root, WI_ROOT_CHUNK, "next", head, begin);
-    size_t count = get(root, WI_ROOT_CHUNK, "count", head, begin);
+    *next = get(layout, CHUNK_next, head);
+    size_t count = get(layout, CHUNK_count, head);
     if (count > CHUNK_BYTES_MAX / root->record_size)
         return -EPROTO;
     char *records = malloc(count * root->record_size + 1);
@@ -98,7 +138,7 @@ static int read_chunk(struct ps_table *table, const struct ps_target *target,
     rc = ps_target_read(target, address + begin, records,
                         count * root->record_size);
     if (rc == 0)
-        rc = fn(table, root, records, count, address + begin);
+        rc = fn(table, layout, records, count, address + begin);
     free(records);
     return rc;
 }
@@ -106,11 +146,12 @@ static int read_chunk(struct ps_table *table, const struct ps_target *target,
 static int read_chunks(struct ps_table *table, const struct ps_target *target,
                        const struct wi_root *root, chunk_reader *fn)
 {
+    struct layout layout = make_layout(root);
     uint64_t address = 0;
     int rc = ps_target_read(target, root->chunks, &address, sizeof(uintptr_t));
 
     for (int i = 0; rc == 0 && address && i < CHUNKS_MAX; i++)
-        rc = read_chunk(table, target, root, address, &address, fn);
+        rc = read_chunk(table, target, &layout, address, &address, fn);
     return rc;
 }
 
@@ -128,13 +169,14 @@ static int add_row(struct ps_table *table, const struct ps_row *row)
     return 0;
 }
 
-static int add_rows(struct ps_table *table, const struct wi_root *root,
+static int add_rows(struct ps_table *table, const struct layout *layout,
                     const char *records, size_t count, uint64_t address)
 {
+    const struct wi_root *root = layout->root;
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < count; i++) {
-        struct ps_row row = to_row(root, records + i * root->record_size,
+        struct ps_row row = to_row(layout, records + i * root->record_size,
                                    address + i * root->record_size);
         if ((row.state & root->phase_mask) != 0)
             rc = add_row(table, &row);
@@ -142,50 +184,38 @@ static int add_rows(struct ps_table *table, const struct wi_root *root,
     return rc;
 }
 
-// Names
-// ---------------------------------------------------------------------------
+// Names -----------------------------------------------------------------------
 
-static void take_extra(struct ps_row *row, const char *extra, size_t size)
+static void take_extra(struct ps_row *row, const struct layout *layout,
+                       const char *extra)
 {
-    const struct wi_root_field *name =
-        find_field(row->root, WI_ROOT_EXTRA, "name");
+    size_t width = layout->at[EXTRA_name].width;
 
-    row->native = get(row->root, WI_ROOT_EXTRA, "native", extra, size);
-    if (name && name->width <= size && name->offset <= size - name->width)
-        memcpy(row->name, extra + name->offset,
-               name->width < sizeof(row->name) ? name->width
-                                               : sizeof(row->name) - 1);
+    row->native = get(layout, EXTRA_native, extra);
+    memcpy(row->name, extra + layout->at[EXTRA_name].offset,
+           width < sizeof(row->name) ? width : sizeof(row->name) - 1);
 }
 
-// As much as there is between the fields that we want.
-static size_t extra_size(const struct wi_root *root)
+// Those of the rows from `first` on, which are all of one root.
+static int read_extras(struct ps_table *table, const struct ps_target *target,
+                       const struct wi_root *root, size_t first)
 {
-    size_t size = 0;
-
-    for (size_t i = 0; i < WI_ROOT_FIELDS && root->fields[i].name[0]; i++) {
-        const struct wi_root_field *field = &root->fields[i];
-        if (field->in == WI_ROOT_EXTRA && field->offset + field->width > size)
-            size = field->offset + field->width;
-    }
-    return size < 4096 ? size : 0;
-}
-
-static int read_extras(struct ps_table *table, const struct ps_target *target)
-{
-    size_t size = table->count ? extra_size(table->rows[0].root) : 0, n = 0;
-    struct ps_piece *pieces = calloc(table->count + 1, sizeof(*pieces));
-    char *extras = calloc(table->count + 1, size);
+    struct layout layout = make_layout(root);
+    size_t size = layout.extra_size, n = 0, count = table->count - first;
+    struct ps_row *rows = table->rows + first;
+    struct ps_piece *pieces = calloc(count + 1, sizeof(*pieces));
+    char *extras = calloc(count + 1, size + 1);
 
     if (pieces && extras) {
-        for (size_t i = 0; i < table->count; i++)
-            if (table->rows[i].extra)
-                pieces[n++] = (struct ps_piece){table->rows[i].extra,
+        for (size_t i = 0; i < count; i++)
+            if (rows[i].extra)
+                pieces[n++] = (struct ps_piece){rows[i].extra,
                                                 extras + i * size, size, false};
         ps_target_read_pieces(target, pieces, n);
         n = 0;
-        for (size_t i = 0; i < table->count; i++)
-            if (table->rows[i].extra && pieces[n++].read)
-                take_extra(&table->rows[i], extras + i * size, size);
+        for (size_t i = 0; i < count; i++)
+            if (rows[i].extra && pieces[n++].read)
+                take_extra(&rows[i], &layout, extras + i * size);
     }
     int rc = pieces && extras ? 0 : -ENOMEM;
     free(pieces);
@@ -193,8 +223,7 @@ static int read_extras(struct ps_table *table, const struct ps_target *target)
     return rc;
 }
 
-// Order
-// ---------------------------------------------------------------------------
+// Order -----------------------------------------------------------------------
 
 static int by_id(const void *a, const void *b)
 {
@@ -233,15 +262,17 @@ static struct ps_row *find(const struct ps_table *table, uint64_t address)
     return found ? *found : NULL;
 }
 
-static int compare_rows(struct ps_table *table, const struct wi_root *root,
+static int compare_rows(struct ps_table *table, const struct layout *layout,
                         const char *records, size_t count, uint64_t address)
 {
+    const struct wi_root *root = layout->root;
+
     for (size_t i = 0; i < count; i++) {
         uint64_t at = address + i * root->record_size;
         struct ps_row *before = find(table, at);
         if (!before)
             continue;
-        struct ps_row now = to_row(root, records + i * root->record_size, at);
+        struct ps_row now = to_row(layout, records + i * root->record_size, at);
         before->changing =
             now.id != before->id || now.wait_kind != before->wait_kind ||
             now.wait_object != before->wait_object ||
@@ -250,19 +281,27 @@ static int compare_rows(struct ps_table *table, const struct wi_root *root,
     return 0;
 }
 
-// The whole
-// -----------------------------------------------------------------------
+// The whole -------------------------------------------------------------------
+
+static int read_root(struct ps_table *table, const struct ps_target *target,
+                     const struct wi_root *root)
+{
+    size_t first = table->count;
+    int rc = read_chunks(table, target, root, add_rows);
+
+    if (rc == -ENOMEM || (rc < 0 && table->count == 0))
+        return rc;
+    table->cut = table->cut || rc < 0;
+    return read_extras(table, target, root, first);
+}
 
 int ps_table_read(struct ps_table *table, const struct ps_target *target)
 {
+    int rc = 0;
+
     *table = (struct ps_table){0};
-    for (size_t i = 0; i < target->count; i++) {
-        int rc = read_chunks(table, target, &target->roots[i], add_rows);
-        if (rc == -ENOMEM || (rc < 0 && table->count == 0))
-            return rc;
-        table->cut = table->cut || rc < 0;
-    }
-    int rc = read_extras(table, target);
+    for (size_t i = 0; rc == 0 && i < target->count; i++)
+        rc = read_root(table, target, &target->roots[i]);
     if (rc == 0)
         rc = sort(table);
     for (size_t i = 0; rc == 0 && i < target->count; i++)

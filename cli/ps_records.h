@@ -15,7 +15,6 @@ struct ps_row {
     uint64_t address; // of the record
     uint64_t state;
     uint64_t kind;
-    uint64_t flags;
     int64_t code;
     uint64_t wait_kind;
     uint64_t wait_object;

@@ -15,8 +15,7 @@ enum {
     NOTES_MAX = 1 << 16, // bytes
 };
 
-// Memory
-// --------------------------------------------------------------------------
+// Memory ----------------------------------------------------------------------
 
 int ps_target_read(const struct ps_target *target, uint64_t address, void *to,
                    size_t size)
@@ -64,8 +63,7 @@ void ps_target_read_pieces(const struct ps_target *target,
     }
 }
 
-// The root
-// ------------------------------------------------------------------------
+// The root --------------------------------------------------------------------
 
 static int read_root(struct ps_target *target, uint64_t address)
 {

@@ -51,8 +51,7 @@ static const char usage[] =
     "  --mib N      how many MiB of files to take at most (512)\n\n"
     "Exit codes: 0 done, 1 something failed or differed, 2 wrong usage.";
 
-// Options
-// -------------------------------------------------------------------------
+// Options ---------------------------------------------------------------------
 
 static int read_number(const char *text, long most, long *number)
 {
@@ -108,8 +107,7 @@ static int read_options(struct options *o, int argc, char **argv)
     return code;
 }
 
-// The folder
-// ----------------------------------------------------------------------
+// The folder ------------------------------------------------------------------
 
 static int complain(const char *what, int code)
 {
@@ -186,8 +184,7 @@ static int find_files(struct tour *t)
     return CLI_OK;
 }
 
-// The parts
-// -----------------------------------------------------------------------
+// The parts -------------------------------------------------------------------
 
 static int note_backend(void *arg)
 {

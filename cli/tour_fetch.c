@@ -84,8 +84,7 @@ static int tour_fetch(const struct fetch_order *order, struct fetched *fetched)
     return rc < 0 ? (int)rc : digest_answer(&answer, fetched);
 }
 
-// Who calls it
-// ------------------------------------------------------------------
+// Who calls it ----------------------------------------------------------------
 
 static void fetch_one(struct tour_set *set, size_t i)
 {

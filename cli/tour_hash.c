@@ -86,8 +86,7 @@ static int tour_hash(const char *path, struct hashed *hashed)
     return rc;
 }
 
-// Who calls it
-// ------------------------------------------------------------------
+// Who calls it ----------------------------------------------------------------
 
 static void hash_one(struct tour_set *set, size_t i)
 {

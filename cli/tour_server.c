@@ -15,8 +15,7 @@
 
 #include "cli.h"
 
-// Its own side: from here on the tour
-// ------------------------------------------
+// Its own side: from here on the tour -----------------------------------------
 
 static int send_paths(int to, const struct tour_files *files, uint32_t n)
 {
@@ -77,8 +76,7 @@ void tour_server_stop(struct tour_server *server)
     child_end(&server->child, 5);
 }
 
-// The other side: from here on the server
-// ----------------------------------------
+// The other side: from here on the server -------------------------------------
 
 static struct {
     uint8_t token[TOUR_TOKEN_SIZE];

@@ -40,8 +40,7 @@ void *tour_set_result(const struct tour_set *set, size_t i)
     return set->results + i * set->result_size;
 }
 
-// The ways
-// ----------------------------------------------------------------------
+// The ways --------------------------------------------------------------------
 
 static int do_item(void *arg)
 {
@@ -122,8 +121,7 @@ int tour_run_tasks(struct tour_set *set)
     return weft_run(start_tasks, set, .name = "tour");
 }
 
-// The measures
-// --------------------------------------------------------------------
+// The measures ----------------------------------------------------------------
 
 static double seconds_of(const struct timeval *t)
 {

@@ -111,7 +111,7 @@ static ssize_t sleep_in_thread(struct wi_fd *record, struct wi_io *io, int kind)
 {
     struct wi_fd_waiter waiter = {.task = wi_self()};
     struct wi_wait wait = wait_for(io);
-    struct pollfd p = {.fd = io->fd, .events = wi_try_events(io)};
+    struct pollfd fds[2] = {{.fd = io->fd, .events = wi_try_events(io)}};
     ssize_t n;
 
     wi_fd_enter(record, &waiter);
@@ -119,7 +119,7 @@ static ssize_t sleep_in_thread(struct wi_fd *record, struct wi_io *io, int kind)
         n = wi_fd_closing(record) ? -ECANCELED : try_in_thread(io, kind);
         if (n != -EAGAIN)
             break;
-        n = wi_park_poll(&wait, &p, 1);
+        n = wi_park_poll(&wait, fds, 1);
         if (n < 0)
             break;
     }

@@ -87,6 +87,25 @@ static void describe(struct wi_stack *stack, char *text, size_t size)
                  (unsigned long long)t->id);
 }
 
+// A nested run's own stack is the one that the outer task runs on.
+static void inherit_stack(struct wi_worker *worker, struct wi_worker *outer)
+{
+    worker->os_point = *outer->point;
+    worker->os_low = outer->os_low;
+    if (outer->point != &outer->os_point)
+        worker->os_low = wi_stack_limit((struct wi_stack *)outer->point);
+}
+
+uintptr_t wi_worker_os_low(struct wi_worker *worker)
+{
+    void *start;
+    size_t size;
+    if (worker->os_low == NULL && wi_os_stack_bounds(&start, &size) == 0)
+        worker->os_low = start;
+    // Unknown bounds leave no room.
+    return worker->os_low != NULL ? (uintptr_t)worker->os_low : UINTPTR_MAX;
+}
+
 struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index)
 {
     struct wi_worker *worker = runtime->workers[index];
@@ -96,8 +115,13 @@ struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index)
     worker->outer_self = wi_here.self;
     wi_wheel_init(&worker->wheel, wi_os_now());
     wi_stack_cache_init(&worker->stacks, runtime->stack_size);
-    wi_switch_point_thread(&worker->os_point);
+    worker->os_low = NULL;
+    if (worker->outer == NULL)
+        wi_switch_point_thread(&worker->os_point);
+    else
+        inherit_stack(worker, worker->outer);
     worker->point = &worker->os_point;
+    worker->errno_at = &errno;
     if (worker->outer == NULL) {
         wi_overflow_init(describe);
         wi_overflow_thread_init();
@@ -114,7 +138,6 @@ static void drop_loops(struct wi_worker *worker)
         struct wi_stack *stack = worker->loops;
         worker->loops = stack->owner;
         stack->owner = NULL;
-        wi_switch_point_renew(&stack->point);
         wi_stack_put(&worker->stacks, stack);
     }
     worker->parked_stacks = 0;
@@ -230,6 +253,13 @@ static struct wi_task *ready_pop(struct wi_worker *worker)
     return t;
 }
 
+static void ready_push(struct wi_worker *worker, struct wi_task *t)
+{
+    t->next = NULL;
+    *worker->ready_tail = t;
+    worker->ready_tail = &t->next;
+}
+
 void wi_worker_ready(struct wi_worker *worker, struct wi_task *t)
 {
     if (t->owner != ((uintptr_t)worker | WI_PARKED)) {
@@ -239,9 +269,7 @@ void wi_worker_ready(struct wi_worker *worker, struct wi_task *t)
     }
     // relaxed: others only compare it, to find where to send a message
     __atomic_store_n(&t->owner, (uintptr_t)worker, __ATOMIC_RELAXED);
-    t->next = NULL;
-    *worker->ready_tail = t;
-    worker->ready_tail = &t->next;
+    ready_push(worker, t);
 }
 
 // Time to look at what comes from outside, and for one new task: whether there
@@ -279,21 +307,19 @@ static void go_elsewhere(struct wi_worker *worker, struct wi_task *self)
 
 void wi_worker_wait(struct wi_worker *worker, struct wi_task *self)
 {
-    int saved = errno;
+    int saved = *worker->errno_at;
     self->point = worker->point;
     go_elsewhere(worker, self);
     wi_here.self = self;
-    errno = saved;
+    *worker->errno_at = saved;
 }
 
 void wi_worker_yield(struct wi_worker *worker, struct wi_task *self)
 {
-    __atomic_store_n(&self->owner, (uintptr_t)worker | WI_PARKED,
-                     __ATOMIC_RELAXED);
     // With nobody else ready, a new task has its turn now.
     if (worker->ready == NULL && wi_runtime_has_work(worker))
         worker->switches = WI_FAIR;
-    wi_worker_ready(worker, self);
+    ready_push(worker, self); // not parked: a wake leaves its permit
     wi_worker_wait(worker, self);
 }
 

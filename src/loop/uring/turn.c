@@ -62,8 +62,12 @@ static void enter_and_wait(struct uring_loop *loop, int64_t deadline)
 
 // Completions -----------------------------------------------------------------
 
+// The completion is taken first, the mark second: a wake that comes later makes
+// another completion, and one that was suppressed in between is seen by whoever
+// looks for mail after this turn.
 static void on_wake(struct uring_loop *loop, const struct io_uring_cqe *cqe)
 {
+    wi_loop_look(&loop->base);
     if (cqe->flags & IORING_CQE_F_MORE)
         return;
     if (cqe->res == -EINVAL)
@@ -135,7 +139,6 @@ int uring_poll(struct wi_loop *base, int64_t deadline)
         enter_now(loop);
     else
         enter_and_wait(loop, deadline);
-    wi_loop_look(base);
     done = reap(loop);
     if (loop->delayed.head || loop->wake_unarmed)
         catch_up(loop);
