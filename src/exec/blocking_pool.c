@@ -291,12 +291,12 @@ static bool finished(struct blocking_pool *pool)
 static int drain(struct blocking_pool *pool,
                  const struct weft_close_options *options)
 {
-    struct wi_wait wait = {.object = pool,
-                           .deadline = WI_FOREVER,
-                           .kind = WI_WAIT_POOL};
+    struct wi_wait wait = {
+        .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
     int rc = 0;
     if (options->deadline != 0)
-        wait.deadline = wi_deadline_in(options->deadline, "weft_executor_close");
+        wait.deadline =
+            wi_deadline_in(options->deadline, "weft_executor_close");
     while (!finished(pool)) {
         if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
             continue;

@@ -83,8 +83,8 @@ struct broken {
     int code;
 };
 
-static weft_future *broken_submit(weft_executor *ex,
-                                  const struct weft_job *job, const void *arg,
+static weft_future *broken_submit(weft_executor *ex, const struct weft_job *job,
+                                  const void *arg,
                                   const struct weft_submit_options *options)
 {
     (void)job;

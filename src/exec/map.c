@@ -110,8 +110,7 @@ static void settle(struct map *map, size_t place)
 static int wait_next(struct map *map)
 {
     size_t n = map->options->ordered ? 1 : map->used;
-    int rc = weft_wait(map->window, n, WEFT_FIRST_COMPLETED,
-                       (double)INFINITY);
+    int rc = weft_wait(map->window, n, WEFT_FIRST_COMPLETED, (double)INFINITY);
     if (rc < 0)
         return rc;
     for (size_t i = map->used; i-- > 0;) {

@@ -17,6 +17,7 @@
 #include "exec/pool.h"
 #include "future/external.h"
 #include "future/future.h"
+#include "future/group.h"
 #include "future/run.h"
 #include "os/cpu.h"
 #include "os/report.h"
@@ -186,6 +187,8 @@ static int drain(struct thread_pool *pool,
 
 static void free_pool(struct thread_pool *pool)
 {
+    if (pool->runtime != NULL && pool->runtime->root != NULL)
+        wi_group_end(pool->runtime->root);
     if (pool->runtime != NULL)
         wi_runtime_free(pool->runtime);
     free(pool->submitted);
@@ -209,6 +212,8 @@ static int close_pool(weft_executor *ex,
     int rc = drain(pool, options);
     wi_mutex_lock(&pool->lock); // let the last end outside be done with it
     wi_mutex_unlock(&pool->lock);
+    wi_group_end(pool->runtime->root);
+    pool->runtime->root = NULL;
     wi_runtime_stop(pool->runtime, 0);
     free_pool(pool);
     return rc;
@@ -236,6 +241,9 @@ static int start_pool(struct thread_pool *pool,
         pool->runtime = NULL;
         return rc;
     }
+    pool->runtime->root = wi_group_new_detached();
+    if (pool->runtime->root == NULL)
+        return -ENOMEM;
     pool->runtime->executor = pool;
     pool->runtime->job_ended = job_ended;
     pool->submitted = aligned_alloc(64, size);

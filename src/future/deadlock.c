@@ -118,8 +118,8 @@ static bool walk_from(struct walk *walk, struct wi_task *t)
             return false;
         t->visited = walk_number;
         uint64_t edge = edge_of(t);
-        if (edge == 0 || (__atomic_load_n(&t->state, __ATOMIC_RELAXED) &
-                          WI_CANCELED))
+        if (edge == 0 ||
+            (__atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_CANCELED))
             return false;
         wi_hint hint = wi_edge_hint(edge);
         if (hint == 0)

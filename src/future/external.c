@@ -213,8 +213,8 @@ static int settle(struct wi_task *t, int code, const void *result, size_t size,
 {
     if (t == &nomem)
         return -ENOMEM;
-    bool kept = wi_external_complete(wi_as_future(t), code, result, size,
-                                     false, text);
+    bool kept =
+        wi_external_complete(wi_as_future(t), code, result, size, false, text);
     int rc = kept ? (code >= 0 && t->code < 0 ? t->code : 0) : -EALREADY;
     wi_task_unref(t);
     return rc;

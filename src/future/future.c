@@ -365,7 +365,7 @@ int weft_result_into(weft_future *f, void *out, size_t size)
     int rc = wi_future_wait(t);
     if (rc == 0)
         rc = wi_future_take(t, out, size);
-    else
+    else if (wi_future_gave_up(rc))
         wi_future_cancel(t);
     wi_task_unref(t);
     return rc;

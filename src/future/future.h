@@ -45,6 +45,12 @@ bool wi_future_watch(struct wi_task *t, struct wi_node *node);
 bool wi_future_unwatch(struct wi_task *t, struct wi_node *node);
 void wi_node_await(struct wi_node *node);
 
+// Whether a wait ended because the waiter's scopes wanted it to.
+static inline bool wi_future_gave_up(int rc)
+{
+    return rc == -ECANCELED || rc == -ETIMEDOUT;
+}
+
 // Waits until t is done. 0, -ETIMEDOUT, -ECANCELED, -WEFT_EDEADLOCK.
 int wi_future_wait(struct wi_task *t);
 

@@ -100,8 +100,8 @@ int weft_run_with(weft_function *fn, void *arg,
         return -WEFT_EFORKED;
     struct wi_runtime *runtime;
     unsigned workers = options->workers != 0 ? options->workers : 1;
-    int rc = wi_runtime_new(&runtime, workers, options->stack_size,
-                            wi_run_body);
+    int rc =
+        wi_runtime_new(&runtime, workers, options->stack_size, wi_run_body);
     if (rc < 0)
         return rc;
     struct wi_task *t = main_record(fn, arg, options->name);
@@ -137,8 +137,7 @@ static int default_main(void *arg)
     loop->runtime->root = wi_group_innermost(self);
     __atomic_store_n(&loop->ready, 1, __ATOMIC_RELEASE);
     wi_os_futex_wake(&loop->ready, 1, false);
-    const struct wi_wait wait = {.deadline = WI_FOREVER,
-                                 .kind = WI_WAIT_POOL};
+    const struct wi_wait wait = {.deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
     while (!__atomic_load_n(&loop->stop, __ATOMIC_ACQUIRE))
         wi_park(&wait);
     return 0;
@@ -222,13 +221,14 @@ static weft_future *not_started(void *arg, void (*drop)(void *arg), int code)
 }
 
 // Where the new task belongs and runs.
-static int place_of(const struct weft_task_options *options,
-                    weft_group **group, struct wi_runtime **runtime)
+static int place_of(const struct weft_task_options *options, weft_group **group,
+                    struct wi_runtime **runtime)
 {
     int rc = 0;
     struct wi_worker *worker = wi_here.worker;
     *group = options->group;
-    if (*group != NULL && (*group)->owner->home != NULL)
+    if (*group != NULL && (*group)->owner != NULL &&
+        (*group)->owner->home != NULL && (*group)->owner->home->count > 0)
         *runtime = (*group)->owner->home;
     else if (worker != NULL)
         *runtime = worker->runtime;
@@ -269,12 +269,11 @@ static struct wi_task *task_record(weft_function *fn, void *arg,
 static weft_future *queue(struct wi_runtime *runtime, struct wi_task *t,
                           bool canceled)
 {
-    int rc = wi_runtime_submit(runtime, t);
+    // What starts in a canceled group is never queued.
+    int rc = canceled ? -WEFT_EJOBCANCELED : wi_runtime_submit(runtime, t);
     uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
     if (rc < 0 && wi_task_claim(t, gen, WI_CANCELED))
         wi_future_drop(t, rc);
-    else if (canceled)
-        wi_future_cancel(t);
     return wi_as_future(t);
 }
 
@@ -284,8 +283,7 @@ weft_future *weft_task_start_with(weft_function *fn, void *arg,
     wi_require(fn != NULL, NULL, "a task's function must not be NULL");
     weft_group *group;
     struct wi_runtime *runtime;
-    int rc = wi_forked() ? -WEFT_EFORKED
-                         : place_of(options, &group, &runtime);
+    int rc = wi_forked() ? -WEFT_EFORKED : place_of(options, &group, &runtime);
     if (rc < 0)
         return not_started(arg, options->drop, rc);
     struct wi_task *t = task_record(fn, arg, options);

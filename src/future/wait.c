@@ -133,9 +133,9 @@ int weft_wait(weft_future *const *set, size_t n, enum weft_wait_mode mode,
 
 // Gather ----------------------------------------------------------------------
 
-static void give_up_all(weft_future **set, size_t n)
+static void give_up_all(weft_future **set, size_t n, int rc)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && wi_future_gave_up(rc); i++)
         wi_future_cancel(wi_of_future(set[i]));
     for (size_t i = 0; i < n; i++)
         weft_future_unref(set[i]);
@@ -146,7 +146,7 @@ int weft_gather_into(weft_future **set, size_t n, void *results, size_t size,
 {
     int rc = weft_wait(set, n, WEFT_ALL_COMPLETED, (double)INFINITY);
     if (rc < 0) {
-        give_up_all(set, n);
+        give_up_all(set, n, rc);
         return rc;
     }
     int first = 0;

@@ -188,8 +188,8 @@ static ssize_t try_write(const struct wi_io *io, uint8_t kind)
 
 static int accept_now(const struct wi_io *io)
 {
-    return (int)outcome(accept4(io->fd, io->addr, io->addr_len,
-                                SOCK_CLOEXEC | SOCK_NONBLOCK));
+    return (int)outcome(
+        accept4(io->fd, io->addr, io->addr_len, SOCK_CLOEXEC | SOCK_NONBLOCK));
 }
 
 static int try_accept(const struct wi_io *io)

@@ -57,8 +57,7 @@ void wi_mail(struct wi_task *t)
         if (__atomic_exchange_n(&t->inflight, 1, __ATOMIC_ACQ_REL) != 0)
             return; // on its way already
         owner = __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE);
-        struct wi_worker *worker =
-            (struct wi_worker *)(owner & WI_OWNER_MASK);
+        struct wi_worker *worker = (struct wi_worker *)(owner & WI_OWNER_MASK);
         if (worker != NULL && !(owner & WI_THREAD) && inbox_push(worker, t))
             return;
         // Nobody to tell. But whoever saw our mark relied on it: look again
@@ -199,8 +198,7 @@ static void trim_if_due(struct wi_worker *worker)
 {
     if (worker->trim_at == 0 || wi_os_now() < worker->trim_at)
         return;
-    worker->trim_at =
-        wi_worker_trim(worker) ? wi_os_now() + TRIM_AGAIN_NS : 0;
+    worker->trim_at = wi_worker_trim(worker) ? wi_os_now() + TRIM_AGAIN_NS : 0;
 }
 
 void wi_worker_idle(struct wi_worker *worker)
@@ -248,8 +246,8 @@ void wi_runtime_wake_one(struct wi_runtime *runtime)
         while (mask != 0) {
             unsigned bit = (unsigned)__builtin_ctzll(mask);
             // seq_cst: pairs with announce; whoever clears the bit wakes
-            uint64_t was = __atomic_fetch_and(
-                &runtime->idle[i], ~(1ull << bit), __ATOMIC_SEQ_CST);
+            uint64_t was = __atomic_fetch_and(&runtime->idle[i], ~(1ull << bit),
+                                              __ATOMIC_SEQ_CST);
             if ((was & (1ull << bit)) &&
                 wi_worker_wake(runtime->workers[i * 64 + bit]))
                 return;

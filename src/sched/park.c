@@ -170,9 +170,9 @@ static int wait_limit(const struct wi_wait *wait, struct wi_task *self,
     *deadline = wait->deadline;
     if (wi_forked())
         return -WEFT_EFORKED;
-    if (wait->flags & WI_SCOPED) {
-        if (wi_scope_canceled(self))
-            return -ECANCELED;
+    if ((wait->flags & WI_CANCELABLE) && wi_scope_canceled(self))
+        return -ECANCELED;
+    if (wait->flags & WI_DEADLINED) {
         int64_t scope = wi_scope_deadline(self);
         if (scope < *deadline)
             *deadline = scope;
@@ -255,9 +255,8 @@ int wi_park_poll(const struct wi_wait *wait, struct pollfd *fds, unsigned n)
 void wi_unpark(struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
-    if (worker != NULL &&
-        (__atomic_load_n(&t->owner, __ATOMIC_RELAXED) & WI_OWNER_MASK) ==
-            (uintptr_t)worker)
+    if (worker != NULL && (__atomic_load_n(&t->owner, __ATOMIC_RELAXED) &
+                           WI_OWNER_MASK) == (uintptr_t)worker)
         wi_worker_ready(worker, t);
     else
         wi_mail(t);

@@ -28,8 +28,7 @@ static void free_workers(struct wi_runtime *runtime)
 int wi_runtime_new(struct wi_runtime **out, unsigned count, size_t stack_size,
                    void (*run)(struct wi_task *t))
 {
-    if (count == 0 || count > WI_MAX_WORKERS ||
-        wi_stack_round(stack_size) == 0)
+    if (count == 0 || count > WI_MAX_WORKERS || wi_stack_round(stack_size) == 0)
         return -EINVAL;
     wi_fresh_in_use();
     struct wi_runtime *runtime =
@@ -73,9 +72,8 @@ static void worker_thread(void *arg)
     // release: pairs with the acquire in wi_mail
     __atomic_store_n(&base->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
     wi_here.self = base;
-    const struct wi_wait wait = {.object = runtime,
-                                 .deadline = WI_FOREVER,
-                                 .kind = WI_WAIT_POOL};
+    const struct wi_wait wait = {
+        .object = runtime, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
     // acquire: pairs with the release in wi_runtime_stop
     while (!__atomic_load_n(&runtime->stop, __ATOMIC_ACQUIRE))
         wi_park(&wait);
@@ -98,8 +96,8 @@ static int start_worker(struct wi_worker *worker, const char *name)
     }
     worker->base = base;
     struct wi_os_thread_options options = {.name = text};
-    int rc = wi_os_thread_start(&worker->thread, worker_thread, worker,
-                                &options);
+    int rc =
+        wi_os_thread_start(&worker->thread, worker_thread, worker, &options);
     if (rc < 0) {
         worker->base = NULL;
         wi_task_unref(base);

@@ -11,7 +11,6 @@
 
 #include "sched/task.h"
 
-
 enum {
     WI_SCOPE_SHIELD = 1, // requests from outside stop here
     WI_SCOPE_GROUP = 2,  // the scope of a group: struct weft_group begins here

@@ -165,7 +165,9 @@ bool wi_task_set_name(struct wi_task *t, const char *name)
 
 const char *wi_task_name(const struct wi_task *t)
 {
-    return t->extra != NULL ? t->extra->name : "";
+    if (t->extra != NULL && t->extra->name[0] != '\0')
+        return t->extra->name;
+    return t->kind == WI_KIND_JOB ? t->job->name : "";
 }
 
 void wi_task_ref(struct wi_task *t)

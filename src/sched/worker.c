@@ -33,8 +33,6 @@
 #include "os/report.h"
 #include "sched/overflow.h"
 
-
-
 // Workers are never freed: a late wake may still look at one.
 static struct wi_mutex free_lock;
 static struct wi_worker *free_workers;
@@ -180,8 +178,8 @@ struct wi_worker *wi_worker_new(struct wi_runtime *runtime, unsigned index)
 
 void wi_worker_free(struct wi_worker *worker)
 {
-    struct wi_task *late = __atomic_exchange_n(&worker->inbox, WI_INBOX_CLOSED,
-                                               __ATOMIC_ACQ_REL);
+    struct wi_task *late =
+        __atomic_exchange_n(&worker->inbox, WI_INBOX_CLOSED, __ATOMIC_ACQ_REL);
     // Messages for tasks that have ended: only their mark must be taken off.
     while (late != NULL) {
         struct wi_task *next = late->mail;

@@ -41,27 +41,27 @@ enum wi_sleep {
 
 struct wi_worker {
     // The owner's alone.
-    struct wi_switch_point *point; // of the stack that it runs on
+    struct wi_switch_point *point;       // of the stack that it runs on
     struct wi_task *ready, **ready_tail; // parked tasks that can go on
     unsigned ready_count;
-    int *errno_at;              // the thread's errno: a worker has one thread
-    unsigned switches;          // since the last look around
-    struct wi_stack *loops;     // suspended loop frames, by `owner`
-    struct wi_deque jobs;       // unstarted; thieves take from it
+    int *errno_at;          // the thread's errno: a worker has one thread
+    unsigned switches;      // since the last look around
+    struct wi_stack *loops; // suspended loop frames, by `owner`
+    struct wi_deque jobs;   // unstarted; thieves take from it
     struct wi_wheel wheel;
-    struct wi_loop *loop;       // NULL until the first descriptor
+    struct wi_loop *loop; // NULL until the first descriptor
     struct wi_runtime *runtime;
     struct wi_stack_cache stacks;
     struct wi_switch_point os_point; // of the thread's own stack
-    char *os_low; // of the thread's own stack; NULL: not asked yet
-    struct wi_worker *outer;         // the run around a nested one
+    char *os_low;            // of the thread's own stack; NULL: not asked yet
+    struct wi_worker *outer; // the run around a nested one
     struct wi_task *outer_self;
     struct wi_task *base; // the record of the thread itself
     unsigned index;
     uint32_t random;
     size_t parked_stacks; // loop frames kept, for trimming
     int64_t trim_at;
-    uint64_t turns; // for the watchdog: any progress changes it
+    uint64_t turns;               // for the watchdog: any progress changes it
     struct wi_biased jobs_lock;   // the worker's; who cancels takes it too
     struct wi_task *jobs_running; // started jobs, by `sibling`
     struct wi_os_thread thread;
@@ -69,7 +69,7 @@ struct wi_worker {
 
     // Written by others, on a line of their own.
     struct wi_task *inbox __attribute__((aligned(64))); // by `mail`
-    uint32_t sleep; // enum wi_sleep
+    uint32_t sleep;                                     // enum wi_sleep
 };
 
 // The inbox of a worker that runs no more.

@@ -119,9 +119,9 @@ static void end_thread(struct thread *thread, int code)
 // The thread has ended without returning from its body: pthread_exit.
 static void thread_left(struct wi_task *t)
 {
-    struct thread *thread =
-        t->kind == WI_KIND_THREAD && t->extra != NULL ? t->extra->external
-                                                      : NULL;
+    struct thread *thread = t->kind == WI_KIND_THREAD && t->extra != NULL
+                                ? t->extra->external
+                                : NULL;
     if (thread == NULL)
         return;
     t->scope = NULL;
@@ -140,9 +140,8 @@ static void thread_main(void *arg)
     end_thread(thread, code);
 }
 
-static struct wi_task *
-thread_record(weft_function *fn, void *arg,
-              const struct weft_thread_options *options)
+static struct wi_task *thread_record(weft_function *fn, void *arg,
+                                     const struct weft_thread_options *options)
 {
     struct wi_task *t = wi_task_new(WI_KIND_THREAD, WI_RUNNING, 2);
     if (t == NULL)
@@ -211,8 +210,8 @@ weft_future *weft_thread_start_with(weft_function *fn, void *arg,
     if (t == NULL)
         return refuse(arg, options, -ENOMEM);
     bool canceled = false;
-    int rc = options->group != NULL ? wi_group_add(options->group, t, &canceled)
-                                    : 0;
+    int rc =
+        options->group != NULL ? wi_group_add(options->group, t, &canceled) : 0;
     if (rc < 0) {
         wi_task_unref(t);
         wi_task_unref(t);

@@ -753,8 +753,7 @@ LOOP_TEST(many_connections, .timeout = 30)
             ck_assert_int_eq(write(fds[i][1], &i, sizeof(i)), sizeof(i));
         for (int i = 0; i < MANY; i++) {
             int back = 0;
-            ck_assert_int_eq(weft_read(fds[i][1], buf, sizeof(buf)),
-                             sizeof(i));
+            ck_assert_int_eq(weft_read(fds[i][1], buf, sizeof(buf)), sizeof(i));
             memcpy(&back, buf, sizeof(back));
             ck_assert_int_eq(back, i);
         }
