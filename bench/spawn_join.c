@@ -194,7 +194,7 @@ static void ask(const char *name, const char *what, bench_fn *weft, long ops,
 int main(int argc, char **argv)
 {
     bench_start("spawn_join", argc, argv);
-    long n = bench_pick(3000000, 300000, 2000);
+    long n = bench_pick(1000000, 300000, 2000);
     ask("spawn_join/inlined", "start and join", inlined_side, n, 25);
     ask("spawn_join/switched", "start, yield, join", switched_side, n, 70);
     ask("spawn_join/parked", "start and join a child that yields once",
