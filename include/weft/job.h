@@ -49,6 +49,12 @@ struct weft_job {
     uint8_t result_kind; // enum weft_kind
     uint8_t slack[22];
 };
+
+// A job in the list of all jobs; made by WEFT_JOB.
+struct weft_job_entry {
+    const struct weft_job *job;
+    struct weft_job_entry *next;
+};
 #define WEFT_JOB_MAGIC 0x57454a42u
 
 WEFT_BEGIN
@@ -73,6 +79,12 @@ WEFT_API void weft_fail(int code, const char *format, ...) WEFT_PRINTF(2, 3);
 // Finds the record of a job by its name among all that the program and its
 // loaded libraries contain. NULL if there is none. Since 0.1.
 WEFT_API const struct weft_job *weft_job_find(const char *name);
+
+// Called by WEFT_JOB before main, and when a library with jobs is unloaded. Two
+// jobs of one name abort the program, since a worker could not tell them
+// apart. Since 0.1.
+WEFT_API void weft_job_register(struct weft_job_entry *entry);
+WEFT_API void weft_job_unregister(struct weft_job_entry *entry);
 
 WEFT_END
 
@@ -149,16 +161,20 @@ template <> struct weft_kind_of<struct weft_none> {
 
 #define WEFT_JOB_RECORD_(result, job_name, type)                               \
     WEFT_EXTERN_ const struct weft_job weft_job_##job_name;                    \
-    __attribute__((section("weft_jobs"), used, aligned(8)))                    \
-    const struct weft_job weft_job_##job_name = {WEFT_JOB_MAGIC,               \
-                                                 0,                            \
-                                                 #job_name,                    \
-                                                 weft_call_##job_name,         \
-                                                 sizeof(type),                 \
-                                                 sizeof(result),               \
-                                                 WEFT_KIND_(type),             \
-                                                 WEFT_KIND_(result),           \
-                                                 {0}};
+    const struct weft_job weft_job_##job_name = {                              \
+        WEFT_JOB_MAGIC, 0, #job_name, weft_call_##job_name,                    \
+        sizeof(type), sizeof(result), WEFT_KIND_(type), WEFT_KIND_(result),    \
+        {0}};                                                                  \
+    static struct weft_job_entry weft_job_entry_##job_name = {                 \
+        &weft_job_##job_name, NULL};                                           \
+    __attribute__((constructor)) static void weft_job_in_##job_name(void)      \
+    {                                                                          \
+        weft_job_register(&weft_job_entry_##job_name);                         \
+    }                                                                          \
+    __attribute__((destructor)) static void weft_job_out_##job_name(void)      \
+    {                                                                          \
+        weft_job_unregister(&weft_job_entry_##job_name);                       \
+    }
 
 // In a header: the job is defined by WEFT_JOB in some other source file.
 #define WEFT_JOB_DECLARE(...)                                                  \

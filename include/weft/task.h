@@ -90,9 +90,12 @@ WEFT_API weft_waiter *weft_self(void);
 // Blocks: the caller only. Threads: any. Since 0.1.
 WEFT_API int weft_park(double seconds);
 
-// Wakes a waiter. Blocks: no. Threads: any, also in a signal handler.
+// Wakes a waiter. Blocks: no. Threads: any; not in a signal handler.
 // Since 0.1.
 WEFT_API void weft_unpark(weft_waiter *waiter);
+
+// As weft_unpark, for signal handlers: async-signal-safe. Since 0.1.
+WEFT_API void weft_unpark_signal(weft_waiter *waiter);
 
 // After fork() in the child: makes a fresh runtime. Handles of the parent are
 // dead, what its tasks held is poisoned. Returns 0 or -EINVAL outside such a

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which sanitizer this build has. gcc and clang say it in different words.
+// Which sanitizer this build has, in which gcc and clang use different words,
+// and whether the program runs under Valgrind.
 #ifndef WI_BASE_SANITIZER_DETECT_H
 #define WI_BASE_SANITIZER_DETECT_H
 
@@ -19,6 +20,17 @@
 #define WI_TSAN 1
 #else
 #define WI_TSAN 0
+#endif
+
+#ifdef __has_include
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#endif
+#endif
+#ifdef RUNNING_ON_VALGRIND
+#define WI_ON_VALGRIND RUNNING_ON_VALGRIND
+#else
+#define WI_ON_VALGRIND 0
 #endif
 
 #endif

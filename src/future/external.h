@@ -43,6 +43,9 @@ weft_future *wi_external_new(enum wi_kind kind,
 bool wi_external_complete(weft_future *f, int code, const void *result,
                           size_t size, bool bytes, const char *text);
 
+// Calls the producer's cancel function unless t is done.
+void wi_external_cancel(struct wi_task *t);
+
 // The owner given at new; NULL once f is done.
 void *wi_external_owner(weft_future *f);
 

@@ -9,7 +9,8 @@
 // submit starts it; when it is done the backend stores `result`, then `done`
 // (release), then unparks the waiter, and never touches it again. Between
 // submit and done the buffer belongs to the kernel: who wants to leave early
-// calls cancel and goes on waiting for done.
+// calls cancel and goes on waiting for done. A submit that needs no wait leaves
+// `done` set, with no unpark; else the caller sets `waiter`, before it parks.
 #ifndef WI_LOOP_LOOP_H
 #define WI_LOOP_LOOP_H
 
@@ -21,7 +22,8 @@
 
 #include <weft/io.h>
 
-struct wi_task;
+#include "sched/park.h"
+
 struct wi_loop;
 
 enum wi_io_code {
@@ -30,7 +32,13 @@ enum wi_io_code {
     WI_IO_WRITE,   // result: bytes
     WI_IO_ACCEPT,  // result: the new descriptor
     WI_IO_CONNECT, // result: 0
+    WI_IO_GIVE,    // fd.h: stop reading ahead on fd, hand over what was read
+    WI_IO_FORGET,  // fd.h: ops->forget from another thread
 };
+
+// The result of an operation on a descriptor that another loop reads ahead on,
+// or whose data a loop has left behind: see wi_fd_take in fd.h.
+#define WI_IO_ELSEWHERE (-8190)
 
 struct wi_io {
     enum wi_io_code code;
@@ -73,16 +81,95 @@ struct wi_loop_ops {
 
 struct wi_loop {
     const struct wi_loop_ops *ops;
-    uint32_t active; // operations submitted and not done, plus standing ones
-                     // (a multishot accept) that can complete
+    uint32_t active; // operations submitted and not done, plus one from the
+                     // first on: mail may come, and finds a loop in its poll
     uint32_t queued; // entries not yet given to the kernel: poll soon
     struct weft_backend_counters count;
+    uint64_t number;      // of this loop, never used again
+    uint64_t bit;         // stands for it in struct wi_fd
+    struct wi_loop *peer; // under the registry's lock
+    struct wi_io *mail;   // any thread: operations posted to this loop
+    uint32_t woken;       // any thread: a wake is under way
+    uint32_t used;        // owner writes: `active` counts the one
 };
+
+// The bit that all loops beyond the 63rd share.
+#define WI_LOOP_MANY ((uint64_t)1 << 63)
 
 extern const struct wi_loop_ops wi_loop_uring, wi_loop_epoll;
 
 // Opens the backend that WEFT_BACKEND names, or the best that this machine
-// allows. A forced backend that cannot be had is an error, not a fallback.
+// allows. A forced backend that cannot be had is an error, not a fallback:
+// then wi_loop_error has a sentence that says what and why, which also goes to
+// standard error once. The caller becomes the loop's only thread.
 int wi_loop_open(struct wi_loop **loop);
+const char *wi_loop_error(void);
+
+// The loop of the caller's worker, opened at the first call. NULL with *rc 0
+// in a plain thread, NULL with a negative *rc if no backend can be opened.
+// Provided by the scheduler.
+struct wi_loop *wi_loop_here(int *rc);
+
+// For backends: every open loop stands in a registry, so that others can find
+// the loops that know a descriptor.
+void wi_loop_init(struct wi_loop *loop, const struct wi_loop_ops *ops);
+// Leaves the registry and answers the mail that is still there.
+void wi_loop_fini(struct wi_loop *loop);
+
+// Posts io to every loop that `bits` stands for, one after another, but not to
+// `self`, and waits for the answers. Not ended by cancel. io's code is GIVE or
+// FORGET. Any thread.
+void wi_loop_tell(uint64_t bits, struct wi_loop *self, enum wi_io_code code,
+                  int fd);
+
+// Takes what others have posted and performs it.
+void wi_loop_read_mail(struct wi_loop *loop);
+
+static inline bool wi_loop_has_mail(struct wi_loop *loop)
+{
+    // relaxed: a hint; wi_loop_read_mail takes the list with acquire
+    return __atomic_load_n(&loop->mail, __ATOMIC_RELAXED) != NULL;
+}
+
+// From the first operation on a loop can get mail, and must be found in poll.
+static inline void wi_loop_use(struct wi_loop *loop)
+{
+    if (!loop->used) {
+        // relaxed: published by the release in wi_fd_note
+        __atomic_store_n(&loop->used, 1, __ATOMIC_RELAXED);
+        loop->active++;
+    }
+}
+
+// Wakes are written to an eventfd, but only the first one before the loop has
+// looked. wi_loop_woken is for the waker: true if it has to write.
+static inline bool wi_loop_woken(struct wi_loop *loop)
+{
+    // seq_cst RMW: what the waker published before is seen by a loop whose
+    // wi_loop_look comes later in the order of this word
+    return __atomic_exchange_n(&loop->woken, 1, __ATOMIC_SEQ_CST) == 0;
+}
+
+static inline void wi_loop_look(struct wi_loop *loop)
+{
+    // relaxed peek, then a seq_cst RMW: the partner of wi_loop_woken. What is
+    // read after it includes what was published before a suppressed wake.
+    if (__atomic_load_n(&loop->woken, __ATOMIC_RELAXED))
+        __atomic_exchange_n(&loop->woken, 0, __ATOMIC_SEQ_CST);
+}
+
+// Writes to an eventfd, keeping errno: for ops->wake.
+void wi_loop_ring(int event_fd);
+
+static inline void wi_io_complete(struct wi_io *io, ssize_t result)
+{
+    struct wi_task *waiter = io->waiter;
+
+    io->result = result;
+    // release: pairs with the acquire in io.c; *io may be gone after it
+    __atomic_store_n(&io->done, 1, __ATOMIC_RELEASE);
+    if (waiter)
+        wi_unpark(waiter);
+}
 
 #endif

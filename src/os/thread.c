@@ -122,9 +122,13 @@ static void exit_key_make(void)
         abort(); // 1,024 keys in use: nothing sensible can be done
 }
 
-void wi_os_thread_on_exit(void (*fn)(void *), void *value)
+void wi_os_thread_exit_function(void (*fn)(void *))
 {
     exit_function = fn;
+}
+
+void wi_os_thread_watch_exit(void *value)
+{
     pthread_once(&exit_once, exit_key_make);
     pthread_setspecific(exit_key, value);
 }

@@ -28,8 +28,11 @@ void wi_os_thread_detach(struct wi_os_thread *thread);
 pid_t wi_os_thread_id(void); // the kernel's id of the caller
 void wi_os_thread_yield(void);
 
-// Runs fn(value) when a thread that has called wi_os_thread_on_exit ends.
-void wi_os_thread_on_exit(void (*fn)(void *), void *value);
+// What to call when a watched thread ends; set once, before main.
+void wi_os_thread_exit_function(void (*fn)(void *));
+
+// Watches the calling thread: its end calls the function with this value.
+void wi_os_thread_watch_exit(void *value);
 
 // The caller's own stack: lowest address and size. 0 or a negative code.
 int wi_os_stack_bounds(void **low, size_t *size);

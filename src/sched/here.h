@@ -6,6 +6,7 @@
 #ifndef WI_SCHED_HERE_H
 #define WI_SCHED_HERE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct wi_task;
@@ -21,6 +22,12 @@ struct wi_here {
     uint64_t next_id;    // ids next_id .. end_id - 1 are this thread's
     uint64_t end_id;
     struct wi_task *thread; // this thread's own record, if it has one
+    struct wi_task *canceling; // whose cancel function runs here: external.c
+    // Around each sleep of a plain thread: a pool lends its place (NULL: none).
+    void (*sleeping)(bool begins);
+    void *pool;     // whose thread this is, for `sleeping`
+    int wake_fd;    // eventfd for wi_park_poll, plus one; 0: none yet
+    char *stack_low; // of the thread's own stack; NULL: not asked yet
 };
 
 extern __thread struct wi_here wi_here

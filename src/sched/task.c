@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fresh.h"
 #include "sched/here.h"
 
 enum {
@@ -29,6 +30,19 @@ static struct wi_mutex pool_lock;
 static struct wi_task *pool;
 static struct wi_extra *extra_pool;
 static uint64_t id_counter = 1;
+
+// In a fork's child: what other threads had is lost, the common pool stays.
+static void fresh(void)
+{
+    pool_lock = (struct wi_mutex){0};
+    pool = NULL;
+    extra_pool = NULL;
+}
+
+__attribute__((constructor)) static void register_fresh(void)
+{
+    wi_fresh_add(fresh);
+}
 
 // Records begin at a cache line of their own.
 static struct wi_task *chunk_records(struct wi_task_chunk *chunk)
@@ -219,8 +233,8 @@ static void recycle(struct wi_task *t)
     t->waiters = NULL;
     t->scope = NULL;
     t->group = NULL;
-    t->owner = 0;
-    t->permit = 0;
+    __atomic_store_n(&t->owner, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&t->permit, 0, __ATOMIC_RELAXED);
     // release: pairs with the acquire of a hint's reader, who then sees
     // another generation
     uint32_t gen = (state & ~(WI_GEN - 1u)) + WI_GEN;
@@ -243,6 +257,24 @@ void wi_task_unref(struct wi_task *t)
          !(__atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_PUBLISHED)) ||
         __atomic_fetch_sub(&t->refs, 1, __ATOMIC_ACQ_REL) == 1)
         recycle(t);
+}
+
+static const char *const kind_names[] = {
+    [0] = "free",
+    [WI_KIND_TASK] = "task",
+    [WI_KIND_JOB] = "job",
+    [WI_KIND_THREAD] = "thread",
+    [WI_KIND_FOREIGN] = "thread",
+    [WI_KIND_PROCESS] = "process",
+    [WI_KIND_PROCESS_JOB] = "process job",
+    [WI_KIND_PROMISE] = "promise",
+    [WI_KIND_FAILED] = "failed start",
+};
+
+const char *wi_kind_name(unsigned kind)
+{
+    return kind < sizeof kind_names / sizeof *kind_names ? kind_names[kind]
+                                                         : "?";
 }
 
 void wi_task_each(void (*fn)(struct wi_task *t, void *arg), void *arg)

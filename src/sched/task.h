@@ -36,7 +36,7 @@
 
 struct wi_external_ops;
 struct wi_runtime;
-struct wi_stack;
+struct wi_switch_point;
 struct wi_worker;
 
 enum wi_kind {
@@ -61,6 +61,7 @@ enum {
     WI_WAITED = 1 << 3,    // the list of waiters is not empty
     WI_CANCELED = 1 << 4,  // weft_cancel was called
     WI_OBSERVED = 1 << 5,  // somebody has asked for the code
+    WI_CLOSING = 1 << 7,  // an external one that somebody completes
     WI_PUBLISHED = 1 << 6, // stands in the table of ids: weft_future_id
     WI_GEN = 1 << 16,      // one generation
 };
@@ -105,7 +106,7 @@ struct wi_node {
 
 struct wi_task {
     // What a switch touches.
-    void *sp;             // owner: where to go on, while parked
+    struct wi_switch_point *point; // owner: where to go on, while parked
     struct wi_task *next; // owner: the ready queue, or the free list
     uintptr_t owner;      // owner: worker or thread, WI_PARKED, WI_THREAD
     uint32_t state;       // any: see above
@@ -115,13 +116,13 @@ struct wi_task {
     uint32_t permit;      // owner: an unpark came while it ran. Threads:
                           // any, the futex word (park.c)
     struct weft_scope *scope; // self: the innermost scope, NULL: the base
-    struct wi_stack *stack;   // owner: the stack it is parked on
+    uint64_t visited;         // under the lock of deadlock.c
 
     // Who it is and what it waits for; read by `weft ps`.
     uint64_t id;
     const void *wait_object; // self
-    wi_hint edge;            // self: the record that alone can end the wait
-    wi_hint inlined;         // self: the child that runs inside a join
+    uint64_t edge;           // self: see deadlock.h
+    void *frame;             // self: of the running job (exec/job.c)
     uint16_t wait_kind;      // self: enum wi_wait_kind
     uint8_t kind;            // enum wi_kind
     uint8_t flags;
@@ -145,7 +146,6 @@ struct wi_task {
         char bytes[16];
         void *heap;
         struct weft_bytes blob;
-        int wake_fd; // of a thread: its eventfd plus one, 0 while it has none
     } data;
 };
 _Static_assert(sizeof(struct wi_task) == 192, "three cache lines a record");
@@ -187,6 +187,7 @@ struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase, uint32_t refs);
 // Gives the record its extra part; false: no memory.
 bool wi_task_need_extra(struct wi_task *t);
 bool wi_task_set_name(struct wi_task *t, const char *name);
+const char *wi_kind_name(unsigned kind);
 const char *wi_task_name(const struct wi_task *t);
 
 // Reference counting; the last one recycles the record.

@@ -82,6 +82,18 @@ static inline double weft_test_seconds(double seconds)
     return seconds * (scale ? atof(scale) : 1);
 }
 
+static inline int weft_test_count_mappings(void)
+{
+    FILE *file = fopen("/proc/self/maps", "r");
+    int lines = 0, c;
+
+    while (file && (c = getc(file)) != EOF)
+        lines += c == '\n';
+    if (file)
+        fclose(file);
+    return lines;
+}
+
 static inline int weft_test_passes(const struct weft_test_case *test)
 {
     double limit = test->timeout > 0 ? test->timeout : 5;
@@ -100,10 +112,16 @@ static inline int weft_test_passes(const struct weft_test_case *test)
                              WEXITSTATUS(status) == 77);
 }
 
-static inline int weft_test_all(const char *suite)
+// With a name, that case without a fork, for a debugger.
+static inline int weft_test_all(const char *suite, const char *only)
 {
     int failed = 0;
 
+    for (struct weft_test_case *t = weft_test_cases; only && t; t = t->next)
+        if (!strcmp(t->name, only))
+            t->run();
+    if (only)
+        return 0;
     for (struct weft_test_case *t = weft_test_cases; t; t = t->next) {
         int ok = weft_test_passes(t);
         printf("%s %s.%s\n", ok ? "ok  " : "FAIL", suite, t->name);
@@ -114,10 +132,10 @@ static inline int weft_test_all(const char *suite)
 }
 
 #define WEFT_TEST_MAIN(suite)                                                  \
-    int main(void)                                                             \
+    int main(int argc, char **argv)                                            \
     {                                                                          \
         setvbuf(stdout, NULL, _IOLBF, 0);                                      \
-        return weft_test_all(suite);                                           \
+        return weft_test_all(suite, argc > 1 ? argv[1] : NULL);                \
     }
 
 #endif

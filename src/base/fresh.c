@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+#include "base/fresh.h"
+
+#include <stddef.h>
+
+enum { MODULES = 32 };
+
+uint32_t wi_forked_flag;
+static uint32_t in_use;
+static void (*modules[MODULES])(void);
+static size_t count;
+
+void wi_fresh_add(void (*fn)(void))
+{
+    if (count < MODULES)
+        modules[count++] = fn;
+}
+
+void wi_fresh_in_use(void)
+{
+    __atomic_store_n(&in_use, 1, __ATOMIC_RELAXED);
+}
+
+void wi_fresh_note_fork(void)
+{
+    if (__atomic_load_n(&in_use, __ATOMIC_RELAXED))
+        __atomic_store_n(&wi_forked_flag, 1, __ATOMIC_RELAXED);
+}
+
+void wi_fresh_start(void)
+{
+    for (size_t i = 0; i < count; i++)
+        modules[i]();
+    in_use = 0;
+    __atomic_store_n(&wi_forked_flag, 0, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: MIT
+//
+// A thread a job, for jobs that call plain blocking functions. Threads start
+// when a job finds none idle, up to the limit, and leave after a while without
+// work. A job whose thread sleeps in a Weft wait lends its place: another
+// thread may start meanwhile, so that jobs which wait for each other cannot
+// use the limit up.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/error.h>
+
+#include "exec/pool.h"
+#include "future/external.h"
+#include "future/future.h"
+#include "future/run.h"
+#include "os/report.h"
+#include "os/thread.h"
+#include "sched/here.h"
+#include "sched/scope.h"
+#include "sched/timer.h"
+#include "sched/worker.h"
+
+enum { DEFAULT_LIMIT = 64 };
+#define IDLE_SECONDS 10.0
+
+// A queued record: a hint, since a cancel may end it first.
+struct entry {
+    struct entry *next;
+    wi_hint hint;
+};
+
+struct blocking_pool {
+    weft_executor base;
+    struct wi_runtime mark; // what `home` of its jobs points to; runs nothing
+    struct wi_mutex lock;   // for all below
+    struct entry *first, **last;
+    struct wi_task *running; // started jobs, by `sibling`
+    unsigned limit, threads, idle, lent, number;
+    size_t jobs; // not ended
+    bool closing;
+    struct wi_task *closer;
+    uint32_t bell; // futex: rung for each job and for the end
+    char name[16];
+    size_t stack_size;
+};
+
+static struct blocking_pool *pool_of_mark(struct wi_runtime *mark)
+{
+    return (struct blocking_pool *)((char *)mark -
+                                    offsetof(struct blocking_pool, mark));
+}
+
+static void ring(struct blocking_pool *pool, int sleepers)
+{
+    // relaxed: under the lock; the futex compares the number
+    __atomic_fetch_add(&pool->bell, 1, __ATOMIC_RELAXED);
+    wi_os_futex_wake(&pool->bell, sleepers, false);
+}
+
+// Threads ---------------------------------------------------------------------
+
+// The next job to run, claimed; NULL: none waits. Under the lock.
+static struct wi_task *pop(struct blocking_pool *pool)
+{
+    while (pool->first != NULL) {
+        struct entry *entry = pool->first;
+        wi_hint hint = entry->hint;
+        pool->first = entry->next;
+        if (pool->first == NULL)
+            pool->last = &pool->first;
+        free(entry);
+        if (wi_task_claim(wi_hint_task(hint), wi_hint_gen(hint), 0))
+            return wi_hint_task(hint);
+    }
+    return NULL;
+}
+
+// Sleeps until there may be a job; false: this thread has idled long enough.
+static bool wait_for_bell(struct blocking_pool *pool, int64_t deadline)
+{
+    uint32_t bell = __atomic_load_n(&pool->bell, __ATOMIC_RELAXED);
+    pool->idle++;
+    wi_mutex_unlock(&pool->lock);
+    int rc = wi_os_futex_wait(&pool->bell, bell, deadline, false);
+    wi_mutex_lock(&pool->lock);
+    pool->idle--;
+    return rc == 0 || pool->first != NULL;
+}
+
+// The next job for a thread, NULL if it should leave. Under the lock.
+static struct wi_task *next_job(struct blocking_pool *pool)
+{
+    int64_t deadline = wi_deadline_in(IDLE_SECONDS, __func__);
+    for (;;) {
+        struct wi_task *t = pop(pool);
+        if (t != NULL)
+            return t;
+        if (pool->closing && pool->jobs == 0)
+            return NULL;
+        if (pool->threads > pool->limit + pool->lent)
+            return NULL;
+        if (!wait_for_bell(pool, deadline))
+            return NULL;
+    }
+}
+
+static void run_one(struct blocking_pool *pool, struct wi_task *t)
+{
+    t->sibling = pool->running;
+    t->sibling_link = &pool->running;
+    if (t->sibling != NULL)
+        t->sibling->sibling_link = &t->sibling;
+    pool->running = t;
+    wi_mutex_unlock(&pool->lock);
+    // release: pairs with wi_mail
+    __atomic_store_n(&t->owner, (uintptr_t)&wi_here | WI_THREAD,
+                     __ATOMIC_RELEASE);
+    wi_here.self = t;
+    int code = wi_run_job(t);
+    wi_require(t->scope == NULL, t->scope,
+               "a job must leave its scopes and groups before it ends");
+    wi_mutex_lock(&pool->lock);
+    *t->sibling_link = t->sibling;
+    if (t->sibling != NULL)
+        t->sibling->sibling_link = t->sibling_link;
+    t->sibling = NULL;
+    wi_mutex_unlock(&pool->lock);
+    wi_here.self = wi_here.thread;
+    wi_future_finish(t, wi_future_own_code(code));
+    wi_mutex_lock(&pool->lock);
+}
+
+static void start_if_needed(struct blocking_pool *pool);
+
+// Around each sleep of a job in Weft.
+static void lend(bool begins)
+{
+    struct blocking_pool *pool = wi_here.pool;
+    wi_mutex_lock(&pool->lock);
+    pool->lent += begins ? 1 : -1u;
+    if (begins)
+        start_if_needed(pool);
+    wi_mutex_unlock(&pool->lock);
+}
+
+static void pool_thread(void *arg)
+{
+    struct blocking_pool *pool = arg;
+    wi_self(); // the thread's own record, between jobs
+    wi_here.pool = pool;
+    wi_here.sleeping = lend;
+    wi_mutex_lock(&pool->lock);
+    struct wi_task *t;
+    while ((t = next_job(pool)) != NULL)
+        run_one(pool, t);
+    bool last = --pool->threads == 0 && pool->closing;
+    struct wi_task *closer = pool->closer;
+    wi_here.sleeping = NULL;
+    wi_mutex_unlock(&pool->lock);
+    if (last)
+        wi_unpark(closer); // frees the pool
+}
+
+// Under the lock: one more thread if a job waits and nobody is free for it.
+static void start_if_needed(struct blocking_pool *pool)
+{
+    if (pool->first == NULL || pool->idle > 0 ||
+        pool->threads >= pool->limit + pool->lent)
+        return;
+    char name[32];
+    snprintf(name, sizeof name, "%s-%u", pool->name, pool->number++);
+    const struct wi_os_thread_options options = {
+        .name = name, .stack_size = pool->stack_size};
+    struct wi_os_thread thread;
+    pool->threads++;
+    if (wi_os_thread_start(&thread, pool_thread, pool, &options) < 0)
+        pool->threads--; // those that run will come to it
+    else
+        wi_os_thread_detach(&thread);
+}
+
+// Submitting ------------------------------------------------------------------
+
+static void job_ended(struct wi_runtime *mark)
+{
+    struct blocking_pool *pool = pool_of_mark(mark);
+    wi_mutex_lock(&pool->lock);
+    pool->jobs--;
+    if (pool->jobs == 0 && pool->closing)
+        ring(pool, INT32_MAX);
+    wi_mutex_unlock(&pool->lock);
+}
+
+static int enqueue(struct blocking_pool *pool, struct wi_task *t)
+{
+    struct entry *entry = malloc(sizeof *entry);
+    if (entry == NULL)
+        return -ENOMEM;
+    *entry = (struct entry){NULL, wi_hint_of(t)};
+    wi_mutex_lock(&pool->lock);
+    int rc = pool->closing && wi_here.pool != pool ? -WEFT_ECLOSED : 0;
+    if (rc == 0) {
+        t->home = &pool->mark;
+        *pool->last = entry;
+        pool->last = &entry->next;
+        pool->jobs++;
+        start_if_needed(pool);
+        rc = pool->threads == 0 ? -EAGAIN : 0;
+        ring(pool, 1);
+    }
+    wi_mutex_unlock(&pool->lock);
+    if (rc == -WEFT_ECLOSED)
+        free(entry);
+    return rc;
+}
+
+static weft_future *queue(struct blocking_pool *pool, struct wi_task *t)
+{
+    uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
+    int rc = enqueue(pool, t);
+    if (rc == -EAGAIN) { // no thread could be made, and none runs
+        if (wi_task_claim(t, gen, WI_CANCELED))
+            wi_future_drop(t, rc);
+    } else if (rc < 0) {
+        wi_task_unref(t);
+        wi_task_unref(t);
+        return wi_future_failed(rc, weft_strerror(rc));
+    }
+    return wi_as_future(t);
+}
+
+static weft_future *submit(weft_executor *ex, const struct weft_job *job,
+                           const void *arg,
+                           const struct weft_submit_options *options)
+{
+    weft_future *failed;
+    struct wi_task *t = wi_job_record(job, arg, options, &failed);
+    return t == NULL ? failed : queue((struct blocking_pool *)ex, t);
+}
+
+static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
+                                 const void *in, size_t n, void *out,
+                                 int *codes)
+{
+    weft_future *failed;
+    struct wi_task *t = wi_chunk_record(job, in, n, out, codes, &failed);
+    return t == NULL ? failed : queue((struct blocking_pool *)ex, t);
+}
+
+static size_t width(weft_executor *ex)
+{
+    return ((struct blocking_pool *)ex)->limit;
+}
+
+// Closing ---------------------------------------------------------------------
+
+static void cancel_pending(struct blocking_pool *pool)
+{
+    for (;;) {
+        wi_mutex_lock(&pool->lock);
+        struct wi_task *t = pop(pool);
+        wi_mutex_unlock(&pool->lock);
+        if (t == NULL)
+            return;
+        wi_future_drop(t, -WEFT_EJOBCANCELED);
+    }
+}
+
+static void cancel_running(struct blocking_pool *pool)
+{
+    wi_mutex_lock(&pool->lock);
+    for (struct wi_task *t = pool->running; t != NULL; t = t->sibling) {
+        __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_SEQ_CST);
+        wi_unpark(t);
+    }
+    wi_mutex_unlock(&pool->lock);
+}
+
+static bool finished(struct blocking_pool *pool)
+{
+    wi_mutex_lock(&pool->lock);
+    bool done = pool->jobs == 0 && pool->threads == 0;
+    wi_mutex_unlock(&pool->lock);
+    return done;
+}
+
+static int drain(struct blocking_pool *pool,
+                 const struct weft_close_options *options)
+{
+    struct wi_wait wait = {.object = pool,
+                           .deadline = WI_FOREVER,
+                           .kind = WI_WAIT_POOL};
+    int rc = 0;
+    if (options->deadline != 0)
+        wait.deadline = wi_deadline_in(options->deadline, "weft_executor_close");
+    while (!finished(pool)) {
+        if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
+            continue;
+        wait.deadline = WI_FOREVER;
+        rc = -ETIMEDOUT;
+        cancel_pending(pool);
+        cancel_running(pool);
+    }
+    return rc;
+}
+
+static int close_pool(weft_executor *ex,
+                      const struct weft_close_options *options)
+{
+    struct blocking_pool *pool = (struct blocking_pool *)ex;
+    wi_require(wi_here.pool != pool, ex,
+               "a pool cannot be closed by one of its own jobs");
+    wi_mutex_lock(&pool->lock);
+    pool->closer = wi_self();
+    pool->closing = true;
+    ring(pool, INT32_MAX);
+    wi_mutex_unlock(&pool->lock);
+    if (options->mode != WEFT_CLOSE_DRAIN)
+        cancel_pending(pool);
+    if (options->mode == WEFT_CLOSE_CANCEL_ALL)
+        cancel_running(pool);
+    int rc = drain(pool, options);
+    free(pool);
+    return rc;
+}
+
+static const struct weft_executor_ops blocking_ops = {
+    .size = sizeof blocking_ops,
+    .kind = "blocking thread pool",
+    .submit = submit,
+    .submit_chunk = submit_chunk,
+    .width = width,
+    .close = close_pool,
+};
+
+weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
+{
+    struct blocking_pool *pool =
+        aligned_alloc(64, (sizeof *pool + 63) & ~(size_t)63);
+    if (pool == NULL)
+        return wi_broken_executor(-ENOMEM);
+    memset(pool, 0, sizeof *pool);
+    pool->base.ops = &blocking_ops;
+    pool->mark.job_ended = job_ended;
+    pool->last = &pool->first;
+    pool->limit = options->workers != 0 ? options->workers : DEFAULT_LIMIT;
+    pool->stack_size = options->stack_size;
+    strncpy(pool->name, options->name != NULL ? options->name : "blocking",
+            sizeof pool->name - 1);
+    return &pool->base;
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+//
+// What is the same for every executor: the calls of executor.h go through its
+// ops, and a bound executor adds options on the way.
+#include <weft/executor.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <weft/error.h>
+
+#include "exec/job.h"
+#include "exec/pool.h"
+#include "future/external.h"
+#include "os/report.h"
+
+weft_future *weft_submit_job(weft_executor *ex, const struct weft_job *job,
+                             const void *arg)
+{
+    wi_require(ex != NULL, ex, "an executor must not be NULL");
+    return ex->ops->submit(ex, job, arg, NULL);
+}
+
+size_t weft_executor_width(weft_executor *ex)
+{
+    wi_require(ex != NULL, ex, "an executor must not be NULL");
+    return ex->ops->width(ex);
+}
+
+int weft_executor_close_with(weft_executor *ex,
+                             const struct weft_close_options *options)
+{
+    return ex == NULL ? 0 : ex->ops->close(ex, options);
+}
+
+// Bound -----------------------------------------------------------------------
+
+static weft_executor *target(weft_executor *ex)
+{
+    return ((struct weft_bound_executor *)ex)->target;
+}
+
+static weft_future *bound_submit(weft_executor *ex, const struct weft_job *job,
+                                 const void *arg,
+                                 const struct weft_submit_options *options)
+{
+    struct weft_bound_executor *bound = (struct weft_bound_executor *)ex;
+    if (options == NULL)
+        options = &bound->options;
+    return bound->target->ops->submit(bound->target, job, arg, options);
+}
+
+static size_t bound_width(weft_executor *ex)
+{
+    return weft_executor_width(target(ex));
+}
+
+static int bound_close(weft_executor *ex,
+                       const struct weft_close_options *options)
+{
+    return weft_executor_close_with(target(ex), options);
+}
+
+static const struct weft_executor_ops bound_ops = {
+    .size = sizeof bound_ops,
+    .kind = "bound",
+    .submit = bound_submit,
+    .width = bound_width,
+    .close = bound_close,
+};
+
+weft_executor *weft_executor_bind(struct weft_bound_executor *bound)
+{
+    wi_require(bound->target != NULL, bound, "an executor must not be NULL");
+    bound->base.ops = &bound_ops;
+    return &bound->base;
+}
+
+// Broken ----------------------------------------------------------------------
+
+struct broken {
+    weft_executor base;
+    int code;
+};
+
+static weft_future *broken_submit(weft_executor *ex,
+                                  const struct weft_job *job, const void *arg,
+                                  const struct weft_submit_options *options)
+{
+    (void)job;
+    (void)arg;
+    (void)options;
+    return wi_future_failed(((struct broken *)ex)->code,
+                            "the executor could not be started");
+}
+
+static size_t broken_width(weft_executor *ex)
+{
+    (void)ex;
+    return 1;
+}
+
+static int broken_close(weft_executor *ex,
+                        const struct weft_close_options *options)
+{
+    (void)options;
+    if (((struct broken *)ex)->code != -ENOMEM)
+        free(ex);
+    return 0;
+}
+
+static const struct weft_executor_ops broken_ops = {
+    .size = sizeof broken_ops,
+    .kind = "broken",
+    .submit = broken_submit,
+    .width = broken_width,
+    .close = broken_close,
+};
+
+weft_executor *wi_broken_executor(int code)
+{
+    static struct broken no_memory = {{&broken_ops}, -ENOMEM};
+    struct broken *broken = code == -ENOMEM ? NULL : malloc(sizeof *broken);
+    if (broken == NULL)
+        return &no_memory.base;
+    *broken = (struct broken){{&broken_ops}, code};
+    return &broken->base;
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+//
+// job.h: running a job's body, and carrying its argument.
+#ifndef WI_EXEC_JOB_H
+#define WI_EXEC_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <weft/job.h>
+
+// What weft_fail writes to while a body runs; one for each nested call.
+struct wi_job_frame {
+    struct wi_job_frame *outer;
+    int code;
+    char text[256];
+};
+
+// Calls the job's body as part of the caller's record: 0, or the code of
+// weft_fail with its text in frame->text. result has room for result_size.
+int wi_job_call(const struct weft_job *job, const void *arg, void *result,
+                struct wi_job_frame *frame);
+
+// A copy of a job's argument: up to 8 bytes in *word, more in memory from
+// malloc (*word points to it, *heap is true). A struct weft_bytes is copied
+// with what it points to. 0, -ENOMEM.
+int wi_job_copy_arg(const struct weft_job *job, const void *arg, void **word,
+                    bool *heap);
+
+// Whether job is a record that WEFT_JOB made. 0 or -WEFT_ENOJOB.
+int wi_job_check(const struct weft_job *job);
+
+#endif

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+//
+// Jobs on threads: a record of kind WI_KIND_JOB carries the job, a copy of its
+// argument and, when it is done, the result. Its body runs through
+// wi_run_job, whatever thread it is on.
+#include "exec/pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/error.h>
+
+#include "exec/job.h"
+#include "future/external.h"
+#include "future/future.h"
+#include "future/run.h"
+#include "sched/scope.h"
+
+static struct wi_task *fail(weft_future **failed, struct wi_task *t, int code)
+{
+    *failed = wi_future_failed(code, weft_strerror(code));
+    if (t != NULL) {
+        wi_task_unref(t);
+        wi_task_unref(t);
+    }
+    return NULL;
+}
+
+static bool set_options(struct wi_task *t,
+                        const struct weft_submit_options *options)
+{
+    if (options == NULL || (options->deadline == 0 && options->name == NULL))
+        return true;
+    if (!wi_task_need_extra(t) || !wi_task_set_name(t, options->name))
+        return false;
+    if (options->deadline != 0)
+        t->extra->deadline = wi_deadline_in(options->deadline, "weft_submit");
+    return true;
+}
+
+struct wi_task *wi_job_record(const struct weft_job *job, const void *arg,
+                              const struct weft_submit_options *options,
+                              weft_future **failed)
+{
+    int rc = wi_job_check(job);
+    if (rc < 0)
+        return fail(failed, NULL, rc);
+    struct wi_task *t = wi_task_new(WI_KIND_JOB, WI_QUEUED, 2);
+    if (t == NULL || !set_options(t, options))
+        return fail(failed, t, -ENOMEM);
+    t->job = job;
+    bool heap;
+    rc = wi_job_copy_arg(job, arg, &t->arg, &heap);
+    if (rc < 0)
+        return fail(failed, t, rc);
+    if (heap)
+        t->flags |= WI_HEAP_ARG;
+    return t;
+}
+
+// Bodies ----------------------------------------------------------------------
+
+// Where the result is written: in the record if it fits.
+static void *result_room(struct wi_task *t)
+{
+    if (t->job->result_size <= sizeof t->data.bytes)
+        return t->data.bytes;
+    t->data.heap = malloc(t->job->result_size);
+    if (t->data.heap != NULL)
+        t->flags |= WI_HEAP_RESULT;
+    return t->data.heap;
+}
+
+static void set_text(struct wi_task *t, const struct wi_job_frame *frame)
+{
+    const char *name = t->job->name;
+    size_t size = strlen(name) + strlen(frame->text) + 8;
+    if (!wi_task_need_extra(t) || (t->extra->text = malloc(size)) == NULL)
+        return;
+    strcpy(t->extra->text, "job ");
+    strcat(t->extra->text, name);
+    if (frame->text[0] != '\0')
+        strcat(strcat(t->extra->text, ": "), frame->text);
+}
+
+static int run_job(struct wi_task *t)
+{
+    if (t->extra != NULL && t->extra->deadline <= wi_os_now())
+        return -WEFT_EJOBTIMEOUT; // too late before it began
+    struct wi_job_frame frame;
+    void *result = result_room(t);
+    if (result == NULL)
+        return -ENOMEM;
+    const void *arg = t->flags & WI_HEAP_ARG ? t->arg : &t->arg;
+    int code = wi_job_call(t->job, arg, result, &frame);
+    if (t->flags & WI_HEAP_ARG) {
+        free(t->arg);
+        t->flags &= (uint8_t)~WI_HEAP_ARG;
+    }
+    if (code < 0) {
+        set_text(t, &frame);
+        return code;
+    }
+    t->result_size = t->job->result_size;
+    if (t->job->result_kind == WEFT_BYTES)
+        t->flags |= WI_BYTES_RESULT;
+    return 0;
+}
+
+__attribute__((constructor)) static void set_run_job(void)
+{
+    wi_run_job = run_job;
+}
+
+// Chunks ----------------------------------------------------------------------
+
+struct chunk {
+    const struct weft_job *job;
+    const char *in;
+    char *out;
+    int *codes;
+    size_t count;
+};
+
+// One element; whether to go on.
+static bool run_element(const struct chunk *chunk, size_t i)
+{
+    const struct weft_job *job = chunk->job;
+    struct wi_job_frame frame;
+    int code = wi_check_scopes();
+    if (code == 0)
+        code = wi_job_call(job, chunk->in + i * job->arg_size,
+                           chunk->out + i * job->result_size, &frame);
+    else
+        frame.text[0] = '\0';
+    if (chunk->codes != NULL)
+        chunk->codes[i] = wi_future_own_code(code);
+    else if (code < 0)
+        weft_fail(code, "element %zu: %s", i, frame.text);
+    return code == 0 || chunk->codes != NULL;
+}
+
+static void run_chunk(const void *arg, void *result)
+{
+    const struct chunk *chunk = arg;
+    *(char *)result = 0;
+    for (size_t i = 0; i < chunk->count; i++) {
+        if (!run_element(chunk, i))
+            return;
+    }
+}
+
+static const struct weft_job chunk_job = {
+    .magic = WEFT_JOB_MAGIC,
+    .name = "chunk of a map",
+    .call = run_chunk,
+    .arg_size = sizeof(struct chunk),
+    .result_size = 1,
+};
+
+struct wi_task *wi_chunk_record(const struct weft_job *job, const void *in,
+                                size_t count, void *out, int *codes,
+                                weft_future **failed)
+{
+    const struct chunk chunk = {job, in, out, codes, count};
+    return wi_job_record(&chunk_job, &chunk, NULL, failed);
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+//
+// pool.h: what the two thread pools share: records of kind WI_KIND_JOB.
+#ifndef WI_EXEC_POOL_H
+#define WI_EXEC_POOL_H
+
+#include <weft/executor.h>
+
+#include "sched/task.h"
+
+// A record for one job with a copy of its argument, unstarted, two references.
+// NULL with *failed set to a failed future if it cannot be made.
+struct wi_task *wi_job_record(const struct weft_job *job, const void *arg,
+                              const struct weft_submit_options *options,
+                              weft_future **failed);
+
+// A record that runs job on count elements; see submit_chunk.
+struct wi_task *wi_chunk_record(const struct weft_job *job, const void *in,
+                                size_t count, void *out, int *codes,
+                                weft_future **failed);
+
+// An executor that fails every submit with one code: for a pool that could not
+// start. Never NULL.
+weft_executor *wi_broken_executor(int code);
+
+weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options);
+
+#endif

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+//
+// A thread pool is a runtime whose workers are all threads of its own. Jobs
+// are queued as unstarted records and go to whichever worker is free first.
+//
+// Closing needs to know when the last job has ended. Submits and ends are
+// counted, each worker on its own line, others on a common one; only once the
+// pool is closing does an end look at the sums.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/error.h>
+#include <weft/executor.h>
+
+#include "base/fresh.h"
+#include "exec/pool.h"
+#include "future/external.h"
+#include "future/future.h"
+#include "future/run.h"
+#include "os/cpu.h"
+#include "os/report.h"
+#include "sched/scope.h"
+
+struct counter {
+    uint64_t n __attribute__((aligned(64)));
+};
+
+struct thread_pool {
+    weft_executor base;
+    struct wi_runtime *runtime;
+    uint32_t closing;       // atomic
+    struct wi_task *closer; // who waits for the last end
+    struct counter *submitted, *ended; // one a worker, the last for others
+};
+
+// The counter of this thread: its worker's, or the common one.
+static uint64_t *slot(struct thread_pool *pool, struct counter *counters,
+                      bool *own)
+{
+    struct wi_worker *worker = wi_here.worker;
+    *own = worker != NULL && worker->runtime == pool->runtime;
+    return &counters[*own ? worker->index : pool->runtime->count].n;
+}
+
+static void count(struct thread_pool *pool, struct counter *counters)
+{
+    bool own;
+    uint64_t *n = slot(pool, counters, &own);
+    // relaxed: sums are taken after `closing`, see all_ended
+    if (own)
+        __atomic_store_n(n, *n + 1, __ATOMIC_RELAXED);
+    else
+        __atomic_fetch_add(n, 1, __ATOMIC_RELAXED);
+}
+
+static uint64_t sum(struct thread_pool *pool, struct counter *counters)
+{
+    uint64_t total = 0;
+    for (unsigned i = 0; i <= pool->runtime->count; i++)
+        total += __atomic_load_n(&counters[i].n, __ATOMIC_ACQUIRE);
+    return total;
+}
+
+// Ends first: a job that is submitted and ends between the two sums makes
+// them differ, never equal.
+static bool all_ended(struct thread_pool *pool)
+{
+    uint64_t ended = sum(pool, pool->ended);
+    return ended == sum(pool, pool->submitted);
+}
+
+static void job_ended(struct wi_runtime *runtime)
+{
+    struct thread_pool *pool = runtime->executor;
+    // The closer frees the pool once all have ended, so it is read before.
+    struct wi_task *closer = NULL;
+    // seq_cst with the count below: either we see closing, or the closer sees
+    // our count
+    bool closing = __atomic_load_n(&pool->closing, __ATOMIC_SEQ_CST);
+    if (closing)
+        closer = pool->closer;
+    bool own;
+    uint64_t *n = slot(pool, pool->ended, &own);
+    __atomic_fetch_add(n, 1, __ATOMIC_SEQ_CST);
+    if (closing)
+        wi_unpark(closer);
+}
+
+static weft_future *refused(struct wi_task *t, int code)
+{
+    wi_task_unref(t);
+    wi_task_unref(t);
+    return wi_future_failed(code, weft_strerror(code));
+}
+
+static weft_future *queue(struct thread_pool *pool, struct wi_task *t)
+{
+    if (__atomic_load_n(&pool->closing, __ATOMIC_ACQUIRE) &&
+        (wi_here.worker == NULL || wi_here.worker->runtime != pool->runtime))
+        return refused(t, -WEFT_ECLOSED);
+    t->home = pool->runtime;
+    count(pool, pool->submitted);
+    int rc = wi_runtime_submit(pool->runtime, t);
+    uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
+    if (rc < 0 && wi_task_claim(t, gen, WI_CANCELED))
+        wi_future_drop(t, rc);
+    return wi_as_future(t);
+}
+
+static weft_future *submit(weft_executor *ex, const struct weft_job *job,
+                           const void *arg,
+                           const struct weft_submit_options *options)
+{
+    weft_future *failed;
+    if (wi_forked())
+        return wi_future_failed(-WEFT_EFORKED, NULL);
+    struct wi_task *t = wi_job_record(job, arg, options, &failed);
+    return t == NULL ? failed : queue((struct thread_pool *)ex, t);
+}
+
+static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
+                                 const void *in, size_t n, void *out,
+                                 int *codes)
+{
+    weft_future *failed;
+    struct wi_task *t = wi_chunk_record(job, in, n, out, codes, &failed);
+    return t == NULL ? failed : queue((struct thread_pool *)ex, t);
+}
+
+static size_t width(weft_executor *ex)
+{
+    return ((struct thread_pool *)ex)->runtime->count;
+}
+
+// Closing ---------------------------------------------------------------------
+
+static void cancel_pending(struct thread_pool *pool)
+{
+    struct wi_task *t;
+    while ((t = wi_runtime_take_unstarted(pool->runtime)) != NULL)
+        wi_future_drop(t, -WEFT_EJOBCANCELED);
+}
+
+static void cancel_as_asked(struct thread_pool *pool, enum weft_close_mode mode)
+{
+    if (mode != WEFT_CLOSE_DRAIN)
+        cancel_pending(pool);
+    if (mode == WEFT_CLOSE_CANCEL_ALL)
+        wi_runtime_cancel_jobs(pool->runtime);
+}
+
+// Waits for the last end; not ended by the caller's scopes.
+static int drain(struct thread_pool *pool,
+                 const struct weft_close_options *options)
+{
+    struct wi_wait wait = {.object = pool,
+                           .deadline = WI_FOREVER,
+                           .kind = WI_WAIT_POOL};
+    int rc = 0;
+    if (options->deadline != 0)
+        wait.deadline = wi_deadline_in(options->deadline, "weft_executor_close");
+    while (!all_ended(pool)) {
+        if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
+            continue;
+        wait.deadline = WI_FOREVER;
+        rc = -ETIMEDOUT;
+        cancel_as_asked(pool, WEFT_CLOSE_CANCEL_ALL);
+    }
+    return rc;
+}
+
+static void free_pool(struct thread_pool *pool)
+{
+    if (pool->runtime != NULL)
+        wi_runtime_free(pool->runtime);
+    free(pool->submitted);
+    free(pool->ended);
+    free(pool);
+}
+
+static int close_pool(weft_executor *ex,
+                      const struct weft_close_options *options)
+{
+    struct thread_pool *pool = (struct thread_pool *)ex;
+    wi_require(wi_here.worker == NULL ||
+                   wi_here.worker->runtime != pool->runtime,
+               ex, "a pool cannot be closed by one of its own jobs");
+    if (wi_forked())
+        return -WEFT_EFORKED;
+    pool->closer = wi_self();
+    // seq_cst: before the sums; pairs with job_ended
+    __atomic_store_n(&pool->closing, 1, __ATOMIC_SEQ_CST);
+    cancel_as_asked(pool, options->mode);
+    int rc = drain(pool, options);
+    wi_runtime_stop(pool->runtime, 0);
+    free_pool(pool);
+    return rc;
+}
+
+static const struct weft_executor_ops thread_pool_ops = {
+    .size = sizeof thread_pool_ops,
+    .kind = "thread pool",
+    .submit = submit,
+    .submit_chunk = submit_chunk,
+    .width = width,
+    .close = close_pool,
+};
+
+static int start_pool(struct thread_pool *pool,
+                      const struct weft_thread_pool_options *options)
+{
+    unsigned n = options->workers != 0 ? options->workers : wi_os_cpu_budget();
+    if (n > WI_MAX_WORKERS)
+        n = WI_MAX_WORKERS;
+    size_t size = (n + 1) * sizeof(struct counter);
+    int rc = wi_runtime_new(&pool->runtime, n, options->stack_size,
+                            wi_run_body);
+    if (rc < 0) {
+        pool->runtime = NULL;
+        return rc;
+    }
+    pool->runtime->executor = pool;
+    pool->runtime->job_ended = job_ended;
+    pool->submitted = aligned_alloc(64, size);
+    pool->ended = aligned_alloc(64, size);
+    if (pool->submitted == NULL || pool->ended == NULL)
+        return -ENOMEM;
+    memset(pool->submitted, 0, size);
+    memset(pool->ended, 0, size);
+    return wi_runtime_start(pool->runtime, 0,
+                            options->name != NULL ? options->name : "pool");
+}
+
+weft_executor *
+weft_thread_pool_with(const struct weft_thread_pool_options *options)
+{
+    if (wi_forked())
+        return wi_broken_executor(-WEFT_EFORKED);
+    if (options->blocking)
+        return wi_blocking_pool(options);
+    struct thread_pool *pool = calloc(1, sizeof *pool);
+    if (pool == NULL)
+        return wi_broken_executor(-ENOMEM);
+    pool->base.ops = &thread_pool_ops;
+    int rc = start_pool(pool, options);
+    if (rc == 0)
+        return &pool->base;
+    free_pool(pool);
+    return wi_broken_executor(rc);
+}

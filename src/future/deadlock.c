@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+//
+// A wait that closes a cycle would never end. The rule that finds each cycle
+// exactly once: a waiter stores its edge, publishes its wait by a
+// read-modify-write, and then looks whether what it waits for waits too. Of
+// the waits of a cycle, at least the last to store its edge sees the others.
+// Only then a lock is taken and the edges are walked, twice, because a record
+// on the way may be recycled meanwhile. The one who finds the cycle takes its
+// edge back inside the lock, so that nobody else finds the same one.
+//
+// A single edge is cleared by a plain store: the record it names is
+// type-stable, and a hint to a finished one is recognised. An edge to a set or
+// a group names memory that goes away, so it is cleared under the lock.
+#include "future/deadlock.h"
+
+#include <weft/error.h>
+
+#include "base/fresh.h"
+
+static struct wi_mutex lock;
+static uint64_t walk_number; // under the lock: marks what a walk has seen
+
+static void fresh(void)
+{
+    lock = (struct wi_mutex){0};
+}
+
+__attribute__((constructor)) static void register_fresh(void)
+{
+    wi_fresh_add(fresh);
+}
+
+void wi_edge_set(struct wi_task *self, uint64_t edge)
+{
+    // seq_cst: before the publication and the loads of wi_edge_check
+    __atomic_store_n(&self->edge, edge, __ATOMIC_SEQ_CST);
+}
+
+void wi_edge_clear(struct wi_task *self)
+{
+    uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
+    if (edge == 0)
+        return;
+    if (wi_edge_hint(edge) != 0) {
+        // release: the walk that still reads it finds a finished record
+        __atomic_store_n(&self->edge, 0, __ATOMIC_RELEASE);
+        return;
+    }
+    wi_mutex_lock(&lock);
+    __atomic_store_n(&self->edge, 0, __ATOMIC_RELAXED);
+    wi_mutex_unlock(&lock);
+}
+
+static uint64_t edge_of(struct wi_task *t)
+{
+    // seq_cst: pairs with wi_edge_set
+    return __atomic_load_n(&t->edge, __ATOMIC_SEQ_CST);
+}
+
+// Whether t holds up whoever waits for it: it has not ended, and is not about
+// to leave its wait because of a cancel.
+static bool blocks(struct wi_task *t)
+{
+    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_ACQUIRE);
+    return (state & WI_PHASE) != WI_DONE && (state & WI_PHASE) != WI_FREE;
+}
+
+static bool hint_blocks(wi_hint hint)
+{
+    struct wi_task *t = wi_hint_task(hint);
+    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_ACQUIRE);
+    return state >> 16 == wi_hint_gen(hint) && blocks(t);
+}
+
+struct walk {
+    struct wi_task *goal;
+    unsigned depth;
+    bool found;
+};
+
+static bool walk_from(struct walk *walk, struct wi_task *t);
+
+static bool walk_child(struct wi_task *child, void *arg)
+{
+    struct walk *walk = arg;
+    walk->found = blocks(child) && walk_from(walk, child);
+    return walk->found;
+}
+
+enum { MAX_DEPTH = 64 }; // of sets within sets; chains are walked in a loop
+
+// Whether the goal can be reached over what the set or group waits for.
+static bool walk_set(struct walk *walk, uint64_t edge)
+{
+    void *object = (void *)(uintptr_t)(edge & ~(uint64_t)3);
+    bool found = false;
+    if (++walk->depth > MAX_DEPTH) {
+        found = false;
+    } else if (wi_edge_tag(edge) == WI_EDGE_GROUP) {
+        walk->found = false;
+        wi_group_each(object, walk_child, walk);
+        found = walk->found;
+    } else {
+        const struct wi_edge_set *set = object;
+        for (size_t i = 0; i < set->n && !found; i++)
+            found = blocks(set->items[i]) && walk_from(walk, set->items[i]);
+    }
+    walk->depth--;
+    return found;
+}
+
+static bool walk_from(struct walk *walk, struct wi_task *t)
+{
+    for (;;) {
+        if (t == walk->goal)
+            return true;
+        if (t->visited == walk_number)
+            return false;
+        t->visited = walk_number;
+        uint64_t edge = edge_of(t);
+        if (edge == 0 || (__atomic_load_n(&t->state, __ATOMIC_RELAXED) &
+                          WI_CANCELED))
+            return false;
+        wi_hint hint = wi_edge_hint(edge);
+        if (hint == 0)
+            return walk_set(walk, edge);
+        if (!hint_blocks(hint))
+            return false;
+        t = wi_hint_task(hint);
+    }
+}
+
+// One walk from self's own edge back to self.
+static bool cycle(struct wi_task *self)
+{
+    struct walk walk = {.goal = self};
+    uint64_t edge = self->edge;
+    walk_number++;
+    wi_hint hint = wi_edge_hint(edge);
+    if (hint == 0)
+        return walk_set(&walk, edge);
+    return hint_blocks(hint) && walk_from(&walk, wi_hint_task(hint));
+}
+
+static bool has_edge(struct wi_task *t, void *arg)
+{
+    *(bool *)arg = edge_of(t) != 0;
+    return *(bool *)arg;
+}
+
+// Whether anything that self waits for waits itself.
+static bool suspicious(struct wi_task *self)
+{
+    uint64_t edge = self->edge;
+    void *object = (void *)(uintptr_t)(edge & ~(uint64_t)3);
+    bool found = false;
+    wi_hint hint = wi_edge_hint(edge);
+    if (hint != 0)
+        return wi_hint_task(hint) == self || edge_of(wi_hint_task(hint)) != 0;
+    if (wi_edge_tag(edge) == WI_EDGE_GROUP) {
+        wi_group_each(object, has_edge, &found);
+        return found;
+    }
+    const struct wi_edge_set *set = object;
+    for (size_t i = 0; i < set->n && !found; i++)
+        found = set->items[i] == self || edge_of(set->items[i]) != 0;
+    return found;
+}
+
+int wi_edge_check(struct wi_task *self)
+{
+    if (self->edge == 0 || !suspicious(self))
+        return 0;
+    wi_mutex_lock(&lock);
+    bool found = cycle(self) && cycle(self);
+    if (found)
+        __atomic_store_n(&self->edge, 0, __ATOMIC_RELAXED);
+    wi_mutex_unlock(&lock);
+    return found ? -WEFT_EDEADLOCK : 0;
+}

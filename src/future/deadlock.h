@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+//
+// deadlock.h: exact detection of cycles of waits. A record's `edge` says what
+// alone can end its wait:
+//     0                          nothing in particular
+//     a hint                     that one record
+//     hint | WI_EDGE_INLINE      that one record, which runs inside the join
+//     pointer | WI_EDGE_ALL      all records of a struct wi_edge_set
+//     pointer | WI_EDGE_GROUP    all children of a group
+// There is no edge while a deadline is in force, nor for first-of waits: those
+// waits can end otherwise.
+#ifndef WI_FUTURE_DEADLOCK_H
+#define WI_FUTURE_DEADLOCK_H
+
+#include <stddef.h>
+
+#include "sched/task.h"
+
+enum { WI_EDGE_ALL = 1, WI_EDGE_GROUP = 2, WI_EDGE_INLINE = 3 };
+
+static inline unsigned wi_edge_tag(uint64_t edge)
+{
+    return edge & 3;
+}
+
+// The hint of an edge to one record, 0 for other edges.
+static inline wi_hint wi_edge_hint(uint64_t edge)
+{
+    unsigned tag = wi_edge_tag(edge);
+    return tag == 0 || tag == WI_EDGE_INLINE ? edge & ~(uint64_t)3 : 0;
+}
+
+struct wi_edge_set {
+    struct wi_task *const *items;
+    size_t n;
+};
+
+// Announces the edge. The caller then publishes its wait with a
+// read-modify-write (it adds its node to the target), and then calls
+// wi_edge_check.
+void wi_edge_set(struct wi_task *self, uint64_t edge);
+
+// 0, or -WEFT_EDEADLOCK if the edge closes a cycle; then it is taken back, so
+// that exactly one of the cycle is told.
+int wi_edge_check(struct wi_task *self);
+
+// The wait is over.
+void wi_edge_clear(struct wi_task *self);
+
+// Calls fn for each child of a group, under its lock (group.c).
+void wi_group_each(weft_group *group,
+                   bool (*fn)(struct wi_task *child, void *arg), void *arg);
+
+#endif

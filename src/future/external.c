@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+//
+// Futures that something outside the scheduler completes. Their record begins
+// RUNNING, so that a cancel always goes to the producer's function, and the
+// first call of wi_external_complete wins.
+//
+// The producer's object must outlive a cancel function that runs. So the
+// cancel runs under the future's own lock, and complete takes that lock once
+// after DONE before it returns: afterwards no cancel is running and none will
+// begin. A cancel function may itself complete the future; the thread then
+// holds the lock already, which wi_here.canceling tells.
+#include "future/external.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/error.h>
+
+#include "future/deadlock.h"
+#include "future/future.h"
+#include "future/group.h"
+#include "os/report.h"
+#include "sched/here.h"
+#include "sched/worker.h"
+
+static struct wi_mutex *cancel_lock(struct wi_task *t)
+{
+    return (struct wi_mutex *)&t->extra->external_lock;
+}
+
+void wi_external_cancel(struct wi_task *t)
+{
+    struct wi_task *outer = wi_here.canceling;
+    wi_mutex_lock(cancel_lock(t));
+    wi_here.canceling = t;
+    if (!wi_future_done(t) && t->extra->ops->cancel != NULL)
+        t->extra->ops->cancel(wi_as_future(t), t->extra->external);
+    wi_here.canceling = outer;
+    wi_mutex_unlock(cancel_lock(t));
+}
+
+static struct wi_task *new_record(enum wi_kind kind, const char *name)
+{
+    // Two references more than a task's: the handle, the producer, and one
+    // for the time that complete still needs the record.
+    struct wi_task *t = wi_task_new(kind, WI_RUNNING, 2);
+    if (t == NULL)
+        return NULL;
+    if (wi_task_need_extra(t) && wi_task_set_name(t, name))
+        return t;
+    wi_task_unref(t);
+    wi_task_unref(t);
+    return NULL;
+}
+
+weft_future *wi_external_new(enum wi_kind kind,
+                             const struct wi_external_ops *ops, void *owner,
+                             const char *name, weft_group *group, bool *made)
+{
+    *made = false;
+    struct wi_task *t = new_record(kind, name);
+    if (t == NULL)
+        return wi_future_failed(-ENOMEM, NULL);
+    t->extra->ops = ops;
+    t->extra->external = owner;
+    bool canceled = false;
+    if (group != NULL) {
+        int rc = wi_group_add(group, t, &canceled);
+        if (rc < 0) {
+            wi_task_unref(t);
+            wi_task_unref(t);
+            return wi_future_failed(rc, "the group is closed");
+        }
+    }
+    *made = true;
+    return wi_as_future(t);
+}
+
+static bool set_text(struct wi_task *t, const char *text)
+{
+    if (text == NULL || *text == '\0')
+        return true;
+    if (!wi_task_need_extra(t))
+        return false;
+    t->extra->text = strdup(text);
+    return t->extra->text != NULL;
+}
+
+// Claims the right to complete: the first one gets it.
+static bool win(struct wi_task *t)
+{
+    // acq_rel: one winner, who sees what the record holds
+    return !(__atomic_fetch_or(&t->state, WI_CLOSING, __ATOMIC_ACQ_REL) &
+             WI_CLOSING);
+}
+
+bool wi_external_complete(weft_future *f, int code, const void *result,
+                          size_t size, bool bytes, const char *text)
+{
+    struct wi_task *t = wi_of_future(f);
+    if (!win(t))
+        return false;
+    set_text(t, text);
+    if (code >= 0 && !wi_future_put(t, result, size))
+        code = -ENOMEM;
+    if (code >= 0 && bytes)
+        t->flags |= WI_BYTES_RESULT;
+    struct wi_mutex *lock = cancel_lock(t);
+    wi_task_ref(t); // finish gives the producer's away
+    wi_future_finish(t, code);
+    if (wi_here.canceling != t) {
+        wi_mutex_lock(lock); // let a running cancel function return
+        wi_mutex_unlock(lock);
+    }
+    wi_task_unref(t);
+    return true;
+}
+
+void *wi_external_owner(weft_future *f)
+{
+    struct wi_task *t = wi_of_future(f);
+    return wi_future_done(t) ? NULL : t->extra->external;
+}
+
+bool wi_external_cancel_requested(weft_future *f)
+{
+    return __atomic_load_n(&wi_of_future(f)->state, __ATOMIC_ACQUIRE) &
+           WI_CANCELED;
+}
+
+int wi_external_waits_for(weft_future *f, weft_future *target)
+{
+    struct wi_task *t = wi_of_future(f);
+    if (target == NULL) {
+        wi_edge_clear(t);
+        return 0;
+    }
+    if (t == wi_of_future(target))
+        return -WEFT_EDEADLOCK;
+    wi_edge_set(t, wi_hint_of(wi_of_future(target)));
+    return wi_edge_check(t);
+}
+
+// Failed starts ---------------------------------------------------------------
+
+static struct wi_extra nomem_extra = {.text = (char *)"no memory"};
+
+static struct wi_task nomem = {
+    .state = WI_DONE | WI_OBSERVED,
+    .refs = 1,
+    .kind = WI_KIND_FAILED,
+    .flags = WI_IMMORTAL,
+    .code = -ENOMEM,
+    .extra = &nomem_extra,
+};
+
+struct wi_task *wi_future_nomem(void)
+{
+    return &nomem;
+}
+
+weft_future *wi_future_failed(int code, const char *text)
+{
+    struct wi_task *t =
+        code == -ENOMEM ? NULL : wi_task_new(WI_KIND_FAILED, WI_DONE, 1);
+    if (t == NULL)
+        return wi_as_future(&nomem);
+    t->code = code;
+    set_text(t, text);
+    return wi_as_future(t);
+}
+
+// Promises --------------------------------------------------------------------
+
+// A promise is its future's record; what it needs for itself is in `extra`:
+// the callback in `drop`, its argument in `arg`.
+static void promise_cancel(weft_future *f, void *owner)
+{
+    struct wi_task *t = owner;
+    (void)f;
+    if (t->extra->drop != NULL)
+        t->extra->drop(t->arg);
+    wi_external_complete(f, -WEFT_EJOBCANCELED, NULL, 0, false, NULL);
+}
+
+static const struct wi_external_ops promise_ops = {.cancel = promise_cancel};
+
+weft_promise *weft_promise_new_with(const struct weft_promise_options *options)
+{
+    struct wi_task *t = new_record(WI_KIND_PROMISE, options->name);
+    if (t == NULL)
+        return (weft_promise *)&nomem;
+    t->extra->ops = &promise_ops;
+    t->extra->external = t;
+    t->extra->drop = options->on_cancel;
+    t->arg = options->arg;
+    return (weft_promise *)t;
+}
+
+weft_future *weft_promise_future(weft_promise *p)
+{
+    struct wi_task *t = (struct wi_task *)p;
+    wi_require(p != NULL, p, "a promise must not be NULL");
+    wi_task_ref(t);
+    return wi_as_future(t);
+}
+
+// Gives both references back: the promise's own, and, if nobody completed the
+// record before, the producer's (which complete has given back otherwise).
+static int settle(struct wi_task *t, int code, const void *result, size_t size,
+                  const char *text)
+{
+    if (t == &nomem)
+        return -ENOMEM;
+    bool kept = wi_external_complete(wi_as_future(t), code, result, size,
+                                     false, text);
+    int rc = kept ? (code >= 0 && t->code < 0 ? t->code : 0) : -EALREADY;
+    wi_task_unref(t);
+    return rc;
+}
+
+int weft_promise_keep(weft_promise *p, int code, const void *result,
+                      size_t size, const char *text)
+{
+    wi_require(p != NULL, p, "a promise must not be NULL");
+    return settle((struct wi_task *)p, code, result, size, text);
+}
+
+void weft_promise_drop(weft_promise *p)
+{
+    if (p == NULL)
+        return;
+    struct wi_task *t = (struct wi_task *)p;
+    // Nobody can ask for a future that has no handle but this.
+    settle(t, -WEFT_EABANDONED, NULL, 0, NULL);
+}

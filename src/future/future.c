@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: MIT
+//
+// The life of a future: QUEUED -> RUNNING -> DONE, in the state word of its
+// record. Whoever moves it to RUNNING (a worker, a join that runs it inline, a
+// cancel) ends it. Waiters are nodes in their own frames, listed under the
+// lock bit of the state word; the list passes to the completer with DONE.
+#include "future/future.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/error.h>
+
+#include "arch/arch.h"
+#include "future/deadlock.h"
+#include "future/external.h"
+#include "future/group.h"
+#include "os/report.h"
+#include "os/thread.h"
+#include "sched/scope.h"
+#include "sched/worker.h"
+
+enum { SPINS = 100, INLINE_ROOM = 32768 };
+
+static void spin(unsigned *turns)
+{
+    if (++*turns % SPINS == 0)
+        wi_os_thread_yield(); // the holder may have lost its CPU
+    wi_arch_relax();
+}
+
+// The list of waiters ---------------------------------------------------------
+
+static void lock_list(struct wi_task *t)
+{
+    unsigned turns = 0;
+    // acquire: pairs with the release in unlock_list
+    while (__atomic_fetch_or(&t->state, WI_LOCKED, __ATOMIC_ACQUIRE) &
+           WI_LOCKED)
+        spin(&turns);
+}
+
+static void unlock_list(struct wi_task *t)
+{
+    uint32_t off = WI_LOCKED | (t->waiters == NULL ? WI_WAITED : 0);
+    __atomic_fetch_and(&t->state, ~off, __ATOMIC_RELEASE);
+}
+
+bool wi_future_watch(struct wi_task *t, struct wi_node *node)
+{
+    node->granted = 0;
+    lock_list(t);
+    bool open = !wi_future_done(t);
+    if (open) {
+        struct wi_node **link = &t->waiters;
+        node->next = NULL;
+        node->prev = NULL;
+        // A circular list: the head's prev is the last.
+        if (*link == NULL) {
+            node->prev = node;
+            *link = node;
+        } else {
+            node->prev = (*link)->prev;
+            (*link)->prev->next = node;
+            (*link)->prev = node;
+        }
+        __atomic_fetch_or(&t->state, WI_WAITED, __ATOMIC_RELAXED);
+    }
+    unlock_list(t);
+    return open;
+}
+
+static void unlink_node(struct wi_task *t, struct wi_node *node)
+{
+    struct wi_node *first = t->waiters;
+    if (node == first)
+        t->waiters = node->next;
+    else
+        node->prev->next = node->next;
+    if (node->next != NULL)
+        node->next->prev = node->prev;
+    else if (node != first)
+        first->prev = node->prev;
+}
+
+bool wi_future_unwatch(struct wi_task *t, struct wi_node *node)
+{
+    lock_list(t);
+    bool open = !wi_future_done(t);
+    if (open)
+        unlink_node(t, node);
+    unlock_list(t);
+    return open;
+}
+
+void wi_node_await(struct wi_node *node)
+{
+    unsigned turns = 0;
+    // acquire: pairs with the release in grant
+    while (!__atomic_load_n(&node->granted, __ATOMIC_ACQUIRE))
+        spin(&turns);
+}
+
+// Completion ------------------------------------------------------------------
+
+static void grant(struct wi_node *node, struct wi_task *t)
+{
+    if (node->fire != NULL) {
+        node->fire(node, t);
+        return;
+    }
+    struct wi_task *waiter = node->waiter;
+    // release: the last touch of the node; pairs with its owner's acquire
+    __atomic_store_n(&node->granted, 1, __ATOMIC_RELEASE);
+    wi_unpark(waiter);
+}
+
+// Moves the state to DONE and returns the waiters, who are the caller's now.
+static struct wi_node *close_list(struct wi_task *t)
+{
+    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
+    while (!(state & (WI_LOCKED | WI_WAITED))) {
+        // acq_rel: the result before DONE; pairs with wi_future_done
+        if (__atomic_compare_exchange_n(&t->state, &state, state | WI_DONE,
+                                        true, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_RELAXED))
+            return NULL;
+    }
+    lock_list(t);
+    struct wi_node *list = t->waiters;
+    t->waiters = NULL;
+    __atomic_fetch_or(&t->state, WI_DONE, __ATOMIC_RELEASE);
+    unlock_list(t);
+    return list;
+}
+
+int wi_future_own_code(int code)
+{
+    if (code == -ECANCELED)
+        return -WEFT_EJOBCANCELED;
+    if (code == -ETIMEDOUT)
+        return -WEFT_EJOBTIMEOUT;
+    return code;
+}
+
+void wi_future_finish(struct wi_task *t, int code)
+{
+    t->code = code;
+    weft_group *group = t->group;
+    // A group hears of a failure before the waiters do, so that whoever has
+    // seen it sees the group canceled.
+    if (group != NULL && code < 0)
+        wi_group_failed(group, t, code);
+    struct wi_node *node = close_list(t);
+    while (node != NULL) {
+        struct wi_node *next = node->next;
+        grant(node, t);
+        node = next;
+    }
+    if (group != NULL)
+        wi_group_leave(group, t);
+    struct wi_runtime *home = t->home;
+    bool tell = t->kind == WI_KIND_JOB && home != NULL && home->job_ended;
+    wi_task_unref(t);
+    if (tell)
+        home->job_ended(home);
+}
+
+void wi_future_drop(struct wi_task *t, int code)
+{
+    if (t->extra != NULL && t->extra->drop != NULL)
+        t->extra->drop(t->arg);
+    wi_future_finish(t, code);
+}
+
+// Results ---------------------------------------------------------------------
+
+bool wi_future_put(struct wi_task *t, const void *result, size_t size)
+{
+    if (size > UINT32_MAX)
+        return false;
+    if (size <= sizeof t->data.bytes) {
+        if (size > 0)
+            memcpy(t->data.bytes, result, size);
+    } else {
+        void *copy = malloc(size);
+        if (copy == NULL)
+            return false;
+        memcpy(copy, result, size);
+        t->data.heap = copy;
+        t->flags |= WI_HEAP_RESULT;
+    }
+    t->result_size = (uint32_t)size;
+    return true;
+}
+
+static void observe(struct wi_task *t)
+{
+    // relaxed: read by the last holder, after the count's acq_rel
+    if (!(t->flags & WI_IMMORTAL))
+        __atomic_fetch_or(&t->state, WI_OBSERVED, __ATOMIC_RELAXED);
+}
+
+// Memory of a struct weft_bytes goes to its first reader.
+static void take_bytes(struct wi_task *t, struct weft_bytes *out)
+{
+    out->len = t->data.blob.len;
+    out->data =
+        __atomic_exchange_n(&t->data.blob.data, NULL, __ATOMIC_ACQ_REL);
+    if (out->data == NULL)
+        out->len = 0;
+}
+
+int wi_future_take(struct wi_task *t, void *out, size_t size)
+{
+    if (t->code < 0) {
+        observe(t);
+        return t->code;
+    }
+    if (out == NULL && size == 0)
+        return t->code;
+    if (size != t->result_size)
+        return -WEFT_ETYPE;
+    if (t->flags & WI_BYTES_RESULT)
+        take_bytes(t, out);
+    else
+        memcpy(out, t->flags & WI_HEAP_RESULT ? t->data.heap : t->data.bytes,
+               size);
+    return t->code;
+}
+
+// Waiting ---------------------------------------------------------------------
+
+// Sets WI_CANCELED on the record a hint stands for, if it still lives.
+static struct wi_task *mark_hint(wi_hint hint)
+{
+    struct wi_task *t = wi_hint_task(hint);
+    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_ACQUIRE);
+    do {
+        if (state >> 16 != wi_hint_gen(hint) ||
+            (state & WI_PHASE) != WI_RUNNING)
+            return NULL;
+    } while (!__atomic_compare_exchange_n(&t->state, &state,
+                                          state | WI_CANCELED, true,
+                                          __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+    return t;
+}
+
+// How much of the running stack is left.
+static size_t stack_room(struct wi_worker *worker)
+{
+    uintptr_t low;
+    if (worker->point != &worker->os_point) {
+        low = (uintptr_t)wi_stack_limit((struct wi_stack *)worker->point);
+    } else {
+        if (wi_here.stack_low == NULL) {
+            void *start;
+            size_t size;
+            if (wi_os_stack_bounds(&start, &size) != 0)
+                return 0;
+            wi_here.stack_low = start;
+        }
+        low = (uintptr_t)wi_here.stack_low;
+    }
+    uintptr_t sp = wi_arch_sp();
+    return sp > low ? sp - low : 0;
+}
+
+// Runs the claimed child t inside self's join. A cancel of self is passed on
+// to what runs inside: either the canceller sees the edge, or we see its mark.
+static void call_inside(struct wi_worker *worker, struct wi_task *self,
+                        struct wi_task *t, wi_hint hint)
+{
+    wi_edge_set(self, hint | WI_EDGE_INLINE);
+    if (wi_scope_canceled(self))
+        mark_hint(hint);
+    self->wait_object = t;
+    self->wait_kind = WI_WAIT_FUTURE;
+    wi_worker_call(worker, t);
+    self->wait_kind = WI_WAIT_NONE;
+    wi_edge_clear(self);
+}
+
+// A child that has not started may run inside the join, as a plain call, if
+// nobody could tell the difference: no deadline would have to interrupt the
+// wait, and nobody else holds the future.
+static bool run_inline(struct wi_task *self, struct wi_task *t)
+{
+    struct wi_worker *worker = wi_here.worker;
+    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
+    if (worker == NULL || (state & WI_PHASE) != WI_QUEUED ||
+        t->home != worker->runtime ||
+        __atomic_load_n(&t->refs, __ATOMIC_RELAXED) != 2 ||
+        wi_scope_deadline(self) != WI_FOREVER ||
+        stack_room(worker) < INLINE_ROOM)
+        return false;
+    wi_hint hint = wi_hint_of(t);
+    wi_deque_pop_last(&worker->jobs, hint); // else a tombstone stays behind
+    if (!wi_task_claim(t, wi_hint_gen(hint), 0))
+        return false;
+    call_inside(worker, self, t, hint);
+    return true;
+}
+
+static int park_for(struct wi_task *self, struct wi_task *t,
+                    struct wi_node *node)
+{
+    const struct wi_wait wait = {.object = t,
+                                 .owner = t,
+                                 .deadline = WI_FOREVER,
+                                 .kind = WI_WAIT_FUTURE,
+                                 .flags = WI_SCOPED};
+    int rc = wi_edge_check(self);
+    // acquire: pairs with grant
+    while (rc == 0 && !__atomic_load_n(&node->granted, __ATOMIC_ACQUIRE)) {
+        rc = wi_park(&wait);
+        if (rc == -ETIMEDOUT && wi_scope_deadline(self) > wi_os_now())
+            rc = 0; // an earlier timer's late word
+    }
+    return rc;
+}
+
+static int wait_parked(struct wi_task *self, struct wi_task *t)
+{
+    struct wi_node node = {.waiter = self};
+    if (wi_scope_deadline(self) == WI_FOREVER)
+        wi_edge_set(self, wi_hint_of(t));
+    int rc = 0;
+    if (wi_future_watch(t, &node)) {
+        rc = park_for(self, t, &node);
+        if (rc < 0 && !wi_future_unwatch(t, &node)) {
+            wi_node_await(&node); // it ended after all: so did the wait
+            rc = 0;
+        }
+    }
+    wi_edge_clear(self);
+    return rc;
+}
+
+int wi_future_wait(struct wi_task *t)
+{
+    struct wi_task *self = wi_self();
+    if (self == NULL)
+        return -ENOMEM;
+    int rc = wi_scope_test(self);
+    if (rc < 0 || wi_future_done(t))
+        return rc;
+    if (t == self)
+        return -WEFT_EDEADLOCK;
+    if (run_inline(self, t) && wi_future_done(t))
+        return 0;
+    return wait_parked(self, t);
+}
+
+int weft_result_into(weft_future *f, void *out, size_t size)
+{
+    struct wi_task *t = wi_of_future(f);
+    wi_require(f != NULL, f, "a future handle must not be NULL");
+    int rc = wi_future_wait(t);
+    if (rc == 0)
+        rc = wi_future_take(t, out, size);
+    else
+        wi_future_cancel(t);
+    wi_task_unref(t);
+    return rc;
+}
+
+int weft_join(weft_future *f)
+{
+    return weft_result_into(f, NULL, 0);
+}
+
+int weft_get_into(weft_future *f, void *out, size_t size)
+{
+    wi_require(f != NULL, f, "a future handle must not be NULL");
+    int rc = wi_future_wait(wi_of_future(f));
+    return rc < 0 ? rc : wi_future_take(wi_of_future(f), out, size);
+}
+
+// Looking ---------------------------------------------------------------------
+
+bool weft_done(weft_future *f)
+{
+    return wi_future_done(wi_of_future(f));
+}
+
+int weft_future_code(weft_future *f)
+{
+    struct wi_task *t = wi_of_future(f);
+    if (!wi_future_done(t))
+        return -EAGAIN;
+    if (t->code < 0)
+        observe(t);
+    return t->code;
+}
+
+const char *weft_future_text(weft_future *f)
+{
+    struct wi_task *t = wi_of_future(f);
+    if (!wi_future_done(t) || t->extra == NULL || t->extra->text == NULL)
+        return "";
+    return t->extra->text;
+}
+
+weft_future *weft_future_ref(weft_future *f)
+{
+    wi_task_ref(wi_of_future(f));
+    return f;
+}
+
+void weft_future_unref(weft_future *f)
+{
+    if (f != NULL)
+        wi_task_unref(wi_of_future(f));
+}
+
+// Canceling -------------------------------------------------------------------
+
+void wi_future_nudge(struct wi_task *t)
+{
+    unsigned turns = 0;
+    // Between the claim and the start there are some ns without an owner.
+    // acquire: pairs with the release in wi_worker_call
+    while (t->kind <= WI_KIND_JOB && !wi_future_done(t) &&
+           __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE) == 0)
+        spin(&turns);
+    wi_unpark(t);
+    // What runs inside its join hears of it too.
+    for (;;) {
+        // seq_cst: pairs with wi_edge_set in call_inside
+        uint64_t edge = __atomic_load_n(&t->edge, __ATOMIC_SEQ_CST);
+        if (wi_edge_tag(edge) != WI_EDGE_INLINE)
+            return;
+        t = mark_hint(wi_edge_hint(edge));
+        if (t == NULL)
+            return;
+        wi_unpark(t);
+    }
+}
+
+static int cancel_running(struct wi_task *t)
+{
+    // seq_cst: before the looks at owner and edge; pairs with the claim and
+    // with wi_edge_set in call_inside
+    uint32_t state =
+        __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_SEQ_CST);
+    if ((state & WI_PHASE) == WI_DONE)
+        return -EALREADY;
+    if (state & WI_CANCELED)
+        return 0;
+    if (t->extra != NULL && t->extra->ops != NULL)
+        wi_external_cancel(t);
+    else
+        wi_future_nudge(t);
+    return 0;
+}
+
+int wi_future_cancel(struct wi_task *t)
+{
+    if (wi_future_done(t))
+        return -EALREADY;
+    uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
+    if (!wi_task_claim(t, gen, WI_CANCELED))
+        return cancel_running(t);
+    wi_future_drop(t, -WEFT_EJOBCANCELED);
+    return 0;
+}
+
+int weft_cancel(weft_future *f)
+{
+    wi_require(f != NULL, f, "a future handle must not be NULL");
+    return wi_future_cancel(wi_of_future(f));
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+//
+// future.h: completing and waiting, for the files of this folder and above.
+#ifndef WI_FUTURE_FUTURE_H
+#define WI_FUTURE_FUTURE_H
+
+#include <weft/future.h>
+
+#include "sched/task.h"
+
+// Ends t, which the caller alone may end: code, waiters, callbacks, group,
+// and the runner's reference. A result must be in place. t is gone after.
+void wi_future_finish(struct wi_task *t, int code);
+
+// What a body returned, as the code of its future: -ECANCELED and -ETIMEDOUT
+// become the job's own kinds, so that they are never taken for the waiter's.
+int wi_future_own_code(int code);
+
+// Ends a claimed record whose body never runs: calls .drop, then finishes.
+void wi_future_drop(struct wi_task *t, int code);
+
+static inline bool wi_future_done(struct wi_task *t)
+{
+    // acquire: pairs with the release of completion; the result is visible
+    return (__atomic_load_n(&t->state, __ATOMIC_ACQUIRE) & WI_PHASE) ==
+           WI_DONE;
+}
+
+// Puts a waiter's node on t; false if t is done, and nothing was done then.
+bool wi_future_watch(struct wi_task *t, struct wi_node *node);
+
+// Takes it off; false if t is done: then the completer has the node, and the
+// caller must wait until it is granted.
+bool wi_future_unwatch(struct wi_task *t, struct wi_node *node);
+void wi_node_await(struct wi_node *node);
+
+// Waits until t is done. 0, -ETIMEDOUT, -ECANCELED, -WEFT_EDEADLOCK.
+int wi_future_wait(struct wi_task *t);
+
+// Copies t's result out and returns its code, or -WEFT_ETYPE.
+int wi_future_take(struct wi_task *t, void *out, size_t size);
+
+// Stores a result of size bytes; false: no memory.
+bool wi_future_put(struct wi_task *t, const void *result, size_t size);
+
+// Asks t to cancel; see weft_cancel.
+int wi_future_cancel(struct wi_task *t);
+
+// Tells a running record, which has WI_CANCELED already, to look at it.
+void wi_future_nudge(struct wi_task *t);
+
+// The record of one failed start; see external.h.
+struct wi_task *wi_future_nomem(void);
+
+#endif

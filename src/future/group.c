@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: MIT
+//
+// A group is a scope of its owner's code and a list of children under a lock.
+// The group lives until close, which waits until the list is empty; a child
+// takes itself off the list as its very last act, with the group's lock, so
+// that the group may be freed the moment close finds the list empty.
+//
+// Nothing is completed under the lock: completing a child takes the same lock.
+// A cancel therefore collects the children that it must end itself (unstarted
+// ones, and external ones that have a cancel function), each with a reference,
+// and ends them after unlocking.
+#include "future/group.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/error.h>
+
+#include "future/deadlock.h"
+#include "future/external.h"
+#include "future/future.h"
+#include "os/report.h"
+#include "sched/here.h"
+#include "sched/worker.h"
+
+#define DEFAULT_GRACE 10.0
+
+static weft_group *group_new(struct wi_task *owner, const char *name,
+                             double grace)
+{
+    weft_group *group = calloc(1, sizeof *group);
+    if (group == NULL)
+        return NULL;
+    group->owner = owner;
+    group->grace = grace == 0 ? DEFAULT_GRACE : grace;
+    if (name != NULL)
+        strncpy(group->name, name, sizeof group->name - 1);
+    group->head.base = wi_scope_deadline(owner);
+    wi_scope_enter(&group->head.scope, group->head.base, WI_SCOPE_GROUP);
+    return group;
+}
+
+// Where a group that found no memory is made up for: opening never fails, so
+// the program ends, as it must when not even 512 bytes are left.
+weft_group *weft_group_open_with(const struct weft_group_options *options)
+{
+    struct wi_task *self = wi_self();
+    weft_group *group =
+        self == NULL ? NULL
+                     : group_new(self, options->name, options->grace);
+    if (group == NULL)
+        wi_panic(__func__, NULL, "no memory for a group");
+    return group;
+}
+
+weft_group *wi_group_open_root(struct wi_task *owner, double grace)
+{
+    weft_group *group = group_new(owner, "root", grace);
+    if (group != NULL)
+        group->root = 1;
+    return group;
+}
+
+weft_group *wi_group_innermost(struct wi_task *t)
+{
+    for (struct weft_scope *s = t->scope; s != NULL; s = s->outer) {
+        if (s->flags & WI_SCOPE_GROUP)
+            return (weft_group *)s;
+    }
+    return t->group;
+}
+
+// Children --------------------------------------------------------------------
+
+int wi_group_add(weft_group *group, struct wi_task *t, bool *canceled)
+{
+    wi_mutex_lock(&group->lock);
+    bool open = !group->closed;
+    if (open) {
+        t->group = group;
+        t->sibling = group->children;
+        t->sibling_link = &group->children;
+        if (t->sibling != NULL)
+            t->sibling->sibling_link = &t->sibling;
+        group->children = t;
+        group->count++;
+        *canceled = group->canceled;
+    }
+    wi_mutex_unlock(&group->lock);
+    return open ? 0 : -WEFT_ECLOSED;
+}
+
+void wi_group_leave(weft_group *group, struct wi_task *t)
+{
+    wi_mutex_lock(&group->lock);
+    *t->sibling_link = t->sibling;
+    if (t->sibling != NULL)
+        t->sibling->sibling_link = t->sibling_link;
+    t->sibling = NULL;
+    struct wi_task *waiter = --group->count == 0 ? group->waiter : NULL;
+    wi_mutex_unlock(&group->lock);
+    // The group may be gone; the waiter's record never is.
+    if (waiter != NULL)
+        wi_unpark(waiter);
+}
+
+void wi_group_each(weft_group *group,
+                   bool (*fn)(struct wi_task *child, void *arg), void *arg)
+{
+    wi_mutex_lock(&group->lock);
+    for (struct wi_task *t = group->children; t != NULL; t = t->sibling) {
+        if (fn(t, arg))
+            break;
+    }
+    wi_mutex_unlock(&group->lock);
+}
+
+// Canceling -------------------------------------------------------------------
+
+// Marks one child under the lock. True if it must be ended after unlocking.
+static bool mark_child(struct wi_task *t)
+{
+    uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
+    if (wi_task_claim(t, gen, WI_CANCELED))
+        return true;
+    // seq_cst: as in cancel_running
+    uint32_t was = __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_SEQ_CST);
+    if ((was & WI_CANCELED) || (was & WI_PHASE) == WI_DONE)
+        return false;
+    if (t->extra != NULL && t->extra->ops != NULL)
+        return true;
+    wi_future_nudge(t);
+    return false;
+}
+
+// One that mark_child has handed out, with a reference.
+static void end_child(struct wi_task *t)
+{
+    if (t->extra != NULL && t->extra->ops != NULL)
+        wi_external_cancel(t);
+    else
+        wi_future_drop(t, -WEFT_EJOBCANCELED);
+    wi_task_unref(t);
+}
+
+// Collected children are linked by `next`, which neither an unstarted record
+// nor an external one uses.
+static struct wi_task *cancel_locked(weft_group *group)
+{
+    struct wi_task *collected = NULL;
+    if (group->canceled)
+        return NULL;
+    group->canceled = 1;
+    // seq_cst: before the look at the body's edge; pairs with call_inside
+    __atomic_store_n(&group->head.scope.canceled, 1, __ATOMIC_SEQ_CST);
+    for (struct wi_task *t = group->children; t != NULL; t = t->sibling) {
+        if (mark_child(t)) {
+            wi_task_ref(t);
+            t->next = collected;
+            collected = t;
+        }
+    }
+    return collected;
+}
+
+static void cancel_group(weft_group *group)
+{
+    wi_mutex_lock(&group->lock);
+    struct wi_task *collected = cancel_locked(group);
+    struct wi_task *owner = group->owner;
+    wi_mutex_unlock(&group->lock);
+    wi_future_nudge(owner);
+    while (collected != NULL) {
+        struct wi_task *next = collected->next;
+        end_child(collected);
+        collected = next;
+    }
+}
+
+void weft_group_cancel(weft_group *g)
+{
+    wi_require(g != NULL, g, "a group must not be NULL");
+    cancel_group(g);
+}
+
+// Failures --------------------------------------------------------------------
+
+static void collect(weft_group *group, int code, const char *text)
+{
+    wi_mutex_lock(&group->lock);
+    if (group->code == 0)
+        group->code = code;
+    if (group->failures < WI_GROUP_FAILURES) {
+        group->failure[group->failures].code = code;
+        group->failure[group->failures].text =
+            text != NULL && *text != '\0' ? strdup(text) : NULL;
+        group->failures++;
+    }
+    wi_mutex_unlock(&group->lock);
+}
+
+// A child that was canceled has not failed.
+void wi_group_failed(weft_group *group, struct wi_task *t, int code)
+{
+    if (code == -WEFT_EJOBCANCELED) {
+        __atomic_fetch_or(&t->state, WI_OBSERVED, __ATOMIC_RELAXED);
+        return;
+    }
+    if (group->root)
+        return; // its handle's holder may ask; else it is reported
+    __atomic_fetch_or(&t->state, WI_OBSERVED, __ATOMIC_RELAXED);
+    collect(group, code, t->extra != NULL ? t->extra->text : NULL);
+    cancel_group(group);
+}
+
+int weft_group_fail(weft_group *g, int code)
+{
+    wi_require(g != NULL, g, "a group must not be NULL");
+    wi_require(code < 0, g, "a failure has a negative code");
+    collect(g, code, NULL);
+    cancel_group(g);
+    return code;
+}
+
+size_t weft_group_failures(weft_group *g)
+{
+    wi_mutex_lock(&g->lock);
+    size_t n = g->failures;
+    wi_mutex_unlock(&g->lock);
+    return n;
+}
+
+int weft_group_failure(weft_group *g, size_t i, const char **text)
+{
+    wi_mutex_lock(&g->lock);
+    int code = -ENOENT;
+    if (i < g->failures) {
+        code = g->failure[i].code;
+        if (text != NULL)
+            *text = g->failure[i].text != NULL ? g->failure[i].text : "";
+    }
+    wi_mutex_unlock(&g->lock);
+    return code;
+}
+
+size_t weft_group_size(weft_group *g)
+{
+    wi_mutex_lock(&g->lock);
+    size_t n = g->count;
+    wi_mutex_unlock(&g->lock);
+    return n;
+}
+
+// Closing ---------------------------------------------------------------------
+
+// True once there is no child and there will be none.
+static bool try_close(weft_group *group, struct wi_task *self)
+{
+    wi_mutex_lock(&group->lock);
+    group->waiter = self;
+    bool empty = group->count == 0;
+    if (empty)
+        group->closed = 1;
+    wi_mutex_unlock(&group->lock);
+    return empty;
+}
+
+static bool report_child(struct wi_task *t, void *arg)
+{
+    weft_group *group = arg;
+    wi_report("group %s: child %llu %s has not ended %g s after it was "
+              "canceled; still waiting for it",
+              group->name, (unsigned long long)t->id, wi_task_name(t),
+              group->grace);
+    return false;
+}
+
+// Waits for the children. Neither cancel nor deadline ends this: they are
+// passed on to the children, once, and then the wait goes on without them.
+static void wait_children(weft_group *group, struct wi_task *self)
+{
+    struct wi_wait wait = {.object = group,
+                           .deadline = WI_FOREVER,
+                           .kind = WI_WAIT_GROUP,
+                           .flags = WI_SCOPED};
+    while (!try_close(group, self)) {
+        int rc = wi_park(&wait);
+        if (rc == 0)
+            continue;
+        if (wait.flags & WI_SCOPED) {
+            cancel_group(group);
+            wait.flags = 0;
+            wait.deadline = wi_deadline_in(group->grace, __func__);
+        } else {
+            wi_group_each(group, report_child, group);
+            wait.deadline = WI_FOREVER;
+        }
+    }
+}
+
+static void leave_scope(weft_group *group, struct wi_task *self)
+{
+    wi_require(self == group->owner, group,
+               "a group is closed by the task that opened it");
+    wi_require(self->scope == &group->head.scope, group,
+               "groups and scopes are left in the reverse order of opening");
+    self->scope = group->head.scope.outer;
+}
+
+int weft_group_close(weft_group *g)
+{
+    wi_require(g != NULL, g, "a group must not be NULL");
+    struct wi_task *self = wi_self();
+    wi_require(self == g->owner, g,
+               "a group is closed by the task that opened it");
+    if (!try_close(g, self)) {
+        bool edge = wi_scope_deadline(self) == WI_FOREVER;
+        if (edge)
+            wi_edge_set(self, (uintptr_t)g | WI_EDGE_GROUP);
+        if (edge && wi_edge_check(self) < 0)
+            weft_group_fail(g, -WEFT_EDEADLOCK);
+        wait_children(g, self);
+        wi_edge_clear(self);
+    }
+    leave_scope(g, self);
+    int code = g->code;
+    for (unsigned i = 0; i < g->failures; i++)
+        free(g->failure[i].text);
+    free(g);
+    return code;
+}
+
+void weft_group_guard_leave(struct weft_group_guard *guard)
+{
+    int code = weft_group_close(guard->group);
+    if (guard->rc != NULL)
+        *guard->rc = code;
+}

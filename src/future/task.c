@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: MIT
+//
+// Tasks: running them, starting them, and what a task may ask of itself.
+#include <weft/task.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/error.h>
+
+#include "base/fresh.h"
+#include "future/external.h"
+#include "future/future.h"
+#include "future/group.h"
+#include "future/run.h"
+#include "os/fork.h"
+#include "os/report.h"
+#include "os/thread.h"
+#include "sched/scope.h"
+
+int (*wi_run_job)(struct wi_task *t);
+
+static int run_job(struct wi_task *t)
+{
+    struct wi_worker *worker = wi_here.worker;
+    if (worker != NULL)
+        wi_worker_job_begins(worker, t);
+    int code = wi_run_job(t);
+    if (worker != NULL)
+        wi_worker_job_ends(t);
+    return code;
+}
+
+void wi_run_body(struct wi_task *t)
+{
+    int code = t->kind == WI_KIND_JOB ? run_job(t) : t->fn(t->arg);
+    wi_require(t->scope == NULL, t->scope,
+               "a task must leave its scopes and groups before it ends");
+    wi_future_finish(t, wi_future_own_code(code));
+}
+
+// weft_run --------------------------------------------------------------------
+
+// The main task, on the thread's own stack: its body, then its root group.
+static int run_main(struct wi_worker *worker, struct wi_task *main_task,
+                    double grace)
+{
+    // release: pairs with wi_mail
+    __atomic_store_n(&main_task->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
+    wi_here.self = main_task;
+    weft_group *root = wi_group_open_root(main_task, grace);
+    int code = -ENOMEM;
+    if (root != NULL) {
+        code = main_task->fn(main_task->arg);
+        wi_require(main_task->scope == &root->head.scope, main_task->scope,
+                   "a task must leave its scopes and groups before it ends");
+        weft_group_cancel(root);
+        weft_group_close(root);
+    }
+    __atomic_store_n(&main_task->owner, 0, __ATOMIC_RELEASE);
+    wi_here.self = NULL;
+    return code;
+}
+
+static struct wi_task *main_record(weft_function *fn, void *arg,
+                                   const char *name)
+{
+    struct wi_task *t = wi_task_new(WI_KIND_TASK, WI_RUNNING, 1);
+    if (t == NULL)
+        return NULL;
+    t->fn = fn;
+    t->arg = arg;
+    if (!wi_task_set_name(t, name != NULL ? name : "main")) {
+        wi_task_unref(t);
+        return NULL;
+    }
+    return t;
+}
+
+static int run_in(struct wi_runtime *runtime, struct wi_task *t,
+                  const struct weft_run_options *options)
+{
+    t->home = runtime;
+    int rc = wi_runtime_start(runtime, 1, "weft");
+    if (rc < 0)
+        return rc;
+    struct wi_worker *worker = wi_worker_enter(runtime, 0);
+    rc = run_main(worker, t, options->grace);
+    wi_worker_leave(worker);
+    wi_runtime_stop(runtime, 1);
+    return rc;
+}
+
+int weft_run_with(weft_function *fn, void *arg,
+                  const struct weft_run_options *options)
+{
+    wi_require(fn != NULL, NULL, "the main task's function must not be NULL");
+    if (wi_forked())
+        return -WEFT_EFORKED;
+    struct wi_runtime *runtime;
+    unsigned workers = options->workers != 0 ? options->workers : 1;
+    int rc = wi_runtime_new(&runtime, workers, options->stack_size,
+                            wi_run_body);
+    if (rc < 0)
+        return rc;
+    struct wi_task *t = main_record(fn, arg, options->name);
+    if (t == NULL) {
+        wi_runtime_free(runtime);
+        return -ENOMEM;
+    }
+    rc = run_in(runtime, t, options);
+    wi_task_unref(t);
+    wi_runtime_free(runtime);
+    return rc;
+}
+
+// The default loop ------------------------------------------------------------
+
+struct default_loop {
+    struct wi_mutex lock;
+    struct wi_runtime *runtime;
+    struct wi_os_thread thread;
+    struct wi_task *main;
+    uint32_t ready; // the root group is open
+    uint32_t stop;
+    int rc;
+};
+
+static struct default_loop default_loop;
+
+// The main task of the default loop: waits for the end of the program.
+static int default_main(void *arg)
+{
+    struct default_loop *loop = arg;
+    struct wi_task *self = wi_self();
+    loop->runtime->root = wi_group_innermost(self);
+    __atomic_store_n(&loop->ready, 1, __ATOMIC_RELEASE);
+    wi_os_futex_wake(&loop->ready, 1, false);
+    const struct wi_wait wait = {.deadline = WI_FOREVER,
+                                 .kind = WI_WAIT_POOL};
+    while (!__atomic_load_n(&loop->stop, __ATOMIC_ACQUIRE))
+        wi_park(&wait);
+    return 0;
+}
+
+static void default_thread(void *arg)
+{
+    struct default_loop *loop = arg;
+    const struct weft_run_options options = {.size = sizeof options};
+    struct wi_worker *worker = wi_worker_enter(loop->runtime, 0);
+    run_main(worker, loop->main, options.grace);
+    wi_worker_leave(worker);
+    wi_task_thread_exit();
+}
+
+// At exit: what still runs is canceled and joined, as at the end of a run.
+static void default_end(void)
+{
+    if (default_loop.runtime == NULL || wi_forked())
+        return;
+    __atomic_store_n(&default_loop.stop, 1, __ATOMIC_RELEASE);
+    wi_mail(default_loop.main);
+    wi_os_thread_join(&default_loop.thread);
+}
+
+static void default_fresh(void)
+{
+    default_loop = (struct default_loop){0};
+}
+
+__attribute__((constructor)) static void default_register(void)
+{
+    wi_fresh_add(default_fresh);
+}
+
+static int default_start(struct default_loop *loop)
+{
+    struct wi_runtime *runtime;
+    int rc = wi_runtime_new(&runtime, 1, 0, wi_run_body);
+    if (rc < 0)
+        return rc;
+    loop->main = main_record(default_main, loop, "default loop");
+    if (loop->main == NULL) {
+        wi_runtime_free(runtime);
+        return -ENOMEM;
+    }
+    loop->main->home = runtime;
+    loop->runtime = runtime;
+    const struct wi_os_thread_options options = {.name = "weft-default"};
+    rc = wi_os_thread_start(&loop->thread, default_thread, loop, &options);
+    if (rc < 0) {
+        loop->runtime = NULL;
+        wi_task_unref(loop->main);
+        wi_runtime_free(runtime);
+        return rc;
+    }
+    while (!__atomic_load_n(&loop->ready, __ATOMIC_ACQUIRE))
+        wi_os_futex_wait(&loop->ready, 0, WI_FOREVER, false);
+    wi_os_at_exit(default_end);
+    return 0;
+}
+
+struct wi_runtime *wi_default_runtime(int *rc)
+{
+    *rc = 0;
+    wi_mutex_lock(&default_loop.lock);
+    if (default_loop.runtime == NULL)
+        *rc = default_start(&default_loop);
+    struct wi_runtime *runtime = default_loop.runtime;
+    wi_mutex_unlock(&default_loop.lock);
+    return *rc == 0 ? runtime : NULL;
+}
+
+// Starting --------------------------------------------------------------------
+
+static weft_future *not_started(void *arg, void (*drop)(void *arg), int code)
+{
+    if (drop != NULL)
+        drop(arg);
+    return wi_future_failed(code, weft_strerror(code));
+}
+
+// Where the new task belongs and runs.
+static int place_of(const struct weft_task_options *options,
+                    weft_group **group, struct wi_runtime **runtime)
+{
+    int rc = 0;
+    struct wi_worker *worker = wi_here.worker;
+    *group = options->group;
+    if (*group != NULL && (*group)->owner->home != NULL)
+        *runtime = (*group)->owner->home;
+    else if (worker != NULL)
+        *runtime = worker->runtime;
+    else
+        *runtime = wi_default_runtime(&rc);
+    if (rc < 0)
+        return rc;
+    struct wi_task *self = wi_here.self;
+    if (*group == NULL && self != NULL)
+        *group = wi_group_innermost(self);
+    if (*group == NULL)
+        *group = (*runtime)->root;
+    return 0;
+}
+
+static struct wi_task *task_record(weft_function *fn, void *arg,
+                                   const struct weft_task_options *options)
+{
+    struct wi_task *t = wi_task_new(WI_KIND_TASK, WI_QUEUED, 2);
+    if (t == NULL)
+        return NULL;
+    t->fn = fn;
+    t->arg = arg;
+    if (options->name == NULL && options->drop == NULL)
+        return t;
+    if (!wi_task_need_extra(t)) {
+        wi_task_unref(t);
+        wi_task_unref(t);
+        return NULL;
+    }
+    wi_task_set_name(t, options->name);
+    t->extra->drop = options->drop;
+    return t;
+}
+
+// From here on the record is known to its group; what fails now ends as a
+// future does.
+static weft_future *queue(struct wi_runtime *runtime, struct wi_task *t,
+                          bool canceled)
+{
+    int rc = wi_runtime_submit(runtime, t);
+    uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
+    if (rc < 0 && wi_task_claim(t, gen, WI_CANCELED))
+        wi_future_drop(t, rc);
+    else if (canceled)
+        wi_future_cancel(t);
+    return wi_as_future(t);
+}
+
+weft_future *weft_task_start_with(weft_function *fn, void *arg,
+                                  const struct weft_task_options *options)
+{
+    wi_require(fn != NULL, NULL, "a task's function must not be NULL");
+    weft_group *group;
+    struct wi_runtime *runtime;
+    int rc = wi_forked() ? -WEFT_EFORKED
+                         : place_of(options, &group, &runtime);
+    if (rc < 0)
+        return not_started(arg, options->drop, rc);
+    struct wi_task *t = task_record(fn, arg, options);
+    if (t == NULL)
+        return not_started(arg, options->drop, -ENOMEM);
+    t->home = runtime;
+    bool canceled = false;
+    rc = wi_group_add(group, t, &canceled);
+    if (rc == 0)
+        return queue(runtime, t, canceled);
+    wi_task_unref(t);
+    wi_task_unref(t);
+    return not_started(arg, options->drop, rc);
+}
+
+// What a task asks of itself --------------------------------------------------
+
+int weft_yield(void)
+{
+    struct wi_task *self = wi_self();
+    if (self == NULL)
+        return -ENOMEM;
+    int rc = wi_scope_test(self);
+    if (rc < 0)
+        return rc;
+    if (wi_here.worker != NULL)
+        wi_worker_yield(wi_here.worker, self);
+    else
+        wi_os_thread_yield();
+    return 0;
+}
+
+int weft_sleep(double seconds)
+{
+    int64_t deadline = wi_deadline_in(seconds, __func__);
+    if (deadline == 0)
+        return weft_yield();
+    const struct wi_wait wait = {
+        .deadline = deadline, .kind = WI_WAIT_SLEEP, .flags = WI_SCOPED};
+    for (;;) {
+        int rc = wi_park(&wait);
+        if (rc == -ECANCELED || rc == -ENOMEM)
+            return rc;
+        if (rc == 0)
+            continue;
+        // Whose time was it? A scope that ends first, or at the same time,
+        // is an error; the sleep's own end is success.
+        int scope = wi_check_scopes();
+        if (scope < 0)
+            return scope;
+        if (deadline != WI_FOREVER && deadline <= wi_os_now())
+            return 0;
+    }
+}
+
+double weft_now(void)
+{
+    return (double)wi_os_now() * 1e-9;
+}
+
+uint64_t weft_current_id(void)
+{
+    struct wi_task *self = wi_self();
+    return self != NULL ? self->id : 0;
+}
+
+size_t weft_current_name(char *name, size_t size)
+{
+    struct wi_task *self = wi_self();
+    const char *own = self != NULL ? wi_task_name(self) : "";
+    size_t length = strlen(own);
+    if (size > 0) {
+        size_t n = length < size ? length : size - 1;
+        memcpy(name, own, n);
+        name[n] = '\0';
+    }
+    return length;
+}
+
+weft_waiter *weft_self(void)
+{
+    return (weft_waiter *)wi_self();
+}
+
+int weft_park(double seconds)
+{
+    const struct wi_wait wait = {.deadline = wi_deadline_in(seconds, __func__),
+                                 .kind = WI_WAIT_PARK,
+                                 .flags = WI_SCOPED};
+    return wi_park(&wait);
+}
+
+void weft_unpark(weft_waiter *waiter)
+{
+    wi_require(waiter != NULL, NULL, "a waiter must not be NULL");
+    wi_unpark((struct wi_task *)waiter);
+}
+
+void weft_unpark_signal(weft_waiter *waiter)
+{
+    wi_mail((struct wi_task *)waiter);
+}

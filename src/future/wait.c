@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT
+//
+// Waiting for several futures: one node on each, all in one allocation, and a
+// counter that the completers bring down. A completer's last touch of the set
+// is the `granted` of its node, so the set may go away once every node is
+// either taken off its future or granted.
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include <weft/future.h>
+
+#include "future/deadlock.h"
+#include "future/future.h"
+#include "sched/scope.h"
+
+struct set {
+    struct wi_task *waiter;
+    enum weft_wait_mode mode;
+    uint32_t left;   // atomic: futures that are not done
+    uint32_t enough; // atomic: the mode is satisfied
+};
+
+struct set_node {
+    struct wi_node node; // first: fire gets this
+    struct set *set;
+    bool watching;
+};
+
+enum { ON_STACK = 8 };
+
+static void one_done(struct set *set, int code)
+{
+    // acq_rel: the last one sees the others; pairs with the waiter's acquire
+    uint32_t left = __atomic_sub_fetch(&set->left, 1, __ATOMIC_ACQ_REL);
+    if (left == 0 || set->mode == WEFT_FIRST_COMPLETED ||
+        (set->mode == WEFT_FIRST_FAILED && code < 0))
+        __atomic_store_n(&set->enough, 1, __ATOMIC_RELEASE);
+}
+
+static void set_fire(struct wi_node *node, struct wi_task *t)
+{
+    struct set *set = ((struct set_node *)node)->set;
+    struct wi_task *waiter = set->waiter;
+    one_done(set, t->code);
+    bool enough = __atomic_load_n(&set->enough, __ATOMIC_RELAXED);
+    // release: the last touch; pairs with wi_node_await
+    __atomic_store_n(&node->granted, 1, __ATOMIC_RELEASE);
+    if (enough)
+        wi_unpark(waiter);
+}
+
+static void watch_all(struct set *set, struct set_node *nodes,
+                      weft_future *const *futures, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct wi_task *t = wi_of_future(futures[i]);
+        nodes[i] = (struct set_node){.node = {.fire = set_fire}, .set = set};
+        nodes[i].watching = wi_future_watch(t, &nodes[i].node);
+        if (!nodes[i].watching)
+            one_done(set, t->code);
+    }
+}
+
+static void unwatch_all(struct set_node *nodes, weft_future *const *futures,
+                        size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (nodes[i].watching &&
+            !wi_future_unwatch(wi_of_future(futures[i]), &nodes[i].node))
+            wi_node_await(&nodes[i].node);
+    }
+}
+
+static int park_for_set(struct set *set, int64_t deadline)
+{
+    const struct wi_wait wait = {.object = set,
+                                 .deadline = deadline,
+                                 .kind = WI_WAIT_SET,
+                                 .flags = WI_SCOPED};
+    int rc = wi_edge_check(set->waiter);
+    // acquire: pairs with one_done
+    while (rc == 0 && !__atomic_load_n(&set->enough, __ATOMIC_ACQUIRE)) {
+        rc = wi_park(&wait);
+        if (rc == -ETIMEDOUT && wi_scope_test(set->waiter) == 0)
+            return deadline <= wi_os_now() ? 0 : park_for_set(set, deadline);
+    }
+    return rc;
+}
+
+static int wait_set(struct set *set, struct set_node *nodes,
+                    weft_future *const *futures, size_t n, int64_t deadline)
+{
+    struct wi_edge_set edges = {(struct wi_task *const *)futures, n};
+    struct wi_task *self = set->waiter;
+    if (set->mode == WEFT_ALL_COMPLETED && deadline == WI_FOREVER &&
+        wi_scope_deadline(self) == WI_FOREVER)
+        wi_edge_set(self, (uintptr_t)&edges | WI_EDGE_ALL);
+    watch_all(set, nodes, futures, n);
+    int rc = park_for_set(set, deadline);
+    wi_edge_clear(self);
+    unwatch_all(nodes, futures, n);
+    return rc;
+}
+
+static int count_done(weft_future *const *futures, size_t n)
+{
+    int done = 0;
+    for (size_t i = 0; i < n; i++)
+        done += weft_done(futures[i]);
+    return done;
+}
+
+int weft_wait(weft_future *const *set, size_t n, enum weft_wait_mode mode,
+              double timeout)
+{
+    struct wi_task *self = wi_self();
+    int64_t deadline = wi_deadline_in(timeout, __func__);
+    int rc = self == NULL ? -ENOMEM : wi_scope_test(self);
+    if (rc < 0 || n == 0)
+        return rc;
+    if (n > INT32_MAX)
+        return -EINVAL;
+    struct set_node few[ON_STACK], *nodes = few;
+    if (n > ON_STACK && (nodes = malloc(n * sizeof *nodes)) == NULL)
+        return -ENOMEM;
+    struct set wait = {.waiter = self, .mode = mode, .left = (uint32_t)n};
+    rc = wait_set(&wait, nodes, set, n, deadline);
+    if (nodes != few)
+        free(nodes);
+    return rc < 0 ? rc : count_done(set, n);
+}
+
+// Gather ----------------------------------------------------------------------
+
+static void give_up_all(weft_future **set, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        wi_future_cancel(wi_of_future(set[i]));
+    for (size_t i = 0; i < n; i++)
+        weft_future_unref(set[i]);
+}
+
+int weft_gather_into(weft_future **set, size_t n, void *results, size_t size,
+                     int *codes)
+{
+    int rc = weft_wait(set, n, WEFT_ALL_COMPLETED, (double)INFINITY);
+    if (rc < 0) {
+        give_up_all(set, n);
+        return rc;
+    }
+    int first = 0;
+    for (size_t i = 0; i < n; i++) {
+        void *out = results == NULL ? NULL : (char *)results + i * size;
+        rc = wi_future_take(wi_of_future(set[i]), out, out ? size : 0);
+        if (codes != NULL)
+            codes[i] = rc;
+        if (rc < 0 && first == 0)
+            first = rc;
+        weft_future_unref(set[i]);
+    }
+    return first;
+}
+
+// As completed ----------------------------------------------------------------
+
+struct done_node {
+    struct wi_node node; // first
+    struct weft_as_completed *it;
+    struct done_node *next;
+    struct wi_task *future;
+    bool watching;
+};
+
+struct weft_as_completed {
+    struct wi_mutex lock; // for the queue and the waiter
+    struct done_node *first, **last;
+    struct wi_task *waiter;
+    size_t n, given;
+    struct done_node nodes[];
+};
+
+// What stands in for an iterator that found no memory.
+static struct weft_as_completed no_memory;
+
+static struct wi_task *append(struct weft_as_completed *it,
+                              struct done_node *node)
+{
+    wi_mutex_lock(&it->lock);
+    node->next = NULL;
+    *it->last = node;
+    it->last = &node->next;
+    struct wi_task *waiter = it->waiter;
+    wi_mutex_unlock(&it->lock);
+    return waiter;
+}
+
+static void done_fire(struct wi_node *node, struct wi_task *t)
+{
+    (void)t;
+    struct done_node *done = (struct done_node *)node;
+    struct wi_task *waiter = append(done->it, done);
+    // release: the last touch; pairs with wi_node_await
+    __atomic_store_n(&node->granted, 1, __ATOMIC_RELEASE);
+    if (waiter != NULL)
+        wi_unpark(waiter);
+}
+
+weft_as_completed *weft_as_completed_open(weft_future *const *set, size_t n)
+{
+    weft_as_completed *it = malloc(sizeof *it + n * sizeof it->nodes[0]);
+    if (it == NULL)
+        return &no_memory;
+    *it = (struct weft_as_completed){.n = n};
+    it->last = &it->first;
+    for (size_t i = 0; i < n; i++) {
+        struct done_node *node = &it->nodes[i];
+        *node = (struct done_node){.node = {.fire = done_fire}, .it = it};
+        node->future = wi_of_future(set[i]);
+        node->watching = wi_future_watch(node->future, &node->node);
+        if (!node->watching)
+            append(it, node);
+    }
+    return it;
+}
+
+static struct done_node *next_done(struct weft_as_completed *it,
+                                   struct wi_task *waiter)
+{
+    wi_mutex_lock(&it->lock);
+    struct done_node *node = it->first;
+    if (node != NULL) {
+        it->first = node->next;
+        if (it->first == NULL)
+            it->last = &it->first;
+    }
+    it->waiter = node == NULL ? waiter : NULL;
+    wi_mutex_unlock(&it->lock);
+    return node;
+}
+
+ssize_t weft_as_completed_next(weft_as_completed *it)
+{
+    struct wi_task *self = wi_self();
+    if (it == &no_memory || self == NULL)
+        return -ENOMEM;
+    int rc = wi_scope_test(self);
+    if (rc < 0)
+        return rc;
+    if (it->given == it->n)
+        return -ENOENT;
+    const struct wi_wait wait = {.object = it,
+                                 .deadline = WI_FOREVER,
+                                 .kind = WI_WAIT_SET,
+                                 .flags = WI_SCOPED};
+    struct done_node *node;
+    while ((node = next_done(it, self)) == NULL) {
+        rc = wi_park(&wait);
+        if (rc < 0 && wi_scope_test(self) < 0 &&
+            (node = next_done(it, NULL)) == NULL)
+            return rc;
+        if (node != NULL)
+            break;
+    }
+    it->given++;
+    return node - it->nodes;
+}
+
+void weft_as_completed_close(weft_as_completed *it)
+{
+    if (it == NULL || it == &no_memory)
+        return;
+    for (size_t i = 0; i < it->n; i++) {
+        struct done_node *node = &it->nodes[i];
+        if (node->watching && !wi_future_unwatch(node->future, &node->node))
+            wi_node_await(&node->node);
+    }
+    free(it);
+}
+
+// Callbacks -------------------------------------------------------------------
+
+struct callback {
+    struct wi_node node; // first
+    void (*fn)(weft_future *f, void *arg);
+    void *arg;
+};
+
+static void callback_fire(struct wi_node *node, struct wi_task *t)
+{
+    struct callback callback = *(struct callback *)node;
+    free(node);
+    callback.fn(wi_as_future(t), callback.arg);
+}
+
+int weft_future_on_done(weft_future *f, void (*fn)(weft_future *f, void *arg),
+                        void *arg)
+{
+    struct callback *callback = malloc(sizeof *callback);
+    if (callback == NULL)
+        return -ENOMEM;
+    *callback = (struct callback){{.fire = callback_fire}, fn, arg};
+    if (!wi_future_watch(wi_of_future(f), &callback->node)) {
+        free(callback);
+        fn(f, arg);
+    }
+    return 0;
+}

@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: MIT
+//
+// epoll.c: the backend for every kernel.
+//
+// A descriptor is registered when an operation on it first has to wait, edge
+// triggered, and stays so until it is forgotten: no epoll_ctl while traffic
+// flows. What an edge said is remembered in `ready`; an operation is tried at
+// once if its side may be ready, and -EAGAIN clears the bit. On TCP a read that
+// came back short clears it as well, which saves the read that would say
+// -EAGAIN: new bytes make a new edge. That is wrong once the peer has hung up
+// (there will be no more edges) or urgent data is about (a read stops at the
+// mark), so after one of those events (`wary`) only -EAGAIN counts.
+//
+// The side for writing is registered when a write first has to wait: a socket
+// that never blocks in write makes no events for it.
+//
+// Operations that wait stand in line per side, and are performed when the
+// event comes, before their task runs again.
+//
+// WI_IO_POLL, ACCEPT and CONNECT tell the kernel anew each time they wait, and
+// POLL asks poll(2) before it believes an event: these calls are used on
+// descriptors that other libraries open and close, and a number may have
+// become another file without a word.
+#include "loop/loop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "loop/fd.h"
+#include "loop/queue.h"
+#include "loop/table.h"
+
+#define EVENTS 256 // taken from the kernel at once
+
+enum {
+    IN = EPOLLIN,
+    OUT = EPOLLOUT,
+};
+
+struct epoll_file {
+    int fd;
+    uint32_t registered; // IN and OUT, as the kernel knows them
+    uint32_t ready;      // IN and OUT, as far as this loop knows
+    uint8_t kind;        // enum wi_fd_kind
+    uint8_t known;       // the record is in use
+    uint8_t wary;        // a short read may not be the end
+    struct wi_io_queue in, out, polls;
+};
+
+struct epoll_loop {
+    struct wi_loop base;
+    int epoll_fd;
+    int wake_fd;
+    bool no_pwait2; // this kernel has milliseconds only
+    struct wi_table files;
+    struct epoll_event events[EVENTS];
+};
+
+// Files -----------------------------------------------------------------------
+
+static int learn(struct epoll_loop *loop, struct epoll_file *file, int fd)
+{
+    struct wi_fd *record = wi_fd_get(fd);
+    int kind = record ? wi_fd_kind(record, fd) : -ENOMEM;
+
+    if (kind < 0)
+        return kind;
+    file->fd = fd;
+    file->kind = (uint8_t)kind;
+    file->ready = IN | OUT; // nobody knows: try
+    file->known = kind != WI_FD_DISK;
+    wi_fd_note(record, &loop->base);
+    return 0;
+}
+
+static int find_file(struct epoll_loop *loop, int fd, struct epoll_file **file)
+{
+    *file = wi_table_find(&loop->files, fd, sizeof(**file));
+    if (!*file)
+        *file = wi_table_make(&loop->files, fd, sizeof(**file));
+    if (!*file)
+        return -ENOMEM;
+    return (*file)->known ? 0 : learn(loop, *file, fd);
+}
+
+static int control(struct epoll_loop *loop, struct epoll_file *file, int how,
+                   uint32_t sides)
+{
+    struct epoll_event event = {
+        .events = sides | EPOLLET | EPOLLRDHUP | EPOLLPRI,
+        .data.ptr = file,
+    };
+
+    return epoll_ctl(loop->epoll_fd, how, file->fd, &event) < 0 ? -errno : 0;
+}
+
+// Makes the kernel tell about `side`, and once now if it is ready.
+static int tell_kernel(struct epoll_loop *loop, struct epoll_file *file,
+                       uint32_t sides)
+{
+    int how = file->registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    int rc;
+
+    sides |= file->registered;
+    rc = control(loop, file, how, sides);
+    if (rc == -ENOENT) // the number has become another file
+        rc = control(loop, file, EPOLL_CTL_ADD, sides);
+    if (rc == -EEXIST)
+        rc = control(loop, file, EPOLL_CTL_MOD, sides);
+    if (rc == 0)
+        file->registered = sides;
+    return rc;
+}
+
+// Operations ------------------------------------------------------------------
+
+static uint32_t sides_of(const struct wi_io *io)
+{
+    if (io->code == WI_IO_POLL)
+        return (io->events & WEFT_READABLE ? IN : 0) |
+               (io->events & WEFT_WRITABLE ? OUT : 0);
+    return io->code == WI_IO_READ || io->code == WI_IO_ACCEPT ? IN : OUT;
+}
+
+static struct wi_io_queue *line_of(struct epoll_file *file,
+                                   const struct wi_io *io)
+{
+    if (io->code == WI_IO_POLL)
+        return &file->polls;
+    return sides_of(io) == IN ? &file->in : &file->out;
+}
+
+// One attempt, and what it teaches. False: it has to wait.
+static bool attempt(struct epoll_file *file, struct wi_io *io, ssize_t *result)
+{
+    *result = wi_try(io, file->kind);
+    if (io->code == WI_IO_POLL)
+        return *result != -EAGAIN;
+    if (*result == -EAGAIN)
+        file->ready &= ~sides_of(io);
+    else if (io->code == WI_IO_READ && file->kind == WI_FD_TCP &&
+             !file->wary && *result > 0 && (size_t)*result < io->size)
+        file->ready &= ~(uint32_t)IN;
+    return *result != -EAGAIN;
+}
+
+// Waits in line. A file that epoll does not take is always ready.
+static void wait_in_line(struct epoll_loop *loop, struct epoll_file *file,
+                         struct wi_io *io)
+{
+    uint32_t sides = sides_of(io);
+    bool anew = io->code != WI_IO_READ && io->code != WI_IO_WRITE;
+    int rc = 0;
+
+    if (anew || (file->registered & sides) != sides)
+        rc = tell_kernel(loop, file, sides);
+    if (rc == -EPERM) {
+        loop->base.count.fallbacks++;
+        wi_io_complete(io, wi_try_blocking(io));
+    } else if (rc < 0) {
+        wi_io_complete(io, rc);
+    } else {
+        io->slot = file;
+        loop->base.active++;
+        wi_io_queue_push(line_of(file, io), io);
+    }
+}
+
+static void epoll_submit(struct wi_loop *base, struct wi_io *io)
+{
+    struct epoll_loop *loop = (struct epoll_loop *)base;
+    struct epoll_file *file;
+    int rc = io->code == WI_IO_GIVE ? 0 : find_file(loop, io->fd, &file);
+    ssize_t result = rc;
+    bool done = true;
+
+    if (rc == 0 && io->code != WI_IO_GIVE) {
+        bool first = io->code == WI_IO_POLL || !line_of(file, io)->head;
+        bool ready = io->code == WI_IO_POLL || io->code == WI_IO_CONNECT ||
+                     (file->ready & sides_of(io));
+
+        io->state = 0;
+        done = first && ready && attempt(file, io, &result);
+    }
+    if (done)
+        wi_io_complete(io, result);
+    else
+        wait_in_line(loop, file, io);
+}
+
+static void finish(struct epoll_loop *loop, struct wi_io *io, ssize_t result)
+{
+    loop->base.active--;
+    wi_io_complete(io, result);
+}
+
+static void epoll_cancel(struct wi_loop *base, struct wi_io *io)
+{
+    wi_io_queue_remove(line_of(io->slot, io), io);
+    finish((struct epoll_loop *)base, io, -ECANCELED);
+}
+
+static void cancel_line(struct epoll_loop *loop, struct wi_io_queue *line)
+{
+    struct wi_io *io;
+
+    while ((io = wi_io_queue_pop(line)))
+        finish(loop, io, -ECANCELED);
+}
+
+static void epoll_forget(struct wi_loop *base, int fd)
+{
+    struct epoll_loop *loop = (struct epoll_loop *)base;
+    struct epoll_file *file = wi_table_find(&loop->files, fd, sizeof(*file));
+
+    if (!file || !file->known)
+        return;
+    if (file->registered)
+        control(loop, file, EPOLL_CTL_DEL, 0);
+    cancel_line(loop, &file->in);
+    cancel_line(loop, &file->out);
+    cancel_line(loop, &file->polls);
+    *file = (struct epoll_file){.fd = fd};
+}
+
+// Events ----------------------------------------------------------------------
+
+static int serve_line(struct epoll_loop *loop, struct epoll_file *file,
+                      struct wi_io_queue *line, uint32_t side)
+{
+    ssize_t result;
+    int done = 0;
+
+    while (line->head && (file->ready & side) &&
+           attempt(file, line->head, &result)) {
+        finish(loop, wi_io_queue_pop(line), result);
+        done++;
+    }
+    return done;
+}
+
+static int serve_polls(struct epoll_loop *loop, struct epoll_file *file)
+{
+    struct wi_io *io = file->polls.head;
+    ssize_t result;
+    int done = 0;
+
+    while (io) {
+        struct wi_io *next = io->next;
+
+        if (attempt(file, io, &result)) {
+            wi_io_queue_remove(&file->polls, io);
+            finish(loop, io, result);
+            done++;
+        }
+        io = next;
+    }
+    return done;
+}
+
+static int on_event(struct epoll_loop *loop, struct epoll_file *file,
+                    uint32_t events)
+{
+    const uint32_t last = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
+    int done = 0;
+
+    if (events & last)
+        file->wary = 1;
+    if (events & (EPOLLIN | last)) {
+        file->ready |= IN;
+        done += serve_line(loop, file, &file->in, IN);
+    }
+    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+        file->ready |= OUT;
+        done += serve_line(loop, file, &file->out, OUT);
+    }
+    if (file->polls.head)
+        done += serve_polls(loop, file);
+    return done;
+}
+
+// Waiting ---------------------------------------------------------------------
+
+// nanoseconds < 0: for ever.
+static int wait_ms(struct epoll_loop *loop, int64_t nanoseconds)
+{
+    int64_t ms = nanoseconds < 0 ? -1 : (nanoseconds + 999999) / 1000000;
+
+    return epoll_wait(loop->epoll_fd, loop->events, EVENTS,
+                      ms > 86400000 ? 86400000 : (int)ms);
+}
+
+#ifdef SYS_epoll_pwait2
+// By number: musl and older C libraries have no name for it.
+static int wait_ns(struct epoll_loop *loop, int64_t nanoseconds)
+{
+    const struct {
+        int64_t seconds, nanoseconds;
+    } timeout = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+    int n;
+
+    if (nanoseconds <= 0 || loop->no_pwait2)
+        return wait_ms(loop, nanoseconds);
+    n = (int)syscall(SYS_epoll_pwait2, loop->epoll_fd, loop->events, EVENTS,
+                     &timeout, NULL, 0);
+    // EPERM: what older container filters say for a call they do not know.
+    if (n >= 0 || (errno != ENOSYS && errno != EPERM))
+        return n;
+    loop->no_pwait2 = true;
+    return wait_ms(loop, nanoseconds);
+}
+#else
+static int wait_ns(struct epoll_loop *loop, int64_t nanoseconds)
+{
+    return wait_ms(loop, nanoseconds);
+}
+#endif
+
+static int64_t time_left(int64_t deadline)
+{
+    int64_t left;
+
+    if (deadline == 0)
+        return 0;
+    if (deadline == WI_FOREVER)
+        return -1;
+    left = deadline - wi_os_now();
+    return left < 0 ? 0 : left;
+}
+
+static int epoll_poll(struct wi_loop *base, int64_t deadline)
+{
+    struct epoll_loop *loop = (struct epoll_loop *)base;
+    int n, done = 0;
+
+    if (wi_loop_has_mail(base))
+        deadline = 0;
+    base->count.turns++;
+    n = wait_ns(loop, time_left(deadline));
+    wi_loop_look(base);
+    for (int i = 0; i < n; i++) {
+        struct epoll_event *event = &loop->events[i];
+        if (event->data.ptr) // NULL: the wake-up descriptor
+            done += on_event(loop, event->data.ptr, event->events);
+    }
+    if (wi_loop_has_mail(base))
+        wi_loop_read_mail(base);
+    return done;
+}
+
+static void epoll_wake(struct wi_loop *base)
+{
+    if (wi_loop_woken(base))
+        wi_loop_ring(((struct epoll_loop *)base)->wake_fd);
+}
+
+// Opening ---------------------------------------------------------------------
+
+static void give_back(struct epoll_loop *loop)
+{
+    if (loop->wake_fd >= 0)
+        close(loop->wake_fd);
+    if (loop->epoll_fd >= 0)
+        close(loop->epoll_fd);
+    wi_table_free(&loop->files);
+    free(loop);
+}
+
+static void epoll_close(struct wi_loop *base)
+{
+    wi_loop_fini(base);
+    give_back((struct epoll_loop *)base);
+}
+
+// The eventfd is never read: each write to it is a new edge.
+static int open_descriptors(struct epoll_loop *loop)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+
+    loop->wake_fd = -1;
+    loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->epoll_fd < 0)
+        return -errno;
+    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (loop->wake_fd < 0)
+        return -errno;
+    if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->wake_fd, &event) < 0)
+        return -errno;
+    return 0;
+}
+
+static int epoll_open(struct wi_loop **opened)
+{
+    struct epoll_loop *loop = calloc(1, sizeof(*loop));
+    int rc = loop ? open_descriptors(loop) : -ENOMEM;
+
+    if (rc < 0) {
+        if (loop)
+            give_back(loop);
+        return rc;
+    }
+    wi_loop_init(&loop->base, &wi_loop_epoll);
+    *opened = &loop->base;
+    return 0;
+}
+
+const struct wi_loop_ops wi_loop_epoll = {
+    .name = "epoll",
+    .open = epoll_open,
+    .close = epoll_close,
+    .submit = epoll_submit,
+    .cancel = epoll_cancel,
+    .poll = epoll_poll,
+    .wake = epoll_wake,
+    .forget = epoll_forget,
+};

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT
+//
+// io.c: the public calls on descriptors. Each fills in one struct wi_io and
+// goes one of two ways:
+//  - A task hands it to its worker's loop, and parks until it is done. Cancel
+//    and deadline do not end the wait: they ask the backend to end the
+//    operation, and the task goes on waiting, now for the kernel's last word.
+//    If that word is a result, the result is what the caller gets.
+//  - A plain thread tries, and sleeps in ppoll until it is worth trying again.
+// Both leave errno as it was.
+#include <weft/io.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "loop/fd.h"
+
+// The most that one read or write moves, as in the kernel.
+#define MOST 0x7ffff000u
+
+static const uint16_t wait_kinds[] = {
+    [WI_IO_POLL] = WI_WAIT_FD,         [WI_IO_READ] = WI_WAIT_READ,
+    [WI_IO_WRITE] = WI_WAIT_WRITE,     [WI_IO_ACCEPT] = WI_WAIT_ACCEPT,
+    [WI_IO_CONNECT] = WI_WAIT_CONNECT,
+};
+
+static struct wi_wait wait_for(const struct wi_io *io)
+{
+    return (struct wi_wait){
+        .object = (void *)(intptr_t)io->fd, // NOLINT: a number, for show
+        .deadline = WI_FOREVER,
+        .kind = wait_kinds[io->code],
+        .flags = WI_SCOPED,
+    };
+}
+
+// Parks until io is done. `why`: the code that made the caller give up, or 0.
+static int wait_done(struct wi_loop *loop, struct wi_io *io)
+{
+    struct wi_wait wait = wait_for(io);
+    int why = 0;
+
+    io->waiter = wi_self();
+    // acquire: pairs with the release in wi_io_complete
+    while (!__atomic_load_n(&io->done, __ATOMIC_ACQUIRE)) {
+        int rc = wi_park(&wait);
+
+        if (rc < 0 && !__atomic_load_n(&io->done, __ATOMIC_ACQUIRE)) {
+            why = rc;
+            wait.flags = 0;
+            loop->ops->cancel(loop, io);
+        }
+    }
+    return why;
+}
+
+static ssize_t in_task_once(struct wi_loop *loop, struct wi_io *io)
+{
+    int why = 0;
+
+    io->done = 0;
+    io->waiter = NULL;
+    loop->ops->submit(loop, io);
+    if (!io->done)
+        why = wait_done(loop, io);
+    return io->result == -ECANCELED && why ? why : io->result;
+}
+
+static ssize_t in_task(struct wi_loop *loop, struct wi_io *io)
+{
+    ssize_t n = in_task_once(loop, io);
+
+    while (n == WI_IO_ELSEWHERE) {
+        // The backend has made sure that there is a record.
+        n = wi_fd_take(wi_fd_get(io->fd), io, loop);
+        if (n == -EAGAIN)
+            n = in_task_once(loop, io);
+    }
+    return n;
+}
+
+static ssize_t try_in_thread(struct wi_io *io, int kind)
+{
+    ssize_t n = wi_try(io, (uint8_t)kind);
+
+    if (n == -EAGAIN && kind == WI_FD_DISK)
+        n = wi_try_blocking(io);
+    return n;
+}
+
+static ssize_t sleep_in_thread(struct wi_fd *record, struct wi_io *io, int kind)
+{
+    struct wi_fd_waiter waiter = {.task = wi_self()};
+    struct wi_wait wait = wait_for(io);
+    struct pollfd p = {.fd = io->fd, .events = wi_try_events(io)};
+    ssize_t n;
+
+    wi_fd_enter(record, &waiter);
+    for (;;) {
+        n = wi_fd_closing(record) ? -ECANCELED : try_in_thread(io, kind);
+        if (n != -EAGAIN)
+            break;
+        n = wi_park_poll(&wait, &p, 1);
+        if (n < 0)
+            break;
+    }
+    wi_fd_leave(record, &waiter);
+    return n;
+}
+
+static bool reads(const struct wi_io *io)
+{
+    return io->code == WI_IO_READ || io->code == WI_IO_ACCEPT ||
+           (io->code == WI_IO_POLL && (io->events & WEFT_READABLE));
+}
+
+static ssize_t in_thread(struct wi_io *io)
+{
+    struct wi_fd *record = wi_fd_get(io->fd);
+    ssize_t n = record ? wi_fd_kind(record, io->fd) : -ENOMEM;
+    int kind = (int)n;
+
+    if (n < 0)
+        return n;
+    if (reads(io) && wi_fd_share(record, NULL) == WI_FD_ELSEWHERE) {
+        n = wi_fd_take(record, io, NULL);
+        if (n != -EAGAIN)
+            return n;
+    }
+    n = try_in_thread(io, kind);
+    return n == -EAGAIN ? sleep_in_thread(record, io, kind) : n;
+}
+
+static ssize_t perform(struct wi_io *io)
+{
+    int saved = errno, rc = wi_check_scopes();
+    struct wi_loop *loop;
+    ssize_t n = rc;
+
+    if (io->fd < 0)
+        return -EBADF;
+    if (rc == 0) {
+        loop = wi_loop_here(&rc);
+        n = loop ? in_task(loop, io) : rc < 0 ? rc : in_thread(io);
+    }
+    errno = saved;
+    return n;
+}
+
+int weft_fd_wait(int fd, unsigned events)
+{
+    struct wi_io io = {
+        .code = WI_IO_POLL,
+        .fd = fd,
+        .events = events & (WEFT_READABLE | WEFT_WRITABLE),
+    };
+
+    return (int)perform(&io);
+}
+
+// Nothing is asked for; only whether it might have been.
+static ssize_t no_bytes(int fd)
+{
+    int saved = errno, rc = wi_check_scopes();
+
+    if (rc == 0 && fcntl(fd, F_GETFD) < 0)
+        rc = -EBADF;
+    errno = saved;
+    return rc;
+}
+
+ssize_t weft_read(int fd, void *buf, size_t size)
+{
+    struct wi_io io = {
+        .code = WI_IO_READ,
+        .fd = fd,
+        .buf = buf,
+        .size = size < MOST ? size : MOST,
+    };
+
+    return size ? perform(&io) : no_bytes(fd);
+}
+
+ssize_t weft_write(int fd, const void *buf, size_t size)
+{
+    struct wi_io io = {
+        .code = WI_IO_WRITE,
+        .fd = fd,
+        .buf = (void *)buf, // read only
+        .size = size < MOST ? size : MOST,
+    };
+
+    return perform(&io);
+}
+
+ssize_t weft_write_all(int fd, const void *buf, size_t size)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t n = weft_write(fd, (const char *)buf + done, size - done);
+
+        if (n < 0)
+            return n;
+        done += (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+// The new connection of a listener that is known to the table.
+static void adopt_accepted(int listener, int fd)
+{
+    struct wi_fd *record = wi_fd_get(listener);
+    int rc, saved = errno;
+    struct wi_loop *self = wi_loop_here(&rc);
+    int kind = record ? wi_fd_kind(record, listener) : WI_FD_SOCKET;
+
+    wi_fd_adopt(fd, (uint8_t)(kind > 0 ? kind : WI_FD_SOCKET), self);
+    errno = saved;
+}
+
+int weft_accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    struct wi_io io = {
+        .code = WI_IO_ACCEPT,
+        .fd = fd,
+        .addr = addr,
+        .addr_len = addr ? len : NULL,
+    };
+    ssize_t n = perform(&io);
+
+    if (n >= 0)
+        adopt_accepted(fd, (int)n);
+    return (int)n;
+}
+
+// A Unix socket whose listener has no room tells nobody when it has: ask
+// again, less and less often.
+static int pause_connect(const struct wi_io *io, int64_t pause)
+{
+    struct wi_wait wait = wait_for(io);
+    int64_t until = wi_os_now() + pause;
+    int rc;
+
+    wait.deadline = until;
+    do
+        rc = wi_park(&wait);
+    while (rc == 0);
+    return rc == -ETIMEDOUT && wi_os_now() >= until ? wi_check_scopes() : rc;
+}
+
+int weft_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    struct wi_io io = {
+        .code = WI_IO_CONNECT,
+        .fd = fd,
+        .addr = (struct sockaddr *)addr, // read only
+        .addr_size = len,
+    };
+    struct wi_fd *record = fd >= 0 ? wi_fd_get(fd) : NULL;
+    int64_t pause = 500000;
+    ssize_t n;
+
+    if (record)
+        wi_fd_adopt_client(record);
+    while ((n = perform(&io)) == -EBUSY) {
+        int rc = pause_connect(&io, pause);
+
+        if (rc < 0)
+            return rc;
+        pause = pause < 16000000 ? pause * 2 : pause;
+    }
+    return (int)n;
+}
+
+int weft_close(int fd)
+{
+    int saved = errno, rc;
+
+    if (fd < 0)
+        return -EBADF;
+    if (wi_fd_is_known(fd))
+        wi_fd_retire(fd, wi_loop_here(&rc));
+    // EINTR: Linux has closed it all the same.
+    rc = close(fd) < 0 && errno == EBADF ? -EBADF : 0;
+    errno = saved;
+    return rc;
+}
+
+const char *weft_backend(void)
+{
+    int rc;
+    struct wi_loop *loop = wi_loop_here(&rc);
+
+    return loop ? loop->ops->name : "poll";
+}
+
+int weft_backend_count(struct weft_backend_counters *counters)
+{
+    struct weft_backend_counters now;
+    int rc;
+    struct wi_loop *loop = wi_loop_here(&rc);
+    size_t size = counters->size;
+
+    if (!loop)
+        return rc < 0 ? rc : -ENOENT;
+    now = loop->count;
+    now.size = size;
+    memcpy(counters, &now, size < sizeof(now) ? size : sizeof(now));
+    return 0;
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+#ifndef WI_OS_FORK_H
+#define WI_OS_FORK_H
+
+// Calls fn in the child after each fork() of this process.
+void wi_os_at_fork(void (*fn)(void));
+
+// Calls fn when the program exits, after what was registered later.
+void wi_os_at_exit(void (*fn)(void));
+
+#endif

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+//
+// Sleeping and waking workers.
+//
+// A worker that finds nothing announces its sleep with a read-modify-write of
+// its sleep word, sets its bit in the runtime's idle mask, and then looks
+// again at everything that could have come meanwhile. Whoever brings something
+// publishes it first and looks at the sleep word or the mask second. Both
+// sides have a full barrier between their two steps, so at least one sees the
+// other: nothing is slept through.
+//
+// A message to the inbox wakes its one owner. Work that anybody may take wakes
+// one idle worker, and a worker that takes some and sees more wakes the next:
+// wakes are a chain, never a herd.
+//
+// The sleep is on a futex when no descriptor is waited for, else in the loop's
+// own wait, which `wake` ends.
+#include "sched/worker.h"
+
+#include <errno.h>
+
+#include "arch/arch.h"
+#include "loop/loop.h"
+#include "sched/timer.h"
+
+enum { TRIM_AFTER_NS = 500000000, TRIM_AGAIN_NS = 2000000 };
+
+// Inbox -----------------------------------------------------------------------
+
+// Pushes t; false if the worker runs no more.
+static bool inbox_push(struct wi_worker *worker, struct wi_task *t)
+{
+    struct wi_task *head = __atomic_load_n(&worker->inbox, __ATOMIC_ACQUIRE);
+    do {
+        if (head == WI_INBOX_CLOSED)
+            return false;
+        t->mail = head;
+        // seq_cst: before the look at the sleep word; release for `mail`;
+        // pairs with the exchange in wi_inbox_drain
+    } while (!__atomic_compare_exchange_n(&worker->inbox, &head, t, true,
+                                          __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE));
+    if (head == NULL)
+        wi_worker_wake(worker);
+    return true;
+}
+
+void wi_mail(struct wi_task *t)
+{
+    for (;;) {
+        // acquire: pairs with the release of the owner's store
+        uintptr_t owner = __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE);
+        if (owner & WI_THREAD) {
+            wi_thread_unpark(t);
+            return;
+        }
+        // acq_rel: pairs with the exchange that takes the mark off
+        if (__atomic_exchange_n(&t->inflight, 1, __ATOMIC_ACQ_REL) != 0)
+            return; // on its way already
+        owner = __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE);
+        struct wi_worker *worker =
+            (struct wi_worker *)(owner & WI_OWNER_MASK);
+        if (worker != NULL && !(owner & WI_THREAD) && inbox_push(worker, t))
+            return;
+        // Nobody to tell. But whoever saw our mark relied on it: look again
+        // after taking it off.
+        __atomic_exchange_n(&t->inflight, 0, __ATOMIC_ACQ_REL);
+        if (__atomic_load_n(&t->owner, __ATOMIC_ACQUIRE) == owner)
+            return;
+    }
+}
+
+// One message: its record is ours, or has gone to somebody else meanwhile.
+static void deliver(struct wi_worker *worker, struct wi_task *t)
+{
+    // acq_rel: a sender that finds the mark gone will send again; pairs with
+    // the exchange in wi_mail
+    __atomic_exchange_n(&t->inflight, 0, __ATOMIC_ACQ_REL);
+    uintptr_t owner = __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE);
+    if ((owner & WI_OWNER_MASK) == (uintptr_t)worker)
+        wi_worker_ready(worker, t);
+    else if (owner != 0)
+        wi_mail(t);
+}
+
+bool wi_inbox_drain(struct wi_worker *worker)
+{
+    // relaxed: a look; the exchange below is the truth
+    if (__atomic_load_n(&worker->inbox, __ATOMIC_RELAXED) == NULL)
+        return false;
+    // acq_rel: pairs with the push
+    struct wi_task *t =
+        __atomic_exchange_n(&worker->inbox, NULL, __ATOMIC_ACQ_REL);
+    struct wi_task *first = NULL; // oldest first
+    while (t != NULL) {
+        struct wi_task *next = t->mail;
+        t->mail = first;
+        first = t;
+        t = next;
+    }
+    while (first != NULL) {
+        struct wi_task *next = first->mail; // deliver lets it be pushed again
+        deliver(worker, first);
+        first = next;
+    }
+    return worker->ready != NULL;
+}
+
+// Looking around --------------------------------------------------------------
+
+static void run_timers(struct wi_worker *worker)
+{
+    if (worker->wheel.count == 0)
+        return;
+    int64_t now = wi_os_now();
+    struct wi_timer *timer;
+    while ((timer = wi_wheel_pop(&worker->wheel, now)) != NULL)
+        wi_wake_timer_fire(worker, timer);
+}
+
+static bool has_descriptors(const struct wi_worker *worker)
+{
+    return worker->loop != NULL &&
+           (worker->loop->active | worker->loop->queued) != 0;
+}
+
+// What wi_runtime_cancel_jobs asked for.
+static void cancel_jobs(struct wi_worker *worker)
+{
+    if (!__atomic_load_n(&worker->cancel_jobs, __ATOMIC_SEQ_CST))
+        return;
+    __atomic_store_n(&worker->cancel_jobs, 0, __ATOMIC_RELAXED);
+    for (struct wi_task *t = worker->jobs_running; t; t = t->sibling) {
+        __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_SEQ_CST);
+        wi_worker_ready(worker, t);
+    }
+}
+
+void wi_worker_look_around(struct wi_worker *worker)
+{
+    wi_inbox_drain(worker);
+    run_timers(worker);
+    cancel_jobs(worker);
+    if (has_descriptors(worker))
+        worker->loop->ops->poll(worker->loop, 0);
+}
+
+// Sleeping --------------------------------------------------------------------
+
+bool wi_worker_wake(struct wi_worker *worker)
+{
+    // seq_cst: after the caller's publication; pairs with announce
+    uint32_t was = __atomic_load_n(&worker->sleep, __ATOMIC_SEQ_CST);
+    uint32_t next;
+    do {
+        if (was == WI_AWAKE || was == WI_WAKING)
+            return false;
+        next = was == WI_POLLING ? WI_WAKING : WI_AWAKE;
+    } while (!__atomic_compare_exchange_n(&worker->sleep, &was, next, true,
+                                          __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    if (next == WI_AWAKE) {
+        wi_os_futex_wake(&worker->sleep, 1, false);
+        return true;
+    }
+    worker->loop->ops->wake(worker->loop);
+    // release: we are done with the loop; pairs with unannounce
+    __atomic_store_n(&worker->sleep, WI_AWAKE, __ATOMIC_RELEASE);
+    return true;
+}
+
+static void announce(struct wi_worker *worker, enum wi_sleep how)
+{
+    uint64_t bit = 1ull << (worker->index % 64);
+    // seq_cst: before the second look; pairs with wi_worker_wake
+    __atomic_exchange_n(&worker->sleep, how, __ATOMIC_SEQ_CST);
+    // seq_cst: the same; pairs with wi_runtime_wake_one
+    __atomic_fetch_or(&worker->runtime->idle[worker->index / 64], bit,
+                      __ATOMIC_SEQ_CST);
+    wi_arch_fence();
+}
+
+static void unannounce(struct wi_worker *worker)
+{
+    uint64_t bit = 1ull << (worker->index % 64);
+    __atomic_fetch_and(&worker->runtime->idle[worker->index / 64], ~bit,
+                       __ATOMIC_SEQ_CST);
+    // A waker that found us polling uses the loop until it says AWAKE.
+    uint32_t was = __atomic_load_n(&worker->sleep, __ATOMIC_ACQUIRE);
+    while (was != WI_AWAKE) {
+        if (was == WI_WAKING)
+            was = __atomic_load_n(&worker->sleep, __ATOMIC_ACQUIRE);
+        else if (__atomic_compare_exchange_n(&worker->sleep, &was, WI_AWAKE,
+                                             true, __ATOMIC_SEQ_CST,
+                                             __ATOMIC_ACQUIRE))
+            return;
+    }
+}
+
+// When to look again at the latest: a timer, or stacks to give back.
+static int64_t sleep_limit(struct wi_worker *worker)
+{
+    int64_t limit = wi_wheel_next(&worker->wheel);
+    if (!wi_worker_wants_trim(worker)) {
+        worker->trim_at = 0;
+        return limit;
+    }
+    if (worker->trim_at == 0)
+        worker->trim_at = wi_os_now() + TRIM_AFTER_NS;
+    return worker->trim_at < limit ? worker->trim_at : limit;
+}
+
+static void trim_if_due(struct wi_worker *worker)
+{
+    if (worker->trim_at == 0 || wi_os_now() < worker->trim_at)
+        return;
+    worker->trim_at =
+        wi_worker_trim(worker) ? wi_os_now() + TRIM_AGAIN_NS : 0;
+}
+
+void wi_worker_idle(struct wi_worker *worker)
+{
+    wi_inbox_drain(worker);
+    run_timers(worker);
+    cancel_jobs(worker);
+    if (worker->ready != NULL)
+        return;
+    bool poll = has_descriptors(worker);
+    int64_t limit = sleep_limit(worker);
+    announce(worker, poll ? WI_POLLING : WI_ASLEEP);
+    if (__atomic_load_n(&worker->inbox, __ATOMIC_SEQ_CST) != NULL ||
+        __atomic_load_n(&worker->cancel_jobs, __ATOMIC_SEQ_CST) ||
+        wi_runtime_has_work(worker)) {
+        unannounce(worker);
+        if (poll) // a wake-up of the loop may be on its way: no harm
+            worker->loop->ops->poll(worker->loop, 0);
+        return;
+    }
+    if (poll)
+        worker->loop->ops->poll(worker->loop, limit);
+    else
+        wi_os_futex_wait(&worker->sleep, WI_ASLEEP, limit, false);
+    unannounce(worker);
+    worker->turns++;
+    wi_inbox_drain(worker);
+    run_timers(worker);
+    trim_if_due(worker);
+}
+
+struct wi_loop *wi_loop_here(int *rc)
+{
+    struct wi_worker *worker = wi_here.worker;
+    *rc = 0;
+    if (worker == NULL)
+        return NULL;
+    if (worker->loop == NULL)
+        *rc = wi_loop_open(&worker->loop);
+    return worker->loop;
+}
+
+void wi_runtime_wake_one(struct wi_runtime *runtime)
+{
+    for (unsigned i = 0; i * 64 < runtime->count; i++) {
+        uint64_t mask = __atomic_load_n(&runtime->idle[i], __ATOMIC_RELAXED);
+        while (mask != 0) {
+            unsigned bit = (unsigned)__builtin_ctzll(mask);
+            // seq_cst: pairs with announce; whoever clears the bit wakes
+            uint64_t was = __atomic_fetch_and(
+                &runtime->idle[i], ~(1ull << bit), __ATOMIC_SEQ_CST);
+            if ((was & (1ull << bit)) &&
+                wi_worker_wake(runtime->workers[i * 64 + bit]))
+                return;
+            mask = was & ~(1ull << bit);
+        }
+    }
+}

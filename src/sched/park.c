@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+//
+// Parking. In a task: announce, arm a timer if there is a deadline, leave the
+// worker to others. In a plain thread: sleep on the record's `permit` word, or
+// in ppoll when descriptors are waited for.
+//
+// The permit word of a thread's record goes through
+//     0 --unpark--> 1            the next park takes it and returns
+//     0 --park----> 2 or 3       asleep on the futex, or in ppoll
+//     2, 3 --unpark--> 1         and the thread is woken
+// by exchanges of any thread; only the owner leaves 1, 2 and 3 for 0.
+#include "sched/park.h"
+
+#include <errno.h>
+
+#include <weft/error.h>
+#include <weft/task.h>
+
+#include "base/fresh.h"
+#include "os/event.h"
+#include "os/report.h"
+#include "os/thread.h"
+#include "sched/scope.h"
+#include "sched/timer.h"
+#include "sched/worker.h"
+
+enum permit { NONE = 0, GIVEN = 1, ON_FUTEX = 2, IN_POLL = 3 };
+
+// A thread's own record -------------------------------------------------------
+
+void (*wi_thread_left)(struct wi_task *t);
+
+static void thread_gone(void *value)
+{
+    struct wi_task *t = value;
+    wi_here.self = NULL;
+    wi_here.thread = NULL;
+    if (wi_here.worker != NULL)
+        wi_panic("pthread_exit", t,
+                 "a task must return; pthread_exit() would end its worker");
+    if (wi_thread_left != NULL)
+        wi_thread_left(t);
+    if (wi_here.wake_fd != 0)
+        wi_os_close(wi_here.wake_fd - 1);
+    wi_here.wake_fd = 0;
+    __atomic_store_n(&t->owner, 0, __ATOMIC_RELEASE);
+    wi_task_unref(t);
+    wi_task_thread_exit();
+}
+
+__attribute__((constructor)) static void watch_thread_ends(void)
+{
+    wi_os_thread_exit_function(thread_gone);
+}
+
+void wi_thread_adopt(struct wi_task *t)
+{
+    if (t->extra != NULL)
+        t->extra->native = wi_os_thread_id();
+    // release: pairs with wi_mail
+    __atomic_store_n(&t->owner, (uintptr_t)&wi_here | WI_THREAD,
+                     __ATOMIC_RELEASE);
+    wi_here.self = t;
+    wi_here.thread = t;
+    wi_os_thread_watch_exit(t);
+}
+
+struct wi_task *wi_self(void)
+{
+    if (wi_here.self != NULL)
+        return wi_here.self;
+    struct wi_task *t = wi_task_new(WI_KIND_FOREIGN, WI_RUNNING, 1);
+    if (t == NULL)
+        return NULL;
+    wi_task_need_extra(t); // without it only the kernel's id is missing
+    wi_thread_adopt(t);
+    return t;
+}
+
+void wi_thread_unpark(struct wi_task *t)
+{
+    // acq_rel: what the waker did before is seen after the park; pairs with
+    // the exchanges below
+    uint32_t was = __atomic_exchange_n(&t->permit, GIVEN, __ATOMIC_ACQ_REL);
+    if (was == ON_FUTEX)
+        wi_os_futex_wake(&t->permit, 1, false);
+    else if (was == IN_POLL)
+        wi_os_event_set(
+            ((struct wi_here *)(t->owner & WI_OWNER_MASK))->wake_fd - 1);
+}
+
+static bool take_permit(struct wi_task *t, enum permit sleeping)
+{
+    uint32_t none = NONE;
+    if (__atomic_compare_exchange_n(&t->permit, &none, sleeping, false,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return false;
+    __atomic_exchange_n(&t->permit, NONE, __ATOMIC_ACQ_REL);
+    return true;
+}
+
+static int park_thread(struct wi_task *self, int64_t deadline)
+{
+    if (take_permit(self, ON_FUTEX))
+        return 0;
+    int rc = 0;
+    while (rc == 0 &&
+           __atomic_load_n(&self->permit, __ATOMIC_ACQUIRE) == ON_FUTEX)
+        rc = wi_os_futex_wait(&self->permit, ON_FUTEX, deadline, false);
+    uint32_t was = __atomic_exchange_n(&self->permit, NONE, __ATOMIC_ACQ_REL);
+    return was == GIVEN ? 0 : rc;
+}
+
+static int sleep_thread(struct wi_task *self, int64_t deadline)
+{
+    if (wi_here.sleeping != NULL)
+        wi_here.sleeping(true);
+    int rc = park_thread(self, deadline);
+    if (wi_here.sleeping != NULL)
+        wi_here.sleeping(false);
+    return rc;
+}
+
+// Tasks -----------------------------------------------------------------------
+
+void wi_wake_timer_fire(struct wi_worker *worker, struct wi_timer *timer)
+{
+    struct wi_wake_timer *wake = (struct wi_wake_timer *)timer;
+    wake->due = true;
+    wi_worker_ready(worker, wake->task);
+}
+
+static void park_untimed(struct wi_worker *worker, struct wi_task *self)
+{
+    // relaxed: see wi_worker_ready
+    __atomic_store_n(&self->owner, (uintptr_t)worker | WI_PARKED,
+                     __ATOMIC_RELAXED);
+    wi_worker_wait(worker, self);
+}
+
+static int park_timed(struct wi_worker *worker, struct wi_task *self,
+                      int64_t deadline)
+{
+    struct wi_wake_timer wake = {.task = self, .due = false};
+    wi_wheel_add(&worker->wheel, &wake.timer, deadline);
+    park_untimed(worker, self);
+    wi_wheel_remove(&worker->wheel, &wake.timer);
+    return wake.due ? -ETIMEDOUT : 0;
+}
+
+static int park_task(struct wi_worker *worker, struct wi_task *self,
+                     int64_t deadline)
+{
+    // relaxed: a task's permit is its worker's; only a late wake of a thread
+    // that had this record before writes it from elsewhere
+    if (__atomic_load_n(&self->permit, __ATOMIC_RELAXED) != NONE) {
+        __atomic_store_n(&self->permit, NONE, __ATOMIC_RELAXED);
+        return 0;
+    }
+    if (deadline != WI_FOREVER)
+        return park_timed(worker, self, deadline);
+    park_untimed(worker, self);
+    return 0;
+}
+
+// The door --------------------------------------------------------------------
+
+// The time by which this wait must end, or a code if it must not begin.
+static int wait_limit(const struct wi_wait *wait, struct wi_task *self,
+                      int64_t *deadline)
+{
+    *deadline = wait->deadline;
+    if (wi_forked())
+        return -WEFT_EFORKED;
+    if (wait->flags & WI_SCOPED) {
+        if (wi_scope_canceled(self))
+            return -ECANCELED;
+        int64_t scope = wi_scope_deadline(self);
+        if (scope < *deadline)
+            *deadline = scope;
+    }
+    if (*deadline != WI_FOREVER && *deadline <= wi_os_now())
+        return -ETIMEDOUT;
+    return 0;
+}
+
+static void announce(struct wi_task *self, const struct wi_wait *wait)
+{
+    self->wait_object = wait->object;
+    self->wait_kind = wait->kind;
+}
+
+static void unannounce(struct wi_task *self)
+{
+    self->wait_kind = WI_WAIT_NONE;
+}
+
+int wi_park(const struct wi_wait *wait)
+{
+    struct wi_task *self = wi_self();
+    if (self == NULL)
+        return -ENOMEM;
+    int64_t deadline;
+    int rc = wait_limit(wait, self, &deadline);
+    if (rc < 0)
+        return rc;
+    announce(self, wait);
+    struct wi_worker *worker = wi_here.worker;
+    rc = worker != NULL ? park_task(worker, self, deadline)
+                        : sleep_thread(self, deadline);
+    unannounce(self);
+    return rc;
+}
+
+static int need_wake_fd(void)
+{
+    if (wi_here.wake_fd != 0)
+        return 0;
+    int fd = wi_os_event_new();
+    if (fd >= 0)
+        wi_here.wake_fd = fd + 1;
+    return fd < 0 ? fd : 0;
+}
+
+// As park_thread, in ppoll; fds has one free place behind the caller's n.
+static int poll_thread(struct wi_task *self, struct pollfd *fds, unsigned n,
+                       int64_t deadline)
+{
+    int fd = wi_here.wake_fd - 1;
+    fds[n] = (struct pollfd){.fd = fd, .events = POLLIN};
+    if (take_permit(self, IN_POLL))
+        return 0;
+    int rc = wi_os_poll(fds, n + 1, deadline);
+    uint32_t was = __atomic_exchange_n(&self->permit, NONE, __ATOMIC_ACQ_REL);
+    if (was == GIVEN) // one waker saw IN_POLL: let it be done with the event
+        wi_os_event_take(fd);
+    return rc < 0 ? rc : 0;
+}
+
+int wi_park_poll(const struct wi_wait *wait, struct pollfd *fds, unsigned n)
+{
+    struct wi_task *self = wi_self();
+    if (self == NULL)
+        return -ENOMEM;
+    int64_t deadline;
+    int rc = wait_limit(wait, self, &deadline);
+    if (rc == 0)
+        rc = need_wake_fd();
+    if (rc < 0)
+        return rc;
+    announce(self, wait);
+    rc = poll_thread(self, fds, n, deadline);
+    unannounce(self);
+    return rc;
+}
+
+void wi_unpark(struct wi_task *t)
+{
+    struct wi_worker *worker = wi_here.worker;
+    if (worker != NULL &&
+        (__atomic_load_n(&t->owner, __ATOMIC_RELAXED) & WI_OWNER_MASK) ==
+            (uintptr_t)worker)
+        wi_worker_ready(worker, t);
+    else
+        wi_mail(t);
+}

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: MIT
+//
+// Workers together. Unstarted records come from three places: the worker's
+// own deque, the runtime's injector (what other threads submitted) and the
+// deques of the other workers. What is queued is a hint: the claim on the
+// record's state decides who runs it, and a hint to a record that somebody
+// else claimed, or that lives another life by now, is dropped.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/arch.h"
+#include "base/fresh.h"
+#include "os/thread.h"
+#include "sched/worker.h"
+
+enum { INJECTOR_SIZE = 1024, GRAB = 64 };
+
+static void free_workers(struct wi_runtime *runtime)
+{
+    for (unsigned i = 0; i < runtime->count; i++) {
+        if (runtime->workers[i] != NULL)
+            wi_worker_free(runtime->workers[i]);
+    }
+}
+
+int wi_runtime_new(struct wi_runtime **out, unsigned count, size_t stack_size,
+                   void (*run)(struct wi_task *t))
+{
+    if (count == 0 || count > WI_MAX_WORKERS ||
+        wi_stack_round(stack_size) == 0)
+        return -EINVAL;
+    wi_fresh_in_use();
+    struct wi_runtime *runtime =
+        aligned_alloc(64, (sizeof *runtime + 63) & ~(size_t)63);
+    if (runtime == NULL)
+        return -ENOMEM;
+    memset(runtime, 0, sizeof *runtime);
+    runtime->run = run;
+    runtime->count = count;
+    runtime->stack_size = stack_size;
+    runtime->mask = INJECTOR_SIZE - 1;
+    runtime->ring = malloc(INJECTOR_SIZE * sizeof(wi_hint));
+    bool made = runtime->ring != NULL;
+    for (unsigned i = 0; made && i < count; i++) {
+        runtime->workers[i] = wi_worker_new(runtime, i);
+        made = runtime->workers[i] != NULL;
+    }
+    *out = runtime;
+    if (made)
+        return 0;
+    wi_runtime_free(runtime);
+    return -ENOMEM;
+}
+
+void wi_runtime_free(struct wi_runtime *runtime)
+{
+    free_workers(runtime);
+    free(runtime->ring);
+    free(runtime);
+}
+
+// Threads ---------------------------------------------------------------------
+
+static void worker_thread(void *arg)
+{
+    struct wi_worker *worker = arg;
+    struct wi_runtime *runtime = worker->runtime;
+    wi_worker_enter(runtime, worker->index);
+    struct wi_task *base = worker->base;
+    base->extra->native = wi_os_thread_id();
+    // release: pairs with the acquire in wi_mail
+    __atomic_store_n(&base->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
+    wi_here.self = base;
+    const struct wi_wait wait = {.object = runtime,
+                                 .deadline = WI_FOREVER,
+                                 .kind = WI_WAIT_POOL};
+    // acquire: pairs with the release in wi_runtime_stop
+    while (!__atomic_load_n(&runtime->stop, __ATOMIC_ACQUIRE))
+        wi_park(&wait);
+    __atomic_store_n(&base->owner, 0, __ATOMIC_RELEASE);
+    wi_worker_leave(worker);
+    wi_task_unref(base);
+    wi_task_thread_exit();
+}
+
+static int start_worker(struct wi_worker *worker, const char *name)
+{
+    struct wi_task *base = wi_task_new(WI_KIND_THREAD, WI_RUNNING, 1);
+    if (base == NULL)
+        return -ENOMEM;
+    char text[32];
+    snprintf(text, sizeof text, "%s-%u", name, worker->index);
+    if (!wi_task_set_name(base, text)) {
+        wi_task_unref(base);
+        return -ENOMEM;
+    }
+    worker->base = base;
+    struct wi_os_thread_options options = {.name = text};
+    int rc = wi_os_thread_start(&worker->thread, worker_thread, worker,
+                                &options);
+    if (rc < 0) {
+        worker->base = NULL;
+        wi_task_unref(base);
+    }
+    return rc;
+}
+
+int wi_runtime_start(struct wi_runtime *runtime, unsigned from,
+                     const char *name)
+{
+    for (unsigned i = from; i < runtime->count; i++) {
+        int rc = start_worker(runtime->workers[i], name);
+        if (rc < 0) {
+            wi_runtime_stop(runtime, from);
+            return rc;
+        }
+    }
+    return 0;
+}
+
+void wi_runtime_stop(struct wi_runtime *runtime, unsigned from)
+{
+    // release: pairs with the load in worker_thread
+    __atomic_store_n(&runtime->stop, 1, __ATOMIC_RELEASE);
+    for (unsigned i = from; i < runtime->count; i++) {
+        struct wi_worker *worker = runtime->workers[i];
+        if (worker->base == NULL)
+            continue;
+        wi_unpark(worker->base);
+        wi_worker_wake(worker);
+        wi_os_thread_join(&worker->thread);
+        worker->base = NULL;
+    }
+}
+
+// The injector ----------------------------------------------------------------
+
+static int injector_grow(struct wi_runtime *runtime)
+{
+    size_t size = runtime->mask + 1;
+    wi_hint *ring = malloc(2 * size * sizeof *ring);
+    if (ring == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < size; i++)
+        ring[i] = runtime->ring[(runtime->head + i) & runtime->mask];
+    free(runtime->ring);
+    runtime->ring = ring;
+    runtime->mask = 2 * size - 1;
+    runtime->head = 0;
+    runtime->tail = size;
+    return 0;
+}
+
+static void count_waiting(struct wi_runtime *runtime)
+{
+    // seq_cst: before the look at the idle mask; pairs with the load in
+    // wi_runtime_has_work, which follows the announcement of sleep
+    __atomic_store_n(&runtime->waiting, runtime->tail - runtime->head,
+                     __ATOMIC_SEQ_CST);
+}
+
+static int inject(struct wi_runtime *runtime, wi_hint hint)
+{
+    int rc = 0;
+    wi_mutex_lock(&runtime->lock);
+    if (runtime->tail - runtime->head > runtime->mask)
+        rc = injector_grow(runtime);
+    if (rc == 0) {
+        runtime->ring[runtime->tail++ & runtime->mask] = hint;
+        count_waiting(runtime);
+    }
+    wi_mutex_unlock(&runtime->lock);
+    return rc;
+}
+
+// Moves up to half of what waits, at most GRAB, to the worker's deque. A hint
+// that finds no memory there goes back.
+static bool grab(struct wi_worker *worker)
+{
+    struct wi_runtime *runtime = worker->runtime;
+    if (__atomic_load_n(&runtime->waiting, __ATOMIC_SEQ_CST) == 0)
+        return false;
+    wi_mutex_lock(&runtime->lock);
+    size_t waiting = runtime->tail - runtime->head;
+    size_t n = runtime->count == 1 ? waiting : (waiting + 1) / 2;
+    if (n > GRAB)
+        n = GRAB;
+    size_t got = 0;
+    while (got < n) {
+        wi_hint hint = runtime->ring[runtime->head & runtime->mask];
+        if (wi_deque_push(&worker->jobs, hint) != 0)
+            break;
+        runtime->head++;
+        got++;
+    }
+    count_waiting(runtime);
+    wi_mutex_unlock(&runtime->lock);
+    return got > 0;
+}
+
+int wi_runtime_submit(struct wi_runtime *runtime, struct wi_task *t)
+{
+    struct wi_worker *worker = wi_here.worker;
+    wi_hint hint = wi_hint_of(t);
+    if (worker == NULL || worker->runtime != runtime) {
+        int rc = inject(runtime, hint);
+        if (rc < 0)
+            return rc;
+    } else {
+        int rc = wi_deque_push(&worker->jobs, hint);
+        if (rc < 0 || runtime->count == 1)
+            return rc;
+    }
+    wi_arch_fence(); // the work before the idle mask; pairs with announce
+    wi_runtime_wake_one(runtime);
+    return 0;
+}
+
+// Jobs ------------------------------------------------------------------------
+
+void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t)
+{
+    t->sibling = worker->jobs_running;
+    t->sibling_link = &worker->jobs_running;
+    if (t->sibling != NULL)
+        t->sibling->sibling_link = &t->sibling;
+    worker->jobs_running = t;
+}
+
+void wi_worker_job_ends(struct wi_task *t)
+{
+    *t->sibling_link = t->sibling;
+    if (t->sibling != NULL)
+        t->sibling->sibling_link = t->sibling_link;
+    t->sibling = NULL;
+}
+
+void wi_runtime_cancel_jobs(struct wi_runtime *runtime)
+{
+    for (unsigned i = 0; i < runtime->count; i++) {
+        struct wi_worker *worker = runtime->workers[i];
+        // seq_cst: before the wake; pairs with the exchange in look_around
+        __atomic_store_n(&worker->cancel_jobs, 1, __ATOMIC_SEQ_CST);
+        wi_worker_wake(worker);
+    }
+}
+
+static struct wi_task *take_canceled(struct wi_deque *deque)
+{
+    for (;;) {
+        bool busy;
+        wi_hint hint = wi_deque_take(deque, &busy);
+        if (hint == 0 && !busy)
+            return NULL;
+        struct wi_task *t = wi_hint_task(hint);
+        if (hint != 0 && wi_task_claim(t, wi_hint_gen(hint), WI_CANCELED))
+            return t;
+    }
+}
+
+static wi_hint injector_pop(struct wi_runtime *runtime)
+{
+    wi_hint hint = 0;
+    wi_mutex_lock(&runtime->lock);
+    if (runtime->tail != runtime->head) {
+        hint = runtime->ring[runtime->head++ & runtime->mask];
+        count_waiting(runtime);
+    }
+    wi_mutex_unlock(&runtime->lock);
+    return hint;
+}
+
+struct wi_task *wi_runtime_take_unstarted(struct wi_runtime *runtime)
+{
+    wi_hint hint;
+    while ((hint = injector_pop(runtime)) != 0) {
+        if (wi_task_claim(wi_hint_task(hint), wi_hint_gen(hint), WI_CANCELED))
+            return wi_hint_task(hint);
+    }
+    struct wi_task *t = NULL;
+    for (unsigned i = 0; t == NULL && i < runtime->count; i++)
+        t = take_canceled(&runtime->workers[i]->jobs);
+    return t;
+}
+
+// Taking ----------------------------------------------------------------------
+
+// Claims what a hint stands for; NULL if there is nothing to claim any more.
+static struct wi_task *claim(wi_hint hint)
+{
+    struct wi_task *t = wi_hint_task(hint);
+    return wi_task_claim(t, wi_hint_gen(hint), 0) ? t : NULL;
+}
+
+static struct wi_task *take_from(struct wi_deque *deque)
+{
+    for (;;) {
+        bool busy;
+        wi_hint hint = wi_deque_take(deque, &busy);
+        if (hint == 0 && !busy)
+            return NULL;
+        struct wi_task *t = hint != 0 ? claim(hint) : NULL;
+        if (t != NULL)
+            return t;
+    }
+}
+
+static struct wi_task *steal(struct wi_worker *worker)
+{
+    struct wi_runtime *runtime = worker->runtime;
+    unsigned count = runtime->count;
+    // xorshift, George Marsaglia (2003)
+    worker->random ^= worker->random << 13;
+    worker->random ^= worker->random >> 17;
+    worker->random ^= worker->random << 5;
+    for (unsigned i = 0; i < count; i++) {
+        struct wi_worker *victim =
+            runtime->workers[(worker->random + i) % count];
+        struct wi_task *t = victim == worker ? NULL : take_from(&victim->jobs);
+        if (t != NULL)
+            return t;
+    }
+    return NULL;
+}
+
+struct wi_task *wi_runtime_next(struct wi_worker *worker)
+{
+    struct wi_task *t = take_from(&worker->jobs);
+    if (t == NULL && grab(worker))
+        t = take_from(&worker->jobs);
+    if (worker->runtime->count == 1)
+        return t;
+    if (t == NULL)
+        t = steal(worker);
+    if (t != NULL && wi_runtime_has_work(worker))
+        wi_runtime_wake_one(worker->runtime);
+    return t;
+}
+
+bool wi_runtime_has_work(struct wi_worker *worker)
+{
+    struct wi_runtime *runtime = worker->runtime;
+    if (!wi_deque_empty(&worker->jobs) ||
+        __atomic_load_n(&runtime->waiting, __ATOMIC_SEQ_CST) != 0)
+        return true;
+    for (unsigned i = 0; runtime->count > 1 && i < runtime->count; i++) {
+        if (!wi_deque_empty(&runtime->workers[i]->jobs))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: MIT
+//
+// The loop of a worker and the switch between stacks.
+//
+// Every stack of a worker but the thread's own has a loop frame at its base.
+// The loop calls an unstarted task directly, on the stack it runs on; when the
+// task returns, it falls back into that loop, which goes on. When a task has
+// to wait, its stack stays with it, and the worker goes on elsewhere: straight
+// on the stack of a ready task if there is one, else on a loop frame, a
+// suspended one from `loops` or one on a fresh stack. A loop that finds a
+// ready task suspends itself into `loops`. So a stack is, at each moment, one
+// of: running, parked with a task (reached through the record's `point`), or a
+// suspended loop frame, which holds nothing and can be made fresh.
+//
+// With nothing to run, whoever is at it polls and sleeps right there, a
+// parked task on its own stack too. A task that waits for a descriptor while
+// nothing else goes on is resumed without any switch.
+//
+// The thread's own stack has no loop frame: it belongs to the main task of
+// weft_run, or to the record of a pool's thread, which waits for the end.
+//
+// Tasks start only from a loop frame or inside a join that runs its child
+// inline, so no unrelated task is ever buried under a waiting one.
+#include "sched/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fresh.h"
+#include "loop/loop.h"
+#include "os/report.h"
+
+
+
+// Workers are never freed: a late wake may still look at one.
+static struct wi_mutex free_lock;
+static struct wi_worker *free_workers;
+
+static void fresh(void)
+{
+    free_lock = (struct wi_mutex){0};
+    free_workers = NULL;
+}
+
+__attribute__((constructor)) static void register_fresh(void)
+{
+    wi_fresh_add(fresh);
+}
+
+static struct wi_worker *worker_alloc(void)
+{
+    wi_mutex_lock(&free_lock);
+    struct wi_worker *worker = free_workers;
+    if (worker != NULL)
+        free_workers = worker->next_free;
+    wi_mutex_unlock(&free_lock);
+    if (worker != NULL)
+        return worker;
+    worker = aligned_alloc(64, (sizeof *worker + 63) & ~(size_t)63);
+    if (worker != NULL) {
+        memset(worker, 0, sizeof *worker);
+        worker->inbox = WI_INBOX_CLOSED;
+    }
+    return worker;
+}
+
+static void worker_release(struct wi_worker *worker)
+{
+    wi_mutex_lock(&free_lock);
+    worker->next_free = free_workers;
+    free_workers = worker;
+    wi_mutex_unlock(&free_lock);
+}
+
+struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index)
+{
+    struct wi_worker *worker = runtime->workers[index];
+    worker->ready = NULL;
+    worker->ready_tail = &worker->ready;
+    worker->outer = wi_here.worker;
+    worker->outer_self = wi_here.self;
+    wi_wheel_init(&worker->wheel, wi_os_now());
+    wi_stack_cache_init(&worker->stacks, runtime->stack_size);
+    wi_switch_point_thread(&worker->os_point);
+    worker->point = &worker->os_point;
+    wi_here.worker = worker;
+    wi_here.self = NULL;
+    return worker;
+}
+
+// The suspended loop frames become fresh stacks again.
+static void drop_loops(struct wi_worker *worker)
+{
+    while (worker->loops != NULL) {
+        struct wi_stack *stack = worker->loops;
+        worker->loops = stack->owner;
+        stack->owner = NULL;
+        wi_switch_point_renew(&stack->point);
+        wi_stack_put(&worker->stacks, stack);
+    }
+    worker->parked_stacks = 0;
+}
+
+void wi_worker_leave(struct wi_worker *worker)
+{
+    wi_require(worker->point == &worker->os_point, worker,
+               "a worker ends on its own stack");
+    drop_loops(worker);
+    wi_stack_cache_fini(&worker->stacks);
+    if (worker->loop != NULL)
+        worker->loop->ops->close(worker->loop);
+    worker->loop = NULL;
+    wi_here.worker = worker->outer;
+    wi_here.self = worker->outer_self;
+}
+
+struct wi_worker *wi_worker_new(struct wi_runtime *runtime, unsigned index)
+{
+    struct wi_worker *worker = worker_alloc();
+    if (worker == NULL)
+        return NULL;
+    if (wi_deque_init(&worker->jobs, runtime->count == 1) != 0) {
+        worker_release(worker);
+        return NULL;
+    }
+    worker->runtime = runtime;
+    worker->index = index;
+    worker->random = index * 2654435761u + 1;
+    worker->switches = 0;
+    worker->base = NULL;
+    worker->sleep = WI_AWAKE;
+    // release: pairs with the acquire of a late push in wi_mail
+    __atomic_store_n(&worker->inbox, NULL, __ATOMIC_RELEASE);
+    return worker;
+}
+
+void wi_worker_free(struct wi_worker *worker)
+{
+    struct wi_task *late = __atomic_exchange_n(&worker->inbox, WI_INBOX_CLOSED,
+                                               __ATOMIC_ACQ_REL);
+    // Messages for tasks that have ended: only their mark must be taken off.
+    while (late != NULL) {
+        struct wi_task *next = late->mail;
+        __atomic_exchange_n(&late->inflight, 0, __ATOMIC_ACQ_REL);
+        late = next;
+    }
+    wi_deque_fini(&worker->jobs);
+    worker->runtime = NULL;
+    worker_release(worker);
+}
+
+// Switching -------------------------------------------------------------------
+
+static void check_canary(struct wi_worker *worker)
+{
+    if (worker->point == &worker->os_point)
+        return;
+    struct wi_stack *stack = (struct wi_stack *)worker->point;
+    if (!wi_stack_check(stack))
+        wi_panic("stack overflow", stack,
+                 "a task ran over the end of its stack; give it more with "
+                 ".stack_size");
+}
+
+static void switch_to(struct wi_worker *worker, struct wi_switch_point *to)
+{
+    struct wi_switch_point *from = worker->point;
+    check_canary(worker);
+    worker->point = to;
+    worker->turns++;
+    wi_stack_switch(from, to);
+}
+
+static void loop(struct wi_worker *worker);
+
+static void loop_entry(void *arg)
+{
+    wi_stack_arrived(&((struct wi_stack *)arg)->point);
+    loop(((struct wi_stack *)arg)->owner);
+}
+
+// Goes on in a loop frame; false if there is no memory for one.
+static bool switch_to_loop(struct wi_worker *worker)
+{
+    struct wi_stack *stack = worker->loops;
+    if (stack != NULL) {
+        worker->loops = stack->owner;
+        worker->parked_stacks--;
+    } else {
+        stack = wi_stack_new(&worker->stacks);
+        if (stack == NULL)
+            return false;
+        stack->owner = worker;
+        wi_stack_prepare(stack, wi_stack_top(stack), loop_entry, stack);
+    }
+    switch_to(worker, &stack->point);
+    return true;
+}
+
+static struct wi_task *ready_pop(struct wi_worker *worker)
+{
+    struct wi_task *t = worker->ready;
+    if (t == NULL)
+        return NULL;
+    worker->ready = t->next;
+    if (worker->ready == NULL)
+        worker->ready_tail = &worker->ready;
+    else
+        __builtin_prefetch(worker->ready->point);
+    worker->switches++;
+    return t;
+}
+
+void wi_worker_ready(struct wi_worker *worker, struct wi_task *t)
+{
+    if (t->owner != ((uintptr_t)worker | WI_PARKED)) {
+        // It runs: its next park will see this. relaxed: see park_task.
+        __atomic_store_n(&t->permit, 1, __ATOMIC_RELAXED);
+        return;
+    }
+    // relaxed: others only compare it, to find where to send a message
+    __atomic_store_n(&t->owner, (uintptr_t)worker, __ATOMIC_RELAXED);
+    t->next = NULL;
+    *worker->ready_tail = t;
+    worker->ready_tail = &t->next;
+}
+
+// Time for one new task, and for what comes from outside?
+static bool fair_turn(struct wi_worker *worker)
+{
+    if (worker->switches < WI_FAIR)
+        return false;
+    worker->switches = 0;
+    wi_worker_look_around(worker);
+    return wi_runtime_has_work(worker);
+}
+
+// Finds something to go on with for a parked `self`, and goes there. Returns
+// when self has been resumed.
+static void go_elsewhere(struct wi_worker *worker, struct wi_task *self)
+{
+    for (;;) {
+        if (fair_turn(worker) && switch_to_loop(worker))
+            return;
+        struct wi_task *t = ready_pop(worker);
+        if (t == self)
+            return;
+        if (t != NULL) {
+            switch_to(worker, t->point);
+            return;
+        }
+        if (wi_runtime_has_work(worker) && switch_to_loop(worker))
+            return;
+        wi_worker_idle(worker);
+    }
+}
+
+void wi_worker_wait(struct wi_worker *worker, struct wi_task *self)
+{
+    int saved = errno;
+    self->point = worker->point;
+    go_elsewhere(worker, self);
+    wi_here.self = self;
+    errno = saved;
+}
+
+void wi_worker_yield(struct wi_worker *worker, struct wi_task *self)
+{
+    __atomic_store_n(&self->owner, (uintptr_t)worker | WI_PARKED,
+                     __ATOMIC_RELAXED);
+    wi_worker_ready(worker, self);
+    wi_worker_wait(worker, self);
+}
+
+void wi_worker_call(struct wi_worker *worker, struct wi_task *t)
+{
+    struct wi_task *outer = wi_here.self;
+    // release: pairs with the acquire in wi_mail and in the canceller
+    __atomic_store_n(&t->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
+    wi_here.self = t;
+    worker->turns++;
+    worker->runtime->run(t);
+    wi_here.self = outer;
+}
+
+// Suspends this loop frame and goes on with a ready task.
+static void resume_from_loop(struct wi_worker *worker, struct wi_task *t)
+{
+    struct wi_stack *stack = (struct wi_stack *)worker->point;
+    stack->owner = worker->loops;
+    worker->loops = stack;
+    worker->parked_stacks++;
+    switch_to(worker, t->point);
+}
+
+static void loop(struct wi_worker *worker)
+{
+    for (;;) {
+        struct wi_task *t = fair_turn(worker) ? NULL : ready_pop(worker);
+        if (t != NULL) {
+            resume_from_loop(worker, t);
+            continue;
+        }
+        t = wi_runtime_next(worker);
+        if (t != NULL) {
+            worker->switches++;
+            wi_worker_call(worker, t);
+        } else if (worker->ready == NULL) {
+            wi_worker_idle(worker);
+        }
+    }
+}
+
+// Trimming --------------------------------------------------------------------
+
+enum { KEEP_STACKS = 32 };
+
+bool wi_worker_wants_trim(const struct wi_worker *worker)
+{
+    return worker->parked_stacks + worker->stacks.warm > KEEP_STACKS;
+}
+
+bool wi_worker_trim(struct wi_worker *worker)
+{
+    // The loop that runs this is none of the suspended ones.
+    drop_loops(worker);
+    return wi_stack_trim(&worker->stacks, KEEP_STACKS) > 0;
+}

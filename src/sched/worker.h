@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+//
+// worker.h: a worker is an OS thread that runs tasks; a runtime is one or
+// more workers that steal unstarted tasks from each other. An event loop is a
+// runtime of one worker.
+//
+// Files of the scheduler, from the inside out:
+//   task.c     the records           deque.c    unstarted tasks of a worker
+//   worker.c   the loop, switching   idle.c     sleeping and waking workers
+//   park.c     wi_park, wi_unpark    runtime.c  workers together, submit
+#ifndef WI_SCHED_WORKER_H
+#define WI_SCHED_WORKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/wheel.h"
+#include "os/futex.h"
+#include "os/thread.h"
+#include "sched/deque.h"
+#include "sched/here.h"
+#include "sched/stack.h"
+#include "sched/task.h"
+
+struct wi_loop;
+
+enum {
+    WI_FAIR = 61,         // switches between two looks at everything else
+    WI_MAX_WORKERS = 256, // of one runtime
+};
+
+// The sleep word of a worker.
+enum wi_sleep {
+    WI_AWAKE = 0,
+    WI_ASLEEP = 1,  // on the futex of this word
+    WI_POLLING = 2, // in the loop's wait
+    WI_WAKING = 3,  // somebody is calling the loop's wake
+};
+
+struct wi_worker {
+    // The owner's alone.
+    struct wi_switch_point *point; // of the stack that it runs on
+    struct wi_task *ready, **ready_tail; // parked tasks that can go on
+    unsigned ready_count;
+    unsigned switches;          // since the last look around
+    struct wi_stack *loops;     // suspended loop frames, by `owner`
+    struct wi_deque jobs;       // unstarted; thieves take from it
+    struct wi_wheel wheel;
+    struct wi_loop *loop;       // NULL until the first descriptor
+    struct wi_runtime *runtime;
+    struct wi_stack_cache stacks;
+    struct wi_switch_point os_point; // of the thread's own stack
+    struct wi_worker *outer;         // the run around a nested one
+    struct wi_task *outer_self;
+    struct wi_task *base; // the record of the thread itself
+    unsigned index;
+    uint32_t random;
+    size_t parked_stacks; // loop frames kept, for trimming
+    int64_t trim_at;
+    uint64_t turns; // for the watchdog: any progress changes it
+    struct wi_task *jobs_running; // started jobs, by `sibling`
+    uint32_t cancel_jobs;         // atomic: cancel all of them, please
+    struct wi_os_thread thread;
+    struct wi_worker *next_free;
+
+    // Written by others, on a line of their own.
+    struct wi_task *inbox __attribute__((aligned(64))); // by `mail`
+    uint32_t sleep; // enum wi_sleep
+};
+
+// The inbox of a worker that runs no more.
+#define WI_INBOX_CLOSED ((struct wi_task *)1)
+
+struct wi_runtime {
+    void (*run)(struct wi_task *t); // calls the body and completes the record
+    unsigned count;
+    size_t stack_size;
+    bool foreign_threads; // its workers are threads of its own
+    uint32_t stop;        // atomic
+    void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
+    void *executor;                                // for job_ended
+    struct wi_worker *workers[WI_MAX_WORKERS];
+    weft_group *root;
+
+    // The injector: jobs from outside, taken by any worker.
+    struct wi_mutex lock __attribute__((aligned(64)));
+    wi_hint *ring;
+    size_t mask, head, tail; // under the lock
+    uint64_t waiting;        // tail - head, readable without it
+
+    // One bit for each worker that sleeps, or is about to.
+    uint64_t idle[WI_MAX_WORKERS / 64] __attribute__((aligned(64)));
+};
+
+// worker.c --------------------------------------------------------------------
+
+// Makes the calling thread a worker of the runtime. 0 or -ENOMEM.
+struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index);
+
+// The reverse; on the thread's own stack, when nothing of it runs any more.
+void wi_worker_leave(struct wi_worker *worker);
+
+// A worker for a runtime, before its thread enters it; never freed.
+struct wi_worker *wi_worker_new(struct wi_runtime *runtime, unsigned index);
+void wi_worker_free(struct wi_worker *worker);
+
+// Suspends the caller, which has set owner to WI_PARKED, until it is ready.
+void wi_worker_wait(struct wi_worker *worker, struct wi_task *self);
+
+// Puts the caller behind all ready tasks and runs the others first.
+void wi_worker_yield(struct wi_worker *worker, struct wi_task *self);
+
+// Moves a parked task of this worker to its ready queue.
+void wi_worker_ready(struct wi_worker *worker, struct wi_task *t);
+
+// Runs an unstarted record on the current stack, as a call. It must have been
+// claimed. The caller's record is current again when it returns.
+void wi_worker_call(struct wi_worker *worker, struct wi_task *t);
+
+// Whether there are more idle stacks than worth keeping; gives some of them
+// back and returns whether there are still more.
+bool wi_worker_wants_trim(const struct wi_worker *worker);
+bool wi_worker_trim(struct wi_worker *worker);
+
+// Asks every worker to cancel the jobs that it has started.
+void wi_runtime_cancel_jobs(struct wi_runtime *runtime);
+
+// Takes an unstarted record from any queue of the runtime; claimed with
+// WI_CANCELED. Any thread. NULL: none left.
+struct wi_task *wi_runtime_take_unstarted(struct wi_runtime *runtime);
+
+// Keep the list of started jobs; on the worker's thread.
+void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t);
+void wi_worker_job_ends(struct wi_task *t);
+
+// Claims an unstarted record for running it (bits 0), or for ending it
+// (bits WI_CANCELED).
+static inline bool wi_task_claim(struct wi_task *t, uint32_t gen, uint32_t bits)
+{
+    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
+    while ((state & WI_PHASE) == WI_QUEUED && state >> 16 == gen) {
+        uint32_t next = (state & ~(uint32_t)WI_PHASE) | WI_RUNNING | bits;
+        // acquire: pairs with the release by which the record was queued
+        if (__atomic_compare_exchange_n(&t->state, &state, next, true,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            return true;
+    }
+    return false;
+}
+
+// idle.c ----------------------------------------------------------------------
+
+// Sends t to its owner's inbox, from any thread or a signal handler.
+void wi_mail(struct wi_task *t);
+
+// Takes in the inbox; returns whether something became ready.
+bool wi_inbox_drain(struct wi_worker *worker);
+
+// Looks at everything that can make something ready without sleeping: inbox,
+// timers, file descriptors.
+void wi_worker_look_around(struct wi_worker *worker);
+
+// Sleeps until something may have happened. May return at once.
+void wi_worker_idle(struct wi_worker *worker);
+
+// Makes worker leave its sleep, or not begin it; whether it slept.
+bool wi_worker_wake(struct wi_worker *worker);
+
+// Wakes one idle worker of the runtime if there is one.
+void wi_runtime_wake_one(struct wi_runtime *runtime);
+
+// The worker's loop of file descriptors, opened at the first call: NULL with
+// *rc == 0 in a plain thread, NULL with *rc < 0 if it cannot be opened.
+struct wi_loop *wi_loop_here(int *rc);
+
+// runtime.c -------------------------------------------------------------------
+
+// A runtime of `count` workers. 0 or a negative code.
+int wi_runtime_new(struct wi_runtime **runtime, unsigned count,
+                   size_t stack_size, void (*run)(struct wi_task *t));
+void wi_runtime_free(struct wi_runtime *runtime);
+
+// Starts threads for the workers from..count-1.
+int wi_runtime_start(struct wi_runtime *runtime, unsigned from,
+                     const char *name);
+
+// Tells the threads to end when they have nothing to do, and joins them.
+void wi_runtime_stop(struct wi_runtime *runtime, unsigned from);
+
+// Queues an unstarted record. 0 or -ENOMEM.
+int wi_runtime_submit(struct wi_runtime *runtime, struct wi_task *t);
+
+// The next unstarted record for worker: its own, from outside, stolen. It is
+// claimed. NULL if there is none.
+struct wi_task *wi_runtime_next(struct wi_worker *worker);
+
+// Whether wi_runtime_next might find something.
+bool wi_runtime_has_work(struct wi_worker *worker);
+
+#endif

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+//
+// OS threads as futures. The thread's record is its future: what it waits for
+// and what waits for it are seen in one place. Cancel is level-triggered as in
+// a task: the mark on the record, and an unpark.
+//
+// The OS thread itself is joined by whoever ends last: the exit hook joins the
+// threads that nobody's code has waited for; the others are detached when they
+// begin, since their future says all there is to know.
+#include <weft/thread.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/error.h>
+
+#include "base/fresh.h"
+#include "future/external.h"
+#include "future/future.h"
+#include "future/group.h"
+#include "os/cpu.h"
+#include "os/fork.h"
+#include "os/report.h"
+#include "os/thread.h"
+#include "sched/here.h"
+#include "sched/timer.h"
+#include "sched/worker.h"
+
+// A thread that runs; in a list, so that exit can wait for it.
+struct thread {
+    struct thread *next, **link;
+    struct wi_task *task;
+    enum weft_thread_exit on_exit;
+};
+
+static struct wi_mutex lock;
+static struct thread *threads;
+static bool exit_hooked;
+
+static void list_add(struct thread *thread)
+{
+    wi_mutex_lock(&lock);
+    thread->next = threads;
+    thread->link = &threads;
+    if (threads != NULL)
+        threads->link = &thread->next;
+    threads = thread;
+    wi_mutex_unlock(&lock);
+}
+
+static void list_remove(struct thread *thread)
+{
+    wi_mutex_lock(&lock);
+    *thread->link = thread->next;
+    if (thread->next != NULL)
+        thread->next->link = thread->link;
+    wi_mutex_unlock(&lock);
+}
+
+// One thread that exit must wait for, with a reference; NULL: no more.
+static struct wi_task *next_to_join(void)
+{
+    struct wi_task *found = NULL;
+    wi_mutex_lock(&lock);
+    for (struct thread *t = threads; t != NULL && found == NULL; t = t->next) {
+        if (t->on_exit == WEFT_EXIT_ABANDON || t->task == wi_here.thread)
+            continue;
+        found = t->task;
+        wi_task_ref(found);
+        if (t->on_exit == WEFT_EXIT_CANCEL)
+            wi_future_cancel(found);
+    }
+    wi_mutex_unlock(&lock);
+    return found;
+}
+
+// As Python does at exit: threads that still run are waited for.
+static void join_at_exit(void)
+{
+    if (wi_forked())
+        return;
+    struct wi_task *t;
+    while ((t = next_to_join()) != NULL) {
+        struct weft_scope shield;
+        weft_shield_enter(&shield, WI_LONGEST_SECONDS * 2);
+        wi_future_wait(t);
+        weft_scope_leave(&shield);
+        wi_task_unref(t);
+    }
+}
+
+static void thread_left(struct wi_task *t);
+
+static void fresh(void)
+{
+    lock = (struct wi_mutex){0};
+    threads = NULL;
+}
+
+__attribute__((constructor)) static void register_fresh(void)
+{
+    wi_fresh_add(fresh);
+    wi_thread_left = thread_left;
+}
+
+// The thread itself -----------------------------------------------------------
+
+static void end_thread(struct thread *thread, int code)
+{
+    struct wi_task *t = thread->task;
+    t->extra->external = NULL;
+    list_remove(thread);
+    free(thread);
+    wi_task_ref(t); // thread_gone in park.c drops it when the thread is gone
+    wi_future_finish(t, wi_future_own_code(code));
+}
+
+// The thread has ended without returning from its body: pthread_exit.
+static void thread_left(struct wi_task *t)
+{
+    struct thread *thread =
+        t->kind == WI_KIND_THREAD && t->extra != NULL ? t->extra->external
+                                                      : NULL;
+    if (thread == NULL)
+        return;
+    t->scope = NULL;
+    end_thread(thread, -ECANCELED);
+}
+
+static void thread_main(void *arg)
+{
+    struct thread *thread = arg;
+    struct wi_task *t = thread->task;
+    t->extra->external = thread;
+    wi_thread_adopt(t);
+    int code = t->fn(t->arg);
+    wi_require(t->scope == NULL, t->scope,
+               "a thread must leave its scopes and groups before it ends");
+    end_thread(thread, code);
+}
+
+static struct wi_task *
+thread_record(weft_function *fn, void *arg,
+              const struct weft_thread_options *options)
+{
+    struct wi_task *t = wi_task_new(WI_KIND_THREAD, WI_RUNNING, 2);
+    if (t == NULL)
+        return NULL;
+    if (wi_task_need_extra(t)) {
+        wi_task_set_name(t, options->name);
+        t->extra->drop = options->drop;
+        t->fn = fn;
+        t->arg = arg;
+        return t;
+    }
+    wi_task_unref(t);
+    wi_task_unref(t);
+    return NULL;
+}
+
+static int launch(struct wi_task *t, const struct weft_thread_options *options)
+{
+    struct thread *thread = malloc(sizeof *thread);
+    if (thread == NULL)
+        return -ENOMEM;
+    *thread = (struct thread){.task = t, .on_exit = options->on_exit};
+    struct wi_os_thread_options os = {.name = options->name,
+                                      .stack_size = options->stack_size,
+                                      .cpus = options->cpus,
+                                      .cpu_count = options->cpu_count};
+    struct wi_os_thread handle;
+    list_add(thread);
+    int rc = wi_os_thread_start(&handle, thread_main, thread, &os);
+    if (rc == 0) {
+        wi_os_thread_detach(&handle);
+        return 0;
+    }
+    list_remove(thread);
+    free(thread);
+    return rc;
+}
+
+static void hook_exit(void)
+{
+    wi_mutex_lock(&lock);
+    bool first = !exit_hooked;
+    exit_hooked = true;
+    wi_mutex_unlock(&lock);
+    if (first)
+        wi_os_at_exit(join_at_exit);
+}
+
+static weft_future *refuse(void *arg, const struct weft_thread_options *options,
+                           int code)
+{
+    if (options->drop != NULL)
+        options->drop(arg);
+    return wi_future_failed(code, "the thread could not be started");
+}
+
+weft_future *weft_thread_start_with(weft_function *fn, void *arg,
+                                    const struct weft_thread_options *options)
+{
+    wi_require(fn != NULL, NULL, "a thread's function must not be NULL");
+    if (wi_forked())
+        return refuse(arg, options, -WEFT_EFORKED);
+    wi_fresh_in_use();
+    hook_exit();
+    struct wi_task *t = thread_record(fn, arg, options);
+    if (t == NULL)
+        return refuse(arg, options, -ENOMEM);
+    bool canceled = false;
+    int rc = options->group != NULL ? wi_group_add(options->group, t, &canceled)
+                                    : 0;
+    if (rc < 0) {
+        wi_task_unref(t);
+        wi_task_unref(t);
+        return refuse(arg, options, rc);
+    }
+    if (canceled)
+        wi_future_drop(t, -WEFT_EJOBCANCELED);
+    else if ((rc = launch(t, options)) < 0)
+        wi_future_drop(t, rc);
+    return wi_as_future(t);
+}
+
+pid_t weft_future_native_id(weft_future *f)
+{
+    struct wi_task *t = wi_of_future(f);
+    if (wi_future_done(t) || t->extra == NULL)
+        return 0;
+    if (t->extra->ops != NULL && t->extra->ops->native_id != NULL)
+        return t->extra->ops->native_id(f, t->extra->external);
+    return __atomic_load_n(&t->extra->native, __ATOMIC_RELAXED);
+}
+
+unsigned weft_cpu_count(void)
+{
+    return wi_os_cpu_budget();
+}
