@@ -2,7 +2,7 @@
 # The front door. CMake does the work; everything is built under $(BUILD).
 #
 #   JOBS=n        build and test on n processors (default: all)
-#   ARGS=...      arguments of `make tour`
+#   ARGS=...      arguments of `make tour` or `make bench` (--quick)
 #   TESTS=regex   run only the tests whose name matches
 #   CMAKE_ARGS=.. more arguments for the configuration, such as
 #                 -DCMAKE_INSTALL_PREFIX=/usr or -DWEFT_WITH_URING=OFF
@@ -37,10 +37,10 @@ tour: setup build
 test: setup all
 	@scripts/run-tests $(BUILD) $(JOBS) '$(TESTS)'
 
-## bench: run every benchmark, JSON into results/
-bench: CMAKE_ARGS += -DWEFT_BUILD_BENCH=ON
-bench: setup all
-	@scripts/run-bench $(BUILD) results
+## bench: run every benchmark beside its peers, JSON into results/
+bench: setup
+	@scripts/setup bench || echo "bench: goes on without them"
+	@scripts/run-bench $(ARGS) $(BUILD) results
 
 ## install: into CMAKE_INSTALL_PREFIX (DESTDIR is obeyed)
 install: build

@@ -14,6 +14,7 @@ enum cli_exit {
 // A subcommand gets its own name as argv[0] and returns an exit code.
 #define CLI_DECLARE(name, args, what) int cmd_##name(int argc, char **argv);
 CLI_COMMANDS(CLI_DECLARE)
+CLI_HIDDEN_COMMANDS(CLI_DECLARE)
 #undef CLI_DECLARE
 
 // Print "weft NAME: ..." and a hint to --help on stderr; returns CLI_USAGE.

@@ -2,4 +2,9 @@
 // The subcommands, in the order in which --help lists them:
 // X(name, arguments, what it does). `name` is in cli/name.c, as cmd_name.
 #define CLI_COMMANDS(X)                                                        \
+    X(tour, "[DIR]", "show the ways of working, on the files under DIR")       \
+    X(ps, "PID", "list the tasks, threads and processes of a running program") \
     X(version, "", "print the version of the tool and of the library")
+
+// Those that the tool itself starts; not listed.
+#define CLI_HIDDEN_COMMANDS(X) X(tour_server, "", "")

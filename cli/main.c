@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <weft/process.h>
 
 struct command {
     const char *name;
@@ -15,7 +16,9 @@ struct command {
 
 #define ENTRY(name, args, what) {#name, args, what, cmd_##name},
 static const struct command commands[] = {CLI_COMMANDS(ENTRY)};
+static const struct command hidden[] = {CLI_HIDDEN_COMMANDS(ENTRY)};
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+#define HIDDEN   (sizeof(hidden) / sizeof(hidden[0]))
 
 int cli_usage(const char *command, const char *format, ...)
 {
@@ -46,6 +49,9 @@ static const struct command *find_command(const char *name)
     for (size_t i = 0; i < COMMANDS; i++)
         if (!strcmp(commands[i].name, name))
             return &commands[i];
+    for (size_t i = 0; i < HIDDEN; i++)
+        if (!strcmp(hidden[i].name, name))
+            return &hidden[i];
     return NULL;
 }
 
@@ -65,6 +71,8 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    weft_main_hook(); // worker processes of the tool begin, and end, here
+
     int code = run(argc, argv);
 
     // A full disk or a closed pipe is a failure too.

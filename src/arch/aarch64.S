@@ -110,8 +110,8 @@ wi_arch_prepare:
     .cfi_startproc
     hint    #34                         // bti c
     sub     x0, x0, #FRAME
-    adrp    x9, wi_arch_entry
-    add     x9, x9, :lo12:wi_arch_entry
+    adrp    x9, .Lfirst
+    add     x9, x9, :lo12:.Lfirst
     stp     xzr, x9, [x0, #0]           // x29: the last frame record; x30
     stp     x1, x2, [x0, #16]           // x19: entry, x20: arg
     stp     xzr, xzr, [x0, #32]
@@ -126,17 +126,18 @@ wi_arch_prepare:
     .cfi_endproc
     .size   wi_arch_prepare, . - wi_arch_prepare
 
-// First on a fresh stack. The nop belongs to the frame description because an
-// unwinder looks up the byte before a return address, and the stack of a task
-// that has not run yet returns to wi_arch_entry.
+// First on a fresh stack. It begins with a nop that is not run: an unwinder
+// looks up the byte before a return address, and the stack of a task that has
+// not run yet returns to the label.
     .hidden wi_arch_entry
     .type   wi_arch_entry, %function
     .balign 16
+wi_arch_entry:
     .cfi_startproc
     .cfi_undefined x30
     .cfi_undefined x29
     nop
-wi_arch_entry:
+.Lfirst:
     hint    #36                         // bti j: reached by ret today
     mov     x0, x20
     blr     x19

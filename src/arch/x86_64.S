@@ -68,7 +68,7 @@ wi_arch_switch:
 wi_arch_prepare:
     .cfi_startproc
     endbr64
-    leaq    wi_arch_entry(%rip), %rax
+    leaq    .Lfirst(%rip), %rax
     movq    %rax, -8(%rdi)
     xorl    %ecx, %ecx
     movq    %rcx, -16(%rdi)             // rbp: the last frame record
@@ -82,18 +82,19 @@ wi_arch_prepare:
     .cfi_endproc
     .size   wi_arch_prepare, . - wi_arch_prepare
 
-// First on a fresh stack. The nop belongs to the frame description because an
-// unwinder looks up the byte before a return address, and the stack of a task
-// that has not run yet returns to wi_arch_entry.
+// First on a fresh stack. It begins with a nop that is not run: an unwinder
+// looks up the byte before a return address, and the stack of a task that has
+// not run yet returns to the label.
     .hidden wi_arch_entry
     .type   wi_arch_entry, @function
     .balign 16
+wi_arch_entry:
     .cfi_startproc
     .cfi_def_cfa %rsp, 0
     .cfi_undefined %rip
     .cfi_undefined %rbp
     nop
-wi_arch_entry:
+.Lfirst:
     endbr64
     movq    %r13, %rdi
     call    *%r12

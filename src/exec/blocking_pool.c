@@ -12,6 +12,7 @@
 
 #include <weft/error.h>
 
+#include "base/text.h"
 #include "exec/pool.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -348,7 +349,7 @@ weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
     pool->last = &pool->first;
     pool->limit = options->workers != 0 ? options->workers : DEFAULT_LIMIT;
     pool->stack_size = options->stack_size;
-    strncpy(pool->name, options->name != NULL ? options->name : "blocking",
-            sizeof pool->name - 1);
+    wi_text_copy(pool->name, sizeof pool->name,
+                 options->name != NULL ? options->name : "blocking");
     return &pool->base;
 }

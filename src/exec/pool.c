@@ -7,10 +7,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <weft/error.h>
 
+#include "base/text.h"
 #include "exec/job.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -35,7 +35,7 @@ static bool set_options(struct wi_task *t,
     if (!wi_task_need_extra(t) || !wi_task_set_name(t, options->name))
         return false;
     if (options->deadline != 0)
-        t->extra->deadline = wi_deadline_in(options->deadline, "weft_submit");
+        t->deadline = wi_deadline_in(options->deadline, "weft_submit");
     return true;
 }
 
@@ -74,19 +74,15 @@ static void *result_room(struct wi_task *t)
 
 static void set_text(struct wi_task *t, const struct wi_job_frame *frame)
 {
-    const char *name = t->job->name;
-    size_t size = strlen(name) + strlen(frame->text) + 8;
-    if (!wi_task_need_extra(t) || (t->extra->text = malloc(size)) == NULL)
-        return;
-    strcpy(t->extra->text, "job ");
-    strcat(t->extra->text, name);
-    if (frame->text[0] != '\0')
-        strcat(strcat(t->extra->text, ": "), frame->text);
+    char name[128] = "job ";
+    wi_text_copy(name + 4, sizeof name - 4, t->job->name);
+    if (wi_task_need_extra(t))
+        t->extra->text = wi_text_join(name, frame->text);
 }
 
 static int run_job(struct wi_task *t)
 {
-    if (t->extra != NULL && t->extra->deadline <= wi_os_now())
+    if (t->deadline != WI_FOREVER && t->deadline <= wi_os_now())
         return -WEFT_EJOBTIMEOUT; // too late before it began
     struct wi_job_frame frame;
     void *result = result_room(t);

@@ -31,6 +31,7 @@ struct thread_pool {
     struct wi_runtime *runtime;
     uint32_t closing;       // atomic
     struct wi_task *closer; // who waits for the last end
+    struct wi_mutex lock;   // held by an end outside the pool's threads
     struct counter *submitted, *ended; // one a worker, the last for others
 };
 
@@ -58,7 +59,8 @@ static uint64_t sum(struct thread_pool *pool, struct counter *counters)
 {
     uint64_t total = 0;
     for (unsigned i = 0; i <= pool->runtime->count; i++)
-        total += __atomic_load_n(&counters[i].n, __ATOMIC_ACQUIRE);
+        // seq_cst: after `closing`; pairs with job_ended
+        total += __atomic_load_n(&counters[i].n, __ATOMIC_SEQ_CST);
     return total;
 }
 
@@ -70,20 +72,26 @@ static bool all_ended(struct thread_pool *pool)
     return ended == sum(pool, pool->submitted);
 }
 
+// The closer may free the pool once the last end is counted. One of the pool's
+// own threads may still look at it after that, since the closer joins those
+// first; an end anywhere else (a cancel of an unstarted job) holds the lock,
+// which the closer takes once before it goes on.
 static void job_ended(struct wi_runtime *runtime)
 {
     struct thread_pool *pool = runtime->executor;
-    // The closer frees the pool once all have ended, so it is read before.
-    struct wi_task *closer = NULL;
-    // seq_cst with the count below: either we see closing, or the closer sees
-    // our count
-    bool closing = __atomic_load_n(&pool->closing, __ATOMIC_SEQ_CST);
-    if (closing)
-        closer = pool->closer;
     bool own;
     uint64_t *n = slot(pool, pool->ended, &own);
+    if (!own)
+        wi_mutex_lock(&pool->lock);
+    // seq_cst, both: either we see closing, or the closer sees our count;
+    // pairs with the store of closing and the sums after it
     __atomic_fetch_add(n, 1, __ATOMIC_SEQ_CST);
-    if (closing)
+    struct wi_task *closer = NULL;
+    if (__atomic_load_n(&pool->closing, __ATOMIC_SEQ_CST))
+        closer = pool->closer;
+    if (!own)
+        wi_mutex_unlock(&pool->lock);
+    if (closer != NULL)
         wi_unpark(closer);
 }
 
@@ -142,24 +150,30 @@ static void cancel_pending(struct thread_pool *pool)
         wi_future_drop(t, -WEFT_EJOBCANCELED);
 }
 
+// A started job: it has to end by itself.
+static void cancel_started(struct wi_task *t)
+{
+    wi_future_cancel(t);
+}
+
 static void cancel_as_asked(struct thread_pool *pool, enum weft_close_mode mode)
 {
     if (mode != WEFT_CLOSE_DRAIN)
         cancel_pending(pool);
     if (mode == WEFT_CLOSE_CANCEL_ALL)
-        wi_runtime_cancel_jobs(pool->runtime);
+        wi_runtime_each_job(pool->runtime, cancel_started);
 }
 
 // Waits for the last end; not ended by the caller's scopes.
 static int drain(struct thread_pool *pool,
                  const struct weft_close_options *options)
 {
-    struct wi_wait wait = {.object = pool,
-                           .deadline = WI_FOREVER,
-                           .kind = WI_WAIT_POOL};
+    struct wi_wait wait = {
+        .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
     int rc = 0;
     if (options->deadline != 0)
-        wait.deadline = wi_deadline_in(options->deadline, "weft_executor_close");
+        wait.deadline =
+            wi_deadline_in(options->deadline, "weft_executor_close");
     while (!all_ended(pool)) {
         if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
             continue;
@@ -193,6 +207,8 @@ static int close_pool(weft_executor *ex,
     __atomic_store_n(&pool->closing, 1, __ATOMIC_SEQ_CST);
     cancel_as_asked(pool, options->mode);
     int rc = drain(pool, options);
+    wi_mutex_lock(&pool->lock); // let the last end outside be done with it
+    wi_mutex_unlock(&pool->lock);
     wi_runtime_stop(pool->runtime, 0);
     free_pool(pool);
     return rc;
@@ -214,8 +230,8 @@ static int start_pool(struct thread_pool *pool,
     if (n > WI_MAX_WORKERS)
         n = WI_MAX_WORKERS;
     size_t size = (n + 1) * sizeof(struct counter);
-    int rc = wi_runtime_new(&pool->runtime, n, options->stack_size,
-                            wi_run_body);
+    int rc =
+        wi_runtime_new(&pool->runtime, n, options->stack_size, wi_run_body);
     if (rc < 0) {
         pool->runtime = NULL;
         return rc;

@@ -18,7 +18,7 @@
 #include "base/fresh.h"
 
 static struct wi_mutex lock;
-static uint64_t walk_number; // under the lock: marks what a walk has seen
+static uint32_t walk_number; // under the lock: marks what a walk has seen
 
 static void fresh(void)
 {

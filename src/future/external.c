@@ -13,10 +13,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <weft/error.h>
 
+#include "base/text.h"
 #include "future/deadlock.h"
 #include "future/future.h"
 #include "future/group.h"
@@ -83,7 +83,7 @@ static bool set_text(struct wi_task *t, const char *text)
         return true;
     if (!wi_task_need_extra(t))
         return false;
-    t->extra->text = strdup(text);
+    t->extra->text = wi_text_dup(text);
     return t->extra->text != NULL;
 }
 

@@ -4,14 +4,8 @@
 #include <weft/task.h>
 
 #include "base/fresh.h"
-#include "os/fork.h"
 #include "sched/here.h"
 #include "sched/stack.h"
-
-__attribute__((constructor)) static void watch_forks(void)
-{
-    wi_os_at_fork(wi_fresh_note_fork);
-}
 
 int weft_fork_child(void)
 {

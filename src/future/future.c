@@ -13,15 +13,25 @@
 #include <weft/error.h>
 
 #include "arch/arch.h"
+#include "base/fresh.h"
 #include "future/deadlock.h"
 #include "future/external.h"
 #include "future/group.h"
+#include "os/fork.h"
 #include "os/report.h"
 #include "os/thread.h"
 #include "sched/scope.h"
 #include "sched/worker.h"
 
 enum { SPINS = 100, INLINE_ROOM = 32768 };
+
+// Before main, so that no record ends unheard and no fork unseen. Here, since
+// every program that has futures links this file, also from the static library.
+__attribute__((constructor)) static void set_up(void)
+{
+    wi_task_last_words = wi_future_last_words;
+    wi_os_at_fork(wi_fresh_note_fork);
+}
 
 static void spin(unsigned *turns)
 {
@@ -116,6 +126,18 @@ static void grant(struct wi_node *node, struct wi_task *t)
     wi_unpark(waiter);
 }
 
+// The end of a record that only its joiner holds: nobody can watch it.
+static bool close_kept(struct wi_task *t)
+{
+    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
+    if (!(t->flags & WI_KEPT) || (state & (WI_LOCKED | WI_WAITED)) ||
+        __atomic_load_n(&t->refs, __ATOMIC_RELAXED) != 1)
+        return false;
+    // relaxed: a cancel mark that comes at this moment comes too late
+    __atomic_store_n(&t->state, state | WI_DONE, __ATOMIC_RELAXED);
+    return true;
+}
+
 // Moves the state to DONE and returns the waiters, who are the caller's now.
 static struct wi_node *close_list(struct wi_task *t)
 {
@@ -135,15 +157,6 @@ static struct wi_node *close_list(struct wi_task *t)
     return list;
 }
 
-int wi_future_own_code(int code)
-{
-    if (code == -ECANCELED)
-        return -WEFT_EJOBCANCELED;
-    if (code == -ETIMEDOUT)
-        return -WEFT_EJOBTIMEOUT;
-    return code;
-}
-
 void wi_future_finish(struct wi_task *t, int code)
 {
     t->code = code;
@@ -152,7 +165,7 @@ void wi_future_finish(struct wi_task *t, int code)
     // seen it sees the group canceled.
     if (group != NULL && code < 0)
         wi_group_failed(group, t, code);
-    struct wi_node *node = close_list(t);
+    struct wi_node *node = close_kept(t) ? NULL : close_list(t);
     while (node != NULL) {
         struct wi_node *next = node->next;
         grant(node, t);
@@ -162,7 +175,8 @@ void wi_future_finish(struct wi_task *t, int code)
         wi_group_leave(group, t);
     struct wi_runtime *home = t->home;
     bool tell = t->kind == WI_KIND_JOB && home != NULL && home->job_ended;
-    wi_task_unref(t);
+    if (!(t->flags & WI_KEPT))
+        wi_task_unref(t);
     if (tell)
         home->job_ended(home);
 }
@@ -206,8 +220,7 @@ static void observe(struct wi_task *t)
 static void take_bytes(struct wi_task *t, struct weft_bytes *out)
 {
     out->len = t->data.blob.len;
-    out->data =
-        __atomic_exchange_n(&t->data.blob.data, NULL, __ATOMIC_ACQ_REL);
+    out->data = __atomic_exchange_n(&t->data.blob.data, NULL, __ATOMIC_ACQ_REL);
     if (out->data == NULL)
         out->len = 0;
 }
@@ -247,60 +260,52 @@ static struct wi_task *mark_hint(wi_hint hint)
     return t;
 }
 
-// How much of the running stack is left.
-static size_t stack_room(struct wi_worker *worker)
-{
-    uintptr_t low;
-    if (worker->point != &worker->os_point) {
-        low = (uintptr_t)wi_stack_limit((struct wi_stack *)worker->point);
-    } else {
-        if (wi_here.stack_low == NULL) {
-            void *start;
-            size_t size;
-            if (wi_os_stack_bounds(&start, &size) != 0)
-                return 0;
-            wi_here.stack_low = start;
-        }
-        low = (uintptr_t)wi_here.stack_low;
-    }
-    uintptr_t sp = wi_arch_sp();
-    return sp > low ? sp - low : 0;
-}
-
 // Runs the claimed child t inside self's join. A cancel of self is passed on
-// to what runs inside: either the canceller sees the edge, or we see its mark.
+// to what runs inside: either the canceller sees the edge, which stood before
+// the claim's read-modify-write, or we see its mark.
 static void call_inside(struct wi_worker *worker, struct wi_task *self,
                         struct wi_task *t, wi_hint hint)
 {
-    wi_edge_set(self, hint | WI_EDGE_INLINE);
     if (wi_scope_canceled(self))
         mark_hint(hint);
     self->wait_object = t;
     self->wait_kind = WI_WAIT_FUTURE;
+    // The body's reference and ours become one: nobody else has any.
+    t->flags |= WI_KEPT;
+    __atomic_store_n(&t->refs, 1, __ATOMIC_RELAXED);
     wi_worker_call(worker, t);
     self->wait_kind = WI_WAIT_NONE;
-    wi_edge_clear(self);
 }
 
-// A child that has not started may run inside the join, as a plain call, if
-// nobody could tell the difference: no deadline would have to interrupt the
-// wait, and nobody else holds the future.
+// Whether nobody could tell the difference if t ran inside the join: it has
+// not started, no deadline would have to interrupt the wait, and nobody else
+// holds the future.
+static bool may_run_inline(struct wi_worker *worker, struct wi_task *self,
+                           struct wi_task *t)
+{
+    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
+    return worker != NULL && (state & WI_PHASE) == WI_QUEUED &&
+           !(state & WI_PUBLISHED) && t->home == worker->runtime &&
+           __atomic_load_n(&t->refs, __ATOMIC_RELAXED) == 2 &&
+           wi_scope_deadline(self) == WI_FOREVER &&
+           wi_worker_has_room(worker, INLINE_ROOM);
+}
+
 static bool run_inline(struct wi_task *self, struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
-    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
-    if (worker == NULL || (state & WI_PHASE) != WI_QUEUED ||
-        t->home != worker->runtime ||
-        __atomic_load_n(&t->refs, __ATOMIC_RELAXED) != 2 ||
-        wi_scope_deadline(self) != WI_FOREVER ||
-        stack_room(worker) < INLINE_ROOM)
+    if (!may_run_inline(worker, self, t))
         return false;
     wi_hint hint = wi_hint_of(t);
     wi_deque_pop_last(&worker->jobs, hint); // else a tombstone stays behind
-    if (!wi_task_claim(t, wi_hint_gen(hint), 0))
-        return false;
-    call_inside(worker, self, t, hint);
-    return true;
+    // relaxed: the claim's barrier orders it
+    __atomic_store_n(&self->edge, hint | WI_EDGE_INLINE, __ATOMIC_RELAXED);
+    bool mine = wi_task_claim(t, wi_hint_gen(hint), 0);
+    if (mine)
+        call_inside(worker, self, t, hint);
+    // release: as in wi_edge_clear
+    __atomic_store_n(&self->edge, 0, __ATOMIC_RELEASE);
+    return mine;
 }
 
 static int park_for(struct wi_task *self, struct wi_task *t,

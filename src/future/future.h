@@ -4,6 +4,9 @@
 #ifndef WI_FUTURE_FUTURE_H
 #define WI_FUTURE_FUTURE_H
 
+#include <errno.h>
+
+#include <weft/error.h>
 #include <weft/future.h>
 
 #include "sched/task.h"
@@ -14,7 +17,16 @@ void wi_future_finish(struct wi_task *t, int code);
 
 // What a body returned, as the code of its future: -ECANCELED and -ETIMEDOUT
 // become the job's own kinds, so that they are never taken for the waiter's.
-int wi_future_own_code(int code);
+static inline int wi_future_own_code(int code)
+{
+    if (__builtin_expect(code < 0, false)) {
+        if (code == -ECANCELED)
+            return -WEFT_EJOBCANCELED;
+        if (code == -ETIMEDOUT)
+            return -WEFT_EJOBTIMEOUT;
+    }
+    return code;
+}
 
 // Ends a claimed record whose body never runs: calls .drop, then finishes.
 void wi_future_drop(struct wi_task *t, int code);
@@ -22,8 +34,7 @@ void wi_future_drop(struct wi_task *t, int code);
 static inline bool wi_future_done(struct wi_task *t)
 {
     // acquire: pairs with the release of completion; the result is visible
-    return (__atomic_load_n(&t->state, __ATOMIC_ACQUIRE) & WI_PHASE) ==
-           WI_DONE;
+    return (__atomic_load_n(&t->state, __ATOMIC_ACQUIRE) & WI_PHASE) == WI_DONE;
 }
 
 // Puts a waiter's node on t; false if t is done, and nothing was done then.
@@ -51,5 +62,8 @@ void wi_future_nudge(struct wi_task *t);
 
 // The record of one failed start; see external.h.
 struct wi_task *wi_future_nomem(void);
+
+// What is said of a record when its last reference goes: id.c.
+void wi_future_last_words(struct wi_task *t);
 
 #endif

@@ -13,10 +13,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <weft/error.h>
 
+#include "base/text.h"
 #include "future/deadlock.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -33,9 +33,11 @@ static weft_group *group_new(struct wi_task *owner, const char *name,
     if (group == NULL)
         return NULL;
     group->owner = owner;
+    if (wi_here.worker != NULL && wi_here.worker->runtime->count == 1)
+        group->worker = wi_here.worker;
     group->grace = grace == 0 ? DEFAULT_GRACE : grace;
     if (name != NULL)
-        strncpy(group->name, name, sizeof group->name - 1);
+        wi_text_copy(group->name, sizeof group->name, name);
     group->head.base = wi_scope_deadline(owner);
     wi_scope_enter(&group->head.scope, group->head.base, WI_SCOPE_GROUP);
     return group;
@@ -71,49 +73,15 @@ weft_group *wi_group_innermost(struct wi_task *t)
     return t->group;
 }
 
-// Children --------------------------------------------------------------------
-
-int wi_group_add(weft_group *group, struct wi_task *t, bool *canceled)
-{
-    wi_mutex_lock(&group->lock);
-    bool open = !group->closed;
-    if (open) {
-        t->group = group;
-        t->sibling = group->children;
-        t->sibling_link = &group->children;
-        if (t->sibling != NULL)
-            t->sibling->sibling_link = &t->sibling;
-        group->children = t;
-        group->count++;
-        *canceled = group->canceled;
-    }
-    wi_mutex_unlock(&group->lock);
-    return open ? 0 : -WEFT_ECLOSED;
-}
-
-void wi_group_leave(weft_group *group, struct wi_task *t)
-{
-    wi_mutex_lock(&group->lock);
-    *t->sibling_link = t->sibling;
-    if (t->sibling != NULL)
-        t->sibling->sibling_link = t->sibling_link;
-    t->sibling = NULL;
-    struct wi_task *waiter = --group->count == 0 ? group->waiter : NULL;
-    wi_mutex_unlock(&group->lock);
-    // The group may be gone; the waiter's record never is.
-    if (waiter != NULL)
-        wi_unpark(waiter);
-}
-
 void wi_group_each(weft_group *group,
                    bool (*fn)(struct wi_task *child, void *arg), void *arg)
 {
-    wi_mutex_lock(&group->lock);
+    wi_group_lock(group);
     for (struct wi_task *t = group->children; t != NULL; t = t->sibling) {
         if (fn(t, arg))
             break;
     }
-    wi_mutex_unlock(&group->lock);
+    wi_group_unlock(group);
 }
 
 // Canceling -------------------------------------------------------------------
@@ -166,10 +134,10 @@ static struct wi_task *cancel_locked(weft_group *group)
 
 static void cancel_group(weft_group *group)
 {
-    wi_mutex_lock(&group->lock);
+    wi_group_lock(group);
     struct wi_task *collected = cancel_locked(group);
     struct wi_task *owner = group->owner;
-    wi_mutex_unlock(&group->lock);
+    wi_group_unlock(group);
     wi_future_nudge(owner);
     while (collected != NULL) {
         struct wi_task *next = collected->next;
@@ -188,16 +156,16 @@ void weft_group_cancel(weft_group *g)
 
 static void collect(weft_group *group, int code, const char *text)
 {
-    wi_mutex_lock(&group->lock);
+    wi_group_lock(group);
     if (group->code == 0)
         group->code = code;
     if (group->failures < WI_GROUP_FAILURES) {
         group->failure[group->failures].code = code;
         group->failure[group->failures].text =
-            text != NULL && *text != '\0' ? strdup(text) : NULL;
+            text != NULL && *text != '\0' ? wi_text_dup(text) : NULL;
         group->failures++;
     }
-    wi_mutex_unlock(&group->lock);
+    wi_group_unlock(group);
 }
 
 // A child that was canceled has not failed.
@@ -225,30 +193,30 @@ int weft_group_fail(weft_group *g, int code)
 
 size_t weft_group_failures(weft_group *g)
 {
-    wi_mutex_lock(&g->lock);
+    wi_group_lock(g);
     size_t n = g->failures;
-    wi_mutex_unlock(&g->lock);
+    wi_group_unlock(g);
     return n;
 }
 
 int weft_group_failure(weft_group *g, size_t i, const char **text)
 {
-    wi_mutex_lock(&g->lock);
+    wi_group_lock(g);
     int code = -ENOENT;
     if (i < g->failures) {
         code = g->failure[i].code;
         if (text != NULL)
             *text = g->failure[i].text != NULL ? g->failure[i].text : "";
     }
-    wi_mutex_unlock(&g->lock);
+    wi_group_unlock(g);
     return code;
 }
 
 size_t weft_group_size(weft_group *g)
 {
-    wi_mutex_lock(&g->lock);
+    wi_group_lock(g);
     size_t n = g->count;
-    wi_mutex_unlock(&g->lock);
+    wi_group_unlock(g);
     return n;
 }
 
@@ -257,12 +225,12 @@ size_t weft_group_size(weft_group *g)
 // True once there is no child and there will be none.
 static bool try_close(weft_group *group, struct wi_task *self)
 {
-    wi_mutex_lock(&group->lock);
+    wi_group_lock(group);
     group->waiter = self;
     bool empty = group->count == 0;
     if (empty)
         group->closed = 1;
-    wi_mutex_unlock(&group->lock);
+    wi_group_unlock(group);
     return empty;
 }
 
@@ -327,6 +295,7 @@ int weft_group_close(weft_group *g)
     int code = g->code;
     for (unsigned i = 0; i < g->failures; i++)
         free(g->failure[i].text);
+    wi_biased_fini(&g->lock);
     free(g);
     return code;
 }

@@ -4,8 +4,10 @@
 #ifndef WI_FUTURE_GROUP_H
 #define WI_FUTURE_GROUP_H
 
+#include <weft/error.h>
 #include <weft/scope.h>
 
+#include "os/biased.h"
 #include "sched/scope.h"
 #include "sched/task.h"
 
@@ -13,7 +15,8 @@ enum { WI_GROUP_FAILURES = 16 };
 
 struct weft_group {
     struct wi_group_head head; // first: scope.c knows it as this
-    struct wi_mutex lock;      // for all below
+    struct wi_worker *worker;  // the one that takes the lock nearly always
+    struct wi_biased lock;     // for all below
     struct wi_task *children;  // by `sibling`
     size_t count;
     struct wi_task *owner;  // who opened it
@@ -38,14 +41,61 @@ weft_group *wi_group_open_root(struct wi_task *owner, double grace);
 // The innermost open group of t, or the one that t belongs to.
 weft_group *wi_group_innermost(struct wi_task *t);
 
+// The lock belongs to the worker that the group was opened on, if that runs
+// all its tasks.
+static inline bool wi_group_mine(const weft_group *group)
+{
+    return group->worker != NULL && group->worker == wi_here.worker;
+}
+
+static inline void wi_group_lock(weft_group *group)
+{
+    wi_biased_lock(&group->lock, wi_group_mine(group));
+}
+
+static inline void wi_group_unlock(weft_group *group)
+{
+    wi_biased_unlock(&group->lock, wi_group_mine(group));
+}
+
 // Makes t a child. 0 or -WEFT_ECLOSED; *canceled: the group is canceled, so
 // must the child be, once it is queued.
-int wi_group_add(weft_group *group, struct wi_task *t, bool *canceled);
+static inline int wi_group_add(weft_group *group, struct wi_task *t,
+                               bool *canceled)
+{
+    wi_group_lock(group);
+    bool open = !group->closed;
+    if (open) {
+        t->group = group;
+        t->deadline = group->head.base;
+        t->sibling = group->children;
+        t->sibling_link = &group->children;
+        if (t->sibling != NULL)
+            t->sibling->sibling_link = &t->sibling;
+        group->children = t;
+        group->count++;
+        *canceled = group->canceled;
+    }
+    wi_group_unlock(group);
+    return open ? 0 : -WEFT_ECLOSED;
+}
+
+// t has ended: the last touch of the group by t.
+static inline void wi_group_leave(weft_group *group, struct wi_task *t)
+{
+    wi_group_lock(group);
+    *t->sibling_link = t->sibling;
+    if (t->sibling != NULL)
+        t->sibling->sibling_link = t->sibling_link;
+    t->sibling = NULL;
+    struct wi_task *waiter = --group->count == 0 ? group->waiter : NULL;
+    wi_group_unlock(group);
+    // The group may be gone; the waiter's record never is.
+    if (waiter != NULL)
+        wi_unpark(waiter);
+}
 
 // t, a child that is ending, has failed: collects it, cancels the others.
 void wi_group_failed(weft_group *group, struct wi_task *t, int code);
-
-// t has ended: the last touch of the group by t.
-void wi_group_leave(weft_group *group, struct wi_task *t);
 
 #endif

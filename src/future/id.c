@@ -11,6 +11,7 @@
 
 #include "base/fresh.h"
 #include "future/external.h"
+#include "future/future.h"
 #include "future/id.h"
 #include "os/report.h"
 
@@ -125,7 +126,7 @@ static void report(struct wi_task *t)
                   weft_error_name(t->code), *text ? ": " : "", text);
 }
 
-static void last_words(struct wi_task *t)
+void wi_future_last_words(struct wi_task *t)
 {
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
     if (state & WI_PUBLISHED)
@@ -141,10 +142,8 @@ static void fresh(void)
     lock = (struct wi_mutex){0};
 }
 
-// Before main, so that no record can end unheard.
-__attribute__((constructor)) static void set_last_words(void)
+__attribute__((constructor)) static void register_fresh(void)
 {
-    wi_task_last_words = last_words;
     wi_fresh_add(fresh);
 }
 

@@ -28,7 +28,7 @@ static int run_job(struct wi_task *t)
         wi_worker_job_begins(worker, t);
     int code = wi_run_job(t);
     if (worker != NULL)
-        wi_worker_job_ends(t);
+        wi_worker_job_ends(worker, t);
     return code;
 }
 

@@ -18,10 +18,25 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fresh.h"
+
 #define CHUNK  1024
 #define CHUNKS (16 * 1024)
 
 static struct wi_fd *chunks[CHUNKS];
+
+// A child after fork: the loops and waiters of its parent are none of its own.
+static void make_fresh(void)
+{
+    for (unsigned i = 0; i < CHUNKS; i++)
+        if (chunks[i])
+            memset(chunks[i], 0, CHUNK * sizeof(*chunks[i]));
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    wi_fresh_add(make_fresh);
+}
 
 static struct wi_fd *find(int fd)
 {
@@ -291,6 +306,7 @@ static void clear(struct wi_fd *record)
     record->reader = 0;
     record->reader_bit = 0;
     set_flags(record, 0, ~0u);
+    __atomic_fetch_add(&record->generation, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&record->kind, WI_FD_UNKNOWN, __ATOMIC_RELAXED);
     __atomic_store_n(&record->loops, 0, __ATOMIC_RELAXED);
     wi_mutex_unlock(&record->lock);

@@ -48,7 +48,8 @@ struct wi_fd {
     struct wi_left *left;          // under the lock
     struct wi_fd_waiter *waiters;  // under the lock
     struct wi_task *closer;        // under the lock: unpark when waiters leave
-    uint8_t kind;                  // any thread, atomically: enum wi_fd_kind
+    uint32_t generation; // any thread, atomically: how often it was closed
+    uint8_t kind;        // any thread, atomically: enum wi_fd_kind
 };
 
 enum wi_fd_flags {
@@ -61,6 +62,13 @@ enum wi_fd_flags {
 
 // The record of fd (>= 0); NULL if there is no memory.
 struct wi_fd *wi_fd_get(int fd);
+
+// For calls that go on after a wait: has the number become another file?
+static inline uint32_t wi_fd_generation(const struct wi_fd *record)
+{
+    // relaxed: changes before the end of a wait that the close ends
+    return __atomic_load_n(&record->generation, __ATOMIC_RELAXED);
+}
 
 // The kind of fd, remembered until it is closed; or a negative code.
 int wi_fd_kind(struct wi_fd *record, int fd);

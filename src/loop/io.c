@@ -16,7 +16,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <weft/error.h>
+
+#include "base/fresh.h"
 #include "loop/fd.h"
+#include "sched/worker.h"
 
 // The most that one read or write moves, as in the kernel.
 #define MOST 0x7ffff000u
@@ -69,13 +73,25 @@ static ssize_t in_task_once(struct wi_loop *loop, struct wi_io *io)
     return io->result == -ECANCELED && why ? why : io->result;
 }
 
+// wi_fd_take for an operation that goes on with -EAGAIN. record is not NULL:
+// who said ELSEWHERE has seen to that.
+static ssize_t take(struct wi_fd *record, struct wi_io *io,
+                    struct wi_loop *self)
+{
+    uint32_t generation = wi_fd_generation(record);
+    ssize_t n = wi_fd_take(record, io, self);
+
+    if (n == -EAGAIN && generation != wi_fd_generation(record))
+        return -ECANCELED;
+    return n;
+}
+
 static ssize_t in_task(struct wi_loop *loop, struct wi_io *io)
 {
     ssize_t n = in_task_once(loop, io);
 
     while (n == WI_IO_ELSEWHERE) {
-        // The backend has made sure that there is a record.
-        n = wi_fd_take(wi_fd_get(io->fd), io, loop);
+        n = take(wi_fd_get(io->fd), io, loop);
         if (n == -EAGAIN)
             n = in_task_once(loop, io);
     }
@@ -95,7 +111,7 @@ static ssize_t sleep_in_thread(struct wi_fd *record, struct wi_io *io, int kind)
 {
     struct wi_fd_waiter waiter = {.task = wi_self()};
     struct wi_wait wait = wait_for(io);
-    struct pollfd p = {.fd = io->fd, .events = wi_try_events(io)};
+    struct pollfd fds[2] = {{.fd = io->fd, .events = wi_try_events(io)}};
     ssize_t n;
 
     wi_fd_enter(record, &waiter);
@@ -103,7 +119,7 @@ static ssize_t sleep_in_thread(struct wi_fd *record, struct wi_io *io, int kind)
         n = wi_fd_closing(record) ? -ECANCELED : try_in_thread(io, kind);
         if (n != -EAGAIN)
             break;
-        n = wi_park_poll(&wait, &p, 1);
+        n = wi_park_poll(&wait, fds, 1);
         if (n < 0)
             break;
     }
@@ -126,7 +142,7 @@ static ssize_t in_thread(struct wi_io *io)
     if (n < 0)
         return n;
     if (reads(io) && wi_fd_share(record, NULL) == WI_FD_ELSEWHERE) {
-        n = wi_fd_take(record, io, NULL);
+        n = take(record, io, NULL);
         if (n != -EAGAIN)
             return n;
     }
@@ -198,6 +214,8 @@ ssize_t weft_write(int fd, const void *buf, size_t size)
 
 ssize_t weft_write_all(int fd, const void *buf, size_t size)
 {
+    const struct wi_fd *record = fd >= 0 ? wi_fd_get(fd) : NULL;
+    uint32_t generation = record ? wi_fd_generation(record) : 0;
     size_t done = 0;
 
     while (done < size) {
@@ -206,6 +224,8 @@ ssize_t weft_write_all(int fd, const void *buf, size_t size)
         if (n < 0)
             return n;
         done += (size_t)n;
+        if (done < size && record && generation != wi_fd_generation(record))
+            return -ECANCELED;
     }
     return (ssize_t)done;
 }
@@ -262,15 +282,20 @@ int weft_connect(int fd, const struct sockaddr *addr, socklen_t len)
     };
     struct wi_fd *record = fd >= 0 ? wi_fd_get(fd) : NULL;
     int64_t pause = 500000;
+    uint32_t generation;
     ssize_t n;
 
-    if (record)
-        wi_fd_adopt_client(record);
+    if (fd < 0 || !record)
+        return fd < 0 ? -EBADF : -ENOMEM;
+    generation = wi_fd_generation(record);
+    wi_fd_adopt_client(record);
     while ((n = perform(&io)) == -EBUSY) {
         int rc = pause_connect(&io, pause);
 
         if (rc < 0)
             return rc;
+        if (generation != wi_fd_generation(record))
+            return -ECANCELED;
         pause = pause < 16000000 ? pause * 2 : pause;
     }
     return (int)n;
@@ -282,6 +307,8 @@ int weft_close(int fd)
 
     if (fd < 0)
         return -EBADF;
+    if (wi_forked())
+        return -WEFT_EFORKED;
     if (wi_fd_is_known(fd))
         wi_fd_retire(fd, wi_loop_here(&rc));
     // EINTR: Linux has closed it all the same.

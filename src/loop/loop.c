@@ -19,10 +19,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "loop/uring/modern.h"
-#include "os/futex.h"
 #include <weft/error.h>
 
+#include "base/fresh.h"
+#include "loop/uring/modern.h"
+#include "os/futex.h"
 #include "os/report.h"
 
 static struct {
@@ -38,6 +39,19 @@ static struct {
     int refused;                   // under the lock
     char text[400];                // under the lock
 } choice;
+
+// A child after fork has none of its parent's loops. Their descriptors stay
+// open in it, since the child must not touch what they share with the parent.
+static void make_fresh(void)
+{
+    memset(&registry, 0, sizeof(registry));
+    memset(&choice, 0, sizeof(choice));
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    wi_fresh_add(make_fresh);
+}
 
 const char *wi_loop_error(void)
 {

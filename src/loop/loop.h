@@ -105,11 +105,6 @@ extern const struct wi_loop_ops wi_loop_uring, wi_loop_epoll;
 int wi_loop_open(struct wi_loop **loop);
 const char *wi_loop_error(void);
 
-// The loop of the caller's worker, opened at the first call. NULL with *rc 0
-// in a plain thread, NULL with a negative *rc if no backend can be opened.
-// Provided by the scheduler.
-struct wi_loop *wi_loop_here(int *rc);
-
 // For backends: every open loop stands in a registry, so that others can find
 // the loops that know a descriptor.
 void wi_loop_init(struct wi_loop *loop, const struct wi_loop_ops *ops);

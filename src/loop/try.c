@@ -28,6 +28,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -84,10 +85,27 @@ static bool unsupported(void)
     return errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL;
 }
 
+// By number: musl 1.2.3 has neither the functions nor the flag, which is a
+// part of the kernel's ABI. The offset -1, the file's own place, is the same
+// in both halves of the two words that the call takes.
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 8
+#endif
+
+static ssize_t read_now(int fd, struct iovec *part)
+{
+    return syscall(SYS_preadv2, fd, part, 1, -1L, -1L, RWF_NOWAIT);
+}
+
+static ssize_t write_now(int fd, struct iovec *part)
+{
+    return syscall(SYS_pwritev2, fd, part, 1, -1L, -1L, RWF_NOWAIT);
+}
+
 static ssize_t try_read_plain(const struct wi_io *io, uint8_t kind)
 {
     struct iovec part = {io->buf, io->size};
-    ssize_t n = preadv2(io->fd, &part, 1, -1, RWF_NOWAIT);
+    ssize_t n = read_now(io->fd, &part);
 
     if (n >= 0 || !unsupported())
         return outcome(n);
@@ -136,7 +154,7 @@ static ssize_t write_blocking_file(const struct wi_io *io)
 static ssize_t try_write_plain(const struct wi_io *io, uint8_t kind)
 {
     struct iovec part = {io->buf, io->size};
-    ssize_t n = pwritev2(io->fd, &part, 1, -1, RWF_NOWAIT);
+    ssize_t n = write_now(io->fd, &part);
 
     if (n >= 0 || !unsupported())
         return outcome(n);

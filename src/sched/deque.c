@@ -50,8 +50,9 @@ static void slot_write(struct wi_ring *ring, int64_t i, wi_hint hint)
 }
 
 // Doubles the ring. The old one stays until the end: a thief may read it.
-static int grow(struct wi_deque *deque, int64_t head, int64_t tail)
+int wi_deque_grow(struct wi_deque *deque, int64_t head)
 {
+    int64_t tail = deque->tail;
     struct wi_ring *old = deque->ring;
     struct wi_ring *ring = ring_new((old->mask + 1) * 2);
     if (ring == NULL)
@@ -64,20 +65,6 @@ static int grow(struct wi_deque *deque, int64_t head, int64_t tail)
         ring->older = old;
     // release: a thief that sees the ring sees its slots; pairs with take
     __atomic_store_n(&deque->ring, ring, __ATOMIC_RELEASE);
-    return 0;
-}
-
-int wi_deque_push(struct wi_deque *deque, wi_hint hint)
-{
-    int64_t tail = deque->tail;
-    // acquire: pairs with the thieves' compare-and-swap; their reads of the
-    // slots before head are over
-    int64_t head = __atomic_load_n(&deque->head, __ATOMIC_ACQUIRE);
-    if (tail - head > deque->ring->mask && grow(deque, head, tail) != 0)
-        return -ENOMEM;
-    slot_write(deque->ring, tail, hint);
-    // release: a thief that sees the new tail sees the slot and the record
-    __atomic_store_n(&deque->tail, tail + 1, __ATOMIC_RELEASE);
     return 0;
 }
 

@@ -36,8 +36,28 @@ struct wi_deque {
 int wi_deque_init(struct wi_deque *deque, bool solo);
 void wi_deque_fini(struct wi_deque *deque);
 
+// Makes room for one more; 0 or -ENOMEM.
+int wi_deque_grow(struct wi_deque *deque, int64_t head);
+
 // Owner. 0 or -ENOMEM.
-int wi_deque_push(struct wi_deque *deque, wi_hint hint);
+static inline int wi_deque_push(struct wi_deque *deque, wi_hint hint)
+{
+    int64_t tail = deque->tail;
+    // acquire: pairs with the thieves' compare-and-swap; their reads of the
+    // slots before head are over
+    int64_t head = __atomic_load_n(&deque->head, __ATOMIC_ACQUIRE);
+    if (__builtin_expect(tail - head > deque->ring->mask, false)) {
+        int rc = wi_deque_grow(deque, head);
+        if (rc < 0)
+            return rc;
+    }
+    struct wi_ring *ring = deque->ring;
+    // relaxed: the slot is published by tail
+    __atomic_store_n(&ring->slots[tail & ring->mask], hint, __ATOMIC_RELAXED);
+    // release: a thief that sees the new tail sees the slot and the record
+    __atomic_store_n(&deque->tail, tail + 1, __ATOMIC_RELEASE);
+    return 0;
+}
 
 // Owner: takes `hint` back if it is the last one pushed.
 bool wi_deque_pop_last(struct wi_deque *deque, wi_hint hint);

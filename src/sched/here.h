@@ -27,7 +27,6 @@ struct wi_here {
     void (*sleeping)(bool begins);
     void *pool;     // whose thread this is, for `sleeping`
     int wake_fd;    // eventfd for wi_park_poll, plus one; 0: none yet
-    char *stack_low; // of the thread's own stack; NULL: not asked yet
 };
 
 extern __thread struct wi_here wi_here

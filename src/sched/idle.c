@@ -123,23 +123,10 @@ static bool has_descriptors(const struct wi_worker *worker)
            (worker->loop->active | worker->loop->queued) != 0;
 }
 
-// What wi_runtime_cancel_jobs asked for.
-static void cancel_jobs(struct wi_worker *worker)
-{
-    if (!__atomic_load_n(&worker->cancel_jobs, __ATOMIC_SEQ_CST))
-        return;
-    __atomic_store_n(&worker->cancel_jobs, 0, __ATOMIC_RELAXED);
-    for (struct wi_task *t = worker->jobs_running; t; t = t->sibling) {
-        __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_SEQ_CST);
-        wi_worker_ready(worker, t);
-    }
-}
-
 void wi_worker_look_around(struct wi_worker *worker)
 {
     wi_inbox_drain(worker);
     run_timers(worker);
-    cancel_jobs(worker);
     if (has_descriptors(worker))
         worker->loop->ops->poll(worker->loop, 0);
 }
@@ -220,14 +207,12 @@ void wi_worker_idle(struct wi_worker *worker)
 {
     wi_inbox_drain(worker);
     run_timers(worker);
-    cancel_jobs(worker);
     if (worker->ready != NULL)
         return;
     bool poll = has_descriptors(worker);
     int64_t limit = sleep_limit(worker);
     announce(worker, poll ? WI_POLLING : WI_ASLEEP);
     if (__atomic_load_n(&worker->inbox, __ATOMIC_SEQ_CST) != NULL ||
-        __atomic_load_n(&worker->cancel_jobs, __ATOMIC_SEQ_CST) ||
         wi_runtime_has_work(worker)) {
         unannounce(worker);
         if (poll) // a wake-up of the loop may be on its way: no harm

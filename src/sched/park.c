@@ -65,10 +65,8 @@ void wi_thread_adopt(struct wi_task *t)
     wi_os_thread_watch_exit(t);
 }
 
-struct wi_task *wi_self(void)
+struct wi_task *wi_self_slow(void)
 {
-    if (wi_here.self != NULL)
-        return wi_here.self;
     struct wi_task *t = wi_task_new(WI_KIND_FOREIGN, WI_RUNNING, 1);
     if (t == NULL)
         return NULL;

@@ -17,9 +17,11 @@
 #ifndef WI_SCHED_PARK_H
 #define WI_SCHED_PARK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "os/clock.h"
+#include "sched/here.h"
 
 struct wi_task; // the record of a task, a thread or a job: task.h
 
@@ -74,7 +76,12 @@ void wi_unpark(struct wi_task *t);
 
 // The caller's record; a plain thread gets one at its first call. NULL only if
 // there is no memory for a thread's first record.
-struct wi_task *wi_self(void);
+struct wi_task *wi_self_slow(void);
+
+static inline struct wi_task *wi_self(void)
+{
+    return wi_here.self != NULL ? wi_here.self : wi_self_slow();
+}
 
 // 0, -ECANCELED or -ETIMEDOUT as the caller's scopes stand now.
 int wi_check_scopes(void);

@@ -222,28 +222,34 @@ int wi_runtime_submit(struct wi_runtime *runtime, struct wi_task *t)
 
 void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t)
 {
+    wi_biased_lock(&worker->jobs_lock, true);
     t->sibling = worker->jobs_running;
     t->sibling_link = &worker->jobs_running;
     if (t->sibling != NULL)
         t->sibling->sibling_link = &t->sibling;
     worker->jobs_running = t;
+    wi_biased_unlock(&worker->jobs_lock, true);
 }
 
-void wi_worker_job_ends(struct wi_task *t)
+void wi_worker_job_ends(struct wi_worker *worker, struct wi_task *t)
 {
+    wi_biased_lock(&worker->jobs_lock, true);
     *t->sibling_link = t->sibling;
     if (t->sibling != NULL)
         t->sibling->sibling_link = t->sibling_link;
     t->sibling = NULL;
+    wi_biased_unlock(&worker->jobs_lock, true);
 }
 
-void wi_runtime_cancel_jobs(struct wi_runtime *runtime)
+void wi_runtime_each_job(struct wi_runtime *runtime,
+                         void (*fn)(struct wi_task *t))
 {
     for (unsigned i = 0; i < runtime->count; i++) {
         struct wi_worker *worker = runtime->workers[i];
-        // seq_cst: before the wake; pairs with the exchange in look_around
-        __atomic_store_n(&worker->cancel_jobs, 1, __ATOMIC_SEQ_CST);
-        wi_worker_wake(worker);
+        wi_biased_lock(&worker->jobs_lock, false);
+        for (struct wi_task *t = worker->jobs_running; t; t = t->sibling)
+            fn(t);
+        wi_biased_unlock(&worker->jobs_lock, false);
     }
 }
 

@@ -21,6 +21,7 @@
 
 #include "arch/arch.h"
 #include "base/sanitizer_detect.h"
+#include "os/thread.h"
 
 #if WI_ASAN
 #include <sanitizer/asan_interface.h>
@@ -30,9 +31,6 @@
 #if WI_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
-
-// The bounds of the calling thread's own stack. Returns 0 or a negative code.
-int wi_os_stack_bounds(void **low, size_t *size);
 
 // Where a stack is suspended. A stack is suspended in one place at a time, so
 // it has one of these; so has every OS thread that switches.

@@ -26,22 +26,7 @@ int64_t wi_deadline_in(double seconds, const char *function)
     return wi_os_now() + (int64_t)(seconds * 1e9);
 }
 
-// The deadline that the record began with.
-static int64_t base_deadline(const struct wi_task *t)
-{
-    int64_t deadline =
-        t->group != NULL ? wi_group_deadline(t->group) : WI_FOREVER;
-    if (t->extra != NULL && t->extra->deadline < deadline)
-        deadline = t->extra->deadline;
-    return deadline;
-}
-
-int64_t wi_scope_deadline(const struct wi_task *t)
-{
-    return t->scope != NULL ? t->scope->deadline : base_deadline(t);
-}
-
-bool wi_scope_canceled(const struct wi_task *t)
+bool wi_scope_walk(const struct wi_task *t)
 {
     for (struct weft_scope *s = t->scope; s != NULL; s = s->outer) {
         // relaxed: a flag; what it refers to is read under the group's lock
@@ -53,7 +38,7 @@ bool wi_scope_canceled(const struct wi_task *t)
     return __atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_CANCELED;
 }
 
-int wi_scope_test(const struct wi_task *t)
+int wi_scope_test_slow(const struct wi_task *t)
 {
     if (wi_scope_canceled(t))
         return -ECANCELED;

@@ -9,7 +9,8 @@
 
 #include <weft/scope.h>
 
-struct wi_task;
+#include "sched/task.h"
+
 
 enum {
     WI_SCOPE_SHIELD = 1, // requests from outside stop here
@@ -19,11 +20,33 @@ enum {
 #define WI_LONGEST_SECONDS 1e9 // 31 years: longer is for ever
 
 // The time by which the record's scopes want it to stop waiting.
-int64_t wi_scope_deadline(const struct wi_task *t);
-bool wi_scope_canceled(const struct wi_task *t);
+static inline int64_t wi_scope_deadline(const struct wi_task *t)
+{
+    return t->scope != NULL ? t->scope->deadline : t->deadline;
+}
+
+// Whether a scope of the record, or the record itself, is canceled.
+bool wi_scope_walk(const struct wi_task *t);
+
+static inline bool wi_scope_canceled(const struct wi_task *t)
+{
+    // relaxed: flags; whoever sets one wakes the record afterwards
+    const struct weft_scope *s = t->scope;
+    if (s == NULL || (s->outer == NULL && (s->flags & WI_SCOPE_SHIELD) == 0 &&
+                      !__atomic_load_n(&s->canceled, __ATOMIC_RELAXED)))
+        return __atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_CANCELED;
+    return wi_scope_walk(t);
+}
 
 // 0, -ECANCELED or -ETIMEDOUT.
-int wi_scope_test(const struct wi_task *t);
+int wi_scope_test_slow(const struct wi_task *t);
+
+static inline int wi_scope_test(const struct wi_task *t)
+{
+    if (wi_scope_deadline(t) == WI_FOREVER && !wi_scope_canceled(t))
+        return 0;
+    return wi_scope_test_slow(t);
+}
 
 // Makes scope the caller's innermost.
 void wi_scope_enter(struct weft_scope *scope, int64_t deadline, unsigned flags);

@@ -7,8 +7,9 @@
 
 #include "sched/stack_pool.h"
 
-#include <pthread.h>
 #include <string.h>
+
+#include "os/futex.h"
 
 #ifndef WI_STACK_COLOURS
 #define WI_STACK_COLOURS 32
@@ -60,7 +61,7 @@ static const struct {
 };
 
 static struct {
-    pthread_mutex_t lock; // innermost: no other lock is taken inside it
+    struct wi_mutex lock; // innermost: no other lock is taken inside it
     struct size_class classes[WI_STACK_CLASSES];
     struct chunk *chunks; // wi_stack_find reads it without the lock
     struct wi_stack_slab *free_records; // linked by `next`
@@ -68,7 +69,6 @@ static struct {
     size_t page_guards, own_guards, shared_guards; // used, and two limits
     enum wi_stack_guard guard;
 } pool = {
-    .lock = PTHREAD_MUTEX_INITIALIZER,
     .own_guards = OWN_GUARDS,
     .shared_guards = SHARED_GUARDS,
 #if WI_ASAN
@@ -80,12 +80,12 @@ static struct {
 
 static void lock(void)
 {
-    pthread_mutex_lock(&pool.lock);
+    wi_mutex_lock(&pool.lock);
 }
 
 static void unlock(void)
 {
-    pthread_mutex_unlock(&pool.lock);
+    wi_mutex_unlock(&pool.lock);
 }
 
 // Sizes -----------------------------------------------------------------------
@@ -439,7 +439,7 @@ bool wi_stack_pool_leave_warm(unsigned cls, struct wi_stack *stack)
 
 void wi_stack_pool_forget(void)
 {
-    pthread_mutex_init(&pool.lock, NULL);
+    pool.lock = (struct wi_mutex){0};
     memset(pool.classes, 0, sizeof(pool.classes));
     pool.free_records = NULL;
 }
@@ -463,7 +463,8 @@ static void add_slab_stats(struct wi_stack_pool_stats *stats,
     stats->slabs++;
     stats->stacks += slab->count;
     stats->reserved += slab->count * class_table[slab->cls].size;
-    stats->cold += (size_t)__builtin_popcountll(slab->cold);
+    for (uint64_t cold = slab->cold; cold; cold &= cold - 1)
+        stats->cold++;
 }
 
 void wi_stack_pool_stats(struct wi_stack_pool_stats *stats)

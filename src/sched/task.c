@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/fresh.h"
+#include "base/text.h"
 #include "sched/here.h"
 
 enum {
@@ -22,6 +23,11 @@ __thread struct wi_here wi_here
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 struct wi_task_chunk *wi_task_chunks;
+
+// Keeps the root that leads a reader to the chunks (inspect/root.c) in programs
+// that are linked with the static library.
+extern char wi_root[];
+__attribute__((used)) static void *const keep_root = wi_root;
 
 void (*wi_task_last_words)(struct wi_task *t);
 
@@ -118,7 +124,7 @@ void wi_task_thread_exit(void)
     here->free_count = 0;
 }
 
-static uint64_t new_id(struct wi_here *here)
+bool wi_task_refill(struct wi_here *here)
 {
     if (here->next_id == here->end_id) {
         // relaxed: only uniqueness matters
@@ -126,26 +132,7 @@ static uint64_t new_id(struct wi_here *here)
             __atomic_fetch_add(&id_counter, ID_BLOCK, __ATOMIC_RELAXED);
         here->end_id = here->next_id + ID_BLOCK;
     }
-    return here->next_id++;
-}
-
-struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase, uint32_t refs)
-{
-    struct wi_here *here = &wi_here;
-    if (here->free == NULL && !refill(here))
-        return NULL;
-    struct wi_task *t = here->free;
-    here->free = t->next;
-    here->free_count--;
-    t->id = new_id(here);
-    t->kind = (uint8_t)kind;
-    t->refs = refs;
-    // relaxed: whoever gets the record gets it through a queue or a lock;
-    // stale hints read only the state, where the generation tells them
-    uint32_t gen =
-        __atomic_load_n(&t->state, __ATOMIC_RELAXED) & ~(WI_GEN - 1u);
-    __atomic_store_n(&t->state, gen | phase, __ATOMIC_RELAXED);
-    return t;
+    return here->free != NULL || refill(here);
 }
 
 bool wi_task_need_extra(struct wi_task *t)
@@ -162,7 +149,6 @@ bool wi_task_need_extra(struct wi_task *t)
     if (extra == NULL)
         return false;
     memset(extra, 0, sizeof *extra);
-    extra->deadline = WI_FOREVER;
     t->extra = extra;
     return true;
 }
@@ -173,7 +159,7 @@ bool wi_task_set_name(struct wi_task *t, const char *name)
         return true;
     if (!wi_task_need_extra(t))
         return false;
-    strncpy(t->extra->name, name, sizeof t->extra->name - 1);
+    wi_text_copy(t->extra->name, sizeof t->extra->name, name);
     return true;
 }
 
@@ -214,11 +200,7 @@ static void free_payload(struct wi_task *t)
 // The slow half of recycling: what only some records have.
 static void strip(struct wi_task *t)
 {
-    if (t->flags != 0)
-        free_payload(t);
-    t->flags = 0;
-    t->result_size = 0;
-    t->code = 0;
+    free_payload(t);
     if (t->extra != NULL)
         free_extra(t);
 }
@@ -228,8 +210,11 @@ static void recycle(struct wi_task *t)
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
     if ((state & WI_PUBLISHED) || (t->code < 0 && !(state & WI_OBSERVED)))
         wi_task_last_words(t);
-    if ((t->flags | t->code | (int)t->result_size) != 0 || t->extra != NULL)
+    if ((t->flags & ~WI_KEPT) != 0 || t->extra != NULL)
         strip(t);
+    t->flags = 0;
+    t->code = 0;
+    t->result_size = 0;
     t->waiters = NULL;
     t->scope = NULL;
     t->group = NULL;

@@ -32,6 +32,7 @@
 #include <weft/scope.h>
 
 #include "os/futex.h"
+#include "sched/here.h"
 #include "sched/park.h"
 
 struct wi_external_ops;
@@ -72,7 +73,8 @@ enum {
     WI_BYTES_RESULT = 2, // the result is a struct weft_bytes
     WI_IMMORTAL = 4,     // never recycled: the ENOMEM future
     WI_HEAP_ARG = 8,     // a job's argument lies at arg, from malloc
-    WI_SERVICE = 16,     // the library's own, not the user's
+    WI_KEPT = 16,        // runs inside the join of its only holder, who has the
+                         // one reference: see run_inline
 };
 
 // A record together with its generation, in one word: user addresses have 48
@@ -86,7 +88,6 @@ struct wi_extra {
     void (*drop)(void *arg); // to call if the body never runs
     const struct wi_external_ops *ops;
     void *external;         // the producer's object
-    int64_t deadline;       // of a job; WI_FOREVER: none
     pid_t native;           // the kernel's id of a thread
     uint32_t external_lock; // see external.c
     struct wi_extra *next;  // free list
@@ -116,7 +117,7 @@ struct wi_task {
     uint32_t permit;      // owner: an unpark came while it ran. Threads:
                           // any, the futex word (park.c)
     struct weft_scope *scope; // self: the innermost scope, NULL: the base
-    uint64_t visited;         // under the lock of deadlock.c
+    int64_t deadline; // that it began with: its group, its job. Constant
 
     // Who it is and what it waits for; read by `weft ps`.
     uint64_t id;
@@ -141,7 +142,7 @@ struct wi_task {
     struct wi_extra *extra;  // NULL for most
     struct wi_runtime *home; // where it was started
     uint32_t result_size;
-    uint32_t slack;
+    uint32_t visited; // under the lock of deadlock.c
     union {
         char bytes[16];
         void *heap;
@@ -182,7 +183,34 @@ static inline uint32_t wi_hint_gen(wi_hint hint)
 }
 
 // A fresh record: phase `phase`, refs references, a new id. NULL: no memory.
-struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase, uint32_t refs);
+static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
+                                          uint32_t refs);
+
+// More records and ids for this thread; false: no memory.
+bool wi_task_refill(struct wi_here *here);
+
+static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
+                                          uint32_t refs)
+{
+    struct wi_here *here = &wi_here;
+    if (__builtin_expect(
+            here->free == NULL || here->next_id == here->end_id, false) &&
+        !wi_task_refill(here))
+        return NULL;
+    struct wi_task *t = here->free;
+    here->free = t->next;
+    here->free_count--;
+    t->id = here->next_id++;
+    t->kind = (uint8_t)kind;
+    t->refs = refs;
+    t->deadline = WI_FOREVER;
+    // relaxed: whoever gets the record gets it through a queue or a lock;
+    // stale hints read only the state, where the generation tells them
+    uint32_t gen =
+        __atomic_load_n(&t->state, __ATOMIC_RELAXED) & ~(WI_GEN - 1u);
+    __atomic_store_n(&t->state, gen | phase, __ATOMIC_RELAXED);
+    return t;
+}
 
 // Gives the record its extra part; false: no memory.
 bool wi_task_need_extra(struct wi_task *t);

@@ -24,12 +24,14 @@
 #include "sched/worker.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fresh.h"
 #include "loop/loop.h"
 #include "os/report.h"
+#include "sched/overflow.h"
 
 
 
@@ -73,6 +75,37 @@ static void worker_release(struct wi_worker *worker)
     wi_mutex_unlock(&free_lock);
 }
 
+// Who ran over the end of a stack: whoever runs on this thread.
+static void describe(struct wi_stack *stack, char *text, size_t size)
+{
+    struct wi_worker *worker = wi_here.worker;
+    struct wi_task *t = wi_here.self;
+    if (worker == NULL || t == NULL || worker->point != &stack->point)
+        snprintf(text, size, "a stack that nobody runs on");
+    else
+        snprintf(text, size, "task \"%s\" (id %llu)", wi_task_name(t),
+                 (unsigned long long)t->id);
+}
+
+// A nested run's own stack is the one that the outer task runs on.
+static void inherit_stack(struct wi_worker *worker, struct wi_worker *outer)
+{
+    worker->os_point = *outer->point;
+    worker->os_low = outer->os_low;
+    if (outer->point != &outer->os_point)
+        worker->os_low = wi_stack_limit((struct wi_stack *)outer->point);
+}
+
+uintptr_t wi_worker_os_low(struct wi_worker *worker)
+{
+    void *start;
+    size_t size;
+    if (worker->os_low == NULL && wi_os_stack_bounds(&start, &size) == 0)
+        worker->os_low = start;
+    // Unknown bounds leave no room.
+    return worker->os_low != NULL ? (uintptr_t)worker->os_low : UINTPTR_MAX;
+}
+
 struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index)
 {
     struct wi_worker *worker = runtime->workers[index];
@@ -82,8 +115,17 @@ struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index)
     worker->outer_self = wi_here.self;
     wi_wheel_init(&worker->wheel, wi_os_now());
     wi_stack_cache_init(&worker->stacks, runtime->stack_size);
-    wi_switch_point_thread(&worker->os_point);
+    worker->os_low = NULL;
+    if (worker->outer == NULL)
+        wi_switch_point_thread(&worker->os_point);
+    else
+        inherit_stack(worker, worker->outer);
     worker->point = &worker->os_point;
+    worker->errno_at = &errno;
+    if (worker->outer == NULL) {
+        wi_overflow_init(describe);
+        wi_overflow_thread_init();
+    }
     wi_here.worker = worker;
     wi_here.self = NULL;
     return worker;
@@ -96,7 +138,6 @@ static void drop_loops(struct wi_worker *worker)
         struct wi_stack *stack = worker->loops;
         worker->loops = stack->owner;
         stack->owner = NULL;
-        wi_switch_point_renew(&stack->point);
         wi_stack_put(&worker->stacks, stack);
     }
     worker->parked_stacks = 0;
@@ -111,6 +152,8 @@ void wi_worker_leave(struct wi_worker *worker)
     if (worker->loop != NULL)
         worker->loop->ops->close(worker->loop);
     worker->loop = NULL;
+    if (worker->outer == NULL)
+        wi_overflow_thread_fini();
     wi_here.worker = worker->outer;
     wi_here.self = worker->outer_self;
 }
@@ -158,9 +201,7 @@ static void check_canary(struct wi_worker *worker)
         return;
     struct wi_stack *stack = (struct wi_stack *)worker->point;
     if (!wi_stack_check(stack))
-        wi_panic("stack overflow", stack,
-                 "a task ran over the end of its stack; give it more with "
-                 ".stack_size");
+        wi_overflow_panic(stack);
 }
 
 static void switch_to(struct wi_worker *worker, struct wi_switch_point *to)
@@ -212,6 +253,13 @@ static struct wi_task *ready_pop(struct wi_worker *worker)
     return t;
 }
 
+static void ready_push(struct wi_worker *worker, struct wi_task *t)
+{
+    t->next = NULL;
+    *worker->ready_tail = t;
+    worker->ready_tail = &t->next;
+}
+
 void wi_worker_ready(struct wi_worker *worker, struct wi_task *t)
 {
     if (t->owner != ((uintptr_t)worker | WI_PARKED)) {
@@ -221,19 +269,20 @@ void wi_worker_ready(struct wi_worker *worker, struct wi_task *t)
     }
     // relaxed: others only compare it, to find where to send a message
     __atomic_store_n(&t->owner, (uintptr_t)worker, __ATOMIC_RELAXED);
-    t->next = NULL;
-    *worker->ready_tail = t;
-    worker->ready_tail = &t->next;
+    ready_push(worker, t);
 }
 
-// Time for one new task, and for what comes from outside?
+// Time to look at what comes from outside, and for one new task: whether there
+// is one. The loop that starts it sets the count back.
 static bool fair_turn(struct wi_worker *worker)
 {
     if (worker->switches < WI_FAIR)
         return false;
-    worker->switches = 0;
     wi_worker_look_around(worker);
-    return wi_runtime_has_work(worker);
+    if (wi_runtime_has_work(worker))
+        return true;
+    worker->switches = 0;
+    return false;
 }
 
 // Finds something to go on with for a parked `self`, and goes there. Returns
@@ -258,18 +307,19 @@ static void go_elsewhere(struct wi_worker *worker, struct wi_task *self)
 
 void wi_worker_wait(struct wi_worker *worker, struct wi_task *self)
 {
-    int saved = errno;
+    int saved = *worker->errno_at;
     self->point = worker->point;
     go_elsewhere(worker, self);
     wi_here.self = self;
-    errno = saved;
+    *worker->errno_at = saved;
 }
 
 void wi_worker_yield(struct wi_worker *worker, struct wi_task *self)
 {
-    __atomic_store_n(&self->owner, (uintptr_t)worker | WI_PARKED,
-                     __ATOMIC_RELAXED);
-    wi_worker_ready(worker, self);
+    // With nobody else ready, a new task has its turn now.
+    if (worker->ready == NULL && wi_runtime_has_work(worker))
+        worker->switches = WI_FAIR;
+    ready_push(worker, self); // not parked: a wake leaves its permit
     wi_worker_wait(worker, self);
 }
 
@@ -297,16 +347,16 @@ static void resume_from_loop(struct wi_worker *worker, struct wi_task *t)
 static void loop(struct wi_worker *worker)
 {
     for (;;) {
-        struct wi_task *t = fair_turn(worker) ? NULL : ready_pop(worker);
+        struct wi_task *t = NULL;
+        if (worker->ready == NULL || fair_turn(worker))
+            t = wi_runtime_next(worker);
         if (t != NULL) {
-            resume_from_loop(worker, t);
-            continue;
-        }
-        t = wi_runtime_next(worker);
-        if (t != NULL) {
-            worker->switches++;
+            worker->switches =
+                worker->switches < WI_FAIR ? worker->switches + 1 : 0;
             wi_worker_call(worker, t);
-        } else if (worker->ready == NULL) {
+        } else if ((t = ready_pop(worker)) != NULL) {
+            resume_from_loop(worker, t);
+        } else {
             wi_worker_idle(worker);
         }
     }

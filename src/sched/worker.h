@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/wheel.h"
+#include "os/biased.h"
 #include "os/futex.h"
 #include "os/thread.h"
 #include "sched/deque.h"
@@ -43,6 +44,7 @@ struct wi_worker {
     struct wi_switch_point *point; // of the stack that it runs on
     struct wi_task *ready, **ready_tail; // parked tasks that can go on
     unsigned ready_count;
+    int *errno_at;              // the thread's errno: a worker has one thread
     unsigned switches;          // since the last look around
     struct wi_stack *loops;     // suspended loop frames, by `owner`
     struct wi_deque jobs;       // unstarted; thieves take from it
@@ -51,6 +53,7 @@ struct wi_worker {
     struct wi_runtime *runtime;
     struct wi_stack_cache stacks;
     struct wi_switch_point os_point; // of the thread's own stack
+    char *os_low; // of the thread's own stack; NULL: not asked yet
     struct wi_worker *outer;         // the run around a nested one
     struct wi_task *outer_self;
     struct wi_task *base; // the record of the thread itself
@@ -59,8 +62,8 @@ struct wi_worker {
     size_t parked_stacks; // loop frames kept, for trimming
     int64_t trim_at;
     uint64_t turns; // for the watchdog: any progress changes it
+    struct wi_biased jobs_lock;   // the worker's; who cancels takes it too
     struct wi_task *jobs_running; // started jobs, by `sibling`
-    uint32_t cancel_jobs;         // atomic: cancel all of them, please
     struct wi_os_thread thread;
     struct wi_worker *next_free;
 
@@ -123,8 +126,10 @@ void wi_worker_call(struct wi_worker *worker, struct wi_task *t);
 bool wi_worker_wants_trim(const struct wi_worker *worker);
 bool wi_worker_trim(struct wi_worker *worker);
 
-// Asks every worker to cancel the jobs that it has started.
-void wi_runtime_cancel_jobs(struct wi_runtime *runtime);
+// Calls fn for every job that has started and not ended, under its worker's
+// lock: fn must not end one. Not on one of the workers.
+void wi_runtime_each_job(struct wi_runtime *runtime,
+                         void (*fn)(struct wi_task *t));
 
 // Takes an unstarted record from any queue of the runtime; claimed with
 // WI_CANCELED. Any thread. NULL: none left.
@@ -132,7 +137,21 @@ struct wi_task *wi_runtime_take_unstarted(struct wi_runtime *runtime);
 
 // Keep the list of started jobs; on the worker's thread.
 void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t);
-void wi_worker_job_ends(struct wi_task *t);
+void wi_worker_job_ends(struct wi_worker *worker, struct wi_task *t);
+
+// The lowest address of the thread's own stack.
+uintptr_t wi_worker_os_low(struct wi_worker *worker);
+
+// Whether so many bytes of the running stack are left.
+static inline bool wi_worker_has_room(struct wi_worker *worker, size_t bytes)
+{
+    uintptr_t low =
+        worker->point != &worker->os_point
+            ? (uintptr_t)wi_stack_limit((struct wi_stack *)worker->point)
+        : worker->os_low != NULL ? (uintptr_t)worker->os_low
+                                 : wi_worker_os_low(worker);
+    return wi_arch_sp() - bytes > low && wi_arch_sp() > bytes;
+}
 
 // Claims an unstarted record for running it (bits 0), or for ending it
 // (bits WI_CANCELED).

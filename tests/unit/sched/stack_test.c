@@ -26,19 +26,6 @@ static struct wi_switch_point home;
 static struct wi_stack_cache cache;
 static struct wi_stack *stacks[MANY];
 
-// Stands in for the one of src/os until that is linked.
-__attribute__((weak)) int wi_os_stack_bounds(void **low, size_t *size)
-{
-    pthread_attr_t attr;
-    int rc = -pthread_getattr_np(pthread_self(), &attr);
-
-    if (rc == 0) {
-        pthread_attr_getstack(&attr, low, size);
-        pthread_attr_destroy(&attr);
-    }
-    return rc;
-}
-
 static void set_up(size_t size)
 {
     wi_switch_point_thread(&home);

@@ -2,7 +2,8 @@
 #include <weft/error.h>
 
 #include <errno.h>
-#include <string.h>
+
+#include "os/errtext.h"
 
 struct entry {
     int number;
@@ -52,13 +53,7 @@ const char *weft_strerror(int code)
     const struct entry *entry = own_entry(number);
     if (entry != NULL)
         return entry->text;
-#ifdef __GLIBC__
-    // Untranslated and without a buffer, unlike strerror.
-    const char *text = strerrordesc_np(number);
-    return text != NULL ? text : "an unknown code";
-#else
-    return number > 0 && number < 4096 ? strerror(number) : "an unknown code";
-#endif
+    return wi_os_error_text(number);
 }
 
 const char *weft_error_name(int code)

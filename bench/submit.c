@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// submit: what does it cost a plain thread to give a job to a thread pool?
+// Bursts of 10,000; the figure is the CPU time of the submitting thread alone
+// for the submits alone. Then it waits for every result and adds them up.
+#include <stdlib.h>
+#include <weft.h>
+
+#include "support/bench.h"
+
+enum { BURST = 10000, WARM_BURSTS = 3 };
+
+WEFT_JOB(long, triple, long, x)
+{
+    return 3 * x;
+}
+
+static weft_future *futures[BURST];
+
+static uint64_t collect(long n)
+{
+    uint64_t sum = 0;
+    for (long i = 0; i < n; i++) {
+        long x;
+        if (weft_result(futures[i], &x) != 0)
+            bench_fail("weft_result failed");
+        sum += (uint64_t)x;
+    }
+    return sum;
+}
+
+static double burst(weft_executor *ex, long n)
+{
+    double begin = bench_thread_cpu();
+    for (long i = 0; i < n; i++)
+        futures[i] = weft_submit(ex, triple, i);
+    return bench_thread_cpu() - begin;
+}
+
+static void weft_side(const struct bench_ask *ask, struct bench_reply *reply)
+{
+    weft_executor *ex = weft_thread_pool(.workers = (unsigned)ask->param[0]);
+    long n = ask->ops < BURST ? (long)ask->ops : BURST;
+    uint64_t bursts = ask->ops / (uint64_t)n;
+    double submit = 0, begin, wall;
+    for (int i = 0; i < WARM_BURSTS; i++) {
+        burst(ex, n);
+        collect(n);
+    }
+    begin = bench_cpu();
+    wall = bench_wall();
+    for (uint64_t i = 0; i < bursts; i++) {
+        submit += burst(ex, n);
+        reply->answer += collect(n);
+    }
+    double jobs = (double)bursts * (double)n;
+    reply->value = submit / jobs;
+    reply->more[0] = (bench_cpu() - begin) / jobs;
+    reply->more[1] = (bench_wall() - wall) / jobs;
+    weft_executor_close(ex);
+}
+
+static const struct bench_side sides[] = {
+    {"weft", BENCH_WEFT, .fn = weft_side},
+    {"GThreadPool", BENCH_PEER, .program = "submit_glib",
+     .package = "libglib2.0-dev"},
+    {"Boost.Asio", BENCH_PEER, .program = "submit_asio",
+     .package = "libboost-dev"},
+    {"oneTBB", BENCH_PEER, .program = "submit_tbb", .package = "libtbb-dev"},
+    {"Go", BENCH_PEER, .program = "submit_go", .package = "golang-go"},
+    {0}};
+
+static void ask(const char *name, long workers)
+{
+    bench_ask(
+        &(struct bench_question){
+            .name = name,
+            .what = "one submit, the submitter's CPU time",
+            .unit = "ns",
+            .ops = (uint64_t)bench_pick(1000000, 200000, 1000),
+            .warm = 20000,
+            .params = {{"workers", workers}},
+            .more = {"cpu_ns_of_all_threads", "wall_ns"},
+            .bar = 25},
+        sides);
+}
+
+int main(int argc, char **argv)
+{
+    bench_start("submit", argc, argv);
+    ask("submit/1", 1);
+    ask("submit/2", 2);
+    return bench_end();
+}

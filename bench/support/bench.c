@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: MIT
+// Options, the order of the samples, and the JSON lines.
+#include "bench.h"
+
+#include <dlfcn.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <weft.h>
+
+#include "sample.h"
+
+#ifndef BENCH_FLAGS
+#define BENCH_FLAGS ""
+#endif
+
+enum mode { FULL, QUICK, CHECK };
+enum { MAX_SIDES = 12, MAX_REPS = 64 };
+
+static struct {
+    const char *program;
+    enum mode mode;
+    unsigned reps;
+    uint64_t ops;      // 0: as the question says
+    const char *only;  // part of "question contender"
+    bool direct, list; // see bench_usage
+    bool failed;
+} run;
+
+// The samples of one contender.
+struct score {
+    bool asked; // it is there and wanted
+    unsigned n;
+    double value[MAX_REPS];
+    double more[BENCH_MORE][MAX_REPS];
+};
+
+static void bench_usage(int status)
+{
+    fprintf(status ? stderr : stdout,
+            "usage: %s [OPTION]...\n"
+            "  --quick      fewer operations\n"
+            "  --check      very few: only whether the answers are right\n"
+            "  --reps N     samples of each contender (9; 7; 1)\n"
+            "  --ops N      operations in each sample\n"
+            "  --only TEXT  only where TEXT is part of 'QUESTION CONTENDER'\n"
+            "  --direct     Weft alone, once, in this process, for profilers\n"
+            "  --list       the questions and contenders\n",
+            run.program);
+    exit(status);
+}
+
+static uint64_t read_number(const char *text)
+{
+    char *end;
+    uint64_t n = text ? strtoull(text, &end, 10) : 0;
+    if (n == 0 || *end != 0)
+        bench_usage(2);
+    return n;
+}
+
+void bench_start(const char *program, int argc, char **argv)
+{
+    run.program = program;
+    for (int i = 1; i < argc; i++) {
+        const char *arg = argv[i];
+        if (strcmp(arg, "--quick") == 0)
+            run.mode = QUICK;
+        else if (strcmp(arg, "--check") == 0)
+            run.mode = CHECK;
+        else if (strcmp(arg, "--reps") == 0)
+            run.reps = (unsigned)read_number(argv[++i]);
+        else if (strcmp(arg, "--ops") == 0)
+            run.ops = read_number(argv[++i]);
+        else if (strcmp(arg, "--only") == 0 && i + 1 < argc)
+            run.only = argv[++i];
+        else if (strcmp(arg, "--direct") == 0)
+            run.direct = true;
+        else if (strcmp(arg, "--list") == 0)
+            run.list = true;
+        else
+            bench_usage(strcmp(arg, "--help") != 0 ? 2 : 0);
+    }
+    if (run.reps > MAX_REPS)
+        run.reps = MAX_REPS;
+}
+
+long bench_pick(long full, long quick, long check)
+{
+    return run.mode == FULL ? full : run.mode == QUICK ? quick : check;
+}
+
+int bench_end(void)
+{
+    return run.failed ? 1 : 0;
+}
+
+// JSON ------------------------------------------------------------------------
+
+static void print_text(const char *name, const char *text)
+{
+    printf("\"%s\": \"", name);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            putchar('\\');
+        putchar((unsigned char)*text < ' ' ? ' ' : *text);
+    }
+    putchar('"');
+}
+
+static void print_values(const char *name, const double *v, unsigned n)
+{
+    printf("\"%s\": [", name);
+    for (unsigned i = 0; i < n; i++)
+        printf("%s%.6g", i ? ", " : "", v[i]);
+    putchar(']');
+}
+
+static double least(const double *v, unsigned n)
+{
+    double min = v[0];
+    for (unsigned i = 1; i < n; i++)
+        min = v[i] < min ? v[i] : min;
+    return min;
+}
+
+static const char *role_name(enum bench_role role)
+{
+    return role == BENCH_WEFT ? "weft" : role == BENCH_FLOOR ? "floor" : "peer";
+}
+
+static void print_bar(const struct bench_question *q)
+{
+    if (q->bar == 0)
+        return;
+    printf(", \"bar\": %.6g", q->bar);
+    if (q->bar_against != NULL) {
+        printf(", ");
+        print_text("bar_against", q->bar_against);
+    }
+}
+
+static void print_parameters(const struct bench_question *q, uint64_t ops)
+{
+    printf(", \"parameters\": {\"operations\": %" PRIu64, ops);
+    for (int i = 0; i < BENCH_PARAMS && q->params[i].name; i++)
+        printf(", \"%s\": %ld", q->params[i].name, q->params[i].value);
+    printf(", \"mode\": \"%s\"}", run.mode == FULL    ? "full"
+                                  : run.mode == QUICK ? "quick"
+                                                      : "check");
+}
+
+// Where the library was loaded from: proof of what was measured.
+static const char *library_path(void)
+{
+    Dl_info info;
+    return dladdr((void *)weft_version, &info) ? info.dli_fname : "";
+}
+
+static void print_machine(void)
+{
+    struct utsname u;
+    char kernel[256];
+    uname(&u);
+    snprintf(kernel, sizeof kernel, "%s %s %s", u.sysname, u.release,
+             u.machine);
+    printf(", ");
+    print_text("kernel", kernel);
+    printf(", \"cpus\": %ld, ", sysconf(_SC_NPROCESSORS_ONLN));
+#ifdef __clang__
+    print_text("compiler", __VERSION__);
+#else
+    print_text("compiler", "gcc " __VERSION__);
+#endif
+    printf(", ");
+    print_text("flags", BENCH_FLAGS);
+    printf(", ");
+    print_text("library", library_path());
+}
+
+static void print_head(const char *question, const char *side)
+{
+    printf("{");
+    print_text("name", question);
+    printf(", ");
+    print_text("contender", side);
+}
+
+static void print_score(const struct bench_question *q, uint64_t ops,
+                        const struct bench_side *side, struct score *s)
+{
+    print_head(q->name, side->name);
+    printf(", \"role\": \"%s\", ", role_name(side->role));
+    print_text("what", q->what);
+    printf(", ");
+    print_text("unit", q->unit);
+    printf(", \"min\": %.6g, ", least(s->value, s->n));
+    print_values("samples", s->value, s->n);
+    for (int i = 0; i < BENCH_MORE && q->more[i]; i++) {
+        printf(", ");
+        print_values(q->more[i], s->more[i], s->n);
+    }
+    // Sorts the samples, so it is the last to read them.
+    printf(", \"median\": %.6g", bench_median(s->value, s->n));
+    if (side->role == BENCH_WEFT)
+        print_bar(q);
+    print_parameters(q, ops);
+    print_machine();
+    printf("}\n");
+    fflush(stdout);
+}
+
+void bench_skip(const char *question, const char *side, const char *why)
+{
+    print_head(question, side);
+    printf(", ");
+    print_text("skipped", why);
+    printf("}\n");
+    fflush(stdout);
+}
+
+// Samples ---------------------------------------------------------------------
+
+static bool wanted(const char *question, const char *side)
+{
+    char text[256];
+    snprintf(text, sizeof text, "%s %s", question, side);
+    return run.only == NULL || strstr(text, run.only) != NULL;
+}
+
+// Whether the contender takes part; says so if it is not there.
+static bool present(const struct bench_question *q,
+                    const struct bench_side *side)
+{
+    char why[128];
+    if (!wanted(q->name, side->name))
+        return false;
+    if (side->program == NULL || bench_peer_path(side->program) != NULL)
+        return true;
+    snprintf(why, sizeof why, "not built: needs %s",
+             side->package ? side->package : side->program);
+    bench_skip(q->name, side->name, why);
+    return false;
+}
+
+static void fill_ask(const struct bench_question *q, uint64_t ops,
+                     struct bench_ask *ask)
+{
+    ask->ops = ops;
+    for (int i = 0; i < BENCH_PARAMS; i++)
+        ask->param[i] = q->params[i].value;
+}
+
+static void complain(const struct bench_question *q,
+                     const struct bench_side *side, const char *why)
+{
+    fprintf(stderr, "bench: %s: %s: %s\n", q->name, side->name, why);
+    print_head(q->name, side->name);
+    printf(", \"role\": \"%s\", ", role_name(side->role));
+    print_text("failed", why);
+    printf("}\n");
+    fflush(stdout);
+    run.failed = true;
+}
+
+// One sample; false if it failed or its answer differs from the others'.
+static bool take(const struct bench_question *q, const struct bench_side *side,
+                 const struct bench_ask *ask, bool *known, uint64_t *answer,
+                 struct bench_reply *reply)
+{
+    const char *why = "";
+    char text[96];
+    unsigned limit = q->limit ? q->limit : 120;
+    if (!bench_sample(side, ask, limit, reply, &why)) {
+        complain(q, side, why);
+        return false;
+    }
+    if (*known && *answer != reply->answer) {
+        snprintf(text, sizeof text, "computed %" PRIu64 ", others %" PRIu64,
+                 reply->answer, *answer);
+        complain(q, side, text);
+        return false;
+    }
+    *known = true;
+    *answer = reply->answer;
+    return true;
+}
+
+// Each contender once, to see that all compute the same.
+static void check_all(const struct bench_question *q, uint64_t ops,
+                      const struct bench_side *sides, struct score *scores)
+{
+    struct bench_ask ask;
+    struct bench_reply reply;
+    uint64_t answer = 0;
+    bool known = false;
+    fill_ask(q, ops, &ask);
+    for (int i = 0; sides[i].name; i++)
+        if (scores[i].asked &&
+            !take(q, &sides[i], &ask, &known, &answer, &reply))
+            scores[i].asked = false;
+}
+
+static void keep(struct score *s, const struct bench_reply *reply)
+{
+    for (int i = 0; i < BENCH_MORE; i++)
+        s->more[i][s->n] = reply->more[i];
+    s->value[s->n++] = reply->value;
+}
+
+static void measure_all(const struct bench_question *q, uint64_t ops,
+                        const struct bench_side *sides, struct score *scores,
+                        unsigned reps)
+{
+    struct bench_ask ask;
+    struct bench_reply reply;
+    uint64_t answer = 0;
+    bool known = false;
+    fill_ask(q, ops, &ask);
+    for (unsigned r = 0; r < reps; r++)
+        for (int i = 0; sides[i].name; i++) {
+            if (!scores[i].asked)
+                continue;
+            if (take(q, &sides[i], &ask, &known, &answer, &reply))
+                keep(&scores[i], &reply);
+            else
+                scores[i].asked = false;
+        }
+}
+
+static void ask_directly(const struct bench_question *q, uint64_t ops,
+                         const struct bench_side *sides)
+{
+    struct bench_ask ask;
+    fill_ask(q, ops, &ask);
+    for (int i = 0; sides[i].name; i++) {
+        struct bench_reply reply = {0};
+        if (sides[i].role != BENCH_WEFT || !wanted(q->name, sides[i].name))
+            continue;
+        sides[i].fn(&ask, &reply);
+        printf("%s %s: %g %s\n", q->name, sides[i].name, reply.value, q->unit);
+    }
+}
+
+static void list(const struct bench_question *q, const struct bench_side *sides)
+{
+    for (int i = 0; sides[i].name; i++)
+        if (wanted(q->name, sides[i].name))
+            printf("%s %s\n", q->name, sides[i].name);
+}
+
+static unsigned count_reps(const struct bench_question *q)
+{
+    if (run.reps > 0)
+        return run.reps;
+    if (run.mode == CHECK)
+        return 1;
+    return q->reps ? q->reps : run.mode == FULL ? 9 : 7;
+}
+
+void bench_ask(const struct bench_question *q, const struct bench_side *sides)
+{
+    static struct score scores[MAX_SIDES];
+    uint64_t ops = run.ops ? run.ops : q->ops;
+    if (run.list) {
+        list(q, sides);
+        return;
+    }
+    if (run.direct) {
+        ask_directly(q, ops, sides);
+        return;
+    }
+    memset(scores, 0, sizeof scores);
+    for (int i = 0; sides[i].name; i++)
+        scores[i].asked = present(q, &sides[i]);
+    if (run.mode != CHECK && !q->slow)
+        check_all(q, q->warm && q->warm < ops ? q->warm : ops, sides, scores);
+    measure_all(q, ops, sides, scores, count_reps(q));
+    for (int i = 0; sides[i].name; i++)
+        if (scores[i].n > 0)
+            print_score(q, ops, &sides[i], &scores[i]);
+}

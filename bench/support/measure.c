@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// Clocks, memory, CPUs.
+#include "bench.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static double read_clock(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+double bench_cpu(void)
+{
+    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+double bench_thread_cpu(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
+double bench_wall(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+static double read_status(const char *name)
+{
+    FILE *in = fopen("/proc/self/status", "re");
+    char line[256];
+    double kib = -1;
+    size_t len = strlen(name);
+    if (in == NULL)
+        bench_fail("/proc/self/status cannot be read");
+    while (fgets(line, sizeof line, in) != NULL)
+        if (strncmp(line, name, len) == 0 && line[len] == ':')
+            kib = strtod(line + len + 1, NULL);
+    fclose(in);
+    if (kib < 0)
+        bench_fail("/proc/self/status has no %s", name);
+    return kib * 1024;
+}
+
+double bench_rss(void)
+{
+    return read_status("VmRSS");
+}
+
+double bench_page_tables(void)
+{
+    return read_status("VmPTE");
+}
+
+void bench_pin(void)
+{
+    cpu_set_t all, one;
+    int cpu = 0;
+    if (sched_getaffinity(0, sizeof all, &all) != 0)
+        bench_fail("sched_getaffinity");
+    while (!CPU_ISSET(cpu, &all))
+        cpu++;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    if (sched_setaffinity(0, sizeof one, &one) != 0)
+        bench_fail("sched_setaffinity");
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double bench_median(double *values, unsigned n)
+{
+    qsort(values, n, sizeof *values, compare);
+    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}

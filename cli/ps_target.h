@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+//
+// ps_target.h: the memory of another process, and Weft's root in it. Nothing
+// is stopped, and nothing runs in the target.
+#ifndef WEFT_CLI_PS_TARGET_H
+#define WEFT_CLI_PS_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "inspect/root.h"
+
+enum { PS_ROOTS_MAX = 8 };
+
+struct ps_target {
+    pid_t pid;
+    size_t count; // of roots: one for each copy of Weft in the process
+    struct wi_root roots[PS_ROOTS_MAX];
+    bool newer; // a root was of a version that this program cannot read
+};
+
+// Finds the roots. 0; -ESRCH, -EPERM; -ENOENT: it has no memory of its own (a
+// kernel thread, or it has ended); -ENOEXEC: no Weft in it.
+int ps_target_open(struct ps_target *target, pid_t pid);
+
+// Reads size bytes at address. 0, or a negative code.
+int ps_target_read(const struct ps_target *target, uint64_t address, void *to,
+                   size_t size);
+
+// One piece of a batch.
+struct ps_piece {
+    uint64_t address;
+    void *to;
+    size_t size;
+    bool read; // set by ps_target_read_pieces
+};
+
+// Reads many small pieces with few system calls; what cannot be read is left
+// as it is.
+void ps_target_read_pieces(const struct ps_target *target,
+                           struct ps_piece *pieces, size_t n);
+
+#endif

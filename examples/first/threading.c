@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: MIT
+#include <stdio.h>
+#include <weft.h>
+
+static int worker(void *arg) { (void)arg; puts("Thread working..."); return 0; }
+int main(void) { return weft_join(weft_thread_start(worker, NULL)); }

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+//
+// turn.c: one turn of the ring.
+//
+// A turn that waits is one io_uring_enter: it submits what tasks have queued,
+// waits for the first completion or the deadline, and runs the kernel's own
+// deferred work. A turn that does not wait enters only if something is queued
+// or the kernel says that it has work to run.
+//
+// While completions are gone through, the kernel is not entered: what needs an
+// entry then and finds none is delayed to the end of the turn.
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "loop/uring/uring.h"
+
+#define ROOM 8 // entries that one operation needs at most, and some
+
+static void count_queued(struct uring_loop *loop)
+{
+    loop->base.queued =
+        io_uring_sq_ready(&loop->ring) + (loop->delayed.head ? 1 : 0);
+}
+
+// Entering --------------------------------------------------------------------
+
+static bool kernel_has_work(struct uring_loop *loop)
+{
+    return IO_URING_READ_ONCE(*loop->ring.sq.kflags) &
+           (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN);
+}
+
+// Errors (EINTR, EBUSY, EAGAIN) mean that less was done; the next turn goes on.
+static void enter_now(struct uring_loop *loop)
+{
+    if (!io_uring_sq_ready(&loop->ring) && !kernel_has_work(loop))
+        return;
+    loop->base.count.turns++;
+    io_uring_submit_and_get_events(&loop->ring);
+}
+
+static void enter_and_wait(struct uring_loop *loop, int64_t deadline)
+{
+    struct __kernel_timespec timeout;
+    struct io_uring_cqe *cqe;
+    int64_t left;
+
+    loop->base.count.turns++;
+    if (deadline == WI_FOREVER) {
+        io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1, NULL, NULL);
+        return;
+    }
+    left = deadline - wi_os_now();
+    if (left < 0)
+        left = 0;
+    timeout.tv_sec = left / 1000000000;
+    timeout.tv_nsec = left % 1000000000;
+    io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1, &timeout, NULL);
+}
+
+// Completions -----------------------------------------------------------------
+
+// The completion is taken first, the mark second: a wake that comes later makes
+// another completion, and one that was suppressed in between is seen by whoever
+// looks for mail after this turn.
+static void on_wake(struct uring_loop *loop, const struct io_uring_cqe *cqe)
+{
+    wi_loop_look(&loop->base);
+    if (cqe->flags & IORING_CQE_F_MORE)
+        return;
+    if (cqe->res == -EINVAL)
+        loop->wake_single = true;
+    loop->wake_unarmed = true;
+}
+
+static void dispatch(struct uring_loop *loop, const struct io_uring_cqe *cqe)
+{
+    void *object = (void *)(uintptr_t)(cqe->user_data & ~(uint64_t)URING_TAGS);
+
+    switch (cqe->user_data & URING_TAGS) {
+    case URING_SINGLE:
+        uring_on_single(loop, object, cqe->res, cqe->flags);
+        break;
+    case URING_AHEAD:
+        uring_on_ahead(loop, object, cqe);
+        break;
+    case URING_CANCELED:
+        uring_on_ahead_canceled(loop, object, cqe->res);
+        break;
+    case URING_WAKE:
+        on_wake(loop, cqe);
+        break;
+    default:
+        break;
+    }
+}
+
+static int reap(struct uring_loop *loop)
+{
+    struct io_uring_cqe *cqe;
+    unsigned head, n = 0;
+
+    loop->reaping = true;
+    loop->batch = 0;
+    io_uring_for_each_cqe(&loop->ring, head, cqe)
+    {
+        dispatch(loop, cqe);
+        n++;
+    }
+    io_uring_cq_advance(&loop->ring, n);
+    loop->reaping = false;
+    if (loop->buffers)
+        uring_buffers_publish(loop->buffers);
+    return (int)loop->batch;
+}
+
+// What found no room while completions were gone through.
+static void catch_up(struct uring_loop *loop)
+{
+    struct wi_io_queue delayed = loop->delayed;
+    struct wi_io *io;
+
+    if (loop->wake_unarmed)
+        uring_arm_wake(loop);
+    loop->delayed = (struct wi_io_queue){0};
+    while ((io = wi_io_queue_pop(&delayed)))
+        uring_start(loop, io->slot, io);
+}
+
+int uring_poll(struct wi_loop *base, int64_t deadline)
+{
+    struct uring_loop *loop = (struct uring_loop *)base;
+    int done;
+
+    if (deadline == 0 || io_uring_cq_ready(&loop->ring) ||
+        wi_loop_has_mail(base) || loop->delayed.head)
+        enter_now(loop);
+    else
+        enter_and_wait(loop, deadline);
+    done = reap(loop);
+    if (loop->delayed.head || loop->wake_unarmed)
+        catch_up(loop);
+    if (wi_loop_has_mail(base))
+        wi_loop_read_mail(base);
+    count_queued(loop);
+    return done;
+}
+
+// Entries ---------------------------------------------------------------------
+
+void uring_flush(struct uring_loop *loop)
+{
+    do {
+        loop->base.count.turns++;
+        io_uring_submit_and_get_events(&loop->ring);
+        reap(loop);
+        if (io_uring_sq_ready(&loop->ring))
+            sched_yield(); // the kernel has no memory for more right now
+    } while (io_uring_sq_ready(&loop->ring));
+    count_queued(loop);
+}
+
+bool uring_make_room(struct uring_loop *loop)
+{
+    if (io_uring_sq_space_left(&loop->ring) >= ROOM)
+        return true;
+    if (loop->reaping)
+        return false;
+    uring_flush(loop);
+    return true;
+}
+
+struct io_uring_sqe *uring_entry(struct uring_loop *loop)
+{
+    loop->base.queued++;
+    return io_uring_get_sqe(&loop->ring);
+}
+
+void uring_cancel_tag(struct uring_loop *loop, uint64_t tag,
+                      struct uring_ahead *about)
+{
+    struct io_uring_sqe *sqe = uring_entry(loop);
+
+    io_uring_prep_cancel64(sqe, tag, 0);
+    io_uring_sqe_set_data64(sqe, about ? uring_tag(about, URING_CANCELED)
+                                       : (uint64_t)URING_NONE);
+}
+
+// The eventfd is not read while the standing poll lives: each write to it is
+// one more completion. Before it is armed again it is emptied.
+void uring_arm_wake(struct uring_loop *loop)
+{
+    struct io_uring_sqe *sqe;
+    uint64_t count;
+    ssize_t n;
+
+    if (!uring_make_room(loop))
+        return;
+    n = read(loop->wake_fd, &count, sizeof(count));
+    (void)n;
+    sqe = uring_entry(loop);
+    if (loop->wake_single)
+        io_uring_prep_poll_add(sqe, loop->wake_fd, POLLIN);
+    else
+        io_uring_prep_poll_multishot(sqe, loop->wake_fd, POLLIN);
+    io_uring_sqe_set_data64(sqe, URING_WAKE);
+    loop->wake_unarmed = false;
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+//
+// uring.h: the inside of the io_uring backend.
+//
+//   uring.c    opening, closing, waking, the operations' front
+//   turn.c     entering the kernel, and giving out what it has completed
+//   single.c   operations that are one request
+//   ahead.c    standing requests: multishot accept and receive
+//   buffers.c  the buffers that the kernel picks from
+//
+// The tag of a request is an address with its kind in the low bits. It needs no
+// generation, because what it points to outlives the request by rule: a struct
+// wi_io is given back to its task only when its one completion has been seen,
+// and a struct uring_ahead is reused only after the completion that says no
+// more will follow. A cancel request's own completion carries no address.
+#ifndef WI_LOOP_URING_H
+#define WI_LOOP_URING_H
+
+#include <liburing.h>
+
+#include "loop/fd.h"
+#include "loop/queue.h"
+#include "loop/table.h"
+
+enum uring_tag {
+    URING_SINGLE = 0,   // struct wi_io
+    URING_AHEAD = 1,    // struct uring_ahead
+    URING_CANCELED = 2, // the request to cancel one of those
+    URING_WAKE = 3,     // the eventfd
+    URING_NONE = 4,     // nobody is interested
+    URING_TAGS = 7,
+};
+
+// The state of a struct wi_io in this backend, and a flag.
+enum uring_io_state {
+    URING_FLYING = 1,  // the kernel has it: in file->flying
+    URING_POLLING = 2, // as FLYING, but only a poll; the attempt comes after it
+    URING_WAITING = 3, // served by a standing request: in file->waiting
+    URING_DELAYED = 4, // no room in the queue: in loop->delayed
+    URING_STATES = 7,
+    URING_ASKED = 8, // the kernel was asked to cancel it
+};
+
+// A list of received buffers by their numbers.
+struct uring_stash {
+    uint16_t head, tail, count;
+};
+
+// What a loop knows of one descriptor.
+struct uring_file {
+    int fd;
+    uint8_t kind;     // enum wi_fd_kind
+    uint8_t known;    // the record is in use
+    uint8_t claim;    // enum uring_claim
+    uint8_t full;     // the last read filled its buffer: more is there
+    uint8_t repeats;  // reads that a provided buffer would have served
+    uint8_t patience; // how many repeats until it reads ahead
+    uint8_t bulk;     // full provided buffers in a row
+    uint8_t giving;   // enum uring_giving
+    int32_t end;      // what ends the stash, if <= 0: an error or the end
+    struct uring_ahead *ahead; // the standing request, if there is one
+    struct uring_stash stash;
+    struct wi_io_queue waiting, flying;
+    struct uring_conns *conns; // accepted and not claimed yet
+};
+
+// It stops reading ahead, and gives what it has to others.
+enum uring_giving {
+    URING_KEEPING = 0,
+    URING_SHARING, // to another reader
+    URING_LEAVING, // because the loop closes
+};
+
+enum uring_claim {
+    URING_UNASKED = 0,
+    URING_MINE,
+    URING_EVERYONE,
+};
+
+// Accepted connections in the order in which they came.
+struct uring_conns {
+    unsigned room, first, count;
+    int fds[];
+};
+
+// A standing request. It lives until its last completion.
+struct uring_ahead {
+    struct uring_file *file; // NULL: forgotten; throw away what comes
+    struct uring_ahead *next;
+    unsigned requests; // itself, and requests to cancel it
+    bool accepts;      // else it receives
+    bool canceled;
+};
+
+struct uring_buffers {
+    struct io_uring_buf_ring *ring; // NULL: this kernel has none
+    char *bytes;
+    unsigned given;    // buffers in circulation
+    unsigned returned; // to be published with the next advance
+    struct {
+        uint16_t next;         // in a stash
+        uint16_t size, offset; // of what is in it
+    } info[];
+};
+
+struct uring_loop {
+    struct wi_loop base;
+    struct io_uring ring;
+    struct wi_table files;
+    struct uring_buffers *buffers; // NULL: none
+    struct wi_io_queue delayed;
+    struct uring_ahead *free_aheads;
+    int wake_fd;
+    unsigned batch;       // operations that the last turn completed
+    bool multishot;       // accept and provided buffers: Linux 5.19
+    bool multishot_recv;  // 6.0
+    bool reaping;         // the completions are being gone through
+    bool wake_unarmed;    // nothing would tell of a wake
+    bool wake_single;     // no multishot poll: before 5.13
+};
+
+#define URING_BUFFER_SIZE 2048
+#define URING_BUFFERS     1024 // at most; they are touched as they are needed
+#define URING_GROUP       0
+#define URING_NO_BUFFER   0xffff
+
+static inline uint64_t uring_tag(const void *object, enum uring_tag tag)
+{
+    return (uint64_t)(uintptr_t)object | tag;
+}
+
+// uring.c
+int uring_find_file(struct uring_loop *loop, int fd, struct uring_file **file);
+void uring_finish(struct uring_loop *loop, struct wi_io *io, ssize_t result);
+// Starts io, or starts it again.
+void uring_start(struct uring_loop *loop, struct uring_file *file,
+                 struct wi_io *io);
+
+// turn.c
+int uring_poll(struct wi_loop *base, int64_t deadline);
+// Makes room for some entries. False: the kernel takes none now, or its
+// completions are being gone through and it cannot be asked.
+bool uring_make_room(struct uring_loop *loop);
+// An entry of the submission queue; the caller has made room.
+struct io_uring_sqe *uring_entry(struct uring_loop *loop);
+// Gives the kernel all that is queued and takes what it has, without waiting.
+void uring_flush(struct uring_loop *loop);
+// Asks to end what has this tag. `about`: gets the answer, or NULL.
+void uring_cancel_tag(struct uring_loop *loop, uint64_t tag,
+                      struct uring_ahead *about);
+void uring_arm_wake(struct uring_loop *loop);
+
+// single.c
+void uring_single(struct uring_loop *loop, struct uring_file *file,
+                  struct wi_io *io);
+void uring_on_single(struct uring_loop *loop, struct wi_io *io, int result,
+                     unsigned flags);
+
+// ahead.c
+// Whether io is served by reading ahead: it is done (perhaps with
+// WI_IO_ELSEWHERE), or stands in line. False: it becomes a request of its own.
+bool uring_serve_ahead(struct uring_loop *loop, struct uring_file *file,
+                       struct wi_io *io);
+void uring_on_ahead(struct uring_loop *loop, struct uring_ahead *ahead,
+                    const struct io_uring_cqe *cqe);
+void uring_on_ahead_canceled(struct uring_loop *loop, struct uring_ahead *ahead,
+                             int result);
+// Stops reading ahead on file, hands over, then finishes io.
+void uring_give(struct uring_loop *loop, struct uring_file *file,
+                struct wi_io *io, enum uring_giving why);
+// Stops reading ahead on file and throws away what was read.
+void uring_drop(struct uring_loop *loop, struct uring_file *file);
+
+// buffers.c
+struct uring_buffers *uring_buffers_open(struct io_uring *ring);
+void uring_buffers_close(struct uring_buffers *buffers);
+// More in circulation; false if all are.
+bool uring_buffers_grow(struct uring_buffers *buffers);
+void uring_buffers_return(struct uring_buffers *buffers, unsigned number);
+void uring_buffers_publish(struct uring_buffers *buffers);
+static inline char *uring_buffer(const struct uring_buffers *buffers,
+                                 unsigned number)
+{
+    return buffers->bytes + (size_t)number * URING_BUFFER_SIZE;
+}
+
+#endif

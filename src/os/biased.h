@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+//
+// biased.h: a lock that one thread takes nearly always. Its owner pays two
+// plain stores and a load; everybody else pays a membarrier(2), which puts a
+// full barrier between the owner's store and load (the asymmetric form of
+// Dekker's lock; Dice, Moir and Scherer, "Quickly reacquirable locks", 2003).
+// Where membarrier is refused, and under TSan, which does not know it, all
+// sides take the mutex.
+#ifndef WI_OS_BIASED_H
+#define WI_OS_BIASED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "os/futex.h"
+
+struct wi_biased {
+    uint32_t inside;  // the owner is in; written by the owner
+    uint32_t foreign; // somebody else is in or wants in; under the mutex
+    struct wi_mutex mutex;
+};
+
+// Whether the owner may go the fast way: membarrier works here.
+extern bool wi_biased_fast;
+
+void wi_biased_lock_slow(struct wi_biased *lock, bool owner);
+void wi_biased_unlock_slow(struct wi_biased *lock, bool owner);
+
+// `owner`: the caller is the lock's one owner thread.
+static inline void wi_biased_lock(struct wi_biased *lock, bool owner)
+{
+    if (owner && wi_biased_fast) {
+        // relaxed, and only the compiler is held: the foreign side's
+        // membarrier does the rest
+        __atomic_store_n(&lock->inside, 1, __ATOMIC_RELAXED);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        // acquire: pairs with the release by which the foreign side leaves
+        if (__atomic_load_n(&lock->foreign, __ATOMIC_ACQUIRE) == 0)
+            return;
+    }
+    wi_biased_lock_slow(lock, owner);
+}
+
+static inline void wi_biased_unlock(struct wi_biased *lock, bool owner)
+{
+    if (owner && wi_biased_fast &&
+        __atomic_load_n(&lock->inside, __ATOMIC_RELAXED) != 0)
+        // release: pairs with the foreign side's acquire of `inside`
+        __atomic_store_n(&lock->inside, 0, __ATOMIC_RELEASE);
+    else
+        wi_biased_unlock_slow(lock, owner);
+}
+
+// Owner, before the lock's memory goes: who left the lock last may still be
+// about to leave the mutex too.
+static inline void wi_biased_fini(struct wi_biased *lock)
+{
+    // acquire: pairs with the release in wi_mutex_unlock; `foreign` was
+    // cleared under the mutex, so a word that is free is so since then
+    if (__atomic_load_n(&lock->mutex.word, __ATOMIC_ACQUIRE) != 0) {
+        wi_mutex_lock(&lock->mutex);
+        wi_mutex_unlock(&lock->mutex);
+    }
+}
+
+#endif

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+//
+// A fault is an overflow if it is an access to the guard of the stack that
+// the code runs on, or, where a frame is larger than the guard, to what lies
+// below it. The stack pointer tells the overflow of a stack from a stray
+// access to the guard of another. In either case the handler only writes a
+// line; the fault then takes its course.
+#include "sched/overflow.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/report.h"
+#include "os/signal.h"
+#include "sched/stack.h"
+
+#define LARGEST_FRAME ((uintptr_t)1 << 20)
+
+static void (*describe_stack)(struct wi_stack *stack, char *text, size_t n);
+static int initialised;
+
+static void report(struct wi_stack *stack, size_t size)
+{
+    char who[128] = "";
+    // Acquire: pairs with the release in wi_overflow_init.
+    void (*describe)(struct wi_stack *, char *, size_t) =
+        __atomic_load_n(&describe_stack, __ATOMIC_ACQUIRE);
+
+    if (stack && describe)
+        describe(stack, who, sizeof who);
+    wi_report("stack overflow in %s: its stack of %zu KiB is used up; "
+              "start it with a larger .stack_size",
+              *who ? who : "a task", size >> 10);
+}
+
+static bool is_near(const struct wi_stack_place *place, uintptr_t sp)
+{
+    uintptr_t low = (uintptr_t)place->low;
+    return sp == 0 || sp - (low - LARGEST_FRAME) < LARGEST_FRAME + place->size;
+}
+
+// The stack whose guard was touched by the code that runs on it.
+static bool find_by_address(const struct wi_os_fault *fault,
+                            struct wi_stack_place *place)
+{
+    return wi_stack_find(fault->address, place) &&
+           fault->address < (uintptr_t)place->limit &&
+           is_near(place, fault->sp);
+}
+
+// The stack that the code runs on, if the address is below its limit.
+static bool find_by_sp(const struct wi_os_fault *fault,
+                       struct wi_stack_place *place)
+{
+    return wi_stack_find(fault->sp, place) &&
+           (uintptr_t)place->limit - fault->address - 1 < LARGEST_FRAME;
+}
+
+static void look(const struct wi_os_fault *fault)
+{
+    struct wi_stack_place place;
+
+    if (find_by_address(fault, &place) || find_by_sp(fault, &place))
+        report(place.stack, place.size);
+}
+
+void wi_overflow_init(void (*describe)(struct wi_stack *stack, char *text,
+                                       size_t n))
+{
+    const char *text = secure_getenv("WEFT_SEGV");
+
+    // Release: what describe() uses is ready. Partner: acquire in report.
+    __atomic_store_n(&describe_stack, describe, __ATOMIC_RELEASE);
+    if (text && strcmp(text, "0") == 0)
+        return;
+    // Relaxed RMW: only one caller installs, and none needs it to be done.
+    if (__atomic_exchange_n(&initialised, 1, __ATOMIC_RELAXED))
+        return;
+    if (wi_os_fault_watch(look) < 0)
+        wi_report("no handler for stack overflows: sigaction failed");
+}
+
+void wi_overflow_thread_init(void)
+{
+    (void)wi_os_signal_stack_init();
+}
+
+void wi_overflow_thread_fini(void)
+{
+    wi_os_signal_stack_fini();
+}
+
+_Noreturn void wi_overflow_panic(struct wi_stack *stack)
+{
+    report(stack, wi_stack_size(stack));
+    abort();
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+//
+// overflow.h: says which task has used up its stack, before the process dies
+// of it.
+#ifndef WI_SCHED_OVERFLOW_H
+#define WI_SCHED_OVERFLOW_H
+
+#include <stddef.h>
+
+struct wi_stack;
+
+// Start watching for overflows; nothing if it is done already or the
+// environment has WEFT_SEGV=0. describe() writes what runs on a stack, such as
+// `task "parse" (id 12)`, cut at n bytes with its final zero; it runs in a
+// signal handler, on any thread. Handlers installed before this call are still
+// called; one that is installed later replaces ours.
+void wi_overflow_init(void (*describe)(struct wi_stack *stack, char *text,
+                                       size_t n));
+
+// For each thread that runs tasks: room for the handler to run in, since the
+// stack has none. Without it an overflow kills silently.
+void wi_overflow_thread_init(void);
+void wi_overflow_thread_fini(void);
+
+// The end of the program when wi_stack_check has failed.
+_Noreturn void wi_overflow_panic(struct wi_stack *stack);
+
+#endif

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+//
+// ps_target [hang]: waits in every way, for `weft ps` to look at. With `hang`
+// the thread of the event loop locks a plain mutex twice, so that no code of
+// Weft runs any more. Prints "ready" when all of them wait.
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <weft.h>
+
+static weft_future *sleeping;
+static weft_promise *promise;
+static int ends[2];
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static int sleep_long(void *arg)
+{
+    (void)arg;
+    return weft_sleep(3600);
+}
+
+static int read_pipe(void *arg)
+{
+    char byte;
+
+    (void)arg;
+    return (int)weft_read(ends[0], &byte, 1);
+}
+
+static int park(void *arg)
+{
+    (void)arg;
+    return weft_park(INFINITY);
+}
+
+static int join(void *arg)
+{
+    (void)arg;
+    return weft_get_into(sleeping, NULL, 0);
+}
+
+static int await_promise(void *arg)
+{
+    (void)arg;
+    return weft_join(weft_promise_future(promise));
+}
+
+static int open_group(void *arg)
+{
+    int rc = 0;
+
+    (void)arg;
+    {
+        WEFT_GROUP(g, &rc);
+        for (int i = 0; i < 3; i++)
+            weft_future_unref(
+                weft_task_start(sleep_long, NULL, .name = "child", .group = g));
+    }
+    return rc;
+}
+
+static int end_at_once(void *arg)
+{
+    (void)arg;
+    return 7;
+}
+
+static int amain(void *arg)
+{
+    bool hang = *(bool *)arg;
+
+    sleeping = weft_task_start(sleep_long, NULL, .name = "sleeper");
+    weft_task_start(read_pipe, NULL, .name = "reader");
+    weft_task_start(park, NULL, .name = "parker");
+    weft_task_start(join, NULL, .name = "joiner");
+    weft_task_start(open_group, NULL, .name = "grouper");
+    weft_task_start(end_at_once, NULL, .name = "ended");
+    weft_thread_start(await_promise, NULL, .name = "thread",
+                      .on_exit = WEFT_EXIT_ABANDON);
+    weft_sleep(0.2);
+    puts("ready");
+    fflush(stdout);
+    if (hang) {
+        pthread_mutex_lock(&mutex);
+        pthread_mutex_lock(&mutex);
+    }
+    return weft_sleep(3600);
+}
+
+int main(int argc, char **argv)
+{
+    bool hang = argc > 1 && !strcmp(argv[1], "hang");
+
+    if (pipe(ends))
+        return 1;
+    promise = weft_promise_new(.name = "promised");
+    return weft_run(amain, &hang, .name = "amain");
+}

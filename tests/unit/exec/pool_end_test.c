@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+//
+// The end of a thread pool: what meets the closer, and what must not reach
+// the next pool.
+#include <weft/weft.h>
+
+#include "weft_test.h"
+
+WEFT_JOB(long, square, long, x)
+{
+    return x * x;
+}
+
+// The last end may come at any moment of the close.
+WEFT_TEST(close_meets_last_end, .timeout = 30)
+{
+    for (unsigned i = 0; i < 2000; i++) {
+        weft_executor *ex = weft_thread_pool(.workers = 1 + i % 2);
+        weft_future *f = weft_submit(ex, square, 3);
+        if (weft_test_random() % 2)
+            weft_cancel(f);
+        weft_future_unref(f);
+        for (uint64_t n = weft_test_random() % 2000; n > 0; n--)
+            __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        ck_assert_int_eq(weft_executor_close(ex), 0);
+    }
+}
+
+WEFT_JOB(long, compute, long, x)
+{
+    while (weft_check() == 0)
+        x++;
+    return x;
+}
+
+static int nap(void *arg)
+{
+    (void)arg;
+    return weft_sleep(100);
+}
+
+// Its child runs inside the join, on the job's own stack.
+WEFT_JOB(long, buried, long, x)
+{
+    int rc;
+    {
+        WEFT_GROUP(g, &rc);
+        x = weft_join(weft_task_start(nap, NULL));
+    }
+    return x;
+}
+
+WEFT_TEST(cancel_all_reaches_what_runs, .timeout = 30)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    weft_future_unref(weft_submit(ex, compute, 1));
+    weft_future_unref(weft_submit(ex, buried, 1));
+    weft_sleep(weft_test_random() % 2 * 0.01);
+    ck_assert_int_eq(weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL), 0);
+}
+
+WEFT_JOB(long, doze, long, x)
+{
+    return weft_sleep(x * 1e-4);
+}
+
+// Workers are used again by the next pool, without the cancel of the last.
+WEFT_TEST(cancel_ends_with_its_pool, .timeout = 30)
+{
+    for (int i = 0; i < 300; i++) {
+        weft_executor *ex = weft_thread_pool(.workers = 2);
+        long rc = 1;
+        ck_assert_int_eq(weft_result(weft_submit(ex, doze, 1), &rc), 0);
+        ck_assert_int_eq(rc, 0);
+        weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL);
+    }
+}
+
+WEFT_TEST_MAIN("pool_end")
