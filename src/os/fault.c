@@ -13,7 +13,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "os/watch.h"
+#include "os/event.h"
 
 enum { ALT_STACK = 64 << 10 };
 
@@ -46,7 +46,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
         // release: pairs with the acquire of the parent
         __atomic_store_n(&page->written, 1, __ATOMIC_RELEASE);
         if (fault_bell >= 0)
-            wi_os_bell_ring(fault_bell);
+            wi_os_event_set(fault_bell);
     }
     signal(sig, SIG_DFL);
     if (info->si_code <= 0) // sent, not a fault: it would not come again

@@ -79,11 +79,17 @@ void wi_os_block_signals(bool all)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
+static bool is_entry(const char *entry, const char *name, size_t length)
+{
+    return strncmp(entry, name, length) == 0 && entry[length] == '=';
+}
+
 char **wi_os_environ_with(const char *const *base, const char *name,
                           const char *value, char **copied)
 {
     char *const *from = base != NULL ? (char *const *)base : environ;
-    size_t count = 0, bytes = strlen(name) + strlen(value) + 2;
+    size_t length = strlen(name), count = 0, n = 0;
+    size_t bytes = length + strlen(value) + 2;
     for (; from != NULL && from[count] != NULL; count++)
         bytes += strlen(from[count]) + 1;
     char **env = malloc((count + 2) * sizeof *env + bytes);
@@ -91,14 +97,16 @@ char **wi_os_environ_with(const char *const *base, const char *name,
         return NULL;
     char *at = (char *)&env[count + 2];
     for (size_t i = 0; i < count; i++) {
-        env[i] = at;
+        if (is_entry(from[i], name, length))
+            continue; // getenv finds the first
+        env[n++] = at;
         at = stpcpy(at, from[i]) + 1;
     }
-    env[count] = at;
+    env[n++] = at;
     at = stpcpy(stpcpy(at, name), "=");
     *copied = at;
     strcpy(at, value);
-    env[count + 1] = NULL;
+    env[n] = NULL;
     return env;
 }
 

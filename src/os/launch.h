@@ -47,7 +47,7 @@ int wi_os_launch_self(void);
 // Blocks every signal in the calling thread; those of faults only if `all`.
 void wi_os_block_signals(bool all);
 
-// A copy of the environment with one more entry "name=value", in one piece of
+// A copy of the environment with the entry "name=value", in one piece of
 // memory from malloc; *value points to the copied value. base NULL: the
 // program's own environment. NULL: no memory.
 char **wi_os_environ_with(const char *const *base, const char *name,

@@ -12,7 +12,10 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "os/clock.h"
 
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
@@ -63,19 +66,42 @@ bool wi_os_life_gone(uint32_t value)
     return (value & FUTEX_OWNER_DIED) || (value & FUTEX_TID_MASK) == 0;
 }
 
-int wi_os_life_wait(uint32_t *control, uint32_t value, uint32_t *const *words,
-                    unsigned n)
+static int wait_any(struct waitv *waits, unsigned n, int64_t deadline)
+{
+    struct timespec at, *limit = NULL;
+    if (deadline != WI_FOREVER) {
+        at.tv_sec = deadline / 1000000000;
+        at.tv_nsec = deadline % 1000000000;
+        limit = &at;
+    }
+    int saved = errno;
+    long rc = syscall(SYS_futex_waitv, waits, n, 0, limit, CLOCK_MONOTONIC);
+    int error = rc < 0 ? errno : 0;
+    errno = saved;
+    if (error == ENOSYS || error == EPERM)
+        return -ENOSYS;
+    return error == ETIMEDOUT ? -ETIMEDOUT : 0;
+}
+
+int wi_os_life_wait(uint32_t *control, uint32_t value,
+                    const struct wi_life *lives, unsigned n)
 {
     struct waitv waits[WI_LIFE_MAX + 1];
-    waits[0] =
-        (struct waitv){value, (uintptr_t)control, WAITV_32 | WAITV_PRIVATE, 0};
-    for (unsigned i = 0; i < n; i++) {
-        // acquire: pairs with the holder's release
-        uint32_t now = __atomic_load_n(words[i], __ATOMIC_ACQUIRE);
-        if (wi_os_life_gone(now))
-            return 0;
-        waits[i + 1] = (struct waitv){now, (uintptr_t)words[i], WAITV_32, 0};
-    }
-    long rc = syscall(SYS_futex_waitv, waits, n + 1, 0, NULL, 0);
-    return rc < 0 && (errno == ENOSYS || errno == EPERM) ? -ENOSYS : 0;
+    waits[0] = (struct waitv){value, (uintptr_t)control,
+                              WAITV_32 | WAITV_PRIVATE, 0};
+    for (unsigned i = 0; i < n; i++)
+        waits[i + 1] = (struct waitv){lives[i].value, (uintptr_t)lives[i].word,
+                                      WAITV_32, 0};
+    return wait_any(waits, n + 1, WI_FOREVER);
+}
+
+int wi_os_futex_wait_any(uint32_t *own, uint32_t own_value,
+                         uint32_t *const *words, unsigned n, int64_t deadline)
+{
+    struct waitv waits[WI_LIFE_MAX + 1];
+    waits[0] = (struct waitv){own_value, (uintptr_t)own,
+                              WAITV_32 | WAITV_PRIVATE, 0};
+    for (unsigned i = 0; i < n; i++)
+        waits[i + 1] = (struct waitv){1, (uintptr_t)words[i], WAITV_32, 0};
+    return wait_any(waits, n + 1, deadline);
 }

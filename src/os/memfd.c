@@ -101,12 +101,6 @@ void wi_os_memfd_punch(int fd, uint64_t offset, uint64_t size)
               (off_t)size);
 }
 
-void wi_os_close(int fd)
-{
-    if (fd >= 0)
-        close(fd);
-}
-
 bool wi_os_close_on_exec(int fd)
 {
     return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;

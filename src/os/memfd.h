@@ -26,7 +26,6 @@ int wi_os_memfd_read(int fd, uint64_t offset, void *data, size_t size);
 // Gives the pages of a range back to the system; it reads as zeros again.
 void wi_os_memfd_punch(int fd, uint64_t offset, uint64_t size);
 
-void wi_os_close(int fd);
 bool wi_os_close_on_exec(int fd); // false: fd is not open
 
 #endif

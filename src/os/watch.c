@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdint.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,27 +46,4 @@ void *wi_os_watch_wait(int set, int64_t deadline)
         n = epoll_wait(set, &event, 1, ms < 60000 ? (int)ms : 60000);
     }
     return n > 0 ? event.data.ptr : NULL;
-}
-
-int wi_os_bell_new(void)
-{
-    int bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return bell < 0 ? -errno : bell;
-}
-
-void wi_os_bell_ring(int bell)
-{
-    int saved = errno;
-    uint64_t one = 1;
-    // EAGAIN: it is ringing already
-    ssize_t n = write(bell, &one, sizeof one);
-    (void)n;
-    errno = saved;
-}
-
-void wi_os_bell_silence(int bell)
-{
-    uint64_t count;
-    ssize_t n = read(bell, &count, sizeof count);
-    (void)n;
 }

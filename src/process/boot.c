@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/event.h"
 #include "os/memfd.h"
 #include "os/process.h"
 

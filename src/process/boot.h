@@ -37,6 +37,10 @@ enum wi_boot_kind {
     WI_BOOT_WORKER,      // runs jobs: worker.c
 };
 
+// A worker numbers its futures from its process id shifted by this, so that an
+// id says whose it is.
+enum { WI_ID_BITS = 40 };
+
 enum { WI_PROCESS_DEPTH = 16 }; // processes within processes
 
 struct wi_boot {
@@ -47,6 +51,7 @@ struct wi_boot {
     int32_t parent;            // its process id
     uint32_t depth;            // 1 for a child of the first process
     uint64_t executor;         // a worker: the id of its pool
+    uint64_t width; // of that pool
     uint64_t arg_at, arg_size; // the argument's place in the file
     struct wi_name body;       // the function; a worker: the initializer
     char name[32];

@@ -8,7 +8,8 @@
 // A child is known by three things together: WEFT_WORKER in its environment
 // holds its own process id, so what it starts in turn is not taken for a child;
 // descriptor 3 is a file that begins with our magic; the program does not run
-// with more rights than its user (secure_getenv).
+// with more rights than its user (secure_getenv). With the variable alone it
+// ends at the hook, and does not run main.
 //
 // The parent must know before it starts a child that the child will reach the
 // hook and not its main. It knows that because the hook has run in its own
@@ -32,27 +33,35 @@
 #include "os/process.h"
 #include "os/report.h"
 #include "process/boot.h"
+#include "sched/task.h"
 
 static bool entered;         // the hook has run
 static struct wi_boot *boot; // of this process, if it is a child
 
-// The library's half of the mark that a child is known by.
-static bool has_mark(void)
+static _Noreturn void refuse(const char *why)
 {
-    const char *mark = secure_getenv(WI_WORKER_MARK);
-    if (mark == NULL)
-        return false;
-    if (mark[0] == 'a') // "any": see launch.c
-        return true;
-    return strtol(mark, NULL, 10) == wi_os_pid();
+    wi_report("a child process cannot start: %s", why);
+    wi_os_exit_now(127);
+}
+
+// Whether the mark is that of this process.
+static bool is_mine(const char *mark)
+{
+    return mark[0] == 'a' || // "any": see launch.c
+           strtol(mark, NULL, 10) == wi_os_pid();
+}
+
+static bool has_boot(void)
+{
+    uint64_t magic = 0;
+    return wi_os_memfd_read(WI_BOOT_FD, 0, &magic, sizeof magic) == 0 &&
+           magic == WI_BOOT_MAGIC;
 }
 
 static bool look(void)
 {
-    uint64_t magic = 0;
-    return has_mark() &&
-           wi_os_memfd_read(WI_BOOT_FD, 0, &magic, sizeof magic) == 0 &&
-           magic == WI_BOOT_MAGIC;
+    const char *mark = secure_getenv(WI_WORKER_MARK);
+    return mark != NULL && is_mine(mark) && has_boot();
 }
 
 bool weft_is_worker(void)
@@ -75,12 +84,6 @@ bool wi_entry_ready(void)
 uint32_t wi_entry_depth(void)
 {
     return boot != NULL ? boot->depth : 0;
-}
-
-static _Noreturn void refuse(const char *why)
-{
-    wi_report("a child process cannot start: %s", why);
-    wi_os_exit_now(127);
 }
 
 static struct wi_boot *open_boot(void)
@@ -110,6 +113,7 @@ static _Noreturn void run_child(void)
     wi_os_close_on_exec(WI_BOOT_FD);
     wi_os_close_on_exec(WI_BELL_FD);
     wi_os_unsetenv(WI_WORKER_MARK);
+    wi_task_number_from((uint64_t)wi_os_pid() << WI_ID_BITS);
     if (boot->name[0] != '\0')
         wi_os_set_name(boot->name);
     struct wi_words *words = wi_boot_words(boot);
@@ -127,6 +131,12 @@ void weft_main_hook(void)
 {
     // relaxed: see wi_entry_ready
     bool again = __atomic_exchange_n(&entered, true, __ATOMIC_RELAXED);
-    if (weft_is_worker() && !again)
+    if (again)
+        return;
+    if (weft_is_worker())
         run_child();
+    // With half of the marks this is a child in a way that was not foreseen,
+    // and to run main a second time would be the worst of all.
+    if (secure_getenv(WI_WORKER_MARK) != NULL)
+        refuse("it has lost its ties to its parent");
 }

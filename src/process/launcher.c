@@ -10,9 +10,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/fresh.h"
 #include "os/futex.h"
 #include "os/clock.h"
-#include "os/memfd.h"
+#include "os/event.h"
 #include "os/process.h"
 #include "os/thread.h"
 
@@ -88,6 +89,7 @@ static int start(void)
     }
     wi_os_thread_detach(&thread);
     launcher.process = wi_os_pid();
+    wi_fresh_in_use();
     return 0;
 }
 
@@ -111,11 +113,19 @@ void wi_launcher_submit(struct wi_launch *launch)
     wi_os_futex_wake(&launcher.rung, 1, false);
 }
 
-void wi_launcher_forget(void)
+// In a child of fork there is no launcher.
+static void fresh(void)
 {
-    wi_os_close(launcher.self);
-    wi_os_close(launcher.parent);
+    if (launcher.process != 0) {
+        wi_os_close(launcher.self);
+        wi_os_close(launcher.parent);
+    }
     launcher.process = 0;
-    launcher.lock.word = 0;
+    launcher.lock = (struct wi_mutex){0};
     launcher.first = NULL;
+}
+
+__attribute__((constructor)) static void register_fresh(void)
+{
+    wi_fresh_add(fresh);
 }

@@ -26,7 +26,4 @@ int wi_launcher_start(void);
 // Asks for a start. fds[0] is given; the launcher adds the parent's pidfd.
 void wi_launcher_submit(struct wi_launch *launch);
 
-// In a child of fork: there is no launcher here.
-void wi_launcher_forget(void);
-
 #endif

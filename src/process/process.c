@@ -28,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fresh.h"
 #include "future/external.h"
 #include "os/clock.h"
 #include "os/futex.h"
@@ -371,6 +372,8 @@ static weft_future *fail(int code, const struct weft_process_options *o,
 
 static int start_service(const struct weft_process_options *o)
 {
+    if (wi_forked())
+        return -WEFT_EFORKED;
     if (!wi_entry_ready() && o->program == NULL)
         return -WEFT_ENOENTRY;
     int rc = wi_launcher_start();

@@ -7,9 +7,10 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "base/fresh.h"
 #include "os/clock.h"
 #include "os/futex.h"
-#include "os/memfd.h"
+#include "os/event.h"
 #include "os/process.h"
 #include "os/thread.h"
 #include "os/watch.h"
@@ -27,7 +28,7 @@ static struct {
 static void bell_heard(struct wi_watch *watch)
 {
     (void)watch;
-    wi_os_bell_silence(supervisor.bell);
+    wi_os_event_take(supervisor.bell);
 }
 
 static bool run_errand(void)
@@ -84,7 +85,7 @@ static int start(void)
     supervisor.bell_watch.heard = bell_heard;
     wi_wheel_init(&supervisor.wheel, wi_os_now());
     supervisor.set = wi_os_watch_open();
-    supervisor.bell = wi_os_bell_new();
+    supervisor.bell = wi_os_event_new();
     int rc = supervisor.set < 0 ? supervisor.set : supervisor.bell;
     if (rc >= 0)
         rc = wi_os_watch_add(supervisor.set, supervisor.bell,
@@ -130,15 +131,39 @@ void wi_alarm_set(struct wi_alarm *alarm, int64_t when)
         supervisor.next = when;
     wi_mutex_unlock(&supervisor.lock);
     if (sooner)
-        wi_os_bell_ring(supervisor.bell);
+        wi_os_event_set(supervisor.bell);
 }
 
-void wi_alarm_stop(struct wi_alarm *alarm)
+bool wi_alarm_stop(struct wi_alarm *alarm)
 {
     wi_mutex_lock(&supervisor.lock);
-    if (alarm->timer.link != NULL)
+    bool set = alarm->timer.link != NULL;
+    if (set)
         wi_wheel_remove(&supervisor.wheel, &alarm->timer);
     wi_mutex_unlock(&supervisor.lock);
+    return set;
+}
+
+static uint32_t rounds; // futex word: how often count_round has run
+
+static void count_round(struct wi_errand *errand)
+{
+    (void)errand;
+    // release: pairs with the acquire in wi_supervisor_settle
+    __atomic_fetch_add(&rounds, 1, __ATOMIC_RELEASE);
+    wi_os_futex_wake(&rounds, INT32_MAX, false);
+}
+
+void wi_supervisor_settle(void)
+{
+    static struct wi_errand errand = {.run = count_round};
+    // The first round may have been under way already.
+    for (int i = 0; i < 2; i++) {
+        uint32_t before = __atomic_load_n(&rounds, __ATOMIC_ACQUIRE);
+        wi_supervisor_post(&errand);
+        while (__atomic_load_n(&rounds, __ATOMIC_ACQUIRE) == before)
+            wi_os_futex_wait(&rounds, before, WI_FOREVER, false);
+    }
 }
 
 void wi_supervisor_post(struct wi_errand *errand)
@@ -156,14 +181,22 @@ void wi_supervisor_post(struct wi_errand *errand)
         supervisor.next = 0;
     wi_mutex_unlock(&supervisor.lock);
     if (first && asleep)
-        wi_os_bell_ring(supervisor.bell);
+        wi_os_event_set(supervisor.bell);
 }
 
-void wi_supervisor_gone(void)
+// In a child of fork there is no supervisor.
+static void fresh(void)
 {
-    wi_os_close(supervisor.set);
-    wi_os_close(supervisor.bell);
+    if (supervisor.running) {
+        wi_os_close(supervisor.set);
+        wi_os_close(supervisor.bell);
+    }
     supervisor.running = false;
-    supervisor.lock.word = 0;
+    supervisor.lock = (struct wi_mutex){0};
     supervisor.first = NULL;
+}
+
+__attribute__((constructor)) static void register_fresh(void)
+{
+    wi_fresh_add(fresh);
 }

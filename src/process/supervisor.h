@@ -37,13 +37,14 @@ void wi_supervisor_forget(int fd); // on the supervisor's thread only
 // Sets an alarm, again if it was set; `when` is monotonic ns. Any thread.
 void wi_alarm_set(struct wi_alarm *alarm, int64_t when);
 
-// Any thread. On another one than the supervisor's it may still be ringing.
-void wi_alarm_stop(struct wi_alarm *alarm);
+// Whether it was set; if not, it has rung, or is about to. Any thread.
+bool wi_alarm_stop(struct wi_alarm *alarm);
+
+// Waits until all that was posted before, or was ringing, has run. Not on the
+// supervisor's thread.
+void wi_supervisor_settle(void);
 
 // Any thread; once more while it is posted does nothing.
 void wi_supervisor_post(struct wi_errand *errand);
-
-// In a child of fork: there is no supervisor here.
-void wi_supervisor_gone(void);
 
 #endif
