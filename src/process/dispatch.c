@@ -266,7 +266,8 @@ static void see_to_progress(struct wi_pool *pool)
 {
     if (pool->blocked == pool->alive && !wi_pool_grows(pool))
         pool->extra++;
-    wi_pool_tend(pool);
+    if (wi_pool_grows(pool) && !pool->tending)
+        wi_pool_tend(pool);
 }
 
 // A doomed job at the front waits for the supervisor to end it.

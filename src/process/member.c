@@ -618,10 +618,12 @@ void wi_pool_tend_errand(struct wi_errand *errand)
     do {
         out.n = 0;
         wi_mutex_lock(&pool->lock);
+        pool->tending = true;
         all = look_after(pool, &out) && end_queued(pool, &out);
+        wi_dispatch(pool);
         start_members(pool);
         send_home(pool);
-        wi_dispatch(pool);
+        pool->tending = false;
         wi_mutex_unlock(&pool->lock);
         wi_outcomes_tell(&out);
     } while (!all);

@@ -158,6 +158,7 @@ struct wi_pool {
     unsigned failures; // starts in a row that came to nothing
     int64_t not_before; // no start until then
     int64_t trim_at;    // when workers that are too many go; 0: there are none
+    bool tending; // the supervisor is at it
     bool closing, canceling, stopping, broken;
     int broken_code;
     char broken_text[WEFT_TEXT_SIZE];

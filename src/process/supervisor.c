@@ -63,11 +63,13 @@ static void run(void *arg)
     (void)arg;
     wi_os_block_signals(false);
     for (;;) {
-        while (run_errand() || ring_alarm())
-            ;
+        // One of each kind in a turn: none can keep the others waiting.
+        bool more = run_errand();
+        more |= ring_alarm();
         wi_mutex_lock(&supervisor.lock);
-        supervisor.next =
-            supervisor.first != NULL ? 0 : wi_wheel_next(&supervisor.wheel);
+        supervisor.next = more || supervisor.first != NULL
+                              ? 0
+                              : wi_wheel_next(&supervisor.wheel);
         int64_t next = supervisor.next;
         wi_mutex_unlock(&supervisor.lock);
         struct wi_watch *watch = wi_os_watch_wait(supervisor.set, next);
