@@ -2,8 +2,8 @@
 #include "process/boot.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "os/event.h"
 #include "os/memfd.h"
@@ -20,7 +20,7 @@ static void fill(struct wi_boot *boot, size_t map_size, size_t arg_size,
     boot->arg_at = map_size;
     boot->arg_size = arg_size;
     if (name != NULL)
-        strncpy(boot->name, name, sizeof boot->name - 1);
+        snprintf(boot->name, sizeof boot->name, "%s", name);
 }
 
 int wi_boot_new(size_t map_size, const void *arg, size_t arg_size,

@@ -490,28 +490,36 @@ static void take_back(struct wi_member *member)
     wi_ask_forget(member);
 }
 
+// What is known of the death, for one of its jobs; from malloc.
+static char *death_text(struct wi_member *member, const struct wi_pjob *job)
+{
+    const struct wi_os_end *end = member->reaped ? &member->end : NULL;
+    char what[96], *text = malloc(WI_CRASH_TEXT);
+    if (text == NULL)
+        return NULL;
+    snprintf(what, sizeof what, "job %.40s (%llu)", job->job->name,
+             (unsigned long long)job->id);
+    if (member->why != NULL)
+        snprintf(text, WI_CRASH_TEXT, "%s: its process %d %s", what,
+                 (int)member->child.pid, member->why);
+    else
+        wi_crash_text(text, what, member->child.pid, end,
+                      wi_boot_words(member->boot));
+    return text;
+}
+
 // Fails what had begun. false: some are left, for out is full.
 static bool tell_victims(struct wi_member *member, struct wi_outcomes *out)
 {
-    const struct wi_os_end *end = member->reaped ? &member->end : NULL;
     for (unsigned i = 0; i < WI_TICKETS && member->flying > 0; i++) {
         struct wi_pjob *job = member->flights[i].job;
-        char what[96], text[WI_CRASH_TEXT];
         if (job == NULL)
             continue;
         if (wi_outcomes_full(out))
             return false;
-        snprintf(what, sizeof what, "job %.40s (%llu)", job->job->name,
-                 (unsigned long long)job->id);
-        if (member->why != NULL)
-            snprintf(text, sizeof text, "%s: its process %d %s", what,
-                     (int)member->child.pid, member->why);
-        else
-            wi_crash_text(text, what, member->child.pid, end,
-                          wi_boot_words(member->boot));
+        char *text = death_text(member, job);
         member->flights[i].job = NULL;
-        struct wi_outcome *o = wi_pjob_end(job, -WEFT_ECRASHED, NULL, out);
-        o->heap = strdup(text);
+        wi_pjob_end(job, -WEFT_ECRASHED, NULL, out)->heap = text;
     }
     return true;
 }

@@ -77,13 +77,21 @@ void wi_pjob_free(struct wi_pjob *job)
     wi_mutex_unlock(&records_lock);
 }
 
-static char *copy_text(const char *job, const char *text)
+// A copy of two texts in a row; NULL: no memory.
+static char *copy_text(const char *first, const char *second)
 {
-    size_t size = strlen(job) + strlen(text) + 8;
+    size_t size = strlen(first) + strlen(second) + 1;
     char *copy = malloc(size);
     if (copy != NULL)
-        snprintf(copy, size, "job %s: %s", job, text);
+        snprintf(copy, size, "%s%s", first, second);
     return copy;
+}
+
+static char *job_text(const char *job, const char *text)
+{
+    char what[128];
+    snprintf(what, sizeof what, "job %.100s: ", job);
+    return copy_text(what, text);
 }
 
 struct wi_outcome *wi_pjob_end(struct wi_pjob *job, int code, const char *text,
@@ -95,7 +103,7 @@ struct wi_outcome *wi_pjob_end(struct wi_pjob *job, int code, const char *text,
     o->code = code;
     o->bytes = false;
     o->size = 0;
-    o->heap = text != NULL ? copy_text(job->job->name, text) : NULL;
+    o->heap = text != NULL ? job_text(job->job->name, text) : NULL;
     // An alarm that is just about to ring will free the record.
     if (job->deadline != WI_FOREVER)
         job->orphan = !wi_alarm_stop(&job->alarm) && !job->rung;
@@ -143,7 +151,7 @@ static bool find_number(struct wi_pool *pool, const struct weft_job *job,
     return pool->jobs_by_hash[i] != NULL;
 }
 
-static int describe(const struct weft_job *job, struct wi_job_name *name)
+static void describe(const struct weft_job *job, struct wi_job_name *name)
 {
     memset(name, 0, sizeof *name);
     wi_name_job(job, &name->place); // without a place its name must do
@@ -152,8 +160,7 @@ static int describe(const struct weft_job *job, struct wi_job_name *name)
     name->result_size = job->result_size;
     name->arg_kind = job->arg_kind;
     name->result_kind = job->result_kind;
-    strncpy(name->name, job->name, sizeof name->name - 1);
-    return 0;
+    snprintf(name->name, sizeof name->name, "%s", job->name);
 }
 
 int wi_pjob_number(struct wi_pjob *job)
@@ -616,9 +623,10 @@ static int set_up(struct wi_pool *pool,
     pool->set.workers = o->workers != 0 ? o->workers : wi_os_cpu_budget();
     if (pool->set.workers > WI_MOST_WORKERS)
         pool->set.workers = WI_MOST_WORKERS;
-    strncpy(pool->set.name, o->name != NULL ? o->name : "worker",
-            sizeof pool->set.name - 1);
-    if (o->program != NULL && (pool->set.program = strdup(o->program)) == NULL)
+    snprintf(pool->set.name, sizeof pool->set.name, "%s",
+             o->name != NULL ? o->name : "worker");
+    if (o->program != NULL &&
+        (pool->set.program = copy_text("", o->program)) == NULL)
         return -ENOMEM;
     if (o->initializer != NULL &&
         !wi_name_function(o->initializer, &pool->set.initializer))
