@@ -144,6 +144,18 @@ WEFT_API int weft_executor_close_with(weft_executor *ex,
 // How many jobs ex can run at once. Since 0.1.
 WEFT_API size_t weft_executor_width(weft_executor *ex);
 
+// The number of a process pool, which may travel in a job's argument; 0 if ex is
+// none. Threads: any. Blocks: no. Since 0.1.
+WEFT_API uint64_t weft_executor_id(weft_executor *ex);
+
+// In a job of a process pool: the parent's process pool with this number, 0 for
+// the pool that runs the job. Jobs may submit to it and wait for what they
+// submit, also in a pool of one worker. In the process that has the pool: the
+// pool. Never NULL; a pool that is unknown fails each submit with -ESRCH.
+// weft_executor_close on a parent's pool does nothing. Threads: any. Blocks:
+// no. Since 0.1.
+WEFT_API weft_executor *weft_executor_open(uint64_t id);
+
 // Fills in a bound executor and returns it as an executor; it lives as long
 // as *bound. Since 0.1.
 WEFT_API weft_executor *weft_executor_bind(struct weft_bound_executor *bound);

@@ -97,6 +97,21 @@ static bool take_permit(struct wi_task *t, enum permit sleeping)
     return true;
 }
 
+const struct wi_sleep_ops *wi_sleep_ops;
+
+static const struct wi_sleep_ops *sleep_ops(void)
+{
+    // acquire: pairs with the release of the module that sets it
+    return __atomic_load_n(&wi_sleep_ops, __ATOMIC_ACQUIRE);
+}
+
+static int sleep_on(uint32_t *word, uint32_t value, int64_t deadline)
+{
+    const struct wi_sleep_ops *ops = sleep_ops();
+    return ops != NULL ? ops->sleep(word, value, deadline)
+                       : wi_os_futex_wait(word, value, deadline, false);
+}
+
 static int park_thread(struct wi_task *self, int64_t deadline)
 {
     if (take_permit(self, ON_FUTEX))
@@ -104,7 +119,7 @@ static int park_thread(struct wi_task *self, int64_t deadline)
     int rc = 0;
     while (rc == 0 &&
            __atomic_load_n(&self->permit, __ATOMIC_ACQUIRE) == ON_FUTEX)
-        rc = wi_os_futex_wait(&self->permit, ON_FUTEX, deadline, false);
+        rc = sleep_on(&self->permit, ON_FUTEX, deadline);
     uint32_t was = __atomic_exchange_n(&self->permit, NONE, __ATOMIC_ACQ_REL);
     return was == GIVEN ? 0 : rc;
 }
@@ -113,9 +128,15 @@ static int sleep_thread(struct wi_task *self, int64_t deadline)
 {
     if (wi_here.sleeping != NULL)
         wi_here.sleeping(true);
+    if (sleep_ops() != NULL)
+        sleep_ops()->help(self);
     int rc = park_thread(self, deadline);
     if (wi_here.sleeping != NULL)
         wi_here.sleeping(false);
+    if (wi_here.refused != 0) {
+        rc = wi_here.refused;
+        wi_here.refused = 0;
+    }
     return rc;
 }
 

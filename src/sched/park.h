@@ -75,6 +75,15 @@ int wi_park_poll(const struct wi_wait *wait, struct pollfd *fds, unsigned n);
 // wake.
 void wi_unpark(struct wi_task *t);
 
+// What a plain thread does before it sleeps and in place of sleeping, while a
+// module has work for those who wait (process/help.c). NULL: nothing.
+struct wi_sleep_ops {
+    void (*help)(struct wi_task *self); // may unpark self
+    // As wi_os_futex_wait; self is unparked by a change of *word.
+    int (*sleep)(uint32_t *word, uint32_t value, int64_t deadline);
+};
+extern const struct wi_sleep_ops *wi_sleep_ops;
+
 // The caller's record; a plain thread gets one at its first call. NULL only if
 // there is no memory for a thread's first record.
 struct wi_task *wi_self_slow(void);

@@ -135,6 +135,13 @@ bool wi_task_refill(struct wi_here *here)
     return here->free != NULL || refill(here);
 }
 
+void wi_task_number_from(uint64_t first)
+{
+    // relaxed: only uniqueness matters
+    __atomic_store_n(&id_counter, first | 1, __ATOMIC_RELAXED);
+    wi_here.next_id = wi_here.end_id = 0;
+}
+
 bool wi_task_need_extra(struct wi_task *t)
 {
     if (t->extra != NULL)

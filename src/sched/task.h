@@ -212,6 +212,10 @@ static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
     return t;
 }
 
+// Ids of this process begin here: in a worker process, so that its ids differ
+// from those of its parent. Before the first record of another thread.
+void wi_task_number_from(uint64_t first);
+
 // Gives the record its extra part; false: no memory.
 bool wi_task_need_extra(struct wi_task *t);
 bool wi_task_set_name(struct wi_task *t, const char *name);
