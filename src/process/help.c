@@ -45,7 +45,8 @@ static void each_member(bool (*fn)(struct wi_member *member, void *arg),
     wi_mutex_unlock(&wi_pools_lock);
 }
 
-// Taking in ---------------------------------------------------------------------
+// Taking in
+// ---------------------------------------------------------------------
 
 static bool drain_pool(struct wi_pool *pool, struct wi_outcomes *out)
 {
@@ -75,7 +76,8 @@ static bool take_in(void)
     return any;
 }
 
-// Spinning ----------------------------------------------------------------------
+// Spinning
+// ----------------------------------------------------------------------
 
 struct outlook {
     unsigned busy; // members at work
@@ -137,7 +139,8 @@ static void help(struct wi_task *self)
     bells_on();
 }
 
-// Sleeping ----------------------------------------------------------------------
+// Sleeping
+// ----------------------------------------------------------------------
 
 struct doze {
     struct wi_member *members[MOST_WORDS];

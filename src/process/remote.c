@@ -51,11 +51,12 @@ static struct {
     uint32_t replies;  // the uplink's: taken
     bool uplink;       // it runs, under lock
     // The main thread's:
-    bool waiting; // the parent knows that the job waits
+    bool waiting;  // the parent knows that the job waits
     uint32_t seen; // `finished` when it was told
 } remote;
 
-// The uplink --------------------------------------------------------------------
+// The uplink
+// --------------------------------------------------------------------
 
 static struct wi_ring *ring(void)
 {
@@ -112,13 +113,12 @@ static void complete(unsigned number, const struct wi_reply *reply, char *bytes,
 static void done(const struct wi_reply *reply)
 {
     unsigned number = reply->proxy;
-    struct wi_place place = {
-        .line = (uint8_t *)reply->data,
-        .payload = ring()->proxy_payload[number],
-        .fd = WI_BOOT_FD,
-        .window = wi_window_down(number),
-        .form = reply->form,
-        .inline_size = reply->inline_size};
+    struct wi_place place = {.line = (uint8_t *)reply->data,
+                             .payload = ring()->proxy_payload[number],
+                             .fd = WI_BOOT_FD,
+                             .window = wi_window_down(number),
+                             .form = reply->form,
+                             .inline_size = reply->inline_size};
     wi_place_look(&place);
     char *bytes = malloc(place.far.size + 1);
     if (bytes != NULL && wi_place_read(&place, bytes) < 0) {
@@ -175,7 +175,8 @@ static int start_uplink(void)
     return 0;
 }
 
-// Futures -----------------------------------------------------------------------
+// Futures
+// -----------------------------------------------------------------------
 
 static unsigned number_of(const struct proxy *proxy)
 {
@@ -245,7 +246,8 @@ static weft_future *open_remote(uint64_t id)
     return f;
 }
 
-// Executors ---------------------------------------------------------------------
+// Executors
+// ---------------------------------------------------------------------
 
 struct remote_executor {
     weft_executor base;
@@ -353,7 +355,8 @@ static uint64_t id_of(weft_executor *ex)
     return id != 0 ? id : wi_worker_self.boot->executor;
 }
 
-// Waits -------------------------------------------------------------------------
+// Waits
+// -------------------------------------------------------------------------
 
 // The proxy that the main thread waits for alone, if it does.
 static struct proxy *awaited(void)
@@ -368,10 +371,10 @@ static struct proxy *awaited(void)
 
 static void tell_wait(enum wi_frame_kind kind, const struct proxy *proxy)
 {
-    struct wi_frame frame = {
-        .kind = (uint8_t)kind,
-        .ticket = wi_worker_self.ticket,
-        .proxy = proxy != NULL ? (uint16_t)number_of(proxy) : WI_NONE};
+    struct wi_frame frame = {.kind = (uint8_t)kind,
+                             .ticket = wi_worker_self.ticket,
+                             .proxy = proxy != NULL ? (uint16_t)number_of(proxy)
+                                                    : WI_NONE};
     ask(&frame, NULL, 0);
     remote.waiting = kind == WI_FRAME_WAIT;
     wi_ring_phase(ring(), remote.waiting ? WI_PHASE_WAITING : WI_PHASE_RUNNING);
