@@ -49,6 +49,10 @@ bool wi_external_complete(weft_future *f, int code, const void *result,
 // Calls the producer's cancel function unless t is done.
 void wi_external_cancel(struct wi_task *t);
 
+// The kernel's id of what the producer of t runs, 0 if it has none. Under the
+// lock of the cancel: the owner lives as long as the call.
+pid_t wi_external_native_id(struct wi_task *t);
+
 // The owner given at new; NULL once f is done.
 void *wi_external_owner(weft_future *f);
 

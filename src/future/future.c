@@ -481,7 +481,7 @@ static int cancel_running(struct wi_task *t)
         return -EALREADY;
     if (state & WI_CANCELED)
         return 0;
-    if (t->extra != NULL && t->extra->ops != NULL)
+    if (wi_future_is_external(t))
         wi_external_cancel(t);
     else
         wi_future_nudge(t);

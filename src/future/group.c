@@ -109,7 +109,7 @@ static bool mark_child(struct wi_task *t)
     uint32_t was = __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_SEQ_CST);
     if ((was & WI_CANCELED) || (was & WI_PHASE) == WI_DONE)
         return false;
-    if (t->extra != NULL && t->extra->ops != NULL)
+    if (wi_future_is_external(t))
         return true;
     wi_future_nudge(t);
     return false;
@@ -118,7 +118,7 @@ static bool mark_child(struct wi_task *t)
 // One that mark_child has handed out, with a reference.
 static void end_child(struct wi_task *t)
 {
-    if (t->extra != NULL && t->extra->ops != NULL)
+    if (wi_future_is_external(t))
         wi_external_cancel(t);
     else
         wi_future_drop(t, -WEFT_EJOBCANCELED);
