@@ -102,6 +102,9 @@ weft_future *wi_external_new(enum wi_kind kind,
             wi_task_unref(t);
             return wi_future_failed(rc, "the group is closed");
         }
+        // relaxed: the producer asks on this thread
+        if (canceled)
+            __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_RELAXED);
     }
     *made = true;
     return wi_as_future(t);
