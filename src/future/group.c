@@ -18,6 +18,7 @@
 
 #include "base/options.h"
 #include "base/text.h"
+#include "base/fresh.h"
 #include "future/deadlock.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -306,6 +307,10 @@ int weft_group_close(weft_group *g)
     struct wi_task *self = wi_self();
     wi_require(self == g->owner, g,
                "a group is closed by the task that opened it");
+    if (wi_forked()) { // the children run in the parent, if at all
+        leave_scope(g, self);
+        return -WEFT_EFORKED;
+    }
     if (!try_close(g, self)) {
         bool edge = wi_scope_deadline(self) == WI_FOREVER;
         if (edge)
