@@ -7,7 +7,9 @@
 // only one behind it. The rest waits in the pool's queue.
 //
 // A worker that has nothing left while another has requests that it has not
-// begun gets half of them: they are recalled. So a long job delays nobody.
+// begun gets half of them: they are recalled. So a long job delays nobody. A job
+// that has futures of the parent open will wait, probably: nothing is placed
+// behind it.
 //
 // The pool keeps one worker more than its number; which one is the spare is
 // nowhere written: it is whoever is idle when the number is at work. It takes
@@ -124,7 +126,8 @@ static bool takes_more(const struct wi_member *member)
         ahead = AHEAD_NS / member->mean;
     if (ahead > MOST_AHEAD)
         ahead = MOST_AHEAD;
-    return !member->blocked && member->flying <= ahead && has_room(member);
+    return !member->blocked && member->open == 0 && member->flying <= ahead &&
+           has_room(member);
 }
 
 // The worker is told the names that it does not know yet.
@@ -230,7 +233,7 @@ static struct wi_member *next_of(struct wi_pool *pool, struct wi_member *member)
 
 static struct wi_member *choose(struct wi_pool *pool)
 {
-    if (pool->idle != NULL && pool->active < pool->set.workers &&
+    if (pool->idle != NULL && pool->active < pool->set.workers + pool->extra &&
         has_room(pool->idle))
         return pool->idle;
     struct wi_member *start = next_of(pool, pool->turn), *m = start;
@@ -358,7 +361,7 @@ void wi_recall_all(struct wi_member *member)
 void wi_rebalance(struct wi_pool *pool)
 {
     if (pool->first != NULL || pool->idle == NULL ||
-        pool->active >= pool->set.workers)
+        pool->active >= pool->set.workers + pool->extra)
         return;
     struct wi_member *most = NULL;
     for (struct wi_member *m = pool->members; m != NULL; m = m->next) {

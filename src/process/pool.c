@@ -551,6 +551,35 @@ static void part(struct wi_pool *pool)
     wi_alarm_stop(&pool->retry);
 }
 
+// The open pool with this id, which cannot be freed until it is unpinned.
+struct wi_pool *wi_pool_pin(uint64_t id)
+{
+    wi_mutex_lock(&wi_pools_lock);
+    struct wi_pool *pool = wi_pools;
+    while (pool != NULL && pool->id != id)
+        pool = pool->next;
+    if (pool != NULL)
+        // relaxed: the lock orders it
+        __atomic_fetch_add(&pool->pins, 1, __ATOMIC_RELAXED);
+    wi_mutex_unlock(&wi_pools_lock);
+    return pool;
+}
+
+void wi_pool_unpin(struct wi_pool *pool)
+{
+    // release: pairs with the acquire in await_unpinned
+    if (__atomic_sub_fetch(&pool->pins, 1, __ATOMIC_RELEASE) == 0)
+        wi_os_futex_wake(&pool->pins, 1, false);
+}
+
+static void await_unpinned(struct wi_pool *pool)
+{
+    uint32_t pins;
+    // acquire: pairs with the release in wi_pool_unpin
+    while ((pins = __atomic_load_n(&pool->pins, __ATOMIC_ACQUIRE)) != 0)
+        wi_os_futex_wait(&pool->pins, pins, WI_FOREVER, false);
+}
+
 static void free_pool(struct wi_pool *pool)
 {
     wi_mutex_lock(&wi_pools_lock);
@@ -560,6 +589,7 @@ static void free_pool(struct wi_pool *pool)
     if (*link == pool)
         *link = pool->next;
     wi_mutex_unlock(&wi_pools_lock);
+    await_unpinned(pool);
     part(pool);
     free(pool->set.program);
     free(pool->set.env);

@@ -71,12 +71,14 @@ struct wi_flight {
     bool started; // the slot was used again, so this one has begun
 };
 
-// A future that a member has open. Freed when its future is done.
+// A future that a member has open: until it is done and the member has dropped
+// it, or the member is gone.
 struct wi_proxy {
     struct wi_pool *pool;
     struct wi_member *member; // NULL: gone, or it has dropped the proxy
     weft_future *future;      // a reference
     uint16_t number;
+    bool done; // the callback has run
 };
 
 // A worker, as the parent sees it. STARTING -> READY when it says so; either
@@ -127,7 +129,7 @@ struct wi_member {
     uint16_t slot_tickets[WI_SLOTS]; // who was put there last
     struct wi_flight flights[WI_TICKETS];
     struct wi_proxy *proxies[WI_PROXIES];
-    unsigned proxy_count;
+    unsigned proxy_count, open; // all, and those whose future is not done
 };
 
 struct wi_pool {
@@ -135,6 +137,7 @@ struct wi_pool {
     struct wi_mutex lock;
     struct wi_pool *next; // of all pools; the free list
     uint32_t id;
+    uint32_t pins; // futex word: who uses it without being its caller
     struct {
         unsigned workers;
         char name[16];
@@ -155,10 +158,19 @@ struct wi_pool {
     struct wi_pjob *first, *last; // the queue
     size_t pending, jobs;         // in the queue; all not ended
     unsigned turns;               // submits while there was a queue
+<<<<<<< HEAD
     unsigned failures;            // starts in a row that came to nothing
     int64_t not_before;           // no start until then
     int64_t trim_at; // when workers that are too many go; 0: there are none
     bool tending;    // the supervisor is at it
+=======
+    unsigned failures; // starts in a row that came to nothing
+    int64_t not_before; // no start until then
+    int64_t stuck_at;   // when a queue that does not move counts as stuck
+    uint64_t stuck_first; // its first job
+    int64_t trim_at;    // when workers that are too many go; 0: there are none
+    bool tending; // the supervisor is at it
+>>>>>>> process
     bool closing, canceling, stopping, broken;
     int broken_code;
     char broken_text[WEFT_TEXT_SIZE];
@@ -198,6 +210,8 @@ weft_future *wi_pool_submit(struct wi_pjob *job, const char *name);
 // Under the lock: the job is over. out is not full.
 struct wi_outcome *wi_pjob_end(struct wi_pjob *job, int code, const char *text,
                                struct wi_outcomes *out);
+struct wi_pool *wi_pool_pin(uint64_t id);
+void wi_pool_unpin(struct wi_pool *pool);
 void wi_outcomes_tell(struct wi_outcomes *out); // without the lock
 extern struct wi_mutex wi_pools_lock;
 extern struct wi_pool *wi_pools;
@@ -252,7 +266,7 @@ void wi_pool_break(struct wi_pool *pool, int code, const char *text);
 // ask.c, under the lock
 void wi_ask(struct wi_member *member, struct wi_frame *frame, uint32_t at);
 void wi_reply_run(struct wi_member *member);
-void wi_ask_forget(struct wi_member *member); // it is dead
+bool wi_ask_forget(struct wi_member *member); // it is dead
 bool wi_may_run_on(const struct wi_pjob *job, const struct wi_member *member);
 
 // help.c

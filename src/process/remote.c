@@ -36,8 +36,9 @@
 #include "sched/here.h"
 
 struct proxy {
-    weft_future *future; // the producer's reference; NULL: free
+    weft_future *future; // the producer's reference, until it is done
     uint32_t refused;    // atomic: to wait for it would close a cycle
+    bool unknown;        // the parent never heard of it
     uint16_t next_free;
 };
 
@@ -72,24 +73,21 @@ static bool has_reply(void *arg)
            remote.replies + 1;
 }
 
-static weft_future *release(unsigned number)
+static void release(unsigned number)
 {
     wi_mutex_lock(&remote.lock);
     struct proxy *proxy = &remote.proxies[number];
-    weft_future *f = proxy->future;
-    proxy->future = NULL;
     proxy->next_free = remote.free;
     remote.free = (uint16_t)number;
     wi_mutex_unlock(&remote.lock);
-    __atomic_fetch_sub(&remote.count, 1, __ATOMIC_RELAXED);
-    return f;
 }
 
 // Completes a future with what the parent says, in bytes of memory from malloc.
 static void complete(unsigned number, const struct wi_reply *reply, char *bytes,
                      size_t size)
 {
-    weft_future *f = release(number);
+    weft_future *f = remote.proxies[number].future;
+    __atomic_fetch_sub(&remote.count, 1, __ATOMIC_RELAXED);
     // release: before the wake; pairs with the main thread's acquire
     __atomic_fetch_add(&remote.finished, 1, __ATOMIC_RELEASE);
     if (bytes == NULL) {
@@ -198,7 +196,20 @@ static void cancel(weft_future *f, void *owner)
     ask(&frame, NULL, 0);
 }
 
-static const struct wi_external_ops proxy_ops = {.cancel = cancel};
+// Its last handle has gone: the parent need not keep its future either.
+static void gone(void *owner)
+{
+    struct proxy *proxy = owner;
+    struct wi_frame frame = {.kind = WI_FRAME_DROP,
+                             .ticket = WI_NONE,
+                             .proxy = (uint16_t)number_of(proxy)};
+    if (!proxy->unknown)
+        ask(&frame, NULL, 0);
+    release(number_of(proxy));
+}
+
+static const struct wi_external_ops proxy_ops = {.cancel = cancel,
+                                                 .gone = gone};
 
 // A future with a proxy of its own; NULL with *failed set.
 static struct proxy *new_proxy(weft_future **failed)
@@ -216,15 +227,17 @@ static struct proxy *new_proxy(weft_future **failed)
                                    "too many futures of the parent are open");
         return NULL;
     }
-    __atomic_fetch_add(&remote.count, 1, __ATOMIC_RELAXED);
     proxy->refused = 0;
+    proxy->unknown = false;
     proxy->future = wi_external_new(WI_KIND_PROCESS_JOB, &proxy_ops, proxy,
                                     NULL, NULL, &made);
-    if (made)
-        return proxy;
-    *failed = proxy->future;
-    release(number_of(proxy));
-    return NULL;
+    if (!made) {
+        *failed = proxy->future;
+        release(number_of(proxy));
+        return NULL;
+    }
+    __atomic_fetch_add(&remote.count, 1, __ATOMIC_RELAXED);
+    return proxy;
 }
 
 static weft_future *open_remote(uint64_t id)
@@ -300,7 +313,9 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
     f = proxy->future;
     rc = send_submit(proxy, ((struct remote_executor *)ex)->id, job, arg);
     if (rc < 0) {
-        release(number_of(proxy));
+        weft_future_id(f); // so that `gone` is called
+        proxy->unknown = true;
+        __atomic_fetch_sub(&remote.count, 1, __ATOMIC_RELAXED);
         wi_external_complete(f, rc, NULL, 0, false, weft_strerror(rc));
     }
     return f;

@@ -55,10 +55,10 @@
 enum {
     WI_SLOTS = 256, // powers of two
     WI_FRAMES = 512,
-    WI_REPLIES = 2048,
+    WI_REPLIES = 8192,
     WI_JOB_NAMES = 1024,
     WI_TICKETS = 512,  // jobs under way in one worker
-    WI_PROXIES = 1024, // futures of the parent that a worker has open
+    WI_PROXIES = 4096, // futures of the parent that a worker has open
     WI_INLINE = 48,
     WI_PAYLOAD = 512,
 };
@@ -102,7 +102,7 @@ enum wi_frame_kind {
     WI_FRAME_OPEN,     // proxy: open the future `id` (in data)
     WI_FRAME_SUBMIT,   // proxy: submit a job; data is struct wi_submit
     WI_FRAME_CANCEL,   // proxy: cancel it
-    WI_FRAME_DROP,     // proxy: nobody waits for it any more
+    WI_FRAME_DROP,     // proxy: it was done, and its last handle has gone
     WI_FRAME_WAIT,     // the running job waits; for proxy alone, or (none) for
                        // several things
     WI_FRAME_WAITED,   // it goes on
