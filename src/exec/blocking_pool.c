@@ -41,7 +41,7 @@ struct blocking_pool {
     struct wi_task *running; // started jobs, by `sibling`
     unsigned limit, threads, idle, lent, number;
     size_t queued; // entries
-    size_t jobs; // not ended
+    size_t jobs;   // not ended
     bool closing;
     struct wi_task *closer;
     uint32_t bell; // futex: rung for each job and for the end

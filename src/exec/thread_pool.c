@@ -14,6 +14,7 @@
 #include <weft/executor.h>
 
 #include "base/fresh.h"
+#include "base/options.h"
 #include "exec/pool.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -260,6 +261,7 @@ static int start_pool(struct thread_pool *pool,
 weft_executor *
 weft_thread_pool_with(const struct weft_thread_pool_options *options)
 {
+    WI_OPTIONS(options);
     if (wi_forked())
         return wi_broken_executor(-WEFT_EFORKED);
     if (options->blocking)

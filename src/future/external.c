@@ -17,6 +17,7 @@
 
 #include <weft/error.h>
 
+#include "base/options.h"
 #include "base/text.h"
 #include "future/deadlock.h"
 #include "future/future.h"
@@ -204,6 +205,7 @@ static const struct wi_external_ops promise_ops = {.cancel = promise_cancel};
 
 weft_promise *weft_promise_new_with(const struct weft_promise_options *options)
 {
+    WI_OPTIONS(options);
     struct wi_task *t = new_record(WI_KIND_PROMISE, options->name);
     if (t == NULL)
         return (weft_promise *)&nomem;

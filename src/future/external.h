@@ -22,6 +22,9 @@ struct wi_external_ops {
     void (*cancel)(weft_future *f, void *owner);
     // The kernel's id, 0 if it has none now.
     pid_t (*native_id)(weft_future *f, void *owner);
+    // The last handle of a future that was done, and whose id had been asked
+    // for, has gone.
+    void (*gone)(void *owner);
 };
 
 // A new external future, running from the start. It has two references: the

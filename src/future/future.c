@@ -273,6 +273,7 @@ static void call_inside(struct wi_worker *worker, struct wi_task *self,
 {
     if (wi_scope_canceled(self))
         mark_hint(hint);
+    int saved = *worker->errno_at; // as in a wait that parks
     self->wait_object = t;
     self->wait_kind = WI_WAIT_FUTURE;
     // The body's reference and ours become one: nobody else has any.
@@ -280,6 +281,7 @@ static void call_inside(struct wi_worker *worker, struct wi_task *self,
     __atomic_store_n(&t->refs, 1, __ATOMIC_RELAXED);
     wi_worker_call(worker, t);
     self->wait_kind = WI_WAIT_NONE;
+    *worker->errno_at = saved;
 }
 
 // A cancel from outside does not reach a shielded join, but it would reach what
@@ -397,6 +399,7 @@ int weft_result_into(weft_future *f, void *out, size_t size)
 
 int weft_join(weft_future *f)
 {
+    wi_require(f != NULL, f, "a future handle must not be NULL");
     return weft_result_into(f, NULL, 0);
 }
 

@@ -16,6 +16,7 @@
 
 #include <weft/error.h>
 
+#include "base/options.h"
 #include "base/text.h"
 #include "future/deadlock.h"
 #include "future/external.h"
@@ -47,6 +48,7 @@ static weft_group *group_new(struct wi_task *owner, const char *name,
 // the program ends, as it must when not even 512 bytes are left.
 weft_group *weft_group_open_with(const struct weft_group_options *options)
 {
+    WI_OPTIONS(options);
     struct wi_task *self = wi_self();
     weft_group *group =
         self == NULL ? NULL : group_new(self, options->name, options->grace);

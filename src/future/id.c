@@ -131,6 +131,9 @@ void wi_future_last_words(struct wi_task *t)
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
     if (state & WI_PUBLISHED)
         unpublish(t);
+    if ((state & WI_PUBLISHED) && t->extra != NULL && t->extra->ops != NULL &&
+        t->extra->ops->gone != NULL)
+        t->extra->ops->gone(t->extra->external);
     // What was canceled, and what never began because of it, has not failed.
     if ((state & WI_PHASE) == WI_DONE && t->code < 0 &&
         !(state & WI_OBSERVED) && t->code != -WEFT_EJOBCANCELED)

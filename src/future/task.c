@@ -10,6 +10,7 @@
 #include <weft/error.h>
 
 #include "base/fresh.h"
+#include "base/options.h"
 #include "future/external.h"
 #include "future/future.h"
 #include "future/group.h"
@@ -92,10 +93,9 @@ static int run_in(struct wi_runtime *runtime, struct wi_task *t,
     return rc;
 }
 
-int weft_run_with(weft_function *fn, void *arg,
-                  const struct weft_run_options *options)
+static int run(weft_function *fn, void *arg,
+               const struct weft_run_options *options)
 {
-    wi_require(fn != NULL, NULL, "the main task's function must not be NULL");
     if (wi_forked())
         return -WEFT_EFORKED;
     struct wi_runtime *runtime;
@@ -112,6 +112,17 @@ int weft_run_with(weft_function *fn, void *arg,
     rc = run_in(runtime, t, options);
     wi_task_unref(t);
     wi_runtime_free(runtime);
+    return rc;
+}
+
+int weft_run_with(weft_function *fn, void *arg,
+                  const struct weft_run_options *options)
+{
+    WI_OPTIONS(options);
+    wi_require(fn != NULL, NULL, "the main task's function must not be NULL");
+    int saved = errno; // the body's errno is not the caller's
+    int rc = run(fn, arg, options);
+    errno = saved;
     return rc;
 }
 
@@ -311,6 +322,7 @@ static weft_future *queue(struct wi_runtime *runtime, struct wi_task *t,
 weft_future *weft_task_start_with(weft_function *fn, void *arg,
                                   const struct weft_task_options *options)
 {
+    WI_OPTIONS(options);
     wi_require(fn != NULL, NULL, "a task's function must not be NULL");
     weft_group *group;
     struct wi_runtime *runtime;

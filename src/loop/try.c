@@ -192,12 +192,27 @@ static int accept_now(const struct wi_io *io)
         accept4(io->fd, io->addr, io->addr_len, SOCK_CLOEXEC | SOCK_NONBLOCK));
 }
 
+// poll(2) would wait for ever for what is no listener: say at once what accept4
+// would say.
+static int listens(int fd)
+{
+    int yes = 0;
+    socklen_t size = sizeof(yes);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &size) < 0)
+        return -errno;
+    return yes ? 0 : -EINVAL;
+}
+
 static int try_accept(const struct wi_io *io)
 {
     int rc;
 
     if (is_nonblocking(io->fd))
         return accept_now(io);
+    rc = listens(io->fd);
+    if (rc < 0)
+        return rc;
     wi_mutex_lock(&accept_lock);
     rc = ready(io->fd, POLLIN) ? accept_now(io) : -EAGAIN;
     wi_mutex_unlock(&accept_lock);

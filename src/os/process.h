@@ -23,6 +23,10 @@ struct wi_os_end {
 // kernel has then forgotten how it ended (before 6.15), WI_END_UNKNOWN.
 bool wi_os_child_reap(struct wi_os_child *child, struct wi_os_end *end,
                       bool block);
+
+// How a child that is dying will have ended, before it can be waited for.
+// false: that cannot be seen.
+bool wi_os_child_peek(const struct wi_os_child *child, struct wi_os_end *end);
 void wi_os_child_close(struct wi_os_child *child);
 
 // Sends a signal to the child, or to its whole process group. Returns 0 or a

@@ -45,7 +45,8 @@ static void go_mad(struct wi_member *member)
     wi_member_kill(member, "asked its pool for nonsense");
 }
 
-// Replies -----------------------------------------------------------------------
+// Replies
+// -----------------------------------------------------------------------
 
 // Under the lock.
 static void send_reply(struct wi_member *member, struct wi_reply *reply)
@@ -115,7 +116,8 @@ static void write_answer(struct wi_member *member, unsigned number,
     free(room);
 }
 
-// Proxies -----------------------------------------------------------------------
+// Proxies
+// -----------------------------------------------------------------------
 
 static struct wi_proxy *new_proxy(struct wi_member *member, unsigned number,
                                   weft_future *f)
@@ -123,9 +125,13 @@ static struct wi_proxy *new_proxy(struct wi_member *member, unsigned number,
     struct wi_proxy *proxy = malloc(sizeof *proxy);
     if (proxy == NULL)
         return NULL;
-    *proxy = (struct wi_proxy){member->pool, member, f, (uint16_t)number};
+    *proxy = (struct wi_proxy){.pool = member->pool,
+                               .member = member,
+                               .future = f,
+                               .number = (uint16_t)number};
     member->proxies[number] = proxy;
     member->proxy_count++;
+    member->open++;
     return proxy;
 }
 
@@ -135,7 +141,22 @@ static void forget_proxy(struct wi_proxy *proxy)
         return;
     proxy->member->proxies[proxy->number] = NULL;
     proxy->member->proxy_count--;
+    if (!proxy->done)
+        proxy->member->open--;
     proxy->member = NULL;
+}
+
+static void answer(struct wi_proxy *proxy, struct wi_member *member)
+{
+    struct wi_reply reply = {.kind = WI_REPLY_DONE, .proxy = proxy->number};
+    struct wi_pool *pool = proxy->pool;
+    member->pins++;
+    wi_mutex_unlock(&pool->lock);
+    write_answer(member, reply.proxy, proxy->future, &reply);
+    wi_mutex_lock(&pool->lock);
+    member->pins--;
+    send_reply(member, &reply);
+    wi_pool_tend(pool);
 }
 
 // The future of a proxy is done: inline in whoever completed it.
@@ -143,29 +164,53 @@ static void proxy_done(weft_future *f, void *arg)
 {
     struct wi_proxy *proxy = arg;
     struct wi_pool *pool = proxy->pool;
-    struct wi_reply reply = {.kind = WI_REPLY_DONE, .proxy = proxy->number};
     wi_mutex_lock(&pool->lock);
-    struct wi_member *member = proxy->member;
-    if (member != NULL && member->state != WI_MEMBER_LOST) {
-        member->pins++;
-        wi_mutex_unlock(&pool->lock);
-        write_answer(member, proxy->number, f, &reply);
-        wi_mutex_lock(&pool->lock);
-        member->pins--;
-        send_reply(member, &reply);
-        wi_pool_tend(pool);
-    }
-    forget_proxy(proxy);
+    if (proxy->member != NULL && proxy->member->state != WI_MEMBER_LOST)
+        answer(proxy, proxy->member);
+    proxy->done = true;
+    bool last = proxy->member == NULL;
+    if (!last)
+        proxy->member->open--;
     wi_mutex_unlock(&pool->lock);
+    if (!last)
+        return;
     free(proxy);
     weft_future_unref(f);
 }
 
-void wi_ask_forget(struct wi_member *member)
+// The member has no more use for a proxy. Returns the reference to give back,
+// or NULL if the callback will.
+static weft_future *drop_proxy(struct wi_proxy *proxy)
 {
-    for (unsigned i = 0; i < WI_PROXIES && member->proxy_count > 0; i++)
-        if (member->proxies[i] != NULL)
-            forget_proxy(member->proxies[i]);
+    forget_proxy(proxy);
+    if (!proxy->done)
+        return NULL;
+    weft_future *f = proxy->future;
+    free(proxy);
+    return f;
+}
+
+// A dead member's proxies. The references go back without the lock: that may
+// run a report. false: there are more.
+bool wi_ask_forget(struct wi_member *member)
+{
+    weft_future *drop[64];
+    unsigned n = 0;
+    for (unsigned i = 0; i < WI_PROXIES && member->proxy_count > 0 && n < 64;
+         i++) {
+        if (member->proxies[i] == NULL)
+            continue;
+        weft_future *f = drop_proxy(member->proxies[i]);
+        if (f != NULL)
+            drop[n++] = f;
+    }
+    if (n == 0)
+        return true;
+    leave_lock(member);
+    for (unsigned i = 0; i < n; i++)
+        weft_future_unref(drop[i]);
+    take_lock(member);
+    return member->proxy_count == 0;
 }
 
 // Gives a member its proxy of f, whose reference this takes. With the lock
@@ -178,9 +223,8 @@ static void open_proxy(struct wi_member *member, unsigned number,
     wi_mutex_unlock(&member->pool->lock);
     if (proxy != NULL && weft_future_on_done(f, proxy_done, proxy) == 0)
         return;
-    struct wi_reply reply = {.kind = WI_REPLY_DONE,
-                             .proxy = (uint16_t)number,
-                             .code = -ENOMEM};
+    struct wi_reply reply = {
+        .kind = WI_REPLY_DONE, .proxy = (uint16_t)number, .code = -ENOMEM};
     wi_mutex_lock(&member->pool->lock);
     if (proxy != NULL)
         forget_proxy(proxy);
@@ -190,7 +234,8 @@ static void open_proxy(struct wi_member *member, unsigned number,
     weft_future_unref(f);
 }
 
-// Submits -----------------------------------------------------------------------
+// Submits
+// -----------------------------------------------------------------------
 
 // The job that speaks, if it says so truly.
 static struct wi_pjob *speaker(struct wi_member *member,
@@ -267,19 +312,27 @@ static weft_future *submit(struct wi_member *member,
     uint32_t meant = (uint32_t)frame->code;
     if (meant == 0 || meant == own->id)
         return submit_to(own, member, frame, at, parent, parent_id);
+<<<<<<< HEAD
     wi_mutex_lock(&wi_pools_lock);
     struct wi_pool *pool = wi_pools;
     while (pool != NULL && pool->id != meant)
         pool = pool->next;
     weft_future *f =
-        pool != NULL
-            ? submit_to(pool, member, frame, at, NULL, 0)
-            : wi_future_failed(-ESRCH, "no process pool has this id");
+        pool != NULL ? submit_to(pool, member, frame, at, NULL, 0)
+                     : wi_future_failed(-ESRCH, "no process pool has this id");
     wi_mutex_unlock(&wi_pools_lock);
+=======
+    struct wi_pool *pool = wi_pool_pin(meant);
+    if (pool == NULL)
+        return wi_future_failed(-ESRCH, "no process pool has this id");
+    weft_future *f = submit_to(pool, member, frame, at, NULL, 0);
+    wi_pool_unpin(pool);
+>>>>>>> process
     return f;
 }
 
-// Waits -------------------------------------------------------------------------
+// Waits
+// -------------------------------------------------------------------------
 
 static void block(struct wi_member *member)
 {
@@ -301,8 +354,7 @@ static void unblock(struct wi_member *member)
     if (member->depth == 0 || --member->depth > 0)
         return;
     member->blocked = false;
-    if (--pool->blocked == 0)
-        pool->extra = 0;
+    pool->blocked--;
     if (member->flying > 0)
         pool->active++;
     else
@@ -315,8 +367,7 @@ static void draw_edge(struct wi_member *member, struct wi_pjob *job,
 {
     struct wi_proxy *proxy =
         number < WI_PROXIES ? member->proxies[number] : NULL;
-    weft_future *target =
-        proxy != NULL ? weft_future_ref(proxy->future) : NULL;
+    weft_future *target = proxy != NULL ? weft_future_ref(proxy->future) : NULL;
     weft_future *f = weft_future_ref(job->future);
     leave_lock(member);
     int rc = wi_external_waits_for(f, target);
@@ -327,7 +378,8 @@ static void draw_edge(struct wi_member *member, struct wi_pjob *job,
         reply_short(member, WI_REPLY_DEADLOCK, number);
 }
 
-// Frames ------------------------------------------------------------------------
+// Frames
+// ------------------------------------------------------------------------
 
 static void ask_open(struct wi_member *member, struct wi_frame *frame,
                      uint32_t at)
@@ -340,6 +392,19 @@ static void ask_open(struct wi_member *member, struct wi_frame *frame,
                          ? weft_future_open(id)
                          : submit(member, frame, at, parent, parent_id);
     open_proxy(member, frame->proxy, f);
+    take_lock(member);
+    wi_recall_all(member); // the job will wait, probably
+}
+
+static void ask_drop(struct wi_member *member, struct wi_proxy *proxy)
+{
+    if (proxy == NULL || !proxy->done) {
+        go_mad(member);
+        return;
+    }
+    weft_future *f = drop_proxy(proxy);
+    leave_lock(member);
+    weft_future_unref(f);
     take_lock(member);
 }
 
@@ -369,6 +434,9 @@ void wi_ask(struct wi_member *member, struct wi_frame *frame, uint32_t at)
     case WI_FRAME_CANCEL:
         if (known)
             ask_cancel(member, member->proxies[frame->proxy]);
+        return;
+    case WI_FRAME_DROP:
+        ask_drop(member, known ? member->proxies[frame->proxy] : NULL);
         return;
     case WI_FRAME_WAIT:
         if (job == NULL)

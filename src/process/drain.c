@@ -25,18 +25,19 @@ static void go_mad(struct wi_member *member)
     wi_member_kill(member, "spoke nonsense to its pool");
 }
 
-// Results -----------------------------------------------------------------------
+// Results
+// -----------------------------------------------------------------------
 
 static struct wi_place frame_place(struct wi_member *member,
                                    struct wi_frame *frame, uint32_t at)
 {
-    return (struct wi_place){
-        .line = frame->data,
-        .payload = member->ring->frame_payload[at % WI_FRAMES],
-        .fd = member->memfd,
-        .window = wi_window_result(frame->ticket),
-        .form = frame->form,
-        .inline_size = frame->inline_size};
+    return (struct wi_place){.line = frame->data,
+                             .payload =
+                                 member->ring->frame_payload[at % WI_FRAMES],
+                             .fd = member->memfd,
+                             .window = wi_window_result(frame->ticket),
+                             .form = frame->form,
+                             .inline_size = frame->inline_size};
 }
 
 // Reads the bytes of a result, without the lock if they are many. Meanwhile
@@ -126,8 +127,8 @@ static void settle_inline(struct wi_pjob *job, const struct wi_frame *frame,
 static void measure(struct wi_member *member, const struct wi_frame *frame)
 {
     uint32_t ns = 16u * frame->proxy + 16;
-    member->mean = member->mean == 0 ? ns : member->mean - member->mean / 8 +
-                                                ns / 8;
+    member->mean =
+        member->mean == 0 ? ns : member->mean - member->mean / 8 + ns / 8;
 }
 
 static bool is_quick(const struct wi_pjob *job, const struct wi_frame *frame)
@@ -175,7 +176,8 @@ static void job_done(struct wi_member *member, struct wi_frame *frame,
         settle(&copy, frame, bytes, place.far.size, o);
 }
 
-// Frames ------------------------------------------------------------------------
+// Frames
+// ------------------------------------------------------------------------
 
 static void hear(struct wi_member *member, struct wi_frame *frame, uint32_t at,
                  struct wi_outcomes *out)

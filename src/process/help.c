@@ -45,37 +45,58 @@ static void each_member(bool (*fn)(struct wi_member *member, void *arg),
     wi_mutex_unlock(&wi_pools_lock);
 }
 
-// Taking in ---------------------------------------------------------------------
+// Taking in
+// ---------------------------------------------------------------------
 
-static bool drain_pool(struct wi_pool *pool, struct wi_outcomes *out)
+// A member that has said something, pinned so that it stays when the locks are
+// left; NULL: none, or somebody else is at it.
+static struct wi_member *find_in(struct wi_pool *pool)
 {
     if (!wi_mutex_try(&pool->lock))
-        return false;
-    bool any = false;
-    for (struct wi_member *m = pool->members; m != NULL && !any; m = m->next)
-        any = m->state == WI_MEMBER_READY && !m->held && wi_has_said(m) &&
-              wi_drain(m, out);
+        return NULL;
+    struct wi_member *m = pool->members;
+    while (m != NULL && (m->state != WI_MEMBER_READY || m->held ||
+                         !wi_has_said(m)))
+        m = m->next;
+    if (m != NULL)
+        m->pins++;
     wi_mutex_unlock(&pool->lock);
-    return any;
+    return m;
+}
+
+static struct wi_member *find(void)
+{
+    struct wi_member *member = NULL;
+    if (!wi_mutex_try(&wi_pools_lock))
+        return NULL;
+    for (struct wi_pool *p = wi_pools; p != NULL && member == NULL; p = p->next)
+        member = find_in(p);
+    wi_mutex_unlock(&wi_pools_lock);
+    return member;
 }
 
 // Takes in some of what was said, if nobody else is about to. Whether there
 // was something.
 static bool take_in(void)
 {
+    struct wi_member *member = find();
     struct wi_outcomes out;
-    bool any = false;
     out.n = 0;
-    if (!wi_mutex_try(&wi_pools_lock))
+    if (member == NULL)
         return false;
-    for (struct wi_pool *p = wi_pools; p != NULL && !any; p = p->next)
-        any = drain_pool(p, &out);
-    wi_mutex_unlock(&wi_pools_lock);
+    struct wi_pool *pool = member->pool;
+    wi_mutex_lock(&pool->lock);
+    wi_drain(member, &out);
+    member->pins--;
+    if (member->state == WI_MEMBER_LOST)
+        wi_pool_tend(pool);
+    wi_mutex_unlock(&pool->lock);
     wi_outcomes_tell(&out);
-    return any;
+    return true;
 }
 
-// Spinning ----------------------------------------------------------------------
+// Spinning
+// ----------------------------------------------------------------------
 
 struct outlook {
     unsigned busy; // members at work
@@ -137,7 +158,8 @@ static void help(struct wi_task *self)
     bells_on();
 }
 
-// Sleeping ----------------------------------------------------------------------
+// Sleeping
+// ----------------------------------------------------------------------
 
 struct doze {
     struct wi_member *members[MOST_WORDS];

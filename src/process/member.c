@@ -15,9 +15,9 @@
 //   - it was killed: a deadline, a cancel, nonsense, the close of the pool.
 // What it had said until then is taken in first. Then its requests are looked
 // at once more: what is still READY goes back to the front of the queue, what
-// had begun has failed; the failed ones are told when the pidfd has said how it
-// ended, or a millisecond later without that. A new worker is asked for at
-// once.
+// had begun has failed; the failed ones are told as soon as it is known how it
+// ended: from the crash page, from /proc or from the pidfd; or 20 ms later
+// without that. A new worker is asked for at once.
 //
 // Starts that come to nothing are repeated after 10 ms, 20 ms ... 5 s; after
 // five in a row without any worker left, the pool is broken. It is broken at
@@ -41,9 +41,9 @@ enum {
     MOST_FAILURES = 5,
     MANY = 8, // frames in one go: look again by time, not by bell
 };
-static const int64_t poll_ns = 50000, verdict_ns = 1000000,
+static const int64_t poll_ns = 50000, verdict_ns = 20000000,
                      first_pause_ns = 10000000, last_pause_ns = 5000000000,
-                     trim_ns = 1000000000;
+                     trim_ns = 1000000000, hidden_ns = 10000000;
 
 static struct wi_member *of_launch(struct wi_launch *launch)
 {
@@ -81,7 +81,8 @@ void wi_pool_retry(struct wi_alarm *alarm)
     wi_supervisor_post(&pool->tend);
 }
 
-// Breaking ----------------------------------------------------------------------
+// Breaking
+// ----------------------------------------------------------------------
 
 // Under the lock. All that is queued fails; the supervisor goes on with that.
 void wi_pool_break(struct wi_pool *pool, int code, const char *text)
@@ -104,7 +105,8 @@ static void start_failed(struct wi_pool *pool, const char *text)
         wi_pool_break(pool, -WEFT_EBROKEN, text);
 }
 
-// Starting ----------------------------------------------------------------------
+// Starting
+// ----------------------------------------------------------------------
 
 static bool is_wanted(struct wi_launch *launch)
 {
@@ -115,8 +117,7 @@ static bool is_wanted(struct wi_launch *launch)
     return wanted;
 }
 
-static void launched(struct wi_launch *launch, int rc,
-                     struct wi_os_child child)
+static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
 {
     struct wi_member *member = of_launch(launch);
     struct wi_pool *pool = member->pool;
@@ -133,9 +134,9 @@ static void launched(struct wi_launch *launch, int rc,
 static bool fill_env(struct wi_member *member)
 {
     struct wi_pool *pool = member->pool;
-    member->env = wi_os_environ_with((const char *const *)pool->set.env,
-                                     WI_WORKER_MARK, "0000000000",
-                                     &member->launch.os.mark);
+    member->env =
+        wi_os_environ_with((const char *const *)pool->set.env, WI_WORKER_MARK,
+                           "0000000000", &member->launch.os.mark);
     return member->env != NULL;
 }
 
@@ -163,9 +164,9 @@ static int open_member(struct wi_member *member)
     member->bell = wi_os_event_new();
     if (member->bell < 0)
         return member->bell;
-    member->memfd = wi_boot_new(WI_RING_SIZE, pool->set.init_arg,
-                                pool->set.init_size, pool->set.name,
-                                &member->boot);
+    member->memfd =
+        wi_boot_new(WI_RING_SIZE, pool->set.init_arg, pool->set.init_size,
+                    pool->set.name, &member->boot);
     if (member->memfd < 0)
         return member->memfd;
     member->boot->kind = WI_BOOT_WORKER;
@@ -251,7 +252,8 @@ static void start_members(struct wi_pool *pool)
     }
 }
 
-// Leaving -----------------------------------------------------------------------
+// Leaving
+// -----------------------------------------------------------------------
 
 // Under the lock: it does not count any more.
 static void discount(struct wi_member *member)
@@ -317,7 +319,8 @@ static void send_home(struct wi_pool *pool)
             retire(m);
 }
 
-// Listening ---------------------------------------------------------------------
+// Listening
+// ---------------------------------------------------------------------
 
 static void add_ready(struct wi_member *member)
 {
@@ -411,7 +414,8 @@ static void poll_rang(struct wi_alarm *alarm)
     wi_mutex_unlock(&member->pool->lock);
 }
 
-// Death -------------------------------------------------------------------------
+// Death
+// -------------------------------------------------------------------------
 
 static void pidfd_heard(struct wi_watch *watch)
 {
@@ -479,21 +483,28 @@ static void lose(struct wi_member *member)
     wi_pool_tend(pool);
     if (!was_ready)
         judge_start(member);
-    if (!member->reaped)
+    if (member->reaped || has_faulted(member))
+        return;
+    // The life word: it is dying, and cannot be reaped yet.
+    member->late = wi_os_child_peek(&member->child, &member->end);
+    if (!member->late)
         wi_alarm_set(&member->verdict, wi_os_now() + verdict_ns);
 }
 
-// What had not begun goes back to the queue, oldest first.
+// What had not begun goes back to the queue, oldest first, and the futures that
+// it had open are let go.
 static void take_back(struct wi_member *member)
 {
     wi_recall_all(member);
-    wi_ask_forget(member);
+    while (!wi_ask_forget(member))
+        ;
 }
 
 // What is known of the death, for one of its jobs; from malloc.
 static char *death_text(struct wi_member *member, const struct wi_pjob *job)
 {
-    const struct wi_os_end *end = member->reaped ? &member->end : NULL;
+    bool known = member->reaped || member->end.how != WI_END_UNKNOWN;
+    const struct wi_os_end *end = known ? &member->end : NULL;
     char what[96], *text = malloc(WI_CRASH_TEXT);
     if (text == NULL)
         return NULL;
@@ -578,6 +589,34 @@ static void look_at_member(struct wi_member *member)
         lose(member);
 }
 
+// A job may wait in ways that are not told: in tasks, or in threads of its own.
+// If nothing moves for a while, although jobs are queued and a worker has
+// futures open, one more worker starts.
+static void look_for_hidden_waits(struct wi_pool *pool)
+{
+    bool open = false;
+    for (struct wi_member *m = pool->members; m != NULL; m = m->next)
+        open |= m->state == WI_MEMBER_READY && !m->blocked &&
+                m->open > 0;
+    if (pool->first == NULL || !open || pool->starting > 0) {
+        pool->stuck_at = 0;
+        if (pool->first == NULL && pool->blocked == 0)
+            pool->extra = 0;
+        return;
+    }
+    int64_t now = wi_os_now();
+    if (pool->stuck_at == 0 || pool->stuck_first != pool->first->id) {
+        pool->stuck_at = now + hidden_ns;
+        pool->stuck_first = pool->first->id;
+    } else if (now >= pool->stuck_at) {
+        pool->stuck_at = 0;
+        pool->extra++;
+        wi_pool_tend(pool);
+        return;
+    }
+    wi_alarm_set(&pool->retry, pool->stuck_at);
+}
+
 static bool look_after(struct wi_pool *pool, struct wi_outcomes *out)
 {
     for (struct wi_member *m = pool->members, *next; m != NULL; m = next) {
@@ -587,7 +626,7 @@ static bool look_after(struct wi_pool *pool, struct wi_outcomes *out)
             continue;
         if (!m->told) {
             take_back(m);
-            if (m->why == NULL && !m->reaped && !m->late)
+            if (m->why == NULL && !m->reaped && !m->late && !has_faulted(m))
                 continue;
             if (!tell_victims(m, out))
                 return false;
@@ -603,8 +642,7 @@ static bool look_after(struct wi_pool *pool, struct wi_outcomes *out)
 // in the queue of a broken pool.
 static bool end_queued(struct wi_pool *pool, struct wi_outcomes *out)
 {
-    while (pool->first != NULL &&
-           (pool->broken || pool->first->doomed != 0)) {
+    while (pool->first != NULL && (pool->broken || pool->first->doomed != 0)) {
         struct wi_pjob *job = pool->first;
         if (wi_outcomes_full(out))
             return false;
@@ -629,6 +667,7 @@ void wi_pool_tend_errand(struct wi_errand *errand)
         pool->tending = true;
         all = look_after(pool, &out) && end_queued(pool, &out);
         wi_dispatch(pool);
+        look_for_hidden_waits(pool);
         start_members(pool);
         send_home(pool);
         pool->tending = false;

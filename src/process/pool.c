@@ -7,6 +7,7 @@
 // under the lock (wi_pjob_end): the drainer of its result, a cancel, its
 // deadline, the death of its worker, the close of the pool. The future is told
 // after the lock is left.
+#include "base/options.h"
 #include "process/pool.h"
 
 #include <errno.h>
@@ -40,7 +41,8 @@ static struct wi_pjob *free_jobs;
 static struct wi_pool *free_pools;
 static uint32_t next_pool_id = 1;
 
-// Records of jobs ---------------------------------------------------------------
+// Records of jobs
+// ---------------------------------------------------------------
 
 struct wi_pjob *wi_pjob_new(struct wi_pool *pool, const struct weft_job *job)
 {
@@ -132,7 +134,8 @@ void wi_outcomes_tell(struct wi_outcomes *out)
     out->n = 0;
 }
 
-// Names of jobs -----------------------------------------------------------------
+// Names of jobs
+// -----------------------------------------------------------------
 
 static unsigned hash(const struct weft_job *job)
 {
@@ -189,7 +192,8 @@ int wi_pjob_number(struct wi_pjob *job)
     return rc;
 }
 
-// Arguments ---------------------------------------------------------------------
+// Arguments
+// ---------------------------------------------------------------------
 
 // Room for size bytes of argument; NULL: no memory.
 static void *arg_room(struct wi_pjob *job, size_t size)
@@ -227,7 +231,8 @@ static int take_chunk(struct wi_pjob *job, const void *in, size_t count,
     return 0;
 }
 
-// Cancel and deadlines ----------------------------------------------------------
+// Cancel and deadlines
+// ----------------------------------------------------------
 
 // Under the lock: takes a job that must not go on out of the pool. out->n grows
 // unless the job is held: then it will fail soon.
@@ -322,7 +327,8 @@ static void deadline_passed(struct wi_alarm *alarm)
     wi_outcomes_tell(&out);
 }
 
-// Submit ------------------------------------------------------------------------
+// Submit
+// ------------------------------------------------------------------------
 
 static weft_future *refuse(struct wi_pjob *job, int code, const char *text)
 {
@@ -369,9 +375,9 @@ weft_future *wi_pool_submit(struct wi_pjob *job, const char *name)
 {
     struct wi_pool *pool = job->pool;
     bool made;
-    weft_future *f = wi_external_new(WI_KIND_PROCESS_JOB, &job_ops, job,
-                                     name != NULL ? name : job->job->name,
-                                     NULL, &made);
+    weft_future *f =
+        wi_external_new(WI_KIND_PROCESS_JOB, &job_ops, job,
+                        name != NULL ? name : job->job->name, NULL, &made);
     if (!made) {
         wi_pjob_free(job);
         return f;
@@ -444,7 +450,8 @@ static size_t width(weft_executor *ex)
     return ((struct wi_pool *)ex)->set.workers;
 }
 
-// Close -------------------------------------------------------------------------
+// Close
+// -------------------------------------------------------------------------
 
 void wi_pool_leave(struct wi_pool *pool)
 {
@@ -499,12 +506,12 @@ static bool is_over(struct wi_pool *pool, bool members)
 // Waits for the last job; not ended by the caller's scopes.
 static int drain(struct wi_pool *pool, const struct weft_close_options *options)
 {
-    struct wi_wait wait = {.object = pool,
-                           .deadline = WI_FOREVER,
-                           .kind = WI_WAIT_POOL};
+    struct wi_wait wait = {
+        .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
     int rc = 0;
     if (options->deadline != 0)
-        wait.deadline = wi_deadline_in(options->deadline, "weft_executor_close");
+        wait.deadline =
+            wi_deadline_in(options->deadline, "weft_executor_close");
     while (!is_over(pool, false)) {
         if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
             continue;
@@ -544,6 +551,35 @@ static void part(struct wi_pool *pool)
     wi_alarm_stop(&pool->retry);
 }
 
+// The open pool with this id, which cannot be freed until it is unpinned.
+struct wi_pool *wi_pool_pin(uint64_t id)
+{
+    wi_mutex_lock(&wi_pools_lock);
+    struct wi_pool *pool = wi_pools;
+    while (pool != NULL && pool->id != id)
+        pool = pool->next;
+    if (pool != NULL)
+        // relaxed: the lock orders it
+        __atomic_fetch_add(&pool->pins, 1, __ATOMIC_RELAXED);
+    wi_mutex_unlock(&wi_pools_lock);
+    return pool;
+}
+
+void wi_pool_unpin(struct wi_pool *pool)
+{
+    // release: pairs with the acquire in await_unpinned
+    if (__atomic_sub_fetch(&pool->pins, 1, __ATOMIC_RELEASE) == 0)
+        wi_os_futex_wake(&pool->pins, 1, false);
+}
+
+static void await_unpinned(struct wi_pool *pool)
+{
+    uint32_t pins;
+    // acquire: pairs with the release in wi_pool_unpin
+    while ((pins = __atomic_load_n(&pool->pins, __ATOMIC_ACQUIRE)) != 0)
+        wi_os_futex_wait(&pool->pins, pins, WI_FOREVER, false);
+}
+
 static void free_pool(struct wi_pool *pool)
 {
     wi_mutex_lock(&wi_pools_lock);
@@ -553,6 +589,7 @@ static void free_pool(struct wi_pool *pool)
     if (*link == pool)
         *link = pool->next;
     wi_mutex_unlock(&wi_pools_lock);
+    await_unpinned(pool);
     part(pool);
     free(pool->set.program);
     free(pool->set.env);
@@ -584,7 +621,8 @@ static int close_pool(weft_executor *ex,
     return rc;
 }
 
-// Open --------------------------------------------------------------------------
+// Open
+// --------------------------------------------------------------------------
 
 static const struct weft_executor_ops pool_ops = {
     .size = sizeof pool_ops,
@@ -656,6 +694,7 @@ static int may_start(const struct weft_process_pool_options *o)
 weft_executor *
 weft_process_pool_with(const struct weft_process_pool_options *options)
 {
+    WI_OPTIONS(options);
     int rc = may_start(options);
     struct wi_pool *pool = rc == 0 ? take_pool() : NULL;
     if (pool == NULL)

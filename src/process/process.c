@@ -29,6 +29,7 @@
 #include <string.h>
 
 #include "base/fresh.h"
+#include "base/options.h"
 #include "future/external.h"
 #include "os/clock.h"
 #include "os/futex.h"
@@ -386,6 +387,7 @@ weft_future *weft_process_start_with(weft_function *fn, const void *arg,
                                      size_t size,
                                      const struct weft_process_options *options)
 {
+    WI_OPTIONS(options);
     static const struct weft_process_options none = {.size = sizeof none};
     wi_require(fn != NULL, NULL, "a function is needed");
     const struct weft_process_options *o = options != NULL ? options : &none;

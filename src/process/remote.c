@@ -36,8 +36,9 @@
 #include "sched/here.h"
 
 struct proxy {
-    weft_future *future; // the producer's reference; NULL: free
+    weft_future *future; // the producer's reference, until it is done
     uint32_t refused;    // atomic: to wait for it would close a cycle
+    bool unknown;        // the parent never heard of it
     uint16_t next_free;
 };
 
@@ -51,11 +52,12 @@ static struct {
     uint32_t replies;  // the uplink's: taken
     bool uplink;       // it runs, under lock
     // The main thread's:
-    bool waiting; // the parent knows that the job waits
+    bool waiting;  // the parent knows that the job waits
     uint32_t seen; // `finished` when it was told
 } remote;
 
-// The uplink --------------------------------------------------------------------
+// The uplink
+// --------------------------------------------------------------------
 
 static struct wi_ring *ring(void)
 {
@@ -71,24 +73,21 @@ static bool has_reply(void *arg)
            remote.replies + 1;
 }
 
-static weft_future *release(unsigned number)
+static void release(unsigned number)
 {
     wi_mutex_lock(&remote.lock);
     struct proxy *proxy = &remote.proxies[number];
-    weft_future *f = proxy->future;
-    proxy->future = NULL;
     proxy->next_free = remote.free;
     remote.free = (uint16_t)number;
     wi_mutex_unlock(&remote.lock);
-    __atomic_fetch_sub(&remote.count, 1, __ATOMIC_RELAXED);
-    return f;
 }
 
 // Completes a future with what the parent says, in bytes of memory from malloc.
 static void complete(unsigned number, const struct wi_reply *reply, char *bytes,
                      size_t size)
 {
-    weft_future *f = release(number);
+    weft_future *f = remote.proxies[number].future;
+    __atomic_fetch_sub(&remote.count, 1, __ATOMIC_RELAXED);
     // release: before the wake; pairs with the main thread's acquire
     __atomic_fetch_add(&remote.finished, 1, __ATOMIC_RELEASE);
     if (bytes == NULL) {
@@ -112,13 +111,12 @@ static void complete(unsigned number, const struct wi_reply *reply, char *bytes,
 static void done(const struct wi_reply *reply)
 {
     unsigned number = reply->proxy;
-    struct wi_place place = {
-        .line = (uint8_t *)reply->data,
-        .payload = ring()->proxy_payload[number],
-        .fd = WI_BOOT_FD,
-        .window = wi_window_down(number),
-        .form = reply->form,
-        .inline_size = reply->inline_size};
+    struct wi_place place = {.line = (uint8_t *)reply->data,
+                             .payload = ring()->proxy_payload[number],
+                             .fd = WI_BOOT_FD,
+                             .window = wi_window_down(number),
+                             .form = reply->form,
+                             .inline_size = reply->inline_size};
     wi_place_look(&place);
     char *bytes = malloc(place.far.size + 1);
     if (bytes != NULL && wi_place_read(&place, bytes) < 0) {
@@ -175,7 +173,8 @@ static int start_uplink(void)
     return 0;
 }
 
-// Futures -----------------------------------------------------------------------
+// Futures
+// -----------------------------------------------------------------------
 
 static unsigned number_of(const struct proxy *proxy)
 {
@@ -197,7 +196,20 @@ static void cancel(weft_future *f, void *owner)
     ask(&frame, NULL, 0);
 }
 
-static const struct wi_external_ops proxy_ops = {.cancel = cancel};
+// Its last handle has gone: the parent need not keep its future either.
+static void gone(void *owner)
+{
+    struct proxy *proxy = owner;
+    struct wi_frame frame = {.kind = WI_FRAME_DROP,
+                             .ticket = WI_NONE,
+                             .proxy = (uint16_t)number_of(proxy)};
+    if (!proxy->unknown)
+        ask(&frame, NULL, 0);
+    release(number_of(proxy));
+}
+
+static const struct wi_external_ops proxy_ops = {.cancel = cancel,
+                                                 .gone = gone};
 
 // A future with a proxy of its own; NULL with *failed set.
 static struct proxy *new_proxy(weft_future **failed)
@@ -215,15 +227,17 @@ static struct proxy *new_proxy(weft_future **failed)
                                    "too many futures of the parent are open");
         return NULL;
     }
-    __atomic_fetch_add(&remote.count, 1, __ATOMIC_RELAXED);
     proxy->refused = 0;
+    proxy->unknown = false;
     proxy->future = wi_external_new(WI_KIND_PROCESS_JOB, &proxy_ops, proxy,
                                     NULL, NULL, &made);
-    if (made)
-        return proxy;
-    *failed = proxy->future;
-    release(number_of(proxy));
-    return NULL;
+    if (!made) {
+        *failed = proxy->future;
+        release(number_of(proxy));
+        return NULL;
+    }
+    __atomic_fetch_add(&remote.count, 1, __ATOMIC_RELAXED);
+    return proxy;
 }
 
 static weft_future *open_remote(uint64_t id)
@@ -245,7 +259,8 @@ static weft_future *open_remote(uint64_t id)
     return f;
 }
 
-// Executors ---------------------------------------------------------------------
+// Executors
+// ---------------------------------------------------------------------
 
 struct remote_executor {
     weft_executor base;
@@ -298,7 +313,9 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
     f = proxy->future;
     rc = send_submit(proxy, ((struct remote_executor *)ex)->id, job, arg);
     if (rc < 0) {
-        release(number_of(proxy));
+        weft_future_id(f); // so that `gone` is called
+        proxy->unknown = true;
+        __atomic_fetch_sub(&remote.count, 1, __ATOMIC_RELAXED);
         wi_external_complete(f, rc, NULL, 0, false, weft_strerror(rc));
     }
     return f;
@@ -353,7 +370,8 @@ static uint64_t id_of(weft_executor *ex)
     return id != 0 ? id : wi_worker_self.boot->executor;
 }
 
-// Waits -------------------------------------------------------------------------
+// Waits
+// -------------------------------------------------------------------------
 
 // The proxy that the main thread waits for alone, if it does.
 static struct proxy *awaited(void)
@@ -368,10 +386,10 @@ static struct proxy *awaited(void)
 
 static void tell_wait(enum wi_frame_kind kind, const struct proxy *proxy)
 {
-    struct wi_frame frame = {
-        .kind = (uint8_t)kind,
-        .ticket = wi_worker_self.ticket,
-        .proxy = proxy != NULL ? (uint16_t)number_of(proxy) : WI_NONE};
+    struct wi_frame frame = {.kind = (uint8_t)kind,
+                             .ticket = wi_worker_self.ticket,
+                             .proxy = proxy != NULL ? (uint16_t)number_of(proxy)
+                                                    : WI_NONE};
     ask(&frame, NULL, 0);
     remote.waiting = kind == WI_FRAME_WAIT;
     wi_ring_phase(ring(), remote.waiting ? WI_PHASE_WAITING : WI_PHASE_RUNNING);

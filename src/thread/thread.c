@@ -16,6 +16,7 @@
 #include <weft/error.h>
 
 #include "base/fresh.h"
+#include "base/options.h"
 #include "future/external.h"
 #include "future/future.h"
 #include "future/group.h"
@@ -204,6 +205,7 @@ static weft_future *refuse(void *arg, const struct weft_thread_options *options,
 weft_future *weft_thread_start_with(weft_function *fn, void *arg,
                                     const struct weft_thread_options *options)
 {
+    WI_OPTIONS(options);
     wi_require(fn != NULL, NULL, "a thread's function must not be NULL");
     if (wi_forked())
         return refuse(arg, options, -WEFT_EFORKED);
