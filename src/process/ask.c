@@ -312,22 +312,11 @@ static weft_future *submit(struct wi_member *member,
     uint32_t meant = (uint32_t)frame->code;
     if (meant == 0 || meant == own->id)
         return submit_to(own, member, frame, at, parent, parent_id);
-<<<<<<< HEAD
-    wi_mutex_lock(&wi_pools_lock);
-    struct wi_pool *pool = wi_pools;
-    while (pool != NULL && pool->id != meant)
-        pool = pool->next;
-    weft_future *f =
-        pool != NULL ? submit_to(pool, member, frame, at, NULL, 0)
-                     : wi_future_failed(-ESRCH, "no process pool has this id");
-    wi_mutex_unlock(&wi_pools_lock);
-=======
     struct wi_pool *pool = wi_pool_pin(meant);
     if (pool == NULL)
         return wi_future_failed(-ESRCH, "no process pool has this id");
     weft_future *f = submit_to(pool, member, frame, at, NULL, 0);
     wi_pool_unpin(pool);
->>>>>>> process
     return f;
 }
 

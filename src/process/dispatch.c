@@ -7,9 +7,9 @@
 // only one behind it. The rest waits in the pool's queue.
 //
 // A worker that has nothing left while another has requests that it has not
-// begun gets half of them: they are recalled. So a long job delays nobody. A job
-// that has futures of the parent open will wait, probably: nothing is placed
-// behind it.
+// begun gets half of them: they are recalled. So a long job delays nobody. A
+// job that has futures of the parent open will wait, probably: nothing is
+// placed behind it.
 //
 // The pool keeps one worker more than its number; which one is the spare is
 // nowhere written: it is whoever is idle when the number is at work. It takes

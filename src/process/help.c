@@ -55,8 +55,8 @@ static struct wi_member *find_in(struct wi_pool *pool)
     if (!wi_mutex_try(&pool->lock))
         return NULL;
     struct wi_member *m = pool->members;
-    while (m != NULL && (m->state != WI_MEMBER_READY || m->held ||
-                         !wi_has_said(m)))
+    while (m != NULL &&
+           (m->state != WI_MEMBER_READY || m->held || !wi_has_said(m)))
         m = m->next;
     if (m != NULL)
         m->pins++;

@@ -596,8 +596,7 @@ static void look_for_hidden_waits(struct wi_pool *pool)
 {
     bool open = false;
     for (struct wi_member *m = pool->members; m != NULL; m = m->next)
-        open |= m->state == WI_MEMBER_READY && !m->blocked &&
-                m->open > 0;
+        open |= m->state == WI_MEMBER_READY && !m->blocked && m->open > 0;
     if (pool->first == NULL || !open || pool->starting > 0) {
         pool->stuck_at = 0;
         if (pool->first == NULL && pool->blocked == 0)

@@ -158,19 +158,12 @@ struct wi_pool {
     struct wi_pjob *first, *last; // the queue
     size_t pending, jobs;         // in the queue; all not ended
     unsigned turns;               // submits while there was a queue
-<<<<<<< HEAD
     unsigned failures;            // starts in a row that came to nothing
     int64_t not_before;           // no start until then
+    int64_t stuck_at;     // when a queue that does not move counts as stuck
+    uint64_t stuck_first; // its first job
     int64_t trim_at; // when workers that are too many go; 0: there are none
     bool tending;    // the supervisor is at it
-=======
-    unsigned failures; // starts in a row that came to nothing
-    int64_t not_before; // no start until then
-    int64_t stuck_at;   // when a queue that does not move counts as stuck
-    uint64_t stuck_first; // its first job
-    int64_t trim_at;    // when workers that are too many go; 0: there are none
-    bool tending; // the supervisor is at it
->>>>>>> process
     bool closing, canceling, stopping, broken;
     int broken_code;
     char broken_text[WEFT_TEXT_SIZE];
