@@ -16,7 +16,7 @@
 #include "process/pool.h"
 
 static const char *const phase_names[WI_PHASES] = {
-    "starting", "looking for work", "parked",  "taking a request",
+    "starting", "looking for work", "parked",          "taking a request",
     "running",  "waiting",          "telling a result"};
 
 static int kill_count(void)
@@ -27,7 +27,8 @@ static int kill_count(void)
     return getenv("WEFT_STRESS") != NULL ? 1000 : 50;
 }
 
-// The load ----------------------------------------------------------------------
+// The load
+// ----------------------------------------------------------------------
 
 WEFT_JOB(struct weft_bytes, echo, struct weft_bytes, in)
 {
@@ -125,7 +126,8 @@ static void take(struct item *item, struct tally *tally)
     weft_future_unref(item->future);
 }
 
-// The killer --------------------------------------------------------------------
+// The killer
+// --------------------------------------------------------------------
 
 struct killer {
     struct wi_pool *pool;
@@ -211,8 +213,7 @@ static bool is_stopped(pid_t pid)
 
 static void note_kill(struct killer *killer, pid_t pid, int phase, bool behind)
 {
-    __atomic_fetch_or(&killed[pid / 8], (char)(1 << pid % 8),
-                      __ATOMIC_RELAXED);
+    __atomic_fetch_or(&killed[pid / 8], (char)(1 << pid % 8), __ATOMIC_RELAXED);
     killer->seen[phase]++;
     killer->behind += behind;
 }
@@ -277,8 +278,7 @@ static void print_histogram(const struct killer *killer)
 
 // Submits and checks until the killer is done. Now and then the load stops, so
 // that workers are seen idle.
-static void load(weft_executor *ex, struct killer *killer,
-                 struct tally *tally)
+static void load(weft_executor *ex, struct killer *killer, struct tally *tally)
 {
     static struct item items[LOAD];
     while (!__atomic_load_n(&killer->finished, __ATOMIC_ACQUIRE)) {
@@ -327,7 +327,8 @@ WEFT_TEST(workers_at_random_instants, .timeout = 300)
     ck_assert_int_eq(errno, ECHILD);
 }
 
-// The parent --------------------------------------------------------------------
+// The parent
+// --------------------------------------------------------------------
 
 static int pause_for_ever(void *arg)
 {
