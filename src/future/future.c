@@ -284,17 +284,6 @@ static void call_inside(struct wi_worker *worker, struct wi_task *self,
     *worker->errno_at = saved;
 }
 
-// A cancel from outside does not reach a shielded join, but it would reach what
-// runs inside it.
-static bool shielded(const struct wi_task *self)
-{
-    for (struct weft_scope *s = self->scope; s != NULL; s = s->outer) {
-        if (s->flags & WI_SCOPE_SHIELD)
-            return true;
-    }
-    return false;
-}
-
 // Whether nobody could tell the difference if t ran inside the join: it has
 // not started, no deadline would have to interrupt the wait, a cancel of the
 // joiner is one of t too, and nobody else holds the future.
@@ -305,7 +294,7 @@ static bool may_run_inline(struct wi_worker *worker, struct wi_task *self,
     return worker != NULL && (state & WI_PHASE) == WI_QUEUED &&
            !(state & WI_PUBLISHED) && t->home == worker->runtime &&
            __atomic_load_n(&t->refs, __ATOMIC_RELAXED) == 2 &&
-           wi_scope_deadline(self) == WI_FOREVER && !shielded(self) &&
+           wi_scope_deadline(self) == WI_FOREVER && !wi_scope_shielded(self) &&
            wi_worker_has_room(worker, INLINE_ROOM);
 }
 

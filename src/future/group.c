@@ -152,8 +152,10 @@ static void cancel_group(weft_group *group)
     struct wi_task *collected = cancel_locked(group);
     struct wi_task *owner = group->owner;
     wi_group_unlock(group);
-    if (owner != NULL)
+    if (owner != NULL) {
+        wi_edge_cancel(owner);
         wi_future_nudge(owner);
+    }
     while (collected != NULL) {
         struct wi_task *next = collected->next;
         end_child(collected);

@@ -37,6 +37,16 @@ static inline bool wi_scope_canceled(const struct wi_task *t)
     return wi_scope_walk(t);
 }
 
+// Whether a shield keeps cancels from outside away from what the record does.
+static inline bool wi_scope_shielded(const struct wi_task *t)
+{
+    for (struct weft_scope *s = t->scope; s != NULL; s = s->outer) {
+        if (s->flags & WI_SCOPE_SHIELD)
+            return true;
+    }
+    return false;
+}
+
 // 0, -ECANCELED or -ETIMEDOUT.
 int wi_scope_test_slow(const struct wi_task *t);
 
