@@ -13,6 +13,7 @@
 #include <weft/error.h>
 
 #include "base/text.h"
+#include "base/fresh.h"
 #include "exec/pool.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -241,6 +242,8 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
                            const struct weft_submit_options *options)
 {
     weft_future *failed;
+    if (wi_forked())
+        return wi_future_failed(-WEFT_EFORKED, NULL);
     struct wi_task *t = wi_job_record(job, arg, options, &failed);
     return t == NULL ? failed : queue((struct blocking_pool *)ex, t);
 }
@@ -317,6 +320,8 @@ static int close_pool(weft_executor *ex,
     struct blocking_pool *pool = (struct blocking_pool *)ex;
     wi_require(wi_here.pool != pool, ex,
                "a pool cannot be closed by one of its own jobs");
+    if (wi_forked())
+        return -WEFT_EFORKED;
     wi_mutex_lock(&pool->lock);
     pool->closer = wi_self();
     pool->closing = true;
@@ -342,6 +347,7 @@ static const struct weft_executor_ops blocking_ops = {
 
 weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
 {
+    wi_fresh_in_use();
     struct blocking_pool *pool =
         aligned_alloc(64, (sizeof *pool + 63) & ~(size_t)63);
     if (pool == NULL)

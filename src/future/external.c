@@ -57,6 +57,19 @@ void wi_external_cancel(struct wi_task *t)
     wi_mutex_unlock(cancel_lock(t));
 }
 
+pid_t wi_external_native_id(struct wi_task *t)
+{
+    pid_t id = 0;
+    bool held = canceling_here(t);
+    if (!held)
+        wi_mutex_lock(cancel_lock(t));
+    if (!wi_future_done(t) && t->extra->ops->native_id != NULL)
+        id = t->extra->ops->native_id(wi_as_future(t), t->extra->external);
+    if (!held)
+        wi_mutex_unlock(cancel_lock(t));
+    return id;
+}
+
 static struct wi_task *new_record(enum wi_kind kind, const char *name)
 {
     // Two references more than a task's: the handle, the producer, and one
@@ -89,6 +102,9 @@ weft_future *wi_external_new(enum wi_kind kind,
             wi_task_unref(t);
             return wi_future_failed(rc, "the group is closed");
         }
+        // relaxed: the producer asks on this thread
+        if (canceled)
+            __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_RELAXED);
     }
     *made = true;
     return wi_as_future(t);

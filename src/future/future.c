@@ -457,14 +457,20 @@ void wi_future_nudge(struct wi_task *t)
     while (t->kind <= WI_KIND_JOB && !wi_future_done(t) &&
            __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE) == 0)
         spin(&turns);
+    uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
     wi_unpark(t);
     // What runs inside its join hears of it too.
     for (;;) {
-        // seq_cst: pairs with wi_edge_set in call_inside
+        // seq_cst: pairs with the claim in run_inline
         uint64_t edge = __atomic_load_n(&t->edge, __ATOMIC_SEQ_CST);
-        if (wi_edge_tag(edge) != WI_EDGE_INLINE)
+        // acquire: the edge before the generation. What runs inside has no
+        // reference from us: it may have ended, and this be another's edge.
+        uint32_t now = __atomic_load_n(&t->state, __ATOMIC_ACQUIRE) >> 16;
+        if (wi_edge_tag(edge) != WI_EDGE_INLINE || now != gen)
             return;
-        t = mark_hint(wi_edge_hint(edge));
+        wi_hint hint = wi_edge_hint(edge);
+        gen = wi_hint_gen(hint);
+        t = mark_hint(hint);
         if (t == NULL)
             return;
         wi_unpark(t);
@@ -481,7 +487,7 @@ static int cancel_running(struct wi_task *t)
         return -EALREADY;
     if (state & WI_CANCELED)
         return 0;
-    if (t->extra != NULL && t->extra->ops != NULL)
+    if (wi_future_is_external(t))
         wi_external_cancel(t);
     else
         wi_future_nudge(t);

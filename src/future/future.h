@@ -60,6 +60,14 @@ int wi_future_take(struct wi_task *t, void *out, size_t size);
 // Stores a result of size bytes; false: no memory.
 bool wi_future_put(struct wi_task *t, const void *result, size_t size);
 
+// Whether something outside the scheduler completes t (external.h). By the
+// kind: the extra part of others may come while they run.
+static inline bool wi_future_is_external(const struct wi_task *t)
+{
+    return t->kind == WI_KIND_PROCESS || t->kind == WI_KIND_PROCESS_JOB ||
+           t->kind == WI_KIND_PROMISE;
+}
+
 // Asks t to cancel; see weft_cancel.
 int wi_future_cancel(struct wi_task *t);
 

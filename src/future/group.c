@@ -18,6 +18,7 @@
 
 #include "base/options.h"
 #include "base/text.h"
+#include "base/fresh.h"
 #include "future/deadlock.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -109,7 +110,7 @@ static bool mark_child(struct wi_task *t)
     uint32_t was = __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_SEQ_CST);
     if ((was & WI_CANCELED) || (was & WI_PHASE) == WI_DONE)
         return false;
-    if (t->extra != NULL && t->extra->ops != NULL)
+    if (wi_future_is_external(t))
         return true;
     wi_future_nudge(t);
     return false;
@@ -118,7 +119,7 @@ static bool mark_child(struct wi_task *t)
 // One that mark_child has handed out, with a reference.
 static void end_child(struct wi_task *t)
 {
-    if (t->extra != NULL && t->extra->ops != NULL)
+    if (wi_future_is_external(t))
         wi_external_cancel(t);
     else
         wi_future_drop(t, -WEFT_EJOBCANCELED);
@@ -306,6 +307,10 @@ int weft_group_close(weft_group *g)
     struct wi_task *self = wi_self();
     wi_require(self == g->owner, g,
                "a group is closed by the task that opened it");
+    if (wi_forked()) { // the children run in the parent, if at all
+        leave_scope(g, self);
+        return -WEFT_EFORKED;
+    }
     if (!try_close(g, self)) {
         bool edge = wi_scope_deadline(self) == WI_FOREVER;
         if (edge)

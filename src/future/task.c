@@ -368,10 +368,10 @@ int weft_sleep(double seconds)
         .deadline = deadline, .kind = WI_WAIT_SLEEP, .flags = WI_SCOPED};
     for (;;) {
         int rc = wi_park(&wait);
-        if (rc == -ECANCELED || rc == -ENOMEM)
-            return rc;
         if (rc == 0)
             continue;
+        if (rc != -ETIMEDOUT)
+            return rc;
         // Whose time was it? A scope that ends first, or at the same time,
         // is an error; the sleep's own end is success.
         int scope = wi_check_scopes();

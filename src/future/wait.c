@@ -256,8 +256,8 @@ ssize_t weft_as_completed_next(weft_as_completed *it)
     struct done_node *node;
     while ((node = next_done(it, self)) == NULL) {
         rc = wi_park(&wait);
-        if (rc < 0 && wi_scope_test(self) < 0 &&
-            (node = next_done(it, NULL)) == NULL)
+        bool over = rc < 0 && (rc != -ETIMEDOUT || wi_scope_test(self) < 0);
+        if (over && (node = next_done(it, NULL)) == NULL)
             return rc;
         if (node != NULL)
             break;

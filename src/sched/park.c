@@ -56,7 +56,9 @@ __attribute__((constructor)) static void watch_thread_ends(void)
 void wi_thread_adopt(struct wi_task *t)
 {
     if (t->extra != NULL)
-        t->extra->native = wi_os_thread_id();
+        // relaxed: pairs with weft_future_native_id, who wants nothing else
+        __atomic_store_n(&t->extra->native, wi_os_thread_id(),
+                         __ATOMIC_RELAXED);
     // seq_cst: before the first look at a cancel mark; pairs with wi_mail
     __atomic_store_n(&t->owner, (uintptr_t)&wi_here | WI_THREAD,
                      __ATOMIC_SEQ_CST);

@@ -229,14 +229,26 @@ weft_future *weft_thread_start_with(weft_function *fn, void *arg,
     return wi_as_future(t);
 }
 
+// A thread tells its number when it begins, which may be just after its start
+// has returned.
+static pid_t thread_id(struct wi_task *t)
+{
+    pid_t id;
+    // relaxed: the number alone
+    while ((id = __atomic_load_n(&t->extra->native, __ATOMIC_RELAXED)) == 0 &&
+           !wi_future_done(t))
+        wi_os_thread_yield();
+    return id;
+}
+
 pid_t weft_future_native_id(weft_future *f)
 {
     struct wi_task *t = wi_of_future(f);
-    if (wi_future_done(t) || t->extra == NULL)
+    if (wi_future_done(t))
         return 0;
-    if (t->extra->ops != NULL && t->extra->ops->native_id != NULL)
-        return t->extra->ops->native_id(f, t->extra->external);
-    return __atomic_load_n(&t->extra->native, __ATOMIC_RELAXED);
+    if (t->kind == WI_KIND_THREAD)
+        return thread_id(t);
+    return wi_future_is_external(t) ? wi_external_native_id(t) : 0;
 }
 
 unsigned weft_cpu_count(void)
