@@ -87,8 +87,8 @@ int wi_os_life_wait(uint32_t *control, uint32_t value,
                     const struct wi_life *lives, unsigned n)
 {
     struct waitv waits[WI_LIFE_MAX + 1];
-    waits[0] = (struct waitv){value, (uintptr_t)control,
-                              WAITV_32 | WAITV_PRIVATE, 0};
+    waits[0] =
+        (struct waitv){value, (uintptr_t)control, WAITV_32 | WAITV_PRIVATE, 0};
     for (unsigned i = 0; i < n; i++)
         waits[i + 1] = (struct waitv){lives[i].value, (uintptr_t)lives[i].word,
                                       WAITV_32, 0};
@@ -99,8 +99,8 @@ int wi_os_futex_wait_any(uint32_t *own, uint32_t own_value,
                          uint32_t *const *words, unsigned n, int64_t deadline)
 {
     struct waitv waits[WI_LIFE_MAX + 1];
-    waits[0] = (struct waitv){own_value, (uintptr_t)own,
-                              WAITV_32 | WAITV_PRIVATE, 0};
+    waits[0] =
+        (struct waitv){own_value, (uintptr_t)own, WAITV_32 | WAITV_PRIVATE, 0};
     for (unsigned i = 0; i < n; i++)
         waits[i + 1] = (struct waitv){1, (uintptr_t)words[i], WAITV_32, 0};
     return wait_any(waits, n + 1, deadline);

@@ -45,7 +45,8 @@ static void go_mad(struct wi_member *member)
     wi_member_kill(member, "asked its pool for nonsense");
 }
 
-// Replies -----------------------------------------------------------------------
+// Replies
+// -----------------------------------------------------------------------
 
 // Under the lock.
 static void send_reply(struct wi_member *member, struct wi_reply *reply)
@@ -115,7 +116,8 @@ static void write_answer(struct wi_member *member, unsigned number,
     free(room);
 }
 
-// Proxies -----------------------------------------------------------------------
+// Proxies
+// -----------------------------------------------------------------------
 
 static struct wi_proxy *new_proxy(struct wi_member *member, unsigned number,
                                   weft_future *f)
@@ -221,9 +223,8 @@ static void open_proxy(struct wi_member *member, unsigned number,
     wi_mutex_unlock(&member->pool->lock);
     if (proxy != NULL && weft_future_on_done(f, proxy_done, proxy) == 0)
         return;
-    struct wi_reply reply = {.kind = WI_REPLY_DONE,
-                             .proxy = (uint16_t)number,
-                             .code = -ENOMEM};
+    struct wi_reply reply = {
+        .kind = WI_REPLY_DONE, .proxy = (uint16_t)number, .code = -ENOMEM};
     wi_mutex_lock(&member->pool->lock);
     if (proxy != NULL)
         forget_proxy(proxy);
@@ -233,7 +234,8 @@ static void open_proxy(struct wi_member *member, unsigned number,
     weft_future_unref(f);
 }
 
-// Submits -----------------------------------------------------------------------
+// Submits
+// -----------------------------------------------------------------------
 
 // The job that speaks, if it says so truly.
 static struct wi_pjob *speaker(struct wi_member *member,
@@ -318,7 +320,8 @@ static weft_future *submit(struct wi_member *member,
     return f;
 }
 
-// Waits -------------------------------------------------------------------------
+// Waits
+// -------------------------------------------------------------------------
 
 static void block(struct wi_member *member)
 {
@@ -353,8 +356,7 @@ static void draw_edge(struct wi_member *member, struct wi_pjob *job,
 {
     struct wi_proxy *proxy =
         number < WI_PROXIES ? member->proxies[number] : NULL;
-    weft_future *target =
-        proxy != NULL ? weft_future_ref(proxy->future) : NULL;
+    weft_future *target = proxy != NULL ? weft_future_ref(proxy->future) : NULL;
     weft_future *f = weft_future_ref(job->future);
     leave_lock(member);
     int rc = wi_external_waits_for(f, target);
@@ -365,7 +367,8 @@ static void draw_edge(struct wi_member *member, struct wi_pjob *job,
         reply_short(member, WI_REPLY_DEADLOCK, number);
 }
 
-// Frames ------------------------------------------------------------------------
+// Frames
+// ------------------------------------------------------------------------
 
 static void ask_open(struct wi_member *member, struct wi_frame *frame,
                      uint32_t at)

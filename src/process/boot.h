@@ -51,7 +51,7 @@ struct wi_boot {
     int32_t parent;            // its process id
     uint32_t depth;            // 1 for a child of the first process
     uint64_t executor;         // a worker: the id of its pool
-    uint64_t width; // of that pool
+    uint64_t width;            // of that pool
     uint64_t arg_at, arg_size; // the argument's place in the file
     struct wi_name body;       // the function; a worker: the initializer
     char name[32];

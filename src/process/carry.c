@@ -9,7 +9,8 @@
 
 #include "os/memfd.h"
 
-// One value ---------------------------------------------------------------------
+// One value
+// ---------------------------------------------------------------------
 
 size_t wi_carry_size(struct wi_type type, const void *value)
 {
@@ -44,9 +45,9 @@ int wi_carry_get(struct wi_type type, void *bytes, size_t size, void *value)
         return 0;
     }
     memset(value, 0, type.kind == WEFT_PLAIN ? 0 : type.size);
-    if (type.kind == WEFT_TEXT ? size == 0 || size > WEFT_TEXT_SIZE
-                               : size != (type.kind == WEFT_NONE ? 0
-                                                                 : type.size))
+    if (type.kind == WEFT_TEXT
+            ? size == 0 || size > WEFT_TEXT_SIZE
+            : size != (type.kind == WEFT_NONE ? 0 : type.size))
         return -WEFT_EPROTO;
     if (size > 0)
         memcpy(value, bytes, size);
@@ -55,7 +56,8 @@ int wi_carry_get(struct wi_type type, void *bytes, size_t size, void *value)
     return 0;
 }
 
-// Arrays ------------------------------------------------------------------------
+// Arrays
+// ------------------------------------------------------------------------
 
 static size_t padded(size_t size)
 {
@@ -91,8 +93,7 @@ void wi_carry_array_put(struct wi_type type, const void *values, size_t n,
     }
 }
 
-static int get_bytes(char *at, uint64_t len, bool own,
-                     struct weft_bytes *value)
+static int get_bytes(char *at, uint64_t len, bool own, struct weft_bytes *value)
 {
     *value = (struct weft_bytes){len > 0 ? at : NULL, len};
     if (!own || len == 0)
@@ -127,7 +128,8 @@ int wi_carry_array_get(struct wi_type type, void *bytes, size_t size, size_t n,
     return 0;
 }
 
-// Places ------------------------------------------------------------------------
+// Places
+// ------------------------------------------------------------------------
 
 int wi_place_write(struct wi_place *place, const void *bytes)
 {

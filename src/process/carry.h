@@ -14,7 +14,7 @@
 
 // The type of a value.
 struct wi_type {
-    size_t size; // of the value as the program sees it
+    size_t size;  // of the value as the program sees it
     uint8_t kind; // enum weft_kind
 };
 
@@ -50,7 +50,7 @@ struct wi_place {
     uint8_t *payload; // WI_PAYLOAD bytes
     int fd;
     uint64_t window;
-    unsigned form;    // enum wi_form
+    unsigned form; // enum wi_form
     size_t inline_size;
     struct wi_far far; // FORM_PAYLOAD and FORM_WINDOW; far.size always
 };

@@ -7,9 +7,9 @@
 // only one behind it. The rest waits in the pool's queue.
 //
 // A worker that has nothing left while another has requests that it has not
-// begun gets half of them: they are recalled. So a long job delays nobody. A job
-// that has futures of the parent open will wait, probably: nothing is placed
-// behind it.
+// begun gets half of them: they are recalled. So a long job delays nobody. A
+// job that has futures of the parent open will wait, probably: nothing is
+// placed behind it.
 //
 // The pool keeps one worker more than its number; which one is the spare is
 // nowhere written: it is whoever is idle when the number is at work. It takes
@@ -25,7 +25,8 @@
 
 enum { AHEAD_NS = 100000, MOST_AHEAD = 200, MOST_DEPTH = 64 };
 
-// The queue ---------------------------------------------------------------------
+// The queue
+// ---------------------------------------------------------------------
 
 void wi_queue_push(struct wi_pjob *job, bool front)
 {
@@ -47,7 +48,8 @@ void wi_queue_remove(struct wi_pjob *job)
     job->state = WI_JOB_HELD;
 }
 
-// Idle workers ------------------------------------------------------------------
+// Idle workers
+// ------------------------------------------------------------------
 
 void wi_member_idle(struct wi_member *member)
 {
@@ -69,7 +71,8 @@ void wi_member_not_idle(struct wi_member *member)
     member->idle = false;
 }
 
-// Tickets -----------------------------------------------------------------------
+// Tickets
+// -----------------------------------------------------------------------
 
 static uint32_t slot_state(struct wi_member *member, uint32_t slot)
 {
@@ -82,8 +85,8 @@ static uint32_t slot_state(struct wi_member *member, uint32_t slot)
 bool wi_flight_started(struct wi_member *member, unsigned ticket)
 {
     struct wi_flight *flight = &member->flights[ticket];
-    return flight->started || (slot_state(member, flight->slot) &
-                               WI_SLOT_STATE) != WI_SLOT_READY;
+    return flight->started ||
+           (slot_state(member, flight->slot) & WI_SLOT_STATE) != WI_SLOT_READY;
 }
 
 void wi_flight_end(struct wi_member *member, unsigned ticket)
@@ -105,7 +108,8 @@ static unsigned take_ticket(struct wi_member *member)
     return member->free_tickets[--member->free_count];
 }
 
-// Placing -----------------------------------------------------------------------
+// Placing
+// -----------------------------------------------------------------------
 
 static bool has_room(const struct wi_member *member)
 {
@@ -166,10 +170,10 @@ static void publish(struct wi_member *member, struct wi_pjob *job,
     slot->id = job->id;
     memcpy(slot->data, place->line, WI_INLINE);
     // release: the slot is filled; pairs with the worker's acquire
-    __atomic_store_n(&slot->state,
-                     wi_slot_word(WI_SLOT_READY, place->form,
-                                  place->inline_size),
-                     __ATOMIC_RELEASE);
+    __atomic_store_n(
+        &slot->state,
+        wi_slot_word(WI_SLOT_READY, place->form, place->inline_size),
+        __ATOMIC_RELEASE);
     member->tail++;
     if (member->blocked)
         wi_reply_run(member);
@@ -222,7 +226,8 @@ static void place(struct wi_member *member, struct wi_pjob *job)
         publish(member, job, ticket, &place);
 }
 
-// Choosing ----------------------------------------------------------------------
+// Choosing
+// ----------------------------------------------------------------------
 
 static struct wi_member *next_of(struct wi_pool *pool, struct wi_member *member)
 {
@@ -257,8 +262,7 @@ static bool place_on_waiting(struct wi_pool *pool)
          job = job->next, looked++) {
         for (struct wi_member *m = pool->members; m != NULL; m = m->next) {
             if (m->blocked && m->flying == m->depth && m->depth < MOST_DEPTH &&
-                has_room(m) &&
-                wi_may_run_on(job, m)) {
+                has_room(m) && wi_may_run_on(job, m)) {
                 wi_queue_remove(job);
                 place(m, job);
                 return true;
@@ -296,7 +300,8 @@ void wi_dispatch(struct wi_pool *pool)
         see_to_progress(pool);
 }
 
-// Recall ------------------------------------------------------------------------
+// Recall
+// ------------------------------------------------------------------------
 
 static bool swap_state(uint32_t *word, enum wi_slot_state from,
                        enum wi_slot_state to)

@@ -25,18 +25,19 @@ static void go_mad(struct wi_member *member)
     wi_member_kill(member, "spoke nonsense to its pool");
 }
 
-// Results -----------------------------------------------------------------------
+// Results
+// -----------------------------------------------------------------------
 
 static struct wi_place frame_place(struct wi_member *member,
                                    struct wi_frame *frame, uint32_t at)
 {
-    return (struct wi_place){
-        .line = frame->data,
-        .payload = member->ring->frame_payload[at % WI_FRAMES],
-        .fd = member->memfd,
-        .window = wi_window_result(frame->ticket),
-        .form = frame->form,
-        .inline_size = frame->inline_size};
+    return (struct wi_place){.line = frame->data,
+                             .payload =
+                                 member->ring->frame_payload[at % WI_FRAMES],
+                             .fd = member->memfd,
+                             .window = wi_window_result(frame->ticket),
+                             .form = frame->form,
+                             .inline_size = frame->inline_size};
 }
 
 // Reads the bytes of a result, without the lock if they are many. Meanwhile
@@ -110,10 +111,9 @@ static void settle(struct wi_pjob *job, const struct wi_frame *frame,
         free(bytes); // else the struct weft_bytes points to them
 }
 
-static void settle_inline(struct wi_pjob *job, const struct wi_frame *frame,
+static void settle_inline(struct wi_type type, const struct wi_frame *frame,
                           struct wi_outcome *o)
 {
-    struct wi_type type = wi_result_type(job->job);
     uint8_t *data = (uint8_t *)frame->data;
     o->size = type.size;
     if (wi_carry_get(type, data, frame->inline_size, o->data) < 0) {
@@ -126,8 +126,8 @@ static void settle_inline(struct wi_pjob *job, const struct wi_frame *frame,
 static void measure(struct wi_member *member, const struct wi_frame *frame)
 {
     uint32_t ns = 16u * frame->proxy + 16;
-    member->mean = member->mean == 0 ? ns : member->mean - member->mean / 8 +
-                                                ns / 8;
+    member->mean =
+        member->mean == 0 ? ns : member->mean - member->mean / 8 + ns / 8;
 }
 
 static bool is_quick(const struct wi_pjob *job, const struct wi_frame *frame)
@@ -152,8 +152,9 @@ static void job_done(struct wi_member *member, struct wi_frame *frame,
     measure(member, frame);
     member->pool->failures = 0;
     if (is_quick(job, frame)) {
+        struct wi_type type = wi_result_type(job->job);
         wi_flight_end(member, ticket);
-        settle_inline(job, frame, wi_pjob_end(job, frame->code, NULL, out));
+        settle_inline(type, frame, wi_pjob_end(job, frame->code, NULL, out));
         return;
     }
     int rc;
@@ -175,7 +176,8 @@ static void job_done(struct wi_member *member, struct wi_frame *frame,
         settle(&copy, frame, bytes, place.far.size, o);
 }
 
-// Frames ------------------------------------------------------------------------
+// Frames
+// ------------------------------------------------------------------------
 
 static void hear(struct wi_member *member, struct wi_frame *frame, uint32_t at,
                  struct wi_outcomes *out)

@@ -45,7 +45,8 @@ static void each_member(bool (*fn)(struct wi_member *member, void *arg),
     wi_mutex_unlock(&wi_pools_lock);
 }
 
-// Taking in ---------------------------------------------------------------------
+// Taking in
+// ---------------------------------------------------------------------
 
 // A member that has said something, pinned so that it stays when the locks are
 // left; NULL: none, or somebody else is at it.
@@ -54,8 +55,8 @@ static struct wi_member *find_in(struct wi_pool *pool)
     if (!wi_mutex_try(&pool->lock))
         return NULL;
     struct wi_member *m = pool->members;
-    while (m != NULL && (m->state != WI_MEMBER_READY || m->held ||
-                         !wi_has_said(m)))
+    while (m != NULL &&
+           (m->state != WI_MEMBER_READY || m->held || !wi_has_said(m)))
         m = m->next;
     if (m != NULL)
         m->pins++;
@@ -94,7 +95,8 @@ static bool take_in(void)
     return true;
 }
 
-// Spinning ----------------------------------------------------------------------
+// Spinning
+// ----------------------------------------------------------------------
 
 struct outlook {
     unsigned busy; // members at work
@@ -156,7 +158,8 @@ static void help(struct wi_task *self)
     bells_on();
 }
 
-// Sleeping ----------------------------------------------------------------------
+// Sleeping
+// ----------------------------------------------------------------------
 
 struct doze {
     struct wi_member *members[MOST_WORDS];

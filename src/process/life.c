@@ -15,9 +15,9 @@
 #include "process/life.h"
 
 static struct wi_mutex lock;
-static struct wi_lifeline *list; // under lock
-static unsigned count;             // under lock
-static uint32_t changed;           // futex word
+static struct wi_lifeline *list;           // under lock
+static unsigned count;                     // under lock
+static uint32_t changed;                   // futex word
 static enum { OFF, RUNNING, NEVER } state; // under lock
 
 // Gathers the words to sleep on; tells of those that are gone.

@@ -9,8 +9,8 @@
 
 struct wi_lifeline {
     uint32_t *word;
-    bool gone;                  // release by the thread: the word says so
-    struct wi_errand *errand;   // posted then
+    bool gone;                // release by the thread: the word says so
+    struct wi_errand *errand; // posted then
     struct wi_lifeline *next; // the thread's, under its lock
     bool listed;
 };

@@ -81,7 +81,8 @@ void wi_pool_retry(struct wi_alarm *alarm)
     wi_supervisor_post(&pool->tend);
 }
 
-// Breaking ----------------------------------------------------------------------
+// Breaking
+// ----------------------------------------------------------------------
 
 // Under the lock. All that is queued fails; the supervisor goes on with that.
 void wi_pool_break(struct wi_pool *pool, int code, const char *text)
@@ -104,7 +105,8 @@ static void start_failed(struct wi_pool *pool, const char *text)
         wi_pool_break(pool, -WEFT_EBROKEN, text);
 }
 
-// Starting ----------------------------------------------------------------------
+// Starting
+// ----------------------------------------------------------------------
 
 static bool is_wanted(struct wi_launch *launch)
 {
@@ -115,8 +117,7 @@ static bool is_wanted(struct wi_launch *launch)
     return wanted;
 }
 
-static void launched(struct wi_launch *launch, int rc,
-                     struct wi_os_child child)
+static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
 {
     struct wi_member *member = of_launch(launch);
     struct wi_pool *pool = member->pool;
@@ -133,9 +134,9 @@ static void launched(struct wi_launch *launch, int rc,
 static bool fill_env(struct wi_member *member)
 {
     struct wi_pool *pool = member->pool;
-    member->env = wi_os_environ_with((const char *const *)pool->set.env,
-                                     WI_WORKER_MARK, "0000000000",
-                                     &member->launch.os.mark);
+    member->env =
+        wi_os_environ_with((const char *const *)pool->set.env, WI_WORKER_MARK,
+                           "0000000000", &member->launch.os.mark);
     return member->env != NULL;
 }
 
@@ -163,9 +164,9 @@ static int open_member(struct wi_member *member)
     member->bell = wi_os_event_new();
     if (member->bell < 0)
         return member->bell;
-    member->memfd = wi_boot_new(WI_RING_SIZE, pool->set.init_arg,
-                                pool->set.init_size, pool->set.name,
-                                &member->boot);
+    member->memfd =
+        wi_boot_new(WI_RING_SIZE, pool->set.init_arg, pool->set.init_size,
+                    pool->set.name, &member->boot);
     if (member->memfd < 0)
         return member->memfd;
     member->boot->kind = WI_BOOT_WORKER;
@@ -251,7 +252,8 @@ static void start_members(struct wi_pool *pool)
     }
 }
 
-// Leaving -----------------------------------------------------------------------
+// Leaving
+// -----------------------------------------------------------------------
 
 // Under the lock: it does not count any more.
 static void discount(struct wi_member *member)
@@ -317,7 +319,8 @@ static void send_home(struct wi_pool *pool)
             retire(m);
 }
 
-// Listening ---------------------------------------------------------------------
+// Listening
+// ---------------------------------------------------------------------
 
 static void add_ready(struct wi_member *member)
 {
@@ -411,7 +414,8 @@ static void poll_rang(struct wi_alarm *alarm)
     wi_mutex_unlock(&member->pool->lock);
 }
 
-// Death -------------------------------------------------------------------------
+// Death
+// -------------------------------------------------------------------------
 
 static void pidfd_heard(struct wi_watch *watch)
 {
@@ -592,8 +596,7 @@ static void look_for_hidden_waits(struct wi_pool *pool)
 {
     bool open = false;
     for (struct wi_member *m = pool->members; m != NULL; m = m->next)
-        open |= m->state == WI_MEMBER_READY && !m->blocked &&
-                m->open > 0;
+        open |= m->state == WI_MEMBER_READY && !m->blocked && m->open > 0;
     if (pool->first == NULL || !open || pool->starting > 0) {
         pool->stuck_at = 0;
         if (pool->first == NULL && pool->blocked == 0)
@@ -638,8 +641,7 @@ static bool look_after(struct wi_pool *pool, struct wi_outcomes *out)
 // in the queue of a broken pool.
 static bool end_queued(struct wi_pool *pool, struct wi_outcomes *out)
 {
-    while (pool->first != NULL &&
-           (pool->broken || pool->first->doomed != 0)) {
+    while (pool->first != NULL && (pool->broken || pool->first->doomed != 0)) {
         struct wi_pjob *job = pool->first;
         if (wi_outcomes_full(out))
             return false;

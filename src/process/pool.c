@@ -40,7 +40,8 @@ static struct wi_pjob *free_jobs;
 static struct wi_pool *free_pools;
 static uint32_t next_pool_id = 1;
 
-// Records of jobs ---------------------------------------------------------------
+// Records of jobs
+// ---------------------------------------------------------------
 
 struct wi_pjob *wi_pjob_new(struct wi_pool *pool, const struct weft_job *job)
 {
@@ -132,7 +133,8 @@ void wi_outcomes_tell(struct wi_outcomes *out)
     out->n = 0;
 }
 
-// Names of jobs -----------------------------------------------------------------
+// Names of jobs
+// -----------------------------------------------------------------
 
 static unsigned hash(const struct weft_job *job)
 {
@@ -189,7 +191,8 @@ int wi_pjob_number(struct wi_pjob *job)
     return rc;
 }
 
-// Arguments ---------------------------------------------------------------------
+// Arguments
+// ---------------------------------------------------------------------
 
 // Room for size bytes of argument; NULL: no memory.
 static void *arg_room(struct wi_pjob *job, size_t size)
@@ -227,7 +230,8 @@ static int take_chunk(struct wi_pjob *job, const void *in, size_t count,
     return 0;
 }
 
-// Cancel and deadlines ----------------------------------------------------------
+// Cancel and deadlines
+// ----------------------------------------------------------
 
 // Under the lock: takes a job that must not go on out of the pool. out->n grows
 // unless the job is held: then it will fail soon.
@@ -322,7 +326,8 @@ static void deadline_passed(struct wi_alarm *alarm)
     wi_outcomes_tell(&out);
 }
 
-// Submit ------------------------------------------------------------------------
+// Submit
+// ------------------------------------------------------------------------
 
 static weft_future *refuse(struct wi_pjob *job, int code, const char *text)
 {
@@ -369,9 +374,9 @@ weft_future *wi_pool_submit(struct wi_pjob *job, const char *name)
 {
     struct wi_pool *pool = job->pool;
     bool made;
-    weft_future *f = wi_external_new(WI_KIND_PROCESS_JOB, &job_ops, job,
-                                     name != NULL ? name : job->job->name,
-                                     NULL, &made);
+    weft_future *f =
+        wi_external_new(WI_KIND_PROCESS_JOB, &job_ops, job,
+                        name != NULL ? name : job->job->name, NULL, &made);
     if (!made) {
         wi_pjob_free(job);
         return f;
@@ -444,7 +449,8 @@ static size_t width(weft_executor *ex)
     return ((struct wi_pool *)ex)->set.workers;
 }
 
-// Close -------------------------------------------------------------------------
+// Close
+// -------------------------------------------------------------------------
 
 void wi_pool_leave(struct wi_pool *pool)
 {
@@ -499,12 +505,12 @@ static bool is_over(struct wi_pool *pool, bool members)
 // Waits for the last job; not ended by the caller's scopes.
 static int drain(struct wi_pool *pool, const struct weft_close_options *options)
 {
-    struct wi_wait wait = {.object = pool,
-                           .deadline = WI_FOREVER,
-                           .kind = WI_WAIT_POOL};
+    struct wi_wait wait = {
+        .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
     int rc = 0;
     if (options->deadline != 0)
-        wait.deadline = wi_deadline_in(options->deadline, "weft_executor_close");
+        wait.deadline =
+            wi_deadline_in(options->deadline, "weft_executor_close");
     while (!is_over(pool, false)) {
         if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
             continue;
@@ -614,7 +620,8 @@ static int close_pool(weft_executor *ex,
     return rc;
 }
 
-// Open --------------------------------------------------------------------------
+// Open
+// --------------------------------------------------------------------------
 
 static const struct weft_executor_ops pool_ops = {
     .size = sizeof pool_ops,

@@ -48,9 +48,9 @@ struct wi_pjob {
     uint64_t id;
     int64_t deadline;
     enum wi_job_state state;
-    int doomed;  // HELD: the code it shall fail with
-    bool rung;   // the alarm's function has seen this job
-    bool orphan; // FREE, but for an alarm that is about to ring
+    int doomed;      // HELD: the code it shall fail with
+    bool rung;       // the alarm's function has seen this job
+    bool orphan;     // FREE, but for an alarm that is about to ring
     uint16_t number; // of the job's name
     uint16_t ticket;
     struct wi_member *member; // PLACED
@@ -94,8 +94,8 @@ struct wi_member {
     struct wi_alarm verdict; // tell of a death although the pidfd is late
     struct wi_lifeline lifeline;
     struct wi_pool *pool;
-    struct wi_member *next;              // of the pool
-    struct wi_member *idle_next;         // of the idle list
+    struct wi_member *next;      // of the pool
+    struct wi_member *idle_next; // of the idle list
     struct wi_boot *boot;
     struct wi_ring *ring;
     int memfd, bell;
@@ -103,15 +103,15 @@ struct wi_member {
     char **env, *argv[2];
     enum wi_member_state state;
     int launch_code;
-    bool launching; // the launcher has it
-    bool adopted;   // its pidfd is watched
-    bool idle;      // on the idle list
-    bool retiring;  // has been told to leave
-    bool held;      // the lock was left for a large argument or result
-    bool reaped;    // it has ended for certain: `end`
-    bool told;      // LOST: its victims' futures have been completed
-    bool blocked;   // its job waits
-    bool late;      // the verdict is due
+    bool launching;  // the launcher has it
+    bool adopted;    // its pidfd is watched
+    bool idle;       // on the idle list
+    bool retiring;   // has been told to leave
+    bool held;       // the lock was left for a large argument or result
+    bool reaped;     // it has ended for certain: `end`
+    bool told;       // LOST: its victims' futures have been completed
+    bool blocked;    // its job waits
+    bool late;       // the verdict is due
     unsigned dozers; // threads that sleep on ring->waiter
     unsigned pins;   // threads that use it without the lock
     const char *why; // it was killed, for the texts
@@ -146,8 +146,8 @@ struct wi_pool {
         void *init_arg;
         size_t init_size;
     } set;
-    struct wi_errand tend;     // start workers, send idle ones away
-    struct wi_alarm retry;     // the same, later
+    struct wi_errand tend; // start workers, send idle ones away
+    struct wi_alarm retry; // the same, later
     struct wi_member *members;
     unsigned alive;   // STARTING and READY, not retiring
     unsigned active;  // READY with jobs, not blocked
@@ -158,12 +158,12 @@ struct wi_pool {
     struct wi_pjob *first, *last; // the queue
     size_t pending, jobs;         // in the queue; all not ended
     unsigned turns;               // submits while there was a queue
-    unsigned failures; // starts in a row that came to nothing
-    int64_t not_before; // no start until then
-    int64_t stuck_at;   // when a queue that does not move counts as stuck
+    unsigned failures;            // starts in a row that came to nothing
+    int64_t not_before;           // no start until then
+    int64_t stuck_at;     // when a queue that does not move counts as stuck
     uint64_t stuck_first; // its first job
-    int64_t trim_at;    // when workers that are too many go; 0: there are none
-    bool tending; // the supervisor is at it
+    int64_t trim_at; // when workers that are too many go; 0: there are none
+    bool tending;    // the supervisor is at it
     bool closing, canceling, stopping, broken;
     int broken_code;
     char broken_text[WEFT_TEXT_SIZE];
@@ -209,7 +209,7 @@ void wi_outcomes_tell(struct wi_outcomes *out); // without the lock
 extern struct wi_mutex wi_pools_lock;
 extern struct wi_pool *wi_pools;
 uint64_t wi_pool_id(weft_executor *ex); // 0: it is no process pool
-extern uint32_t wi_process_jobs; // atomic: jobs not ended, of all pools
+extern uint32_t wi_process_jobs;        // atomic: jobs not ended, of all pools
 
 static inline bool wi_mutex_try(struct wi_mutex *mutex)
 {
@@ -248,7 +248,7 @@ static inline bool wi_has_said(struct wi_member *member)
 bool wi_listen(struct wi_member *member);
 
 // member.c
-void wi_pool_tend(struct wi_pool *pool); // the supervisor looks after it
+void wi_pool_tend(struct wi_pool *pool);        // the supervisor looks after it
 bool wi_pool_grows(const struct wi_pool *pool); // under the lock
 void wi_pool_tend_errand(struct wi_errand *errand);
 void wi_pool_retry(struct wi_alarm *alarm);

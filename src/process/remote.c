@@ -52,11 +52,12 @@ static struct {
     uint32_t replies;  // the uplink's: taken
     bool uplink;       // it runs, under lock
     // The main thread's:
-    bool waiting; // the parent knows that the job waits
+    bool waiting;  // the parent knows that the job waits
     uint32_t seen; // `finished` when it was told
 } remote;
 
-// The uplink --------------------------------------------------------------------
+// The uplink
+// --------------------------------------------------------------------
 
 static struct wi_ring *ring(void)
 {
@@ -85,7 +86,9 @@ static void release(unsigned number)
 static void complete(unsigned number, const struct wi_reply *reply, char *bytes,
                      size_t size)
 {
+    wi_mutex_lock(&remote.lock);
     weft_future *f = remote.proxies[number].future;
+    wi_mutex_unlock(&remote.lock);
     __atomic_fetch_sub(&remote.count, 1, __ATOMIC_RELAXED);
     // release: before the wake; pairs with the main thread's acquire
     __atomic_fetch_add(&remote.finished, 1, __ATOMIC_RELEASE);
@@ -110,13 +113,12 @@ static void complete(unsigned number, const struct wi_reply *reply, char *bytes,
 static void done(const struct wi_reply *reply)
 {
     unsigned number = reply->proxy;
-    struct wi_place place = {
-        .line = (uint8_t *)reply->data,
-        .payload = ring()->proxy_payload[number],
-        .fd = WI_BOOT_FD,
-        .window = wi_window_down(number),
-        .form = reply->form,
-        .inline_size = reply->inline_size};
+    struct wi_place place = {.line = (uint8_t *)reply->data,
+                             .payload = ring()->proxy_payload[number],
+                             .fd = WI_BOOT_FD,
+                             .window = wi_window_down(number),
+                             .form = reply->form,
+                             .inline_size = reply->inline_size};
     wi_place_look(&place);
     char *bytes = malloc(place.far.size + 1);
     if (bytes != NULL && wi_place_read(&place, bytes) < 0) {
@@ -173,7 +175,8 @@ static int start_uplink(void)
     return 0;
 }
 
-// Futures -----------------------------------------------------------------------
+// Futures
+// -----------------------------------------------------------------------
 
 static unsigned number_of(const struct proxy *proxy)
 {
@@ -210,31 +213,43 @@ static void gone(void *owner)
 static const struct wi_external_ops proxy_ops = {.cancel = cancel,
                                                  .gone = gone};
 
+// A free proxy; NULL: there is none, or no uplink (*rc).
+static struct proxy *take_proxy(int *rc)
+{
+    wi_mutex_lock(&remote.lock);
+    *rc = remote.uplink ? 0 : start_uplink();
+    struct proxy *proxy = NULL;
+    if (*rc == 0 && remote.free != WI_NONE) {
+        proxy = &remote.proxies[remote.free];
+        remote.free = proxy->next_free;
+        __atomic_store_n(&proxy->refused, 0, __ATOMIC_RELAXED);
+        proxy->unknown = false;
+    }
+    wi_mutex_unlock(&remote.lock);
+    return proxy;
+}
+
 // A future with a proxy of its own; NULL with *failed set.
 static struct proxy *new_proxy(weft_future **failed)
 {
     bool made;
-    wi_mutex_lock(&remote.lock);
-    int rc = remote.uplink ? 0 : start_uplink();
-    struct proxy *proxy =
-        remote.free != WI_NONE ? &remote.proxies[remote.free] : NULL;
-    if (rc == 0 && proxy != NULL)
-        remote.free = proxy->next_free;
-    wi_mutex_unlock(&remote.lock);
-    if (rc < 0 || proxy == NULL) {
+    int rc;
+    struct proxy *proxy = take_proxy(&rc);
+    if (proxy == NULL) {
         *failed = wi_future_failed(rc < 0 ? rc : -EAGAIN,
                                    "too many futures of the parent are open");
         return NULL;
     }
-    proxy->refused = 0;
-    proxy->unknown = false;
-    proxy->future = wi_external_new(WI_KIND_PROCESS_JOB, &proxy_ops, proxy,
-                                    NULL, NULL, &made);
+    weft_future *f = wi_external_new(WI_KIND_PROCESS_JOB, &proxy_ops, proxy,
+                                     NULL, NULL, &made);
     if (!made) {
-        *failed = proxy->future;
+        *failed = f;
         release(number_of(proxy));
         return NULL;
     }
+    wi_mutex_lock(&remote.lock); // the uplink will read it
+    proxy->future = f;
+    wi_mutex_unlock(&remote.lock);
     __atomic_fetch_add(&remote.count, 1, __ATOMIC_RELAXED);
     return proxy;
 }
@@ -258,7 +273,8 @@ static weft_future *open_remote(uint64_t id)
     return f;
 }
 
-// Executors ---------------------------------------------------------------------
+// Executors
+// ---------------------------------------------------------------------
 
 struct remote_executor {
     weft_executor base;
@@ -368,7 +384,8 @@ static uint64_t id_of(weft_executor *ex)
     return id != 0 ? id : wi_worker_self.boot->executor;
 }
 
-// Waits -------------------------------------------------------------------------
+// Waits
+// -------------------------------------------------------------------------
 
 // The proxy that the main thread waits for alone, if it does.
 static struct proxy *awaited(void)
@@ -383,10 +400,10 @@ static struct proxy *awaited(void)
 
 static void tell_wait(enum wi_frame_kind kind, const struct proxy *proxy)
 {
-    struct wi_frame frame = {
-        .kind = (uint8_t)kind,
-        .ticket = wi_worker_self.ticket,
-        .proxy = proxy != NULL ? (uint16_t)number_of(proxy) : WI_NONE};
+    struct wi_frame frame = {.kind = (uint8_t)kind,
+                             .ticket = wi_worker_self.ticket,
+                             .proxy = proxy != NULL ? (uint16_t)number_of(proxy)
+                                                    : WI_NONE};
     ask(&frame, NULL, 0);
     remote.waiting = kind == WI_FRAME_WAIT;
     wi_ring_phase(ring(), remote.waiting ? WI_PHASE_WAITING : WI_PHASE_RUNNING);

@@ -53,7 +53,7 @@
 #include "process/boot.h"
 
 enum {
-    WI_SLOTS = 256,    // powers of two
+    WI_SLOTS = 256, // powers of two
     WI_FRAMES = 512,
     WI_REPLIES = 8192,
     WI_JOB_NAMES = 1024,
@@ -75,15 +75,19 @@ struct wi_far {
     uint64_t codes; // whether codes are wanted for a chunk
 };
 
-enum wi_slot_state { WI_SLOT_FREE, WI_SLOT_READY, WI_SLOT_RUNNING,
-                     WI_SLOT_RECALLED };
+enum wi_slot_state {
+    WI_SLOT_FREE,
+    WI_SLOT_READY,
+    WI_SLOT_RUNNING,
+    WI_SLOT_RECALLED
+};
 enum { WI_SLOT_STATE = 15 }; // bits of the state word
 
 struct wi_slot {
     uint32_t state; // state | form << 4 | inline size << 8
     uint16_t job;   // number of its name
     uint16_t ticket;
-    uint64_t id;    // of the job's future
+    uint64_t id; // of the job's future
     uint8_t data[WI_INLINE];
 };
 
@@ -175,8 +179,8 @@ struct wi_ring {
     _Alignas(128) uint32_t full;      // the worker sleeps: no free frame
     _Alignas(128) uint32_t uplink;    // the uplink thread sleeps on it
     // The worker writes.
-    _Alignas(128) uint32_t phase;   // enum wi_phase
-    uint32_t answered;              // replies taken: their places are free
+    _Alignas(128) uint32_t phase; // enum wi_phase
+    uint32_t answered;            // replies taken: their places are free
     _Alignas(128) struct wi_slot slots[WI_SLOTS];
     struct wi_frame frames[WI_FRAMES];
     struct wi_reply replies[WI_REPLIES];
@@ -186,8 +190,9 @@ struct wi_ring {
     uint8_t proxy_payload[WI_PROXIES][WI_PAYLOAD];
 };
 
-enum { WI_RING_SIZE = (WI_BOOT_PAGES + sizeof(struct wi_ring) + 4095) / 4096 *
-                      4096 };
+enum {
+    WI_RING_SIZE = (WI_BOOT_PAGES + sizeof(struct wi_ring) + 4095) / 4096 * 4096
+};
 
 static inline struct wi_ring *wi_ring_of(struct wi_boot *boot)
 {

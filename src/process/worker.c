@@ -36,15 +36,17 @@ struct wi_worker_self wi_worker_self;
 
 static const struct weft_job *known[WI_JOB_NAMES];
 
-// Speaking ----------------------------------------------------------------------
+// Speaking
+// ----------------------------------------------------------------------
 
 static bool has_place(void *arg)
 {
     (void)arg;
     struct wi_worker_self *self = &wi_worker_self;
     // acquire: pairs with the parent's release; the place is free
-    return self->frames - __atomic_load_n(&self->ring->heard,
-                                          __ATOMIC_ACQUIRE) < WI_FRAMES;
+    return self->frames -
+               __atomic_load_n(&self->ring->heard, __ATOMIC_ACQUIRE) <
+           WI_FRAMES;
 }
 
 // Makes the parent look: a thread of it that sleeps for us, or its supervisor.
@@ -76,8 +78,7 @@ int wi_worker_tell(struct wi_frame *frame, const void *bytes, uint64_t size,
                               .payload = ring->frame_payload[at],
                               .fd = WI_BOOT_FD,
                               .window = window,
-                              .far = {.size = size,
-                                      .count = frame->form}};
+                              .far = {.size = size, .count = frame->form}};
         rc = wi_place_write(&to, bytes);
         frame->form = (uint8_t)to.form;
         frame->inline_size = (uint16_t)to.inline_size;
@@ -96,7 +97,8 @@ int wi_worker_tell(struct wi_frame *frame, const void *bytes, uint64_t size,
     return rc;
 }
 
-// Jobs --------------------------------------------------------------------------
+// Jobs
+// --------------------------------------------------------------------------
 
 static bool same_job(const struct weft_job *job, const struct wi_job_name *name)
 {
@@ -124,11 +126,11 @@ static const struct weft_job *find_job(unsigned number)
 // A request, copied out of its slot.
 struct request {
     struct wi_slot slot;
-    uint64_t size;       // of the argument's bytes
-    uint64_t count;      // of a chunk
-    bool codes;          // of a chunk: wanted
-    void *bytes;         // the argument's bytes
-    void *heap;          // where they lie if they are many
+    uint64_t size;  // of the argument's bytes
+    uint64_t count; // of a chunk
+    bool codes;     // of a chunk: wanted
+    void *bytes;    // the argument's bytes
+    void *heap;     // where they lie if they are many
     _Alignas(64) char room[ROOM];
 };
 
@@ -154,13 +156,12 @@ static void answer_text(struct answer *a, int code, const char *job,
 static bool copy_out(struct request *r, uint32_t at)
 {
     struct wi_ring *ring = wi_worker_self.ring;
-    struct wi_place place = {
-        .line = r->slot.data,
-        .payload = ring->slot_payload[at],
-        .fd = WI_BOOT_FD,
-        .window = wi_window_arg(r->slot.ticket),
-        .form = r->slot.state >> 4 & 15,
-        .inline_size = r->slot.state >> 8};
+    struct wi_place place = {.line = r->slot.data,
+                             .payload = ring->slot_payload[at],
+                             .fd = WI_BOOT_FD,
+                             .window = wi_window_arg(r->slot.ticket),
+                             .form = r->slot.state >> 4 & 15,
+                             .inline_size = r->slot.state >> 8};
     wi_place_look(&place);
     r->size = place.far.size;
     r->count = place.far.count;
@@ -179,8 +180,8 @@ static void run_single(const struct weft_job *job, struct request *r,
 {
     _Alignas(64) char arg_room[ROOM], result_room[ROOM];
     void *arg = job->arg_size > ROOM ? malloc(job->arg_size) : arg_room;
-    void *result = job->result_size > ROOM ? malloc(job->result_size)
-                                           : result_room;
+    void *result =
+        job->result_size > ROOM ? malloc(job->result_size) : result_room;
     int code = arg == NULL || result == NULL ? -ENOMEM : 0;
     if (code == 0)
         code = wi_carry_get(wi_arg_type(job), r->bytes, r->size, arg);
@@ -240,8 +241,8 @@ static void free_chunk(const struct weft_job *job, struct chunk *chunk,
                        size_t count)
 {
     struct weft_bytes *all = (struct weft_bytes *)chunk->results;
-    for (size_t i = 0; job->result_kind == WEFT_BYTES && all != NULL &&
-                       i < count; i++)
+    for (size_t i = 0;
+         job->result_kind == WEFT_BYTES && all != NULL && i < count; i++)
         free(all[i].data);
     free(chunk->args);
     free(chunk->results);
@@ -279,8 +280,7 @@ static int pack_chunk(const struct weft_job *job, const struct request *r,
         return -ENOMEM;
     if (codes > 0)
         memcpy(a->heap, chunk->codes, 4 * r->count);
-    wi_carry_array_put(type, chunk->results, r->count,
-                       (char *)a->heap + codes);
+    wi_carry_array_put(type, chunk->results, r->count, (char *)a->heap + codes);
     return 0;
 }
 
@@ -356,7 +356,8 @@ static void serve(struct request *r, bool whole)
     say_done(job, &a, r->slot.ticket);
 }
 
-// Taking ------------------------------------------------------------------------
+// Taking
+// ------------------------------------------------------------------------
 
 // Claims the slot that comes next. false: there is nothing.
 static bool claim(struct wi_slot *slot, uint32_t *state)
@@ -413,7 +414,8 @@ bool wi_worker_run_one(void)
     return true;
 }
 
-// The loop ----------------------------------------------------------------------
+// The loop
+// ----------------------------------------------------------------------
 
 static bool spin(void)
 {
@@ -451,7 +453,8 @@ static _Noreturn void work(struct wi_ring *ring)
     }
 }
 
-// Start -------------------------------------------------------------------------
+// Start
+// -------------------------------------------------------------------------
 
 static _Noreturn void give_up(struct wi_boot *boot, int code, const char *what)
 {

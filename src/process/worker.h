@@ -13,12 +13,12 @@
 struct wi_worker_self {
     struct wi_boot *boot;
     struct wi_ring *ring;
-    uint32_t next;           // the main thread's: the slot that comes next
-    uint16_t ticket;         // the main thread's: of the job on top
-    unsigned depth;          // the main thread's: jobs on its stack
-    struct wi_task *record;  // of the main thread
-    struct wi_mutex tell;    // for what follows: any thread may speak
-    uint32_t frames;         // written
+    uint32_t next;          // the main thread's: the slot that comes next
+    uint16_t ticket;        // the main thread's: of the job on top
+    unsigned depth;         // the main thread's: jobs on its stack
+    struct wi_task *record; // of the main thread
+    struct wi_mutex tell;   // for what follows: any thread may speak
+    uint32_t frames;        // written
 };
 extern struct wi_worker_self wi_worker_self;
 

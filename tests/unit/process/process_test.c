@@ -49,8 +49,9 @@ static int return_it(void *arg)
 
 WEFT_TEST(a_result_travels_whole)
 {
-    static const int codes[] = {0, 1, 42, 255, 256, INT_MAX, -1, -EINVAL,
-                                -4096, -WEFT_ECRASHED, INT_MIN};
+    static const int codes[] = {0,       1,  42,      255,   256,
+                                INT_MAX, -1, -EINVAL, -4096, -WEFT_ECRASHED,
+                                INT_MIN};
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         expect(weft_process_start(return_it, &codes[i], sizeof codes[i]),
                codes[i]);
@@ -124,8 +125,10 @@ WEFT_TEST(a_death_is_told_with_its_signal)
     static const struct {
         int sig;
         const char *name;
-    } deaths[] = {{SIGKILL, "SIGKILL"}, {SIGTERM, "SIGTERM"},
-                  {SIGUSR1, "SIGUSR1"}, {SIGABRT, "SIGABRT"}};
+    } deaths[] = {{SIGKILL, "SIGKILL"},
+                  {SIGTERM, "SIGTERM"},
+                  {SIGUSR1, "SIGUSR1"},
+                  {SIGABRT, "SIGABRT"}};
     for (size_t i = 0; i < sizeof deaths / sizeof *deaths; i++)
         expect_text(weft_process_start(raise_it, &deaths[i].sig, sizeof(int)),
                     -WEFT_ECRASHED, deaths[i].name);
@@ -218,8 +221,8 @@ WEFT_TEST(cancel_kills_after_the_grace)
 {
     int keep, from = stdout_pipe(&keep), to = STDOUT_FILENO;
     char byte;
-    weft_future *f = weft_process_start(hang_unkindly, &to, sizeof to,
-                                        .grace = 0.01);
+    weft_future *f =
+        weft_process_start(hang_unkindly, &to, sizeof to, .grace = 0.01);
     ck_assert_int_eq(read(from, &byte, 1), 1); // it ignores SIGTERM now
     dup2(keep, STDOUT_FILENO);
     ck_assert_int_eq(weft_cancel(f), 0);
@@ -247,8 +250,8 @@ WEFT_TEST(what_never_ran_is_dropped_once)
     // Whether it has begun by now or not, the two agree.
     for (int i = 0; i < 20; i++) {
         drops = 0;
-        weft_future *f = weft_process_start(return_it, &one, sizeof one,
-                                            .drop = count_drop);
+        weft_future *f =
+            weft_process_start(return_it, &one, sizeof one, .drop = count_drop);
         weft_cancel(f);
         int code = weft_join(f);
         ck_assert(code == 1 || code == -WEFT_EJOBCANCELED);
@@ -294,8 +297,7 @@ static int look_around(void *arg)
 WEFT_TEST(cwd_and_environment)
 {
     const char *const env[] = {"ONLY=this", NULL};
-    expect(weft_process_start(look_around, NULL, 0, .cwd = "/proc",
-                              .env = env),
+    expect(weft_process_start(look_around, NULL, 0, .cwd = "/proc", .env = env),
            0);
     expect(weft_process_start(look_around, NULL, 0, .cwd = "/nonexistent"),
            -ENOENT);
@@ -321,8 +323,7 @@ static int count_fds(void *arg)
 {
     int extra = 0;
     for (int fd = 3; fd < 1000; fd++)
-        if (fcntl(fd, F_GETFD) >= 0 &&
-            (fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0)
+        if (fcntl(fd, F_GETFD) >= 0 && (fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0)
             extra++;
     return arg != NULL && fcntl(*(int *)arg, F_GETFD) >= 0 ? -1 : extra;
 }
@@ -414,8 +415,8 @@ WEFT_TEST(a_group_joins_its_processes)
 {
     int code = 0;
     weft_group *group = weft_group_open();
-    weft_future *f = weft_process_start(return_it, &code, sizeof code,
-                                        .group = group);
+    weft_future *f =
+        weft_process_start(return_it, &code, sizeof code, .group = group);
     ck_assert_int_eq(weft_group_close(group), 0);
     ck_assert(weft_done(f));
     weft_future_unref(f);
