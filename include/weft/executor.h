@@ -144,8 +144,8 @@ WEFT_API int weft_executor_close_with(weft_executor *ex,
 // How many jobs ex can run at once. Since 0.1.
 WEFT_API size_t weft_executor_width(weft_executor *ex);
 
-// The number of a process pool, which may travel in a job's argument; 0 if ex is
-// none. Threads: any. Blocks: no. Since 0.1.
+// The number of a process pool, which may travel in a job's argument; 0 if ex
+// is none. Threads: any. Blocks: no. Since 0.1.
 WEFT_API uint64_t weft_executor_id(weft_executor *ex);
 
 // In a job of a process pool: the parent's process pool with this number, 0 for

@@ -7,6 +7,7 @@
 // under the lock (wi_pjob_end): the drainer of its result, a cancel, its
 // deadline, the death of its worker, the close of the pool. The future is told
 // after the lock is left.
+#include "base/options.h"
 #include "process/pool.h"
 
 #include <errno.h>
@@ -693,6 +694,7 @@ static int may_start(const struct weft_process_pool_options *o)
 weft_executor *
 weft_process_pool_with(const struct weft_process_pool_options *options)
 {
+    WI_OPTIONS(options);
     int rc = may_start(options);
     struct wi_pool *pool = rc == 0 ? take_pool() : NULL;
     if (pool == NULL)

@@ -29,6 +29,7 @@
 #include <string.h>
 
 #include "base/fresh.h"
+#include "base/options.h"
 #include "future/external.h"
 #include "os/clock.h"
 #include "os/futex.h"
@@ -203,6 +204,8 @@ static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
     wi_mutex_lock(&lock);
     p->child = child;
     p->state = RUNNING;
+    // For `weft ps`, which cannot ask native_id().
+    wi_of_future(p->future)->extra->native = child.pid;
     if (p->signal != 0)
         wi_os_child_signal(&child, p->signal);
     if (p->canceled)
@@ -384,6 +387,7 @@ weft_future *weft_process_start_with(weft_function *fn, const void *arg,
                                      size_t size,
                                      const struct weft_process_options *options)
 {
+    WI_OPTIONS(options);
     static const struct weft_process_options none = {.size = sizeof none};
     wi_require(fn != NULL, NULL, "a function is needed");
     const struct weft_process_options *o = options != NULL ? options : &none;

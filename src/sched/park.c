@@ -56,10 +56,12 @@ __attribute__((constructor)) static void watch_thread_ends(void)
 void wi_thread_adopt(struct wi_task *t)
 {
     if (t->extra != NULL)
-        t->extra->native = wi_os_thread_id();
-    // release: pairs with wi_mail
+        // relaxed: pairs with weft_future_native_id, who wants nothing else
+        __atomic_store_n(&t->extra->native, wi_os_thread_id(),
+                         __ATOMIC_RELAXED);
+    // seq_cst: before the first look at a cancel mark; pairs with wi_mail
     __atomic_store_n(&t->owner, (uintptr_t)&wi_here | WI_THREAD,
-                     __ATOMIC_RELEASE);
+                     __ATOMIC_SEQ_CST);
     wi_here.self = t;
     wi_here.thread = t;
     wi_os_thread_watch_exit(t);
@@ -191,9 +193,9 @@ static int wait_limit(const struct wi_wait *wait, struct wi_task *self,
     *deadline = wait->deadline;
     if (wi_forked())
         return -WEFT_EFORKED;
-    if (wait->flags & WI_SCOPED) {
-        if (wi_scope_canceled(self))
-            return -ECANCELED;
+    if ((wait->flags & WI_CANCELABLE) && wi_scope_canceled(self))
+        return -ECANCELED;
+    if (wait->flags & WI_DEADLINED) {
         int64_t scope = wi_scope_deadline(self);
         if (scope < *deadline)
             *deadline = scope;
@@ -276,9 +278,8 @@ int wi_park_poll(const struct wi_wait *wait, struct pollfd *fds, unsigned n)
 void wi_unpark(struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
-    if (worker != NULL &&
-        (__atomic_load_n(&t->owner, __ATOMIC_RELAXED) & WI_OWNER_MASK) ==
-            (uintptr_t)worker)
+    if (worker != NULL && (__atomic_load_n(&t->owner, __ATOMIC_RELAXED) &
+                           WI_OWNER_MASK) == (uintptr_t)worker)
         wi_worker_ready(worker, t);
     else
         wi_mail(t);

@@ -46,8 +46,9 @@ enum wi_wait_kind {
 };
 
 enum wi_wait_flags {
-    WI_SCOPED = 1, // cancel requests and deadlines of the scopes end it
-    WI_EDGE = 2,   // waits for `owner` alone: an edge for deadlock detection
+    WI_CANCELABLE = 1, // cancel requests of the caller's scopes end it
+    WI_DEADLINED = 2,  // their deadlines end it
+    WI_SCOPED = WI_CANCELABLE | WI_DEADLINED,
 };
 
 struct wi_wait {
@@ -58,7 +59,7 @@ struct wi_wait {
     uint16_t flags;        // enum wi_wait_flags
 };
 
-// Parks the caller until wi_unpark, the deadline or (with WI_SCOPED) the
+// Parks the caller until wi_unpark, the deadline or (as the flags say) the
 // caller's scopes end it. 0: woken, look again. -ETIMEDOUT: the call's own
 // deadline or that of a scope has passed; -ECANCELED: a scope is canceled.
 // Tests scopes and deadline before it parks.

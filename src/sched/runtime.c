@@ -25,20 +25,62 @@ static void free_workers(struct wi_runtime *runtime)
     }
 }
 
+static struct wi_mutex spare_lock;
+static struct wi_runtime *spare; // freed ones
+
+static void fresh(void)
+{
+    spare_lock = (struct wi_mutex){0};
+    spare = NULL;
+}
+
+__attribute__((constructor)) static void register_fresh(void)
+{
+    wi_fresh_add(fresh);
+}
+
+static struct wi_runtime *runtime_alloc(void)
+{
+    wi_mutex_lock(&spare_lock);
+    struct wi_runtime *runtime = spare;
+    if (runtime != NULL)
+        spare = runtime->next_free;
+    wi_mutex_unlock(&spare_lock);
+    if (runtime != NULL)
+        return runtime;
+    runtime = aligned_alloc(64, (sizeof *runtime + 63) & ~(size_t)63);
+    if (runtime != NULL)
+        memset(runtime, 0, sizeof *runtime);
+    return runtime;
+}
+
+// No bit of the idle mask is set in a new or freed one; its count may be read
+// by a late wi_runtime_wake_one at any time.
+static void reset(struct wi_runtime *runtime, unsigned count)
+{
+    // relaxed: a late reader finds no idle worker under the old count either
+    __atomic_store_n(&runtime->count, count, __ATOMIC_RELAXED);
+    memset(runtime->workers, 0, count * sizeof runtime->workers[0]);
+    runtime->stop = 0;
+    runtime->job_ended = NULL;
+    runtime->executor = NULL;
+    runtime->root = NULL;
+    runtime->head = 0;
+    runtime->tail = 0;
+    runtime->waiting = 0;
+}
+
 int wi_runtime_new(struct wi_runtime **out, unsigned count, size_t stack_size,
                    void (*run)(struct wi_task *t))
 {
-    if (count == 0 || count > WI_MAX_WORKERS ||
-        wi_stack_round(stack_size) == 0)
+    if (count == 0 || count > WI_MAX_WORKERS || wi_stack_round(stack_size) == 0)
         return -EINVAL;
     wi_fresh_in_use();
-    struct wi_runtime *runtime =
-        aligned_alloc(64, (sizeof *runtime + 63) & ~(size_t)63);
+    struct wi_runtime *runtime = runtime_alloc();
     if (runtime == NULL)
         return -ENOMEM;
-    memset(runtime, 0, sizeof *runtime);
+    reset(runtime, count);
     runtime->run = run;
-    runtime->count = count;
     runtime->stack_size = stack_size;
     runtime->mask = INJECTOR_SIZE - 1;
     runtime->ring = malloc(INJECTOR_SIZE * sizeof(wi_hint));
@@ -58,7 +100,17 @@ void wi_runtime_free(struct wi_runtime *runtime)
 {
     free_workers(runtime);
     free(runtime->ring);
-    free(runtime);
+    runtime->ring = NULL;
+    wi_mutex_lock(&spare_lock);
+    runtime->next_free = spare;
+    spare = runtime;
+    wi_mutex_unlock(&spare_lock);
+}
+
+void wi_runtime_share(struct wi_runtime *runtime)
+{
+    for (unsigned i = 0; i < runtime->count; i++)
+        runtime->workers[i]->jobs.solo = false;
 }
 
 // Threads ---------------------------------------------------------------------
@@ -70,14 +122,13 @@ static void worker_thread(void *arg)
     wi_worker_enter(runtime, worker->index);
     struct wi_task *base = worker->base;
     base->extra->native = wi_os_thread_id();
-    // release: pairs with the acquire in wi_mail
-    __atomic_store_n(&base->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
+    // seq_cst: before the look at `stop`; pairs with wi_mail
+    __atomic_store_n(&base->owner, (uintptr_t)worker, __ATOMIC_SEQ_CST);
     wi_here.self = base;
-    const struct wi_wait wait = {.object = runtime,
-                                 .deadline = WI_FOREVER,
-                                 .kind = WI_WAIT_POOL};
-    // acquire: pairs with the release in wi_runtime_stop
-    while (!__atomic_load_n(&runtime->stop, __ATOMIC_ACQUIRE))
+    const struct wi_wait wait = {
+        .object = runtime, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
+    // seq_cst: pairs with wi_runtime_stop
+    while (!__atomic_load_n(&runtime->stop, __ATOMIC_SEQ_CST))
         wi_park(&wait);
     __atomic_store_n(&base->owner, 0, __ATOMIC_RELEASE);
     wi_worker_leave(worker);
@@ -98,8 +149,8 @@ static int start_worker(struct wi_worker *worker, const char *name)
     }
     worker->base = base;
     struct wi_os_thread_options options = {.name = text};
-    int rc = wi_os_thread_start(&worker->thread, worker_thread, worker,
-                                &options);
+    int rc =
+        wi_os_thread_start(&worker->thread, worker_thread, worker, &options);
     if (rc < 0) {
         worker->base = NULL;
         wi_task_unref(base);
@@ -122,8 +173,9 @@ int wi_runtime_start(struct wi_runtime *runtime, unsigned from,
 
 void wi_runtime_stop(struct wi_runtime *runtime, unsigned from)
 {
-    // release: pairs with the load in worker_thread
-    __atomic_store_n(&runtime->stop, 1, __ATOMIC_RELEASE);
+    // seq_cst: before the look at the owner of each base (wi_mail); pairs with
+    // the load in worker_thread
+    __atomic_store_n(&runtime->stop, 1, __ATOMIC_SEQ_CST);
     for (unsigned i = from; i < runtime->count; i++) {
         struct wi_worker *worker = runtime->workers[i];
         if (worker->base == NULL)

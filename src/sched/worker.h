@@ -41,27 +41,27 @@ enum wi_sleep {
 
 struct wi_worker {
     // The owner's alone.
-    struct wi_switch_point *point; // of the stack that it runs on
+    struct wi_switch_point *point;       // of the stack that it runs on
     struct wi_task *ready, **ready_tail; // parked tasks that can go on
     unsigned ready_count;
-    int *errno_at;              // the thread's errno: a worker has one thread
-    unsigned switches;          // since the last look around
-    struct wi_stack *loops;     // suspended loop frames, by `owner`
-    struct wi_deque jobs;       // unstarted; thieves take from it
+    int *errno_at;          // the thread's errno: a worker has one thread
+    unsigned switches;      // since the last look around
+    struct wi_stack *loops; // suspended loop frames, by `owner`
+    struct wi_deque jobs;   // unstarted; thieves take from it
     struct wi_wheel wheel;
-    struct wi_loop *loop;       // NULL until the first descriptor
+    struct wi_loop *loop; // NULL until the first descriptor
     struct wi_runtime *runtime;
     struct wi_stack_cache stacks;
     struct wi_switch_point os_point; // of the thread's own stack
-    char *os_low; // of the thread's own stack; NULL: not asked yet
-    struct wi_worker *outer;         // the run around a nested one
+    char *os_low;            // of the thread's own stack; NULL: not asked yet
+    struct wi_worker *outer; // the run around a nested one
     struct wi_task *outer_self;
     struct wi_task *base; // the record of the thread itself
     unsigned index;
     uint32_t random;
     size_t parked_stacks; // loop frames kept, for trimming
     int64_t trim_at;
-    uint64_t turns; // for the watchdog: any progress changes it
+    uint64_t turns;               // for the watchdog: any progress changes it
     struct wi_biased jobs_lock;   // the worker's; who cancels takes it too
     struct wi_task *jobs_running; // started jobs, by `sibling`
     struct wi_os_thread thread;
@@ -69,7 +69,7 @@ struct wi_worker {
 
     // Written by others, on a line of their own.
     struct wi_task *inbox __attribute__((aligned(64))); // by `mail`
-    uint32_t sleep; // enum wi_sleep
+    uint32_t sleep;                                     // enum wi_sleep
 };
 
 // The inbox of a worker that runs no more.
@@ -79,12 +79,12 @@ struct wi_runtime {
     void (*run)(struct wi_task *t); // calls the body and completes the record
     unsigned count;
     size_t stack_size;
-    bool foreign_threads; // its workers are threads of its own
-    uint32_t stop;        // atomic
+    uint32_t stop;                                 // atomic
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
     struct wi_worker *workers[WI_MAX_WORKERS];
     weft_group *root;
+    struct wi_runtime *next_free;
 
     // The injector: jobs from outside, taken by any worker.
     struct wi_mutex lock __attribute__((aligned(64)));
@@ -132,7 +132,7 @@ void wi_runtime_each_job(struct wi_runtime *runtime,
                          void (*fn)(struct wi_task *t));
 
 // Takes an unstarted record from any queue of the runtime; claimed with
-// WI_CANCELED. Any thread. NULL: none left.
+// WI_CANCELED. Any thread, if the runtime is shared. NULL: none left.
 struct wi_task *wi_runtime_take_unstarted(struct wi_runtime *runtime);
 
 // Keep the list of started jobs; on the worker's thread.
@@ -173,6 +173,9 @@ static inline bool wi_task_claim(struct wi_task *t, uint32_t gen, uint32_t bits)
 // Sends t to its owner's inbox, from any thread or a signal handler.
 void wi_mail(struct wi_task *t);
 
+// Ends the inbox; what is still in it goes on to where its records live now.
+void wi_inbox_close(struct wi_worker *worker);
+
 // Takes in the inbox; returns whether something became ready.
 bool wi_inbox_drain(struct wi_worker *worker);
 
@@ -198,7 +201,14 @@ struct wi_loop *wi_loop_here(int *rc);
 // A runtime of `count` workers. 0 or a negative code.
 int wi_runtime_new(struct wi_runtime **runtime, unsigned count,
                    size_t stack_size, void (*run)(struct wi_task *t));
+
+// Its workers have left. The memory stays for the next runtime: who submits
+// wakes a worker after queueing, and what was queued may have ended by then.
 void wi_runtime_free(struct wi_runtime *runtime);
+
+// Lets others than its workers take unstarted records, also from a runtime of
+// one worker. Before it starts.
+void wi_runtime_share(struct wi_runtime *runtime);
 
 // Starts threads for the workers from..count-1.
 int wi_runtime_start(struct wi_runtime *runtime, unsigned from,

@@ -452,4 +452,20 @@ WEFT_TEST(nothing_stays_behind)
     ck_assert_int_eq(errno, ECHILD);
 }
 
+static int sleep_long(void *arg)
+{
+    (void)arg;
+    return weft_sleep(60);
+}
+
+WEFT_TEST(a_canceled_group_starts_no_process, .timeout = 20)
+{
+    weft_group *g = weft_group_open();
+    weft_group_cancel(g);
+    weft_future *f = weft_process_start(sleep_long, NULL, 0, .group = g);
+    weft_group_close(g);
+    ck_assert_int_eq(weft_future_code(f), -WEFT_EJOBCANCELED);
+    weft_future_unref(f);
+}
+
 WEFT_TEST_MAIN("process")

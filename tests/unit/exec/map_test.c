@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: MIT
+// weft_map: order, chunks, windows, failures.
+#include "kit.h"
+
+#define N 1000
+
+static long in[N], out[N];
+static int codes[N];
+static int ran;
+
+WEFT_JOB(long, square, long, x)
+{
+    kit_count(&ran);
+    if (x % 7 == 0)
+        weft_yield();
+    return x * x;
+}
+
+WEFT_JOB(long, square_but, long, x)
+{
+    if (x % 100 == 42)
+        weft_fail(-1000 - (int)x, "not %ld", x);
+    return x * x;
+}
+
+static void fill(void)
+{
+    ran = 0;
+    for (long i = 0; i < N; i++) {
+        in[i] = i;
+        out[i] = -1;
+        codes[i] = 99;
+    }
+}
+
+static void check_squares(void)
+{
+    for (long i = 0; i < N; i++)
+        ck_assert_int_eq(out[i], i * i);
+}
+
+KIT_BOTH(map_gives_the_results_in_order)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 3);
+
+    fill();
+    kit_assert_code(weft_map(ex, square, in, N, out), 0);
+    check_squares();
+    ck_assert_int_eq(ran, N);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+KIT_BOTH(chunks_and_windows_of_all_sizes, .timeout = 20)
+{
+    static const size_t sizes[] = {1, 2, 7, 64, 999, 1000, 1001, 100000};
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+
+    for (int i = 0; i < 8; i++)
+        for (int k = 0; k < 8; k++) {
+            fill();
+            kit_assert_code(weft_map(ex, square, in, N, out, .chunk = sizes[i],
+                                     .window = sizes[k]),
+                            0);
+            check_squares();
+            ck_assert_int_eq(ran, N);
+        }
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+KIT_BOTH(map_of_nothing_and_of_one)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+
+    fill();
+    kit_assert_code(weft_map(ex, square, in, 0, out), 0);
+    ck_assert_int_eq(ran, 0);
+    ck_assert_int_eq(out[0], -1);
+    kit_assert_code(weft_map(ex, square, in + 9, 1, out), 0);
+    ck_assert_int_eq(out[0], 81);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+KIT_BOTH(ordered_tells_the_first_failure_of_the_input)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 3);
+
+    for (size_t chunk = 0; chunk < 200; chunk += 33) {
+        fill();
+        kit_assert_code(weft_map(ex, square_but, in, N, out, .ordered = true,
+                                 .chunk = chunk),
+                        -1042);
+        for (long i = 0; i < 42; i++)
+            ck_assert_int_eq(out[i], i * i);
+    }
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+KIT_BOTH(unordered_tells_a_failure)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 3);
+
+    fill();
+    int rc = weft_map(ex, square_but, in, N, out);
+    ck_assert_int_le(rc, -1042);
+    ck_assert_int_eq((-rc - 1000) % 100, 42);
+    for (long i = 0; i < N; i++)
+        ck_assert(out[i] == -1 || out[i] == i * i);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+KIT_BOTH(with_codes_a_failure_stops_nothing)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 3);
+
+    for (size_t chunk = 0; chunk < 200; chunk += 33) {
+        fill();
+        weft_map(ex, square_but, in, N, out, .codes = codes, .chunk = chunk);
+        for (long i = 0; i < N; i++) {
+            int want = i % 100 == 42 ? -1000 - (int)i : 0;
+            kit_assert_code(codes[i], want);
+            if (want == 0)
+                ck_assert_int_eq(out[i], i * i);
+        }
+    }
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+WEFT_JOB(long, block_or_square, long, x)
+{
+    kit_count(&ran);
+    if (x >= 10)
+        weft_sleep(INFINITY);
+    return x * x;
+}
+
+KIT_BOTH(a_deadline_ends_a_map)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+
+    fill();
+    {
+        WEFT_TIMEOUT(0.005);
+        kit_assert_code(weft_map(ex, block_or_square, in, N, out, .chunk = 1),
+                        -ETIMEDOUT);
+    }
+    // in and out are this function's again: nothing writes to them any more.
+    for (long i = 0; i < N; i++)
+        out[i] = -2;
+    kit_assert_code(weft_executor_close(ex), 0);
+    for (long i = 0; i < N; i++)
+        ck_assert_int_eq(out[i], -2);
+}
+
+static int map_until_canceled(void *arg)
+{
+    return weft_map(arg, block_or_square, in, N, out, .chunk = 1) == -ECANCELED
+               ? 3
+               : -EIO;
+}
+
+KIT_BOTH(cancel_ends_a_map)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+
+    fill();
+    weft_future *f = weft_thread_start(map_until_canceled, ex);
+    kit_await(&ran, 11);
+    kit_assert_code(weft_cancel(f), 0);
+    kit_assert_code(weft_join(f), 3);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+static weft_executor *pool;
+
+WEFT_JOB(long, sum_of_squares, long, n)
+{
+    long numbers[20] = {0}, squares[20] = {0}, sum = 0;
+
+    for (long i = 0; i < n; i++)
+        numbers[i] = i;
+    int rc = weft_map(pool, square, numbers, (size_t)n, squares, .chunk = 1);
+    for (long i = 0; i < n; i++)
+        sum += squares[i];
+    return rc < 0 ? rc : sum;
+}
+
+KIT_BOTH(a_job_maps_on_its_own_pool_of_one)
+{
+    long n[20], sums[20];
+
+    pool = weft_thread_pool(.workers = 1);
+    for (long i = 0; i < 20; i++)
+        n[i] = i + 1;
+    kit_assert_code(weft_map(pool, sum_of_squares, n, 20, sums, .chunk = 1), 0);
+    for (long i = 1; i <= 20; i++)
+        ck_assert_int_eq(sums[i - 1], (i - 1) * i * (2 * i - 1) / 6);
+    kit_assert_code(weft_executor_close(pool), 0);
+}
+
+static int map_in_task(void *arg)
+{
+    long numbers[50] = {0}, squares[50] = {0};
+
+    for (long i = 0; i < 50; i++)
+        numbers[i] = i;
+    kit_assert_code(weft_map(arg, square, numbers, 50, squares), 0);
+    for (long i = 0; i < 50; i++)
+        ck_assert_int_eq(squares[i], i * i);
+    return 0;
+}
+
+KIT_BOTH(many_map_at_once, .timeout = 20)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    weft_future *fs[30];
+
+    for (int i = 0; i < 30; i++)
+        fs[i] = i % 5 ? weft_task_start(map_in_task, ex)
+                      : weft_thread_start(map_in_task, ex);
+    kit_assert_code(weft_gather_into(fs, 30, NULL, 0, NULL), 0);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+KIT_BOTH(map_on_a_blocking_pool)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 4, .blocking = true);
+
+    fill();
+    kit_assert_code(weft_map(ex, square, in, N, out, .chunk = 100), 0);
+    check_squares();
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+// A user's own executor -------------------------------------------------------
+
+struct own {
+    weft_executor base; // first
+    int submits, closed;
+};
+
+// Runs the job at once, here.
+static weft_future *own_submit(weft_executor *ex, const struct weft_job *job,
+                               const void *arg,
+                               const struct weft_submit_options *options)
+{
+    struct own *own = (struct own *)ex;
+    weft_promise *p = weft_promise_new();
+    weft_future *f = weft_promise_future(p);
+    char result[64];
+
+    (void)options;
+    own->submits++;
+    job->call(arg, result);
+    weft_promise_keep(p, 0, result, job->result_size, NULL);
+    return f;
+}
+
+static size_t own_width(weft_executor *ex)
+{
+    (void)ex;
+    return 1;
+}
+
+static int own_close(weft_executor *ex, const struct weft_close_options *o)
+{
+    (void)o;
+    ((struct own *)ex)->closed++;
+    return 0;
+}
+
+static const struct weft_executor_ops own_ops = {
+    .size = sizeof own_ops,
+    .kind = "here",
+    .submit = own_submit,
+    .width = own_width,
+    .close = own_close,
+};
+
+WEFT_JOB(long, plus_one, long, x)
+{
+    return x + 1;
+}
+
+KIT_BOTH(an_executor_of_the_users_own)
+{
+    struct own own = {.base = {&own_ops}};
+    long result = 0;
+
+    fill();
+    kit_assert_code(weft_result(weft_submit(&own.base, plus_one, 5), &result),
+                    0);
+    ck_assert_int_eq(result, 6);
+    ck_assert_uint_eq(weft_executor_width(&own.base), 1);
+    kit_assert_code(weft_map(&own.base, plus_one, in, N, out), 0);
+    for (long i = 0; i < N; i++)
+        ck_assert_int_eq(out[i], i + 1);
+    ck_assert_int_eq(own.submits, N + 1);
+    kit_assert_code(weft_executor_close(&own.base), 0);
+    ck_assert_int_eq(own.closed, 1);
+}
+
+WEFT_TEST_MAIN("map")

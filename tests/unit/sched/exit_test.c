@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+// exit() and pthread_exit() from wherever Weft runs the program's code, and
+// what is left open when main returns.
+#include "kit.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+static int leave(void *arg)
+{
+    exit((int)(intptr_t)arg);
+}
+
+static int yield_and_leave(void *arg)
+{
+    weft_sleep(0.0001);
+    exit((int)(intptr_t)arg);
+}
+
+static int start_and_join(void *arg)
+{
+    return weft_join(weft_task_start(yield_and_leave, arg));
+}
+
+WEFT_TEST(exit_from_the_main_task, .exit_code = 3)
+{
+    weft_run(leave, kit_number(3));
+}
+
+WEFT_TEST(exit_from_a_task_that_has_parked, .exit_code = 4)
+{
+    weft_run(start_and_join, kit_number(4));
+}
+
+WEFT_TEST(exit_from_a_task_on_several_workers, .exit_code = 4)
+{
+    weft_run(start_and_join, kit_number(4), .workers = 4);
+}
+
+WEFT_TEST(exit_from_a_task_of_the_default_loop, .exit_code = 5)
+{
+    weft_join(weft_task_start(yield_and_leave, kit_number(5)));
+}
+
+WEFT_TEST(exit_from_a_thread, .exit_code = 6)
+{
+    weft_join(weft_thread_start(leave, kit_number(6)));
+}
+
+WEFT_TEST(exit_from_a_thread_that_nobody_joins, .exit_code = 6)
+{
+    weft_future_unref(weft_thread_start(leave, kit_number(6)));
+    for (;;)
+        pause();
+}
+
+WEFT_JOB(int, leave_job, int, status)
+{
+    weft_sleep(0.0001);
+    exit(status);
+    return 0;
+}
+
+static void exit_from_job(weft_executor *ex)
+{
+    int out;
+    weft_result(weft_submit(ex, leave_job, 7), &out);
+}
+
+WEFT_TEST(exit_from_a_job, .exit_code = 7)
+{
+    exit_from_job(weft_thread_pool(.workers = 2));
+}
+
+WEFT_TEST(exit_from_a_blocking_job, .exit_code = 7)
+{
+    exit_from_job(weft_thread_pool(.workers = 2, .blocking = true));
+}
+
+static int exit_among_others(void *arg)
+{
+    for (int i = 0; i < 20; i++)
+        weft_future_unref(weft_task_start(kit_block, NULL));
+    return start_and_join(arg);
+}
+
+WEFT_TEST(exit_among_tasks_that_wait, .exit_code = 8)
+{
+    weft_run(exit_among_others, kit_number(8), .workers = 2);
+}
+
+// atexit functions may still use Weft.
+static int after;
+
+static void use_weft_at_exit(void)
+{
+    if (weft_run(kit_return, kit_number(2)) == 2 &&
+        weft_join(weft_thread_start(kit_return, kit_number(3))) == 3)
+        after = 1;
+    _exit(after ? 9 : 1);
+}
+
+WEFT_TEST(functions_called_at_exit_may_use_weft, .exit_code = 9)
+{
+    kit_assert_code(weft_join(weft_task_start(kit_return, NULL)), 0);
+    atexit(use_weft_at_exit);
+}
+
+// What main leaves behind -----------------------------------------------------
+
+WEFT_TEST(an_open_idle_pool_does_not_hold_up_exit)
+{
+    ck_assert_ptr_nonnull(weft_thread_pool(.workers = 3));
+}
+
+WEFT_JOB(long, twice, long, x)
+{
+    return 2 * x;
+}
+
+WEFT_TEST(an_open_used_pool_does_not_hold_up_exit)
+{
+    long out = 0;
+    weft_executor *ex = weft_thread_pool(.workers = 3);
+
+    kit_assert_code(weft_result(weft_submit(ex, twice, 4), &out), 0);
+    ck_assert_int_eq(out, 8);
+}
+
+WEFT_TEST(unkept_promises_do_not_hold_up_exit)
+{
+    struct kit_gate gate = kit_gate_new();
+    weft_future_unref(weft_task_start(kit_wait_at_gate, &gate));
+    weft_yield();
+    // The gate lies on this stack, which lives until exit has ended the task.
+    exit(0);
+}
+
+// pthread_exit ----------------------------------------------------------------
+
+static int end_thread(void *arg)
+{
+    kit_count(arg);
+    pthread_exit(NULL);
+}
+
+// The thread ends, its future is done, nobody waits for ever.
+WEFT_TEST(pthread_exit_ends_a_thread_and_its_future)
+{
+    int runs = 0;
+    weft_future *f = weft_thread_start(end_thread, &runs);
+
+    ck_assert_int_eq(weft_wait(&f, 1, WEFT_ALL_COMPLETED, weft_test_seconds(3)),
+                     1);
+    ck_assert_int_eq(runs, 1);
+    weft_join(f);
+}
+
+WEFT_TEST(pthread_exit_of_a_thread_in_a_group)
+{
+    int runs = 0;
+    weft_group *g = weft_group_open();
+
+    weft_future_unref(weft_thread_start(end_thread, &runs, .group = g));
+    weft_group_close(g);
+    ck_assert_int_eq(runs, 1);
+}
+
+static void *use_weft_and_end(void *arg)
+{
+    kit_assert_code(weft_sleep(0.0001), 0);
+    kit_assert_code(weft_join(weft_task_start(kit_count, arg)), 0);
+    pthread_exit(NULL);
+}
+
+WEFT_TEST(a_foreign_thread_that_used_weft_may_pthread_exit)
+{
+    pthread_t thread;
+    int runs = 0;
+
+    for (int i = 0; i < 50; i++) {
+        ck_assert_int_eq(pthread_create(&thread, NULL, use_weft_and_end, &runs),
+                         0);
+        pthread_join(thread, NULL);
+    }
+    ck_assert_int_eq(runs, 50);
+}
+
+static int three(void *arg)
+{
+    (void)arg;
+    return 3;
+}
+
+// Begins after main has returned, when nothing of the default loop is there.
+static int use_the_default_loop_late(void *arg)
+{
+    for (int i = 0; i < 100; i++) {
+        weft_sleep(0.0005);
+        if (weft_join(weft_task_start(three, NULL)) != 3)
+            _exit(1);
+    }
+    _exit((int)(intptr_t)arg);
+}
+
+// Exit joins the thread first, and ends the loop that it uses after that.
+WEFT_TEST(exit_keeps_the_default_loop_for_threads, .exit_code = 8)
+{
+    weft_future_unref(
+        weft_thread_start(use_the_default_loop_late, kit_number(8)));
+    weft_sleep(0.01);
+    exit(1);
+}
+
+static int use_the_default_loop_for_ever(void *arg)
+{
+    (void)arg;
+    int rc = 3;
+    while (rc == 3)
+        rc = weft_join(weft_task_start(three, NULL));
+    return rc == -WEFT_ECLOSED ? 0 : 1;
+}
+
+static void end_of_exit(void)
+{
+    weft_sleep(0.02);
+}
+
+// What exit does not wait for meets a closed group, no freed one.
+WEFT_TEST(exit_closes_the_default_loop_to_others, .exit_code = 9)
+{
+    atexit(end_of_exit); // runs last
+    for (int i = 0; i < 4; i++)
+        weft_future_unref(weft_thread_start(use_the_default_loop_for_ever, NULL,
+                                            .on_exit = WEFT_EXIT_ABANDON));
+    weft_sleep(0.01);
+    exit(9);
+}
+
+WEFT_TEST_MAIN("exit")

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: MIT
+// fork() by the user. Before any runtime nothing changes; with one alive, the
+// child may exec, _exit or call weft_fork_child(), and everything else returns
+// -WEFT_EFORKED.
+#include "kit.h"
+
+// Runs fn in a forked child, which exits with its result. In the child nothing
+// of Check may be called: another thread may have held its lock.
+static void in_child(int (*fn)(void), int status)
+{
+    int got;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(fn());
+    ck_assert_int_eq(waitpid(pid, &got, 0), pid);
+    ck_assert_msg(WIFEXITED(got) && WEXITSTATUS(got) == status,
+                  "the child's wait status is 0x%x, not exit %d", got, status);
+}
+
+static int use_everything(void)
+{
+    int runs = 0;
+
+    if (weft_run(kit_count, &runs) != 0 ||
+        weft_join(weft_task_start(kit_count, &runs)) != 0 ||
+        weft_join(weft_thread_start(kit_count, &runs)) != 0)
+        return 1;
+    return runs == 3 ? 42 : 2;
+}
+
+static int forked_calls(void)
+{
+    int runs = 0;
+
+    if (weft_run(kit_count, &runs) != -WEFT_EFORKED)
+        return 1;
+    if (weft_join(weft_task_start(kit_count, &runs)) != -WEFT_EFORKED)
+        return 2;
+    if (weft_join(weft_thread_start(kit_count, &runs)) != -WEFT_EFORKED)
+        return 3;
+    return runs == 0 ? 42 : 4;
+}
+
+static int fresh_runtime(void)
+{
+    if (weft_fork_child() != 0)
+        return 10;
+    // A second time it is no forked child any more.
+    if (weft_fork_child() != -EINVAL)
+        return 11;
+    return use_everything();
+}
+
+static int dropped;
+
+static void count_drop(void *arg)
+{
+    (void)arg;
+    dropped++;
+}
+
+static int failed_start_drops(void)
+{
+    weft_join(weft_task_start(kit_never, NULL, .drop = count_drop));
+    weft_join(weft_thread_start(kit_never, NULL, .drop = count_drop));
+    return dropped == 2 ? 42 : 1;
+}
+
+// Before any runtime ----------------------------------------------------------
+
+WEFT_TEST(before_any_runtime_nothing_changes)
+{
+    in_child(use_everything, 42);
+    ck_assert_int_eq(use_everything(), 42);
+}
+
+WEFT_TEST(outside_a_forked_child_there_is_nothing_to_do)
+{
+    kit_assert_code(weft_fork_child(), -EINVAL);
+    ck_assert_int_eq(use_everything(), 42);
+    kit_assert_code(weft_fork_child(), -EINVAL);
+}
+
+// With a runtime alive --------------------------------------------------------
+
+static void need_threads_in_the_child(void)
+{
+    if (KIT_TSAN)
+        weft_test_skip("TSan ends a forked child that starts threads");
+}
+
+static int exec_true(void)
+{
+    execl("/bin/true", "true", (char *)NULL);
+    return 1;
+}
+
+static int just_leave(void)
+{
+    return 17;
+}
+
+KIT_BOTH(a_child_may_exec_and_exit)
+{
+    weft_group *g = weft_group_open();
+    weft_future_unref(weft_task_start(kit_return, NULL));
+    in_child(exec_true, 0);
+    in_child(just_leave, 17);
+    kit_assert_code(weft_group_close(g), 0);
+}
+
+static int started;
+
+static void fork_with_a_runtime(int (*fn)(void))
+{
+    weft_future *fs[] = {weft_task_start(kit_count_and_block, &started),
+                         weft_thread_start(kit_count_and_block, &started)};
+
+    kit_await(&started, 2);
+    in_child(fn, 42);
+    // The parent goes on as before.
+    weft_cancel(fs[0]);
+    weft_cancel(fs[1]);
+    kit_assert_code(weft_join(fs[0]), -WEFT_EJOBCANCELED);
+    kit_assert_code(weft_join(fs[1]), -WEFT_EJOBCANCELED);
+    ck_assert_int_eq(use_everything(), 42);
+}
+
+KIT_BOTH(everything_else_says_forked)
+{
+    fork_with_a_runtime(forked_calls);
+}
+
+KIT_BOTH(a_failed_start_in_the_child_drops)
+{
+    fork_with_a_runtime(failed_start_drops);
+}
+
+KIT_BOTH(a_fresh_runtime_works)
+{
+    need_threads_in_the_child();
+    fork_with_a_runtime(fresh_runtime);
+}
+
+static int fork_from_here(void *arg)
+{
+    in_child(arg, 42);
+    return 0;
+}
+
+WEFT_TEST(fork_from_a_child_task)
+{
+    need_threads_in_the_child();
+    kit_assert_code(weft_join(weft_task_start(fork_from_here, forked_calls)),
+                    0);
+    kit_assert_code(weft_join(weft_task_start(fork_from_here, fresh_runtime)),
+                    0);
+}
+
+WEFT_TEST(fork_from_a_thread)
+{
+    need_threads_in_the_child();
+    kit_assert_code(weft_join(weft_thread_start(fork_from_here, forked_calls)),
+                    0);
+    kit_assert_code(weft_join(weft_thread_start(fork_from_here, fresh_runtime)),
+                    0);
+}
+
+static int fork_again(void)
+{
+    int status;
+
+    if (weft_fork_child() != 0 || use_everything() != 42)
+        return 20;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(weft_fork_child() == 0 ? use_everything() : 21);
+    return waitpid(pid, &status, 0) == pid && WIFEXITED(status)
+               ? WEXITSTATUS(status)
+               : 22;
+}
+
+WEFT_TEST(a_child_of_a_child)
+{
+    need_threads_in_the_child();
+    fork_with_a_runtime(fork_again);
+}
+
+static weft_executor *pool;
+
+WEFT_JOB(long, one_more, long, x)
+{
+    return x + 1;
+}
+
+static int submit_in_child(void)
+{
+    long out = 0;
+    return weft_result(weft_submit(pool, one_more, 1), &out) == -WEFT_EFORKED
+               ? 42
+               : 1;
+}
+
+WEFT_TEST(an_executor_of_the_parent_says_forked)
+{
+    long out = 0;
+
+    pool = weft_thread_pool(.workers = 2);
+    kit_assert_code(weft_result(weft_submit(pool, one_more, 1), &out), 0);
+    in_child(submit_in_child, 42);
+    kit_assert_code(weft_result(weft_submit(pool, one_more, 2), &out), 0);
+    ck_assert_int_eq(out, 3);
+    kit_assert_code(weft_executor_close(pool), 0);
+}
+
+// Many forks while tasks and threads work: the child never hangs on a lock
+// that somebody held at the moment of the fork.
+static int busy_until(void *arg)
+{
+    while (!kit_load(arg))
+        kit_assert_code(weft_join(weft_task_start(kit_return, kit_number(0))),
+                        0);
+    return 0;
+}
+
+WEFT_TEST(forks_at_any_moment, .timeout = 30)
+{
+    weft_future *busy[3];
+    int stop = 0;
+
+    need_threads_in_the_child();
+    for (int i = 0; i < 3; i++)
+        busy[i] = weft_thread_start(busy_until, &stop);
+    for (int i = 0; i < (KIT_SANITIZED ? 10 : 40); i++)
+        in_child(i % 2 ? fresh_runtime : forked_calls, 42);
+    kit_count(&stop);
+    kit_assert_code(weft_gather_into(busy, 3, NULL, 0, NULL), 0);
+}
+
+// Calls that wait in a loop until something has happened, which it never will.
+static int forked_waits(void)
+{
+    if (weft_sleep(60) != -WEFT_EFORKED)
+        return 1;
+    return 42;
+}
+
+static int sleep_long(void *arg)
+{
+    (void)arg;
+    return weft_sleep(60);
+}
+
+static int fork_in_a_group(void *arg)
+{
+    (void)arg;
+    weft_group *g = weft_group_open();
+    weft_future *f = weft_task_start(sleep_long, NULL);
+    weft_as_completed *it = weft_as_completed_open(&f, 1);
+    weft_yield();
+    int got;
+    pid_t pid = fork();
+    if (pid == 0) {
+        alarm(5);
+        if (weft_as_completed_next(it) != -WEFT_EFORKED)
+            _exit(1);
+        _exit(weft_group_close(g) == -WEFT_EFORKED ? forked_waits() : 2);
+    }
+    ck_assert_int_eq(waitpid(pid, &got, 0), pid);
+    ck_assert_int_eq(WIFEXITED(got) ? WEXITSTATUS(got) : -got, 42);
+    weft_as_completed_close(it);
+    weft_group_cancel(g);
+    weft_group_close(g);
+    weft_future_unref(f);
+    return 0;
+}
+
+WEFT_TEST(waits_of_a_child_end, .timeout = 20)
+{
+    ck_assert_int_eq(weft_run(fork_in_a_group, NULL), 0);
+}
+
+static int close_blocking(void)
+{
+    weft_executor *ex = weft_thread_pool(.blocking = true);
+    pid_t pid = fork();
+    int got;
+    if (pid == 0) {
+        alarm(5);
+        _exit(weft_executor_close(ex) == -WEFT_EFORKED ? 42 : 1);
+    }
+    waitpid(pid, &got, 0);
+    weft_executor_close(ex);
+    return WIFEXITED(got) ? WEXITSTATUS(got) : -got;
+}
+
+WEFT_TEST(a_child_does_not_close_its_parents_blocking_pool, .timeout = 20)
+{
+    ck_assert_int_eq(close_blocking(), 42);
+}
+
+WEFT_TEST_MAIN("fork")
