@@ -113,8 +113,8 @@ bool wi_os_child_reap(struct wi_os_child *child, struct wi_os_end *end,
     return true;
 }
 
-// The last number of /proc/PID/stat is the exit code in the form of waitpid; the
-// kernel sets it before it takes the process's memory apart.
+// The last number of /proc/PID/stat is the exit code in the form of waitpid;
+// the kernel sets it before it takes the process's memory apart.
 bool wi_os_child_peek(const struct wi_os_child *child, struct wi_os_end *end)
 {
     char path[32], text[1024];

@@ -138,11 +138,13 @@ static void teach(struct wi_member *member)
         member->ring->jobs[member->names] = pool->names[member->names];
 }
 
+// The line is the caller's: which slot it goes to is settled last, for a recall
+// moves the tail while a large argument is written.
 static struct wi_place place_of(struct wi_member *member, struct wi_pjob *job,
-                                unsigned ticket)
+                                unsigned ticket, uint8_t *line)
 {
     unsigned at = member->tail % WI_SLOTS;
-    return (struct wi_place){.line = member->ring->slots[at].data,
+    return (struct wi_place){.line = line,
                              .payload = member->ring->slot_payload[at],
                              .fd = member->memfd,
                              .window = wi_window_arg(ticket),
@@ -166,6 +168,7 @@ static void publish(struct wi_member *member, struct wi_pjob *job,
     slot->job = job->number;
     slot->ticket = (uint16_t)ticket;
     slot->id = job->id;
+    memcpy(slot->data, place->line, WI_INLINE);
     // release: the slot is filled; pairs with the worker's acquire
     __atomic_store_n(
         &slot->state,
@@ -212,7 +215,8 @@ static bool still_wanted(struct wi_member *member, struct wi_pjob *job,
 static void place(struct wi_member *member, struct wi_pjob *job)
 {
     unsigned ticket = take_ticket(member);
-    struct wi_place place = place_of(member, job, ticket);
+    uint8_t line[WI_INLINE] = {0};
+    struct wi_place place = place_of(member, job, ticket, line);
     int rc = 0;
     if (job->arg.size > WI_PAYLOAD)
         rc = write_unlocked(member, job, &place);

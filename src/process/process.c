@@ -204,6 +204,8 @@ static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
     wi_mutex_lock(&lock);
     p->child = child;
     p->state = RUNNING;
+    // For `weft ps`, which cannot ask native_id().
+    wi_of_future(p->future)->extra->native = child.pid;
     if (p->signal != 0)
         wi_os_child_signal(&child, p->signal);
     if (p->canceled)

@@ -23,7 +23,9 @@
 #include "loop/loop.h"
 #include "sched/timer.h"
 
-enum { TRIM_AFTER_NS = 500000000, TRIM_AGAIN_NS = 2000000 };
+// Idle stacks go back to the kernel after half a second, in strokes of 2 ms with
+// as much in between.
+enum { TRIM_AFTER_NS = 500000000, TRIM_STROKE_NS = 2000000 };
 
 // Inbox -----------------------------------------------------------------------
 
@@ -228,9 +230,16 @@ static int64_t sleep_limit(struct wi_worker *worker)
 
 static void trim_if_due(struct wi_worker *worker)
 {
-    if (worker->trim_at == 0 || wi_os_now() < worker->trim_at)
+    int64_t now = wi_os_now();
+    if (worker->trim_at == 0 || now < worker->trim_at)
         return;
-    worker->trim_at = wi_worker_trim(worker) ? wi_os_now() + TRIM_AGAIN_NS : 0;
+    int64_t end = now + TRIM_STROKE_NS;
+    bool more = true;
+    while (more && now < end && worker->ready == NULL) {
+        more = wi_worker_trim(worker);
+        now = wi_os_now();
+    }
+    worker->trim_at = more ? now + TRIM_STROKE_NS : 0;
 }
 
 // What woke us may have been meant for work that anybody may take. If we go

@@ -84,6 +84,7 @@ static int amain(void *arg)
     weft_task_start(end_at_once, NULL, .name = "ended");
     weft_thread_start(await_promise, NULL, .name = "thread",
                       .on_exit = WEFT_EXIT_ABANDON);
+    weft_process_start(sleep_long, NULL, 0, .name = "kid");
     weft_submit(weft_thread_pool(.workers = 1), nap);
     for (int i = 0; i < 10; i++)
         weft_yield(); // all tasks come to their waits
@@ -98,6 +99,7 @@ static int amain(void *arg)
 
 int main(int argc, char **argv)
 {
+    weft_main_hook();
     bool hang = argc > 1 && !strcmp(argv[1], "hang");
 
     if (pipe(ends))

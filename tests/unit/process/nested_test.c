@@ -76,7 +76,8 @@ WEFT_TEST(a_job_gathers_many)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
-// Futures of the parent ---------------------------------------------------------
+// Futures of the parent
+// ---------------------------------------------------------
 
 WEFT_TEST(a_job_waits_for_a_future_of_the_parent)
 {
@@ -183,7 +184,8 @@ WEFT_TEST(a_job_has_the_id_of_its_future)
 WEFT_JOB(long, submit_to, uint64_t, id)
 {
     long value = 0;
-    int rc = weft_result(weft_submit(weft_executor_open(id), square, 6), &value);
+    int rc =
+        weft_result(weft_submit(weft_executor_open(id), square, 6), &value);
     if (rc < 0)
         weft_fail(rc, "%s", weft_error_name(rc));
     return value;
@@ -237,7 +239,8 @@ WEFT_TEST(a_task_inside_a_job_waits)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
-// Deadlocks ---------------------------------------------------------------------
+// Deadlocks
+// ---------------------------------------------------------------------
 
 // The second example: two jobs that wait for each other. The gate's result is
 // the id of the other one. 1000: it was told.

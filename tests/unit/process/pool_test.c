@@ -5,7 +5,8 @@
 #include <math.h>
 #include <sys/wait.h>
 
-// Values ------------------------------------------------------------------------
+// Values
+// ------------------------------------------------------------------------
 
 WEFT_JOB(struct weft_text, greet)
 {
@@ -175,7 +176,8 @@ WEFT_TEST(bytes_that_nobody_takes_are_freed)
     close_pool();
 }
 
-// Map ---------------------------------------------------------------------------
+// Map
+// ---------------------------------------------------------------------------
 
 WEFT_TEST(map_with_each_chunk_size)
 {
@@ -236,7 +238,8 @@ WEFT_TEST(map_with_codes_and_without)
     close_pool();
 }
 
-// Failures ----------------------------------------------------------------------
+// Failures
+// ----------------------------------------------------------------------
 
 WEFT_TEST(a_failure_has_code_and_text)
 {
@@ -346,7 +349,8 @@ WEFT_TEST(a_program_that_does_not_exist_breaks_the_pool)
     close_pool();
 }
 
-// Cancel and deadlines ----------------------------------------------------------
+// Cancel and deadlines
+// ----------------------------------------------------------
 
 WEFT_TEST(a_deadline_ends_its_own_job_only)
 {
@@ -447,7 +451,8 @@ WEFT_TEST(idle_workers_take_over_what_is_queued)
     close_pool();
 }
 
-// Closing -----------------------------------------------------------------------
+// Closing
+// -----------------------------------------------------------------------
 
 WEFT_TEST(close_drains)
 {
@@ -513,7 +518,8 @@ WEFT_TEST(close_of_an_empty_pool)
     }
 }
 
-// The host ----------------------------------------------------------------------
+// The host
+// ----------------------------------------------------------------------
 
 static void crash_and_go_on(void)
 {

@@ -84,6 +84,12 @@ WEFT_TEST(outside_a_forked_child_there_is_nothing_to_do)
 
 // With a runtime alive --------------------------------------------------------
 
+static void need_threads_in_the_child(void)
+{
+    if (KIT_TSAN)
+        weft_test_skip("TSan ends a forked child that starts threads");
+}
+
 static int exec_true(void)
 {
     execl("/bin/true", "true", (char *)NULL);
@@ -133,6 +139,7 @@ KIT_BOTH(a_failed_start_in_the_child_drops)
 
 KIT_BOTH(a_fresh_runtime_works)
 {
+    need_threads_in_the_child();
     fork_with_a_runtime(fresh_runtime);
 }
 
@@ -144,6 +151,7 @@ static int fork_from_here(void *arg)
 
 WEFT_TEST(fork_from_a_child_task)
 {
+    need_threads_in_the_child();
     kit_assert_code(weft_join(weft_task_start(fork_from_here, forked_calls)),
                     0);
     kit_assert_code(weft_join(weft_task_start(fork_from_here, fresh_runtime)),
@@ -152,6 +160,7 @@ WEFT_TEST(fork_from_a_child_task)
 
 WEFT_TEST(fork_from_a_thread)
 {
+    need_threads_in_the_child();
     kit_assert_code(weft_join(weft_thread_start(fork_from_here, forked_calls)),
                     0);
     kit_assert_code(weft_join(weft_thread_start(fork_from_here, fresh_runtime)),
@@ -174,6 +183,7 @@ static int fork_again(void)
 
 WEFT_TEST(a_child_of_a_child)
 {
+    need_threads_in_the_child();
     fork_with_a_runtime(fork_again);
 }
 
@@ -219,6 +229,7 @@ WEFT_TEST(forks_at_any_moment, .timeout = 30)
     weft_future *busy[3];
     int stop = 0;
 
+    need_threads_in_the_child();
     for (int i = 0; i < 3; i++)
         busy[i] = weft_thread_start(busy_until, &stop);
     for (int i = 0; i < (KIT_SANITIZED ? 10 : 40); i++)
