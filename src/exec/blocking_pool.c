@@ -41,8 +41,8 @@ struct blocking_pool {
     struct entry *first, **last;
     struct wi_task *running; // started jobs, by `sibling`
     unsigned limit, threads, idle, lent, number;
-    size_t queued; // entries
-    size_t jobs;   // not ended
+    size_t queued;            // entries
+    size_t jobs;              // not ended
     bool closing, cancel_all; // cancel_all: jobs begin canceled
     struct wi_task *closer;
     uint32_t bell; // futex: rung for each job and for the end

@@ -23,7 +23,8 @@ static const struct entry own[] = {
     X(ENOENT)                                                                  \
     X(ESRCH)                                                                   \
     X(EINTR)                                                                   \
-    X(EIO) X(EBADF) X(ECHILD) X(EAGAIN) X(ENOMEM) X(EACCES) X(EFAULT) X(EBUSY) \
+    X(EIO)                                                                     \
+    X(EBADF) X(ECHILD) X(EAGAIN) X(ENOMEM) X(EACCES) X(EFAULT) X(EBUSY)        \
         X(EEXIST) X(ENODEV) X(ENOTDIR) X(EISDIR) X(EINVAL) X(ENFILE) X(EMFILE) \
             X(EFBIG) X(ENOSPC) X(EPIPE) X(ERANGE) X(EDEADLK) X(ENOSYS)         \
                 X(EPROTO) X(EOVERFLOW) X(ENOTSOCK) X(EMSGSIZE) X(EOPNOTSUPP)   \

@@ -477,8 +477,8 @@ static void idling(bool begins)
         // acquire: pairs with complete
         remote.seen = __atomic_load_n(&remote.finished, __ATOMIC_ACQUIRE);
         tell_wait(WI_FRAME_WAIT, NULL);
-    } else if (!begins && __atomic_load_n(&remote.finished,
-                                          __ATOMIC_ACQUIRE) != remote.seen) {
+    } else if (!begins && __atomic_load_n(&remote.finished, __ATOMIC_ACQUIRE) !=
+                              remote.seen) {
         wi_remote_go_on();
     }
 }

@@ -23,8 +23,8 @@
 #include "loop/loop.h"
 #include "sched/timer.h"
 
-// Idle stacks go back to the kernel after half a second, in strokes of 2 ms with
-// as much in between.
+// Idle stacks go back to the kernel after half a second, in strokes of 2 ms
+// with as much in between.
 enum { TRIM_AFTER_NS = 500000000, TRIM_STROKE_NS = 2000000 };
 
 // Inbox -----------------------------------------------------------------------

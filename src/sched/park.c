@@ -34,12 +34,14 @@ void (*wi_thread_left)(struct wi_task *t);
 
 static void thread_gone(void *value)
 {
-    struct wi_task *t = value;
+    struct wi_task *t = wi_here.thread;
+    if (wi_here.worker != NULL)
+        wi_panic("pthread_exit", value,
+                 "a task must return; pthread_exit() would end its worker");
     wi_here.self = NULL;
     wi_here.thread = NULL;
-    if (wi_here.worker != NULL)
-        wi_panic("pthread_exit", t,
-                 "a task must return; pthread_exit() would end its worker");
+    if (t == NULL)
+        return; // it was a worker for a while, and has no record of its own
     if (wi_thread_left != NULL)
         wi_thread_left(t);
     if (wi_here.wake_fd != 0)

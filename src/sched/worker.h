@@ -79,7 +79,7 @@ struct wi_runtime {
     void (*run)(struct wi_task *t); // calls the body and completes the record
     unsigned count;
     size_t stack_size;
-    uint32_t stop;                                 // atomic
+    uint32_t stop;       // atomic
     uint32_t cancel_all; // atomic: jobs begin canceled
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
