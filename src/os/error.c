@@ -24,10 +24,11 @@ static const struct entry own[] = {
     X(ESRCH)                                                                   \
     X(EINTR)                                                                   \
     X(EIO)                                                                     \
-    X(EBADF) X(ECHILD) X(EAGAIN) X(ENOMEM) X(EACCES) X(EFAULT) X(EBUSY)        \
-        X(EEXIST) X(ENODEV) X(ENOTDIR) X(EISDIR) X(EINVAL) X(ENFILE) X(EMFILE) \
-            X(EFBIG) X(ENOSPC) X(EPIPE) X(ERANGE) X(EDEADLK) X(ENOSYS)         \
-                X(EPROTO) X(EOVERFLOW) X(ENOTSOCK) X(EMSGSIZE) X(EOPNOTSUPP)   \
+    X(EBADF)                                                                   \
+    X(ECHILD) X(EAGAIN) X(ENOMEM) X(EACCES) X(EFAULT) X(EBUSY) X(EEXIST)       \
+        X(ENODEV) X(ENOTDIR) X(EISDIR) X(EINVAL) X(ENFILE) X(EMFILE) X(EFBIG)  \
+            X(ENOSPC) X(EPIPE) X(ERANGE) X(EDEADLK) X(ENOSYS) X(EPROTO)        \
+                X(EOVERFLOW) X(ENOTSOCK) X(EMSGSIZE) X(EOPNOTSUPP)             \
                     X(EADDRINUSE) X(EADDRNOTAVAIL) X(ENETUNREACH)              \
                         X(ECONNABORTED) X(ECONNRESET) X(ENOBUFS) X(EISCONN)    \
                             X(ENOTCONN) X(ETIMEDOUT) X(ECONNREFUSED)           \
