@@ -18,6 +18,7 @@ static const struct entry own[] = {
 };
 
 // The errno values that Weft's calls return; for the others libc has a text.
+// clang-format off
 #define SYSTEM_ERRORS(X)                                                       \
     X(EPERM)                                                                   \
     X(ENOENT)                                                                  \
@@ -34,6 +35,7 @@ static const struct entry own[] = {
                             X(ENOTCONN) X(ETIMEDOUT) X(ECONNREFUSED)           \
                                 X(EHOSTUNREACH) X(EALREADY) X(EINPROGRESS)     \
                                     X(ECANCELED) X(EOWNERDEAD)
+// clang-format on
 
 static const struct entry *own_entry(int number)
 {
