@@ -12,6 +12,7 @@
 #include "base/fresh.h"
 #include "future/external.h"
 #include "future/future.h"
+#include "future/future.h"
 #include "future/id.h"
 #include "os/report.h"
 
@@ -68,7 +69,7 @@ static void unpublish(struct wi_task *t)
 uint64_t weft_future_id(weft_future *f)
 {
     struct wi_task *t = wi_of_future(f);
-    if (t->flags & WI_IMMORTAL)
+    if (t == wi_future_nomem()) // not its flags: they change at completion
         return 0;
     if (!(__atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_PUBLISHED))
         publish(t);

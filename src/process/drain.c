@@ -111,10 +111,9 @@ static void settle(struct wi_pjob *job, const struct wi_frame *frame,
         free(bytes); // else the struct weft_bytes points to them
 }
 
-static void settle_inline(struct wi_pjob *job, const struct wi_frame *frame,
+static void settle_inline(struct wi_type type, const struct wi_frame *frame,
                           struct wi_outcome *o)
 {
-    struct wi_type type = wi_result_type(job->job);
     uint8_t *data = (uint8_t *)frame->data;
     o->size = type.size;
     if (wi_carry_get(type, data, frame->inline_size, o->data) < 0) {
@@ -153,8 +152,9 @@ static void job_done(struct wi_member *member, struct wi_frame *frame,
     measure(member, frame);
     member->pool->failures = 0;
     if (is_quick(job, frame)) {
+        struct wi_type type = wi_result_type(job->job);
         wi_flight_end(member, ticket);
-        settle_inline(job, frame, wi_pjob_end(job, frame->code, NULL, out));
+        settle_inline(type, frame, wi_pjob_end(job, frame->code, NULL, out));
         return;
     }
     int rc;

@@ -86,7 +86,9 @@ static void release(unsigned number)
 static void complete(unsigned number, const struct wi_reply *reply, char *bytes,
                      size_t size)
 {
+    wi_mutex_lock(&remote.lock);
     weft_future *f = remote.proxies[number].future;
+    wi_mutex_unlock(&remote.lock);
     __atomic_fetch_sub(&remote.count, 1, __ATOMIC_RELAXED);
     // release: before the wake; pairs with the main thread's acquire
     __atomic_fetch_add(&remote.finished, 1, __ATOMIC_RELEASE);
@@ -211,31 +213,43 @@ static void gone(void *owner)
 static const struct wi_external_ops proxy_ops = {.cancel = cancel,
                                                  .gone = gone};
 
+// A free proxy; NULL: there is none, or no uplink (*rc).
+static struct proxy *take_proxy(int *rc)
+{
+    wi_mutex_lock(&remote.lock);
+    *rc = remote.uplink ? 0 : start_uplink();
+    struct proxy *proxy = NULL;
+    if (*rc == 0 && remote.free != WI_NONE) {
+        proxy = &remote.proxies[remote.free];
+        remote.free = proxy->next_free;
+        __atomic_store_n(&proxy->refused, 0, __ATOMIC_RELAXED);
+        proxy->unknown = false;
+    }
+    wi_mutex_unlock(&remote.lock);
+    return proxy;
+}
+
 // A future with a proxy of its own; NULL with *failed set.
 static struct proxy *new_proxy(weft_future **failed)
 {
     bool made;
-    wi_mutex_lock(&remote.lock);
-    int rc = remote.uplink ? 0 : start_uplink();
-    struct proxy *proxy =
-        remote.free != WI_NONE ? &remote.proxies[remote.free] : NULL;
-    if (rc == 0 && proxy != NULL)
-        remote.free = proxy->next_free;
-    wi_mutex_unlock(&remote.lock);
-    if (rc < 0 || proxy == NULL) {
+    int rc;
+    struct proxy *proxy = take_proxy(&rc);
+    if (proxy == NULL) {
         *failed = wi_future_failed(rc < 0 ? rc : -EAGAIN,
                                    "too many futures of the parent are open");
         return NULL;
     }
-    proxy->refused = 0;
-    proxy->unknown = false;
-    proxy->future = wi_external_new(WI_KIND_PROCESS_JOB, &proxy_ops, proxy,
-                                    NULL, NULL, &made);
+    weft_future *f = wi_external_new(WI_KIND_PROCESS_JOB, &proxy_ops, proxy,
+                                     NULL, NULL, &made);
     if (!made) {
-        *failed = proxy->future;
+        *failed = f;
         release(number_of(proxy));
         return NULL;
     }
+    wi_mutex_lock(&remote.lock); // the uplink will read it
+    proxy->future = f;
+    wi_mutex_unlock(&remote.lock);
     __atomic_fetch_add(&remote.count, 1, __ATOMIC_RELAXED);
     return proxy;
 }
@@ -452,6 +466,23 @@ static void sleeping(bool begins)
         wi_remote_go_on();
 }
 
+// The same when the job has a run of its own and all its tasks wait. No edge is
+// told, and no request is taken on top: the scheduler's frame is no place.
+static void idling(bool begins)
+{
+    bool open = __atomic_load_n(&remote.count, __ATOMIC_RELAXED) > 0;
+    if (wi_worker_self.ticket == WI_NONE)
+        return;
+    if (begins && !remote.waiting && open) {
+        // acquire: pairs with complete
+        remote.seen = __atomic_load_n(&remote.finished, __ATOMIC_ACQUIRE);
+        tell_wait(WI_FRAME_WAIT, NULL);
+    } else if (!begins && __atomic_load_n(&remote.finished, __ATOMIC_ACQUIRE) !=
+                              remote.seen) {
+        wi_remote_go_on();
+    }
+}
+
 void wi_remote_start(void)
 {
     for (unsigned i = 0; i < WI_PROXIES; i++)
@@ -461,4 +492,5 @@ void wi_remote_start(void)
     wi_executor_open_remote = open_executor;
     wi_executor_id_remote = id_of;
     wi_here.sleeping = sleeping;
+    wi_here.idling = idling;
 }

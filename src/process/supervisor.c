@@ -73,6 +73,9 @@ static void run(void *arg)
         int64_t next = supervisor.next;
         wi_mutex_unlock(&supervisor.lock);
         struct wi_watch *watch = wi_os_watch_wait(supervisor.set, next);
+        wi_mutex_lock(&supervisor.lock);
+        supervisor.next = 0; // awake
+        wi_mutex_unlock(&supervisor.lock);
         if (watch != NULL)
             watch->heard(watch);
     }
@@ -114,7 +117,10 @@ int wi_supervisor_start(void)
 
 int wi_supervisor_watch(int fd, struct wi_watch *watch)
 {
-    return wi_os_watch_add(supervisor.set, fd, watch);
+    wi_mutex_lock(&supervisor.lock); // *watch was filled in before
+    int rc = wi_os_watch_add(supervisor.set, fd, watch);
+    wi_mutex_unlock(&supervisor.lock);
+    return rc;
 }
 
 void wi_supervisor_forget(int fd)
