@@ -33,7 +33,7 @@ static weft_group *group_new(struct wi_task *owner, const char *name,
     if (group == NULL)
         return NULL;
     group->owner = owner;
-    if (wi_here.worker != NULL && wi_here.worker->runtime->count == 1)
+    if (wi_here.worker != NULL && wi_here.worker->runtime->solo)
         group->worker = wi_here.worker;
     group->grace = grace == 0 ? DEFAULT_GRACE : grace;
     if (name != NULL)

@@ -18,6 +18,7 @@
 #include "os/report.h"
 #include "os/thread.h"
 #include "sched/scope.h"
+#include "sched/watchdog.h"
 
 int (*wi_run_job)(struct wi_task *t);
 
@@ -48,7 +49,7 @@ static int run_main(struct wi_worker *worker, struct wi_task *main_task,
 {
     // release: pairs with wi_mail
     __atomic_store_n(&main_task->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
-    wi_here.self = main_task;
+    wi_here_set_self(main_task);
     weft_group *root = wi_group_open_root(main_task, grace);
     int code = -ENOMEM;
     if (root != NULL) {
@@ -59,7 +60,7 @@ static int run_main(struct wi_worker *worker, struct wi_task *main_task,
         weft_group_close(root);
     }
     __atomic_store_n(&main_task->owner, 0, __ATOMIC_RELEASE);
-    wi_here.self = NULL;
+    wi_here_set_self(NULL);
     return code;
 }
 
@@ -100,8 +101,8 @@ int weft_run_with(weft_function *fn, void *arg,
         return -WEFT_EFORKED;
     struct wi_runtime *runtime;
     unsigned workers = options->workers != 0 ? options->workers : 1;
-    int rc = wi_runtime_new(&runtime, workers, options->stack_size,
-                            wi_run_body);
+    int rc = wi_runtime_new(&runtime, workers, workers == 1,
+                            options->stack_size, wi_run_body);
     if (rc < 0)
         return rc;
     struct wi_task *t = main_record(fn, arg, options->name);
@@ -159,6 +160,7 @@ static void default_end(void)
 {
     if (default_loop.runtime == NULL || wi_forked())
         return;
+    wi_watchdog_remove(default_loop.runtime);
     __atomic_store_n(&default_loop.stop, 1, __ATOMIC_RELEASE);
     wi_mail(default_loop.main);
     wi_os_thread_join(&default_loop.thread);
@@ -177,7 +179,7 @@ __attribute__((constructor)) static void default_register(void)
 static int default_start(struct default_loop *loop)
 {
     struct wi_runtime *runtime;
-    int rc = wi_runtime_new(&runtime, 1, 0, wi_run_body);
+    int rc = wi_runtime_new(&runtime, 1, true, 0, wi_run_body);
     if (rc < 0)
         return rc;
     loop->main = main_record(default_main, loop, "default loop");

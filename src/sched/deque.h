@@ -30,10 +30,12 @@ struct wi_deque {
     int64_t tail __attribute__((aligned(64))); // owner
     struct wi_ring *ring;                      // owner; release
     bool solo; // no thieves: then nothing here needs a fence
+    void (*first)(struct wi_deque *deque); // NULL, or told of the first push
 };
 
-// 0 or -ENOMEM.
-int wi_deque_init(struct wi_deque *deque, bool solo);
+// 0 or -ENOMEM. first: NULL, or called by the owner at its first push.
+int wi_deque_init(struct wi_deque *deque, bool solo,
+                  void (*first)(struct wi_deque *deque));
 void wi_deque_fini(struct wi_deque *deque);
 
 // Makes room for one more; 0 or -ENOMEM.

@@ -11,7 +11,8 @@
 //
 // A message to the inbox wakes its one owner. Work that anybody may take wakes
 // one idle worker, and a worker that takes some and sees more wakes the next:
-// wakes are a chain, never a herd.
+// wakes are a chain, never a herd. A spare that rests stays out of the mask; a
+// wake that it got although it takes nothing it passes on.
 //
 // The sleep is on a futex when no descriptor is waited for, else in the loop's
 // own wait, which `wake` ends.
@@ -22,6 +23,7 @@
 #include "arch/arch.h"
 #include "loop/loop.h"
 #include "sched/timer.h"
+#include "sched/watchdog.h"
 
 enum { TRIM_AFTER_NS = 500000000, TRIM_AGAIN_NS = 2000000 };
 
@@ -160,12 +162,20 @@ static void announce(struct wi_worker *worker, enum wi_sleep how)
     // seq_cst: before the second look; pairs with wi_worker_wake
     __atomic_exchange_n(&worker->sleep, how, __ATOMIC_SEQ_CST);
     // seq_cst: the same; pairs with wi_runtime_wake_one
-    __atomic_fetch_or(&worker->runtime->idle[worker->index / 64], bit,
-                      __ATOMIC_SEQ_CST);
+    if (!wi_worker_rests(worker))
+        __atomic_fetch_or(&worker->runtime->idle[worker->index / 64], bit,
+                          __ATOMIC_SEQ_CST);
     wi_arch_fence();
 }
 
-static void unannounce(struct wi_worker *worker)
+// A wake for work may have come just when the spare was sent to rest.
+static void pass_on(struct wi_worker *worker)
+{
+    if (wi_worker_rests(worker) && wi_runtime_has_unstarted(worker->runtime))
+        wi_runtime_wake_one(worker->runtime);
+}
+
+static void leave_sleep(struct wi_worker *worker)
 {
     uint64_t bit = 1ull << (worker->index % 64);
     __atomic_fetch_and(&worker->runtime->idle[worker->index / 64], ~bit,
@@ -180,6 +190,13 @@ static void unannounce(struct wi_worker *worker)
                                              __ATOMIC_ACQUIRE))
             return;
     }
+}
+
+static void unannounce(struct wi_worker *worker)
+{
+    leave_sleep(worker);
+    wi_watchdog_poke();
+    pass_on(worker);
 }
 
 // When to look again at the latest: a timer, or stacks to give back.
@@ -219,6 +236,7 @@ void wi_worker_idle(struct wi_worker *worker)
             worker->loop->ops->poll(worker->loop, 0);
         return;
     }
+    pass_on(worker);
     if (poll)
         worker->loop->ops->poll(worker->loop, limit);
     else
@@ -243,7 +261,9 @@ struct wi_loop *wi_loop_here(int *rc)
 
 void wi_runtime_wake_one(struct wi_runtime *runtime)
 {
-    for (unsigned i = 0; i * 64 < runtime->count; i++) {
+    // acquire: a spare that is counted can be woken; pairs with add_spare
+    unsigned live = __atomic_load_n(&runtime->live, __ATOMIC_ACQUIRE);
+    for (unsigned i = 0; i * 64 < live; i++) {
         uint64_t mask = __atomic_load_n(&runtime->idle[i], __ATOMIC_RELAXED);
         while (mask != 0) {
             unsigned bit = (unsigned)__builtin_ctzll(mask);

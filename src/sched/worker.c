@@ -32,6 +32,7 @@
 #include "loop/loop.h"
 #include "os/report.h"
 #include "sched/overflow.h"
+#include "sched/watchdog.h"
 
 
 
@@ -127,7 +128,8 @@ struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index)
         wi_overflow_thread_init();
     }
     wi_here.worker = worker;
-    wi_here.self = NULL;
+    wi_here_set_self(NULL);
+    wi_watchdog_enter(worker);
     return worker;
 }
 
@@ -147,6 +149,7 @@ void wi_worker_leave(struct wi_worker *worker)
 {
     wi_require(worker->point == &worker->os_point, worker,
                "a worker ends on its own stack");
+    wi_watchdog_leave(worker);
     drop_loops(worker);
     wi_stack_cache_fini(&worker->stacks);
     if (worker->loop != NULL)
@@ -155,7 +158,14 @@ void wi_worker_leave(struct wi_worker *worker)
     if (worker->outer == NULL)
         wi_overflow_thread_fini();
     wi_here.worker = worker->outer;
-    wi_here.self = worker->outer_self;
+    wi_here_set_self(worker->outer_self);
+}
+
+// Only now can anybody be held up: a run that starts no task needs no watchdog.
+static void first_task(struct wi_deque *deque)
+{
+    wi_watchdog_add(wi_here.worker->runtime);
+    (void)deque;
 }
 
 struct wi_worker *wi_worker_new(struct wi_runtime *runtime, unsigned index)
@@ -163,7 +173,8 @@ struct wi_worker *wi_worker_new(struct wi_runtime *runtime, unsigned index)
     struct wi_worker *worker = worker_alloc();
     if (worker == NULL)
         return NULL;
-    if (wi_deque_init(&worker->jobs, runtime->count == 1) != 0) {
+    if (wi_deque_init(&worker->jobs, runtime->solo,
+                      runtime->solo ? first_task : NULL) != 0) {
         worker_release(worker);
         return NULL;
     }
@@ -310,7 +321,7 @@ void wi_worker_wait(struct wi_worker *worker, struct wi_task *self)
     int saved = *worker->errno_at;
     self->point = worker->point;
     go_elsewhere(worker, self);
-    wi_here.self = self;
+    wi_here_set_self(self);
     *worker->errno_at = saved;
 }
 
@@ -328,10 +339,10 @@ void wi_worker_call(struct wi_worker *worker, struct wi_task *t)
     struct wi_task *outer = wi_here.self;
     // release: pairs with the acquire in wi_mail and in the canceller
     __atomic_store_n(&t->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
-    wi_here.self = t;
+    wi_here_set_self(t);
     worker->turns++;
     worker->runtime->run(t);
-    wi_here.self = outer;
+    wi_here_set_self(outer);
 }
 
 // Suspends this loop frame and goes on with a ready task.
