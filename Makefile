@@ -4,6 +4,7 @@
 #   JOBS=n        build and test on n processors (default: all)
 #   ARGS=...      arguments of `make tour` or `make bench` (--quick)
 #   TESTS=regex   run only the tests whose name matches
+#   STRESS=s      seconds for each stress program of `make stress`: 30, or 600
 #   CMAKE_ARGS=.. more arguments for the configuration, such as
 #                 -DCMAKE_INSTALL_PREFIX=/usr or -DWEFT_WITH_URING=OFF
 
@@ -11,6 +12,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 ARGS ?=
 TESTS ?=
+STRESS ?= 30
 CMAKE_ARGS ?=
 
 # make passes its own flags on in MAKEFLAGS; CMake starts a make of its own.
@@ -48,7 +50,7 @@ install: build
 
 ## stress: the tests that take minutes, over and over with new seeds
 stress: setup all
-	@WEFT_STRESS=1 scripts/run-tests $(BUILD) 1 '$(TESTS)' -L stress --no-tests=ignore
+	@WEFT_STRESS=$(STRESS) scripts/run-tests $(BUILD) 1 '$(TESTS)' -L stress --no-tests=ignore
 
 ## fuzz: the fuzzers, one minute each
 fuzz: setup-test

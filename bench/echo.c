@@ -82,8 +82,7 @@ static void serve_raw(int listener)
 
         for (int i = 0; i < n; i++) {
             if (events[i].data.fd == listener)
-                raw_add(epoll_fd,
-                        accept4(listener, NULL, NULL, SOCK_NONBLOCK));
+                raw_add(epoll_fd, accept4(listener, NULL, NULL, SOCK_NONBLOCK));
             else
                 raw_echo(events[i].data.fd);
         }
@@ -114,8 +113,7 @@ static int serve_weft(void *arg)
 
         if (fd < 0)
             return fd;
-        weft_future_unref(
-            weft_task_start(echo, (void *)(intptr_t)fd));
+        weft_future_unref(weft_task_start(echo, (void *)(intptr_t)fd));
     }
 }
 
@@ -197,7 +195,7 @@ static void client_close(struct client *c)
 // One round -------------------------------------------------------------------
 
 struct figure {
-    double cpu_us;    // of the server, a request
+    double cpu_us; // of the server, a request
     double per_second;
 };
 

@@ -11,6 +11,8 @@
 #include "floor.h"
 #include "support/bench.h"
 
+enum { WARM = 1000 }; // turns before, which are not counted
+
 struct game {
     uint64_t ops;   // turns in all
     uint64_t turns; // turns taken
@@ -35,11 +37,11 @@ static int play(void *arg)
         while (g->turn != p->me)
             if (weft_park(INFINITY) != 0)
                 bench_fail("weft_park failed");
-        if (g->turns == g->ops / 10)
+        if (g->turns == WARM)
             g->begin = bench_cpu();
-        if (g->turns == g->ops / 10 + g->ops)
+        if (g->turns == WARM + g->ops)
             g->end = bench_cpu();
-        bool last = g->turns > g->ops / 10 + g->ops;
+        bool last = g->turns > WARM + g->ops;
         g->turns++;
         g->turn = !p->me;
         weft_unpark(g->player[!p->me]);
@@ -68,7 +70,7 @@ static void weft_side(const struct bench_ask *ask, struct bench_reply *reply)
         bench_fail("weft_run failed");
     reply->value = (g.end - g.begin) / (double)g.ops;
     // Each takes one more turn after the last that counts, one takes two.
-    reply->answer = g.turns - g.ops / 10 - 3;
+    reply->answer = g.turns - WARM - 3;
 }
 
 // Two threads on one CPU and a word for each: what threads pay for the same.

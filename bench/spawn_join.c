@@ -15,7 +15,7 @@
 #include "floor.h"
 #include "support/bench.h"
 
-enum { BATCH = 1000 };
+enum { BATCH = 1000, WARM = 2000 };
 
 struct job {
     uint64_t ops;
@@ -87,7 +87,7 @@ static void batch(struct job *job, uint64_t n)
 static int run_job(void *arg)
 {
     struct job *job = arg;
-    job->loop(job, job->ops / 10 + 1);
+    job->loop(job, WARM);
     job->sum = 0;
     job->begin = bench_cpu();
     job->loop(job, job->ops);
@@ -194,7 +194,7 @@ static void ask(const char *name, const char *what, bench_fn *weft, long ops,
 int main(int argc, char **argv)
 {
     bench_start("spawn_join", argc, argv);
-    long n = bench_pick(3000000, 600000, 2000);
+    long n = bench_pick(1000000, 300000, 2000);
     ask("spawn_join/inlined", "start and join", inlined_side, n, 25);
     ask("spawn_join/switched", "start, yield, join", switched_side, n, 70);
     ask("spawn_join/parked", "start and join a child that yields once",

@@ -264,13 +264,13 @@ static void ask_park(void)
 static void ask_wheel(const char *name, const char *what,
                       const struct bench_side *sides, long churn)
 {
-    long pending = bench_pick(1000000, 1000000, 1000);
+    long pending = bench_pick(1000000, 200000, 1000);
     bench_ask(
         &(struct bench_question){
             .name = name,
             .what = what,
             .unit = "ns",
-            .ops = (uint64_t)bench_pick(5000000, 1000000, 1000),
+            .ops = (uint64_t)bench_pick(2000000, 500000, 1000),
             .warm = 10000,
             .params = {{"pending", pending}, {"churn", churn}},
             .bar = 25},

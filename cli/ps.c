@@ -133,7 +133,7 @@ static void print_table(const struct options *o, const struct ps_table *table)
     printf("%8s  %-11s %-7s %7s %-16s %-20s %s\n", "ID", "KIND", "STATE", "TID",
            "NAME", "WAITS FOR", "OWNER");
     for (size_t i = 0; i < table->count; i++) {
-        const struct ps_row *row = &table->rows[i];
+        const struct ps_row *row = table->by_id[i].row;
         changing = changing || row->changing;
         if (is_shown(o, row))
             print_row(table, row);
@@ -199,8 +199,8 @@ static void print_json(const struct options *o, const struct ps_table *table)
     json_bool(&j, "complete", !table->cut);
     json_open_array(&j, "records");
     for (size_t i = 0; i < table->count; i++)
-        if (is_shown(o, &table->rows[i]))
-            add_row(&j, table, &table->rows[i]);
+        if (is_shown(o, table->by_id[i].row))
+            add_row(&j, table, table->by_id[i].row);
     json_close_array(&j);
     json_end(&j);
 }
@@ -266,7 +266,9 @@ static int explain(const struct ps_target *target, int code)
         fprintf(stderr, "weft ps: process %d (%s) does not use Weft\n", pid,
                 name);
     else
-        fprintf(stderr, "weft ps: process %d: %s\n", pid, weft_strerror(code));
+        fprintf(stderr,
+                "weft ps: process %d (%s): cannot read its records: %s\n", pid,
+                name, weft_strerror(code));
     return CLI_FAILED;
 }
 
@@ -291,6 +293,7 @@ static int read_options(struct options *o, int argc, char **argv)
     int option;
 
     opterr = 0;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet
     while ((option = getopt_long(argc, argv, "a", names, NULL)) != -1) {
         if (option == '?')
             return cli_usage("ps", "no option '%s'", argv[optind - 1]);

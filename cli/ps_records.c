@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+// The target may be broken, and may be somebody else's: its numbers are
+// bounded.
 enum {
-    CHUNKS_MAX = 1 << 20,
+    ROWS_MAX = 1 << 22,
     CHUNK_BYTES_MAX = 1 << 24,
     EXTRA_MAX = 1024,
 };
@@ -30,6 +32,7 @@ enum {
     X(RECORD, owner)                                                           \
     X(RECORD, group)                                                           \
     X(RECORD, extra)                                                           \
+    X(RECORD, job)                                                             \
     X(EXTRA, name)                                                             \
     X(EXTRA, native)
 
@@ -46,18 +49,24 @@ struct layout {
     size_t extra_size; // as far as the fields in it reach
 };
 
+const struct wi_root_field *ps_field(const struct wi_root *root, unsigned in,
+                                     const char *name)
+{
+    for (size_t i = 0; i < WI_ROOT_FIELDS && root->fields[i].name[0]; i++)
+        if (root->fields[i].in == in &&
+            !strncmp(root->fields[i].name, name, WI_ROOT_NAME_SIZE))
+            return &root->fields[i];
+    return NULL;
+}
+
 static void place(struct layout *layout, enum field field, unsigned in,
                   const char *name, size_t size)
 {
-    const struct wi_root *root = layout->root;
+    const struct wi_root_field *at = ps_field(layout->root, in, name);
 
-    for (size_t i = 0; i < WI_ROOT_FIELDS && root->fields[i].name[0]; i++) {
-        const struct wi_root_field *at = &root->fields[i];
-        if (at->in == in && !strncmp(at->name, name, WI_ROOT_NAME_SIZE) &&
-            at->width <= size && at->offset <= size - at->width) {
-            layout->at[field].offset = at->offset;
-            layout->at[field].width = at->width;
-        }
+    if (at && at->width <= size && at->offset <= size - at->width) {
+        layout->at[field].offset = at->offset;
+        layout->at[field].width = at->width;
     }
 }
 
@@ -105,6 +114,7 @@ static struct ps_row to_row(const struct layout *layout, const char *record,
         .owner = get(layout, RECORD_owner, record),
         .group = get(layout, RECORD_group, record),
         .extra = get(layout, RECORD_extra, record),
+        .job = get(layout, RECORD_job, record),
     };
 }
 
@@ -150,13 +160,23 @@ static int read_chunks(struct ps_table *table, const struct ps_target *target,
     uint64_t address = 0;
     int rc = ps_target_read(target, root->chunks, &address, sizeof(uintptr_t));
 
-    for (int i = 0; rc == 0 && address && i < CHUNKS_MAX; i++)
+    // A chain that leads back to itself meets `mark`, which follows in ever
+    // longer steps.
+    uint64_t mark = 0;
+    for (uint64_t i = 1; rc == 0 && address; i++) {
         rc = read_chunk(table, target, &layout, address, &address, fn);
+        if (address && address == mark)
+            rc = -ELOOP;
+        if ((i & (i - 1)) == 0)
+            mark = address;
+    }
     return rc;
 }
 
 static int add_row(struct ps_table *table, const struct ps_row *row)
 {
+    if (table->count == ROWS_MAX)
+        return -E2BIG;
     if (table->count == table->room) {
         size_t room = table->room ? table->room * 2 : 256;
         void *moved = realloc(table->rows, room * sizeof(*table->rows));
@@ -209,12 +229,11 @@ static int read_extras(struct ps_table *table, const struct ps_target *target,
     if (pieces && extras) {
         for (size_t i = 0; i < count; i++)
             if (rows[i].extra)
-                pieces[n++] = (struct ps_piece){rows[i].extra,
-                                                extras + i * size, size, false};
+                pieces[n++] =
+                    (struct ps_piece){rows[i].extra, extras + i * size, size};
         ps_target_read_pieces(target, pieces, n);
-        n = 0;
         for (size_t i = 0; i < count; i++)
-            if (rows[i].extra && pieces[n++].read)
+            if (rows[i].extra)
                 take_extra(&rows[i], &layout, extras + i * size);
     }
     int rc = pieces && extras ? 0 : -ENOMEM;
@@ -225,58 +244,74 @@ static int read_extras(struct ps_table *table, const struct ps_target *target,
 
 // Order -----------------------------------------------------------------------
 
-static int by_id(const void *a, const void *b)
+static int by_key(const void *a, const void *b)
 {
-    const struct ps_row *x = a, *y = b;
+    const struct ps_place *x = a, *y = b;
 
-    return (x->id > y->id) - (x->id < y->id);
-}
-
-static int by_address(const void *a, const void *b)
-{
-    const struct ps_row *const *x = a, *const *y = b;
-
-    return ((*x)->address > (*y)->address) - ((*x)->address < (*y)->address);
+    return (x->key > y->key) - (x->key < y->key);
 }
 
 static int sort(struct ps_table *table)
 {
-    table->by_address = calloc(table->count + 1, sizeof(*table->by_address));
-    if (!table->by_address)
+    size_t n = table->count;
+
+    table->by_id = calloc(n + 1, sizeof(*table->by_id));
+    table->by_address = calloc(n + 1, sizeof(*table->by_address));
+    if (!table->by_id || !table->by_address)
         return -ENOMEM;
-    if (table->count)
-        qsort(table->rows, table->count, sizeof(*table->rows), by_id);
-    for (size_t i = 0; i < table->count; i++)
-        table->by_address[i] = &table->rows[i];
-    qsort(table->by_address, table->count, sizeof(*table->by_address),
-          by_address);
+    for (size_t i = 0; i < n; i++) {
+        struct ps_row *row = &table->rows[i];
+        table->by_id[i] = (struct ps_place){row->id, row};
+        table->by_address[i] = (struct ps_place){row->address, row};
+    }
+    qsort(table->by_id, n, sizeof(*table->by_id), by_key);
+    qsort(table->by_address, n, sizeof(*table->by_address), by_key);
     return 0;
+}
+
+// The first place that is not below address, or the end.
+static struct ps_place *lower_bound(const struct ps_table *table,
+                                    uint64_t address)
+{
+    size_t low = 0, high = table->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (table->by_address[middle].key < address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return &table->by_address[low];
 }
 
 static struct ps_row *find(const struct ps_table *table, uint64_t address)
 {
-    const struct ps_row key = {.address = address}, *at = &key;
-    struct ps_row **found = bsearch(&at, table->by_address, table->count,
-                                    sizeof(*table->by_address), by_address);
+    const struct ps_place *place = lower_bound(table, address);
 
-    return found ? *found : NULL;
+    return place < table->by_address + table->count && place->key == address
+               ? place->row
+               : NULL;
+}
+
+static bool differs(const struct ps_row *a, const struct ps_row *b)
+{
+    return a->id != b->id || a->wait_kind != b->wait_kind ||
+           a->wait_object != b->wait_object ||
+           ((a->state ^ b->state) & a->root->phase_mask) != 0;
 }
 
 static int compare_rows(struct ps_table *table, const struct layout *layout,
                         const char *records, size_t count, uint64_t address)
 {
-    const struct wi_root *root = layout->root;
+    size_t size = layout->root->record_size;
+    struct ps_place *place = lower_bound(table, address);
+    struct ps_place *end = table->by_address + table->count;
 
-    for (size_t i = 0; i < count; i++) {
-        uint64_t at = address + i * root->record_size;
-        struct ps_row *before = find(table, at);
-        if (!before)
-            continue;
-        struct ps_row now = to_row(layout, records + i * root->record_size, at);
-        before->changing =
-            now.id != before->id || now.wait_kind != before->wait_kind ||
-            now.wait_object != before->wait_object ||
-            ((now.state ^ before->state) & root->phase_mask) != 0;
+    for (; place < end && place->key < address + count * size; place++) {
+        uint64_t at = place->key - address;
+        struct ps_row now = to_row(layout, records + at, place->key);
+        place->row->changing = differs(&now, place->row);
     }
     return 0;
 }
@@ -306,13 +341,22 @@ int ps_table_read(struct ps_table *table, const struct ps_target *target)
         rc = sort(table);
     for (size_t i = 0; rc == 0 && i < target->count; i++)
         read_chunks(table, target, &target->roots[i], compare_rows);
+    if (rc == 0)
+        ps_table_details(table, target);
     return rc;
 }
 
 void ps_table_free(struct ps_table *table)
 {
     free(table->rows);
+    free(table->by_id);
     free(table->by_address);
+}
+
+const struct ps_row *ps_table_find(const struct ps_table *table,
+                                   uint64_t address)
+{
+    return find(table, address);
 }
 
 const char *ps_state(const struct ps_row *row)

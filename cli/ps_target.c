@@ -3,7 +3,6 @@
 
 #include <elf.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,8 @@
 
 enum {
     PIECES_AT_ONCE = 512, // below IOV_MAX
+    GAP_MAX = 1024,       // bytes
+    RUN_MAX = 1 << 16,    // bytes
     HEADERS_MAX = 64,
     NOTES_MAX = 1 << 16, // bytes
 };
@@ -31,10 +32,10 @@ int ps_target_read(const struct ps_target *target, uint64_t address, void *to,
 
 // Returns how many of the n pieces (at most PIECES_AT_ONCE) came whole; the
 // kernel stops at the first that it cannot read.
-static size_t read_some(const struct ps_target *target, struct ps_piece *pieces,
-                        size_t n)
+static size_t read_some(const struct ps_target *target,
+                        const struct ps_piece *pieces, size_t n)
 {
-    struct iovec local[PIECES_AT_ONCE], remote[PIECES_AT_ONCE];
+    struct iovec local[PIECES_AT_ONCE] = {0}, remote[PIECES_AT_ONCE] = {0};
     size_t whole = 0;
 
     for (size_t i = 0; i < n; i++) {
@@ -43,15 +44,13 @@ static size_t read_some(const struct ps_target *target, struct ps_piece *pieces,
                                    pieces[i].size};
     }
     ssize_t got = process_vm_readv(target->pid, local, n, remote, n, 0);
-    while (got > 0 && whole < n && (size_t)got >= pieces[whole].size) {
-        got -= (ssize_t)pieces[whole].size;
-        pieces[whole++].read = true;
-    }
+    while (got > 0 && whole < n && (size_t)got >= pieces[whole].size)
+        got -= (ssize_t)pieces[whole++].size;
     return whole;
 }
 
-void ps_target_read_pieces(const struct ps_target *target,
-                           struct ps_piece *pieces, size_t n)
+static void read_each(const struct ps_target *target,
+                      const struct ps_piece *pieces, size_t n)
 {
     size_t done = 0;
 
@@ -61,6 +60,59 @@ void ps_target_read_pieces(const struct ps_target *target,
         size_t whole = read_some(target, pieces + done, many);
         done += whole == many ? whole : whole + 1; // skip the bad one
     }
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const struct ps_piece *x = a, *y = b;
+
+    return (x->address > y->address) - (x->address < y->address);
+}
+
+// How many of the n pieces lie so close together that reading what is between
+// them costs less than reading each; *size: from the first to the last.
+static size_t find_run(const struct ps_piece *pieces, size_t n, size_t *size)
+{
+    size_t i = 0;
+
+    *size = 0;
+    for (; i < n; i++) {
+        uint64_t begin = pieces[i].address - pieces[0].address;
+        if (begin > *size + GAP_MAX || begin + pieces[i].size > RUN_MAX)
+            break;
+        if (begin + pieces[i].size > *size)
+            *size = begin + pieces[i].size;
+    }
+    return i ? i : 1;
+}
+
+static bool read_run(const struct ps_target *target,
+                     const struct ps_piece *pieces, size_t n, size_t size,
+                     char *buffer)
+{
+    if (size == 0 ||
+        ps_target_read(target, pieces[0].address, buffer, size) < 0)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        memcpy(pieces[i].to, buffer + (pieces[i].address - pieces[0].address),
+               pieces[i].size);
+    return true;
+}
+
+void ps_target_read_pieces(const struct ps_target *target,
+                           struct ps_piece *pieces, size_t n)
+{
+    char *buffer = malloc(RUN_MAX);
+    size_t size;
+
+    qsort(pieces, n, sizeof(*pieces), by_address);
+    for (size_t i = 0; i < n;) {
+        size_t many = find_run(pieces + i, n - i, &size);
+        if (!buffer || !read_run(target, pieces + i, many, size, buffer))
+            read_each(target, pieces + i, many);
+        i += many;
+    }
+    free(buffer);
 }
 
 // The root --------------------------------------------------------------------
@@ -157,18 +209,33 @@ static int may_read(const struct ps_target *target, uint64_t address)
                                                                           : 0;
 }
 
+// A line of /proc/PID/maps: "start-end mode offset ...". Whether it is a range
+// that can be read.
+static bool read_range(const char *line, uint64_t *start, uint64_t *offset)
+{
+    char *at;
+
+    *start = strtoull(line, &at, 16);
+    if (*at != '-')
+        return false;
+    at += strcspn(at, " ");
+    if (at[0] != ' ' || at[1] != 'r')
+        return false;
+    at++;
+    at += strcspn(at, " ");
+    *offset = strtoull(at, NULL, 16);
+    return true;
+}
+
 static int search_maps(struct ps_target *target, FILE *maps)
 {
     char *line = NULL;
     size_t size = 0;
     uint64_t start, offset;
-    char mode[5];
     int rc = -ENOENT;
 
     while (getline(&line, &size, maps) > 0) {
-        if (sscanf(line, "%" SCNx64 "-%*x %4s %" SCNx64, &start, mode,
-                   &offset) != 3 ||
-            mode[0] != 'r')
+        if (!read_range(line, &start, &offset))
             continue;
         rc = may_read(target, start);
         if (rc < 0)

@@ -34,11 +34,10 @@ struct ps_piece {
     uint64_t address;
     void *to;
     size_t size;
-    bool read; // set by ps_target_read_pieces
 };
 
-// Reads many small pieces with few system calls; what cannot be read is left
-// as it is.
+// Reads many small pieces with few system calls, and puts them in the order of
+// their addresses. What cannot be read is left as it is.
 void ps_target_read_pieces(const struct ps_target *target,
                            struct ps_piece *pieces, size_t n);
 

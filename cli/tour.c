@@ -97,9 +97,13 @@ static int read_options(struct options *o, int argc, char **argv)
 
     *o = (struct options){.fetches = FETCHES, .mebibytes = MEBIBYTES};
     opterr = 0;
-    while (code == CLI_OK &&
-           (option = getopt_long(argc, argv, ":", names, NULL)) != -1)
+    while (code == CLI_OK) {
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet
+        option = getopt_long(argc, argv, ":", names, NULL);
+        if (option == -1)
+            break;
         code = read_option(o, option, argv);
+    }
     if (code == CLI_OK && argc - optind > 1)
         code =
             cli_usage("tour", "more than one folder: '%s'", argv[optind + 1]);
@@ -128,17 +132,17 @@ static int check_dir(const char *dir)
 static uint64_t byte_budget(const struct options *o)
 {
     uint64_t asked = (uint64_t)o->mebibytes << 20;
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), free_kib = 0;
+    static const char label[] = "MemAvailable:";
     FILE *in = fopen("/proc/meminfo", "re");
+    uint64_t room = 0; // 0: not known
     char line[128];
 
-    while (in && fgets(line, sizeof(line), in))
-        if (sscanf(line, "MemAvailable: %lu", &free_kib) == 1)
-            break;
+    while (in && room == 0 && fgets(line, sizeof(line), in))
+        if (!strncmp(line, label, strlen(label)))
+            room = strtoull(line + strlen(label), NULL, 10) * 1024 / 4;
     if (in)
         fclose(in);
-    uint64_t room = free_kib << 8;
-    return room > page && room < asked ? room : asked;
+    return room > 0 && room < asked ? room : asked;
 }
 
 // Where the source lies when the tool runs from its build tree.

@@ -11,6 +11,14 @@
 // Ways that differ by less are called equal.
 #define MARGIN 1.10
 
+// A single thread that computes gets more of a CPU when nothing disturbs it.
+#define BUSY_SHARE 0.85
+
+#define TASKS "tasks on one loop"
+
+// Work that is done in less, one after another, tells nothing.
+#define ENOUGH 0.1 // seconds
+
 enum { NOBODY = TOUR_WAYS_MAX };
 
 bool tour_report_good(const struct tour_report *report)
@@ -36,6 +44,18 @@ static size_t fastest(const struct tour_work *work)
              work->ways[i].seconds < work->ways[best].seconds))
             best = i;
     return best;
+}
+
+static bool is_enough(const struct tour_work *work)
+{
+    return work->count > 0 && work->ways[0].seconds >= ENOUGH;
+}
+
+// Whether a way with one thread got clearly less than one CPU.
+static bool is_disturbed(const struct tour_work *work)
+{
+    return work->count > 0 &&
+           work->ways[0].cpu < BUSY_SHARE * work->ways[0].seconds;
 }
 
 static size_t find(const struct tour_work *work, const char *name)
@@ -84,37 +104,42 @@ static void add_way(struct text *text, const struct tour_work *work, size_t i)
 {
     const struct tour_way *way = &work->ways[i];
 
-    add(text, "%s %.1fx (%.3f s, %s)", way->name, tour_speedup(work, i),
+    add(text, "%s, %.1fx (%.3f s on %s)", way->name, tour_speedup(work, i),
         way->seconds, way->on);
+}
+
+static bool is_as_good(const struct tour_work *work, size_t i, size_t best)
+{
+    return tour_way_good(&work->ways[i]) &&
+           work->ways[i].seconds <= work->ways[best].seconds * MARGIN;
 }
 
 // The fastest way, then those that are as fast within the margin.
 static void add_best(struct text *text, const struct tour_work *work,
                      size_t best)
 {
-    const char *between = "; as fast within 10 %: ";
+    const char *before = "; as fast within 10 %: ";
 
     add_way(text, work, best);
     for (size_t i = 0; i < work->count; i++) {
-        if (i == best || !tour_way_good(&work->ways[i]) ||
-            work->ways[i].seconds > work->ways[best].seconds * MARGIN)
+        if (i == best || !is_as_good(work, i, best))
             continue;
-        add(text, "%s", between);
+        add(text, "%s", before);
         add_way(text, work, i);
-        between = ", ";
+        before = ", ";
     }
+    add(text, ".");
 }
 
 static void conclude_waiting(const struct tour_work *work, struct text text)
 {
-    size_t best = fastest(work), tasks = find(work, "tasks on one loop");
+    size_t best = fastest(work), tasks = find(work, TASKS);
 
-    if (best == NOBODY)
+    if (best == NOBODY || !is_enough(work))
         return;
     add(&text, "Waiting: best is ");
     add_best(&text, work, best);
-    add(&text, ".");
-    if (tasks != NOBODY && tasks != best)
+    if (tasks != NOBODY && !is_as_good(work, tasks, best))
         add(&text, " Tasks on one loop came to %.1fx with one thread.",
             tour_speedup(work, tasks));
 }
@@ -122,14 +147,26 @@ static void conclude_waiting(const struct tour_work *work, struct text text)
 static void conclude_computing(const struct tour_work *work, unsigned cpus,
                                struct text text)
 {
-    size_t best = fastest(work), tasks = find(work, "tasks on one loop");
+    size_t best = fastest(work), tasks = find(work, TASKS);
 
     if (best == NOBODY)
         return;
+    if (!is_enough(work)) {
+        add(&text,
+            "Computing: this took %.3f s one after another, too little to "
+            "tell the ways apart; take a larger folder.",
+            work->ways[0].seconds);
+        return;
+    }
     add(&text, "Computing on %u CPU%s: best is ", cpus, cpus == 1 ? "" : "s");
     add_best(&text, work, best);
-    add(&text, ".");
-    if (tasks != NOBODY)
+    if (is_disturbed(work))
+        add(&text,
+            " But something else had the CPUs or the disk meanwhile (one "
+            "after another computed for %.0f %% of its time), so these times "
+            "say little.",
+            work->ways[0].cpu / work->ways[0].seconds * 100);
+    else if (tasks != NOBODY && !is_as_good(work, tasks, best))
         add(&text,
             " Tasks on one loop came to %.1fx: they overlap their waits, and "
             "here is nothing to wait for.",
@@ -159,17 +196,22 @@ static void add_processes(struct text *text, const struct tour_work *work)
 
 static void conclude_both(const struct tour_report *report, struct text text)
 {
-    size_t wait = choice(&report->waiting, "tasks on one loop");
-    size_t compute = choice(&report->computing, "thread pool");
+    const struct tour_work *waiting = &report->waiting;
+    const struct tour_work *computing = &report->computing;
+    size_t wait = choice(waiting, TASKS);
+    size_t compute = choice(computing, "thread pool");
 
-    if (wait == NOBODY || compute == NOBODY)
+    if (wait == NOBODY || !is_enough(waiting))
         return;
-    add(&text, "So here: for work that waits, %s; for work that computes, %s",
-        report->waiting.ways[wait].name, report->computing.ways[compute].name);
-    if (report->cpus == 1)
-        add(&text, " (one CPU: nothing can compute faster than one after "
-                   "another)");
-    add_processes(&text, &report->computing);
+    add(&text, "So here: for work that waits, %s", waiting->ways[wait].name);
+    if (compute != NOBODY && is_enough(computing) && !is_disturbed(computing)) {
+        add(&text, "; for work that computes, %s",
+            computing->ways[compute].name);
+        if (report->cpus == 1)
+            add(&text, " (one CPU: nothing can compute faster than one after "
+                       "another)");
+        add_processes(&text, computing);
+    }
     add(&text, ".");
 }
 

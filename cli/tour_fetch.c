@@ -156,9 +156,10 @@ static void run_ways(struct tour_work *work, struct tour_set *set,
 {
     const struct tour_plan plans[] = {
         {"one after another", "thread", 1, tour_run_sequence},
-        {"threads, one a fetch", "thread", 0, tour_run_thread_each},
-        {"thread pool, jobs block", "thread", 64, run_blocking_pool},
-        {"thread pool, jobs park", "thread", weft_cpu_count(), run_thread_pool},
+        {"a thread for each fetch", "thread", 0, tour_run_thread_each},
+        {"thread pool (jobs block)", "thread", 64, run_blocking_pool},
+        {"thread pool (jobs park)", "thread", weft_cpu_count(),
+         run_thread_pool},
         {"tasks on one loop", "thread", 1, tour_run_tasks},
     };
 

@@ -154,7 +154,7 @@ static void run_ways(struct tour_work *work, struct tour_set *set,
     unsigned cpus = weft_cpu_count();
     const struct tour_plan plans[] = {
         {"one after another", "thread", 1, tour_run_sequence},
-        {"threads, a shared counter", "thread", cpus, tour_run_threads},
+        {"threads sharing the files", "thread", cpus, tour_run_threads},
         {"thread pool", "thread", cpus, run_thread_pool},
         {"process pool", "process", cpus, run_process_pool},
         {"tasks on one loop", "thread", 1, tour_run_tasks},
@@ -198,6 +198,8 @@ int tour_hash_all(struct tour_work *work, struct tour_files *files,
     int rc = tour_set_init(&set, files->count, sizeof(struct hashed));
 
     if (rc == 0) {
+        // libcrypto prepares itself at its first use, for all ways alike.
+        hash_one(&set, 0);
         run_ways(work, &set, told, context);
         rc = sum_up(work, &set, files, sums);
     }

@@ -163,6 +163,7 @@ void tour_text_end(const struct tour_report *report)
 {
     puts("\nWhat fits what, on this machine:\n");
     for (size_t i = 0; i < TOUR_SENTENCES; i++)
-        print_wrapped(report->sentences[i], 3);
+        if (report->sentences[i][0])
+            print_wrapped(report->sentences[i], 3);
     print_unread(&report->files);
 }

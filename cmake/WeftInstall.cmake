@@ -2,7 +2,7 @@
 # Install rules; the installed tree may be moved as a whole.
 include(CMakePackageConfigHelpers)
 
-install(TARGETS weft weft_static EXPORT weft-targets
+install(TARGETS weft weft_static weft_entry EXPORT weft-targets
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}

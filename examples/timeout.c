@@ -24,7 +24,8 @@ static int bounded(void)
         weft_future_unref(weft_task_start(child, "a", .group = g));
         weft_future_unref(weft_task_start(child, "b", .group = g));
     }
-    return rc < 0 ? rc : weft_check(); // did the deadline cut it short?
+    int late = weft_check(); // did the deadline cut it short?
+    return late < 0 ? late : rc;
 }
 
 static int amain(void *arg)

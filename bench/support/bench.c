@@ -46,7 +46,7 @@ static void bench_usage(int status)
             "usage: %s [OPTION]...\n"
             "  --quick      fewer operations\n"
             "  --check      very few: only whether the answers are right\n"
-            "  --reps N     samples of each contender (9; 7; 1)\n"
+            "  --reps N     samples of each contender (15; 7; 1)\n"
             "  --ops N      operations in each sample\n"
             "  --only TEXT  only where TEXT is part of 'QUESTION CONTENDER'\n"
             "  --direct     Weft alone, once, in this process, for profilers\n"
@@ -360,7 +360,7 @@ static unsigned count_reps(const struct bench_question *q)
         return run.reps;
     if (run.mode == CHECK)
         return 1;
-    return q->reps ? q->reps : run.mode == FULL ? 9 : 7;
+    return q->reps ? q->reps : run.mode == FULL ? 15 : 7;
 }
 
 void bench_ask(const struct bench_question *q, const struct bench_side *sides)

@@ -3,8 +3,8 @@
 // executor.h: something that runs jobs. The same job runs on threads or on
 // processes by changing the line that makes the executor.
 //
-//     weft_executor *ex = weft_thread_pool();          // or
-//     weft_process_pool() weft_future *f = weft_submit(ex, square, 7);
+//     weft_executor *ex = weft_thread_pool(); // or: weft_process_pool()
+//     weft_future *f = weft_submit(ex, square, 7);
 //     weft_future *g = weft_submit(weft_executor_with(ex, .deadline = 2),
 //                                  render, .x = 3, .y = 4);
 //     weft_map(ex, square, in, n, out, .chunk = 64);
@@ -145,6 +145,18 @@ WEFT_API int weft_executor_close_with(weft_executor *ex,
 
 // How many jobs ex can run at once. Since 0.1.
 WEFT_API size_t weft_executor_width(weft_executor *ex);
+
+// The number of a process pool, which may travel in a job's argument; 0 if ex
+// is none. Threads: any. Blocks: no. Since 0.1.
+WEFT_API uint64_t weft_executor_id(weft_executor *ex);
+
+// In a job of a process pool: the parent's process pool with this number, 0 for
+// the pool that runs the job. Jobs may submit to it and wait for what they
+// submit, also in a pool of one worker. In the process that has the pool: the
+// pool. Never NULL; a pool that is unknown fails each submit with -ESRCH.
+// weft_executor_close on a parent's pool does nothing. Threads: any. Blocks:
+// no. Since 0.1.
+WEFT_API weft_executor *weft_executor_open(uint64_t id);
 
 // Fills in a bound executor and returns it as an executor; it lives as long
 // as *bound. Since 0.1.

@@ -5,6 +5,15 @@
 // ints, and may be used with or without Weft, with one rule: a descriptor that
 // has been given to these calls is closed with weft_close, so that no event of
 // the old file reaches the next one with the same number.
+//
+// Reading ahead. On io_uring, Weft takes from the kernel what will be asked
+// for: connections of a listener from the first weft_accept on, and the bytes
+// of a stream socket that weft_accept or weft_connect has made, once
+// weft_read has read it a few times. Other programs' calls (accept(2), read(2),
+// a library that is given the descriptor, a child process) do not see what was
+// taken. So use Weft's calls for such a descriptor, from any thread or task;
+// or call weft_fd_wait on it before the first weft_read or weft_accept: then
+// it is never read ahead. All other descriptors never are.
 #ifndef WEFT_IO_H
 #define WEFT_IO_H
 
@@ -44,15 +53,24 @@ WEFT_API ssize_t weft_write(int fd, const void *buf, size_t size);
 WEFT_API ssize_t weft_write_all(int fd, const void *buf, size_t size);
 
 // Accepts one connection; returns its descriptor (close-on-exec, non-blocking)
-// and stores the peer's address if addr is not NULL. Errors: those of accept4;
-// a connection is never lost to a cancel. Since 0.1.
+// and stores the peer's address if addr is not NULL (*len is 0 if the peer has
+// already gone). Connections come in order; one is never lost to a cancel. A
+// listener that other processes accept from as well should be non-blocking.
+// Blocks: the caller only. Cancels: yes. Threads: any. Errors: those of
+// accept4 (-EMFILE: try again when a descriptor is free); -ECANCELED,
+// -ETIMEDOUT. Since 0.1.
 WEFT_API int weft_accept(int fd, struct sockaddr *addr, socklen_t *len);
 
-// Connects a socket. Returns 0 or a negative code. Since 0.1.
+// Connects a socket. Returns 0 or a negative code; after any other code than 0
+// the socket is good for weft_close only. Blocks: the caller only. Cancels:
+// yes. Threads: any. Errors: those of connect; -ECANCELED, -ETIMEDOUT.
+// Since 0.1.
 WEFT_API int weft_connect(int fd, const struct sockaddr *addr, socklen_t len);
 
-// Closes fd: calls that wait on it in this process return -ECANCELED. Returns
-// 0 or -EBADF. Not ended by cancel. Since 0.1.
+// Closes fd: calls that wait on it in this process return -ECANCELED, and
+// connections that it has but nobody has claimed are closed. Waits until every
+// loop has let go of fd. Returns 0 or -EBADF. Blocks: the caller only. Cancels:
+// no. Threads: any. Errors: -EBADF, -WEFT_EFORKED. Since 0.1.
 WEFT_API int weft_close(int fd);
 
 // The name of the backend that the caller's waits go through: "uring" or
@@ -62,11 +80,13 @@ WEFT_API const char *weft_backend(void);
 // Counters of the caller's backend, for tests and `weft doctor`.
 struct weft_backend_counters {
     size_t size;
-    uint64_t turns;            // times the kernel was entered to wait
+    uint64_t turns;            // times the kernel was entered for events
     uint64_t multishot_accept; // connections from a multishot accept
     uint64_t multishot_recv;   // completions of multishot receives
     uint64_t provided_buffers; // buffers the kernel picked from the ring
-    uint64_t fallbacks;        // operations done the plain way instead
+    uint64_t fallbacks;        // operations done a worse way than meant: no
+                               // buffer was left, the kernel lacks multishot
+                               // receive, a file on disk blocked the thread
 };
 // Fills in counters up to its size; 0, or -ENOENT in a plain thread. Since 0.1.
 WEFT_API int weft_backend_count(struct weft_backend_counters *counters);

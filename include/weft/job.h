@@ -161,10 +161,15 @@ template <> struct weft_kind_of<struct weft_none> {
 
 #define WEFT_JOB_RECORD_(result, job_name, type)                               \
     WEFT_EXTERN_ const struct weft_job weft_job_##job_name;                    \
-    const struct weft_job weft_job_##job_name = {                              \
-        WEFT_JOB_MAGIC, 0, #job_name, weft_call_##job_name,                    \
-        sizeof(type), sizeof(result), WEFT_KIND_(type), WEFT_KIND_(result),    \
-        {0}};                                                                  \
+    const struct weft_job weft_job_##job_name = {WEFT_JOB_MAGIC,               \
+                                                 0,                            \
+                                                 #job_name,                    \
+                                                 weft_call_##job_name,         \
+                                                 sizeof(type),                 \
+                                                 sizeof(result),               \
+                                                 WEFT_KIND_(type),             \
+                                                 WEFT_KIND_(result),           \
+                                                 {0}};                         \
     static struct weft_job_entry weft_job_entry_##job_name = {                 \
         &weft_job_##job_name, NULL};                                           \
     __attribute__((constructor)) static void weft_job_in_##job_name(void)      \

@@ -48,9 +48,10 @@ WEFT_API int weft_run_with(weft_function *fn, void *arg,
 
 // Starts fn(arg) as a task of the current run; from a plain thread outside any
 // run, of the process-wide default loop. It begins at the caller's next wait,
-// in the order of starting. Never NULL. The task belongs to a group even when
-// its handle is dropped. Blocks: no. Threads: any. Errors: a failed future
-// with -ENOMEM, -WEFT_ECLOSED (the group is closed), -WEFT_EFORKED. Since 0.1.
+// in the order of starting, except that a join may run its own child first.
+// Never NULL. The task belongs to a group even when its handle is dropped.
+// Blocks: no. Threads: any. Errors: a failed future with -ENOMEM, -WEFT_ECLOSED
+// (the group is closed), -WEFT_EFORKED. Since 0.1.
 WEFT_API weft_future *
 weft_task_start_with(weft_function *fn, void *arg,
                      const struct weft_task_options *options);

@@ -13,6 +13,7 @@
 #include <weft/error.h>
 
 #include "base/text.h"
+#include "base/fresh.h"
 #include "exec/pool.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -40,8 +41,9 @@ struct blocking_pool {
     struct entry *first, **last;
     struct wi_task *running; // started jobs, by `sibling`
     unsigned limit, threads, idle, lent, number;
-    size_t jobs; // not ended
-    bool closing;
+    size_t queued;            // entries
+    size_t jobs;              // not ended
+    bool closing, cancel_all; // cancel_all: jobs begin canceled
     struct wi_task *closer;
     uint32_t bell; // futex: rung for each job and for the end
     char name[16];
@@ -72,6 +74,7 @@ static struct wi_task *pop(struct blocking_pool *pool)
         pool->first = entry->next;
         if (pool->first == NULL)
             pool->last = &pool->first;
+        pool->queued--;
         free(entry);
         if (wi_task_claim(wi_hint_task(hint), wi_hint_gen(hint), 0))
             return wi_hint_task(hint);
@@ -115,10 +118,12 @@ static void run_one(struct blocking_pool *pool, struct wi_task *t)
     if (t->sibling != NULL)
         t->sibling->sibling_link = &t->sibling;
     pool->running = t;
+    if (pool->cancel_all)
+        __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_RELAXED);
     wi_mutex_unlock(&pool->lock);
-    // release: pairs with wi_mail
+    // seq_cst: before the first look at a cancel mark; pairs with wi_mail
     __atomic_store_n(&t->owner, (uintptr_t)&wi_here | WI_THREAD,
-                     __ATOMIC_RELEASE);
+                     __ATOMIC_SEQ_CST);
     wi_here.self = t;
     int code = wi_run_job(t);
     wi_require(t->scope == NULL, t->scope,
@@ -166,10 +171,10 @@ static void pool_thread(void *arg)
 }
 
 // Under the lock: one more thread if a job waits and nobody is free for it.
+// Idle ones that were rung for other jobs count until they have come.
 static void start_if_needed(struct blocking_pool *pool)
 {
-    if (pool->first == NULL || pool->idle > 0 ||
-        pool->threads >= pool->limit + pool->lent)
+    if (pool->queued <= pool->idle || pool->threads >= pool->limit + pool->lent)
         return;
     char name[32];
     snprintf(name, sizeof name, "%s-%u", pool->name, pool->number++);
@@ -207,6 +212,7 @@ static int enqueue(struct blocking_pool *pool, struct wi_task *t)
         t->home = &pool->mark;
         *pool->last = entry;
         pool->last = &entry->next;
+        pool->queued++;
         pool->jobs++;
         start_if_needed(pool);
         rc = pool->threads == 0 ? -EAGAIN : 0;
@@ -238,6 +244,8 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
                            const struct weft_submit_options *options)
 {
     weft_future *failed;
+    if (wi_forked())
+        return wi_future_failed(-WEFT_EFORKED, NULL);
     struct wi_task *t = wi_job_record(job, arg, options, &failed);
     return t == NULL ? failed : queue((struct blocking_pool *)ex, t);
 }
@@ -273,6 +281,7 @@ static void cancel_pending(struct blocking_pool *pool)
 static void cancel_running(struct blocking_pool *pool)
 {
     wi_mutex_lock(&pool->lock);
+    pool->cancel_all = true;
     for (struct wi_task *t = pool->running; t != NULL; t = t->sibling) {
         __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_SEQ_CST);
         wi_unpark(t);
@@ -291,12 +300,12 @@ static bool finished(struct blocking_pool *pool)
 static int drain(struct blocking_pool *pool,
                  const struct weft_close_options *options)
 {
-    struct wi_wait wait = {.object = pool,
-                           .deadline = WI_FOREVER,
-                           .kind = WI_WAIT_POOL};
+    struct wi_wait wait = {
+        .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
     int rc = 0;
     if (options->deadline != 0)
-        wait.deadline = wi_deadline_in(options->deadline, "weft_executor_close");
+        wait.deadline =
+            wi_deadline_in(options->deadline, "weft_executor_close");
     while (!finished(pool)) {
         if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
             continue;
@@ -314,6 +323,8 @@ static int close_pool(weft_executor *ex,
     struct blocking_pool *pool = (struct blocking_pool *)ex;
     wi_require(wi_here.pool != pool, ex,
                "a pool cannot be closed by one of its own jobs");
+    if (wi_forked())
+        return -WEFT_EFORKED;
     wi_mutex_lock(&pool->lock);
     pool->closer = wi_self();
     pool->closing = true;
@@ -339,6 +350,7 @@ static const struct weft_executor_ops blocking_ops = {
 
 weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
 {
+    wi_fresh_in_use();
     struct blocking_pool *pool =
         aligned_alloc(64, (sizeof *pool + 63) & ~(size_t)63);
     if (pool == NULL)

@@ -9,6 +9,7 @@
 
 #include <weft/error.h>
 
+#include "base/options.h"
 #include "exec/job.h"
 #include "exec/pool.h"
 #include "future/external.h"
@@ -30,6 +31,7 @@ size_t weft_executor_width(weft_executor *ex)
 int weft_executor_close_with(weft_executor *ex,
                              const struct weft_close_options *options)
 {
+    WI_OPTIONS(options);
     return ex == NULL ? 0 : ex->ops->close(ex, options);
 }
 
@@ -83,8 +85,8 @@ struct broken {
     int code;
 };
 
-static weft_future *broken_submit(weft_executor *ex,
-                                  const struct weft_job *job, const void *arg,
+static weft_future *broken_submit(weft_executor *ex, const struct weft_job *job,
+                                  const void *arg,
                                   const struct weft_submit_options *options)
 {
     (void)job;

@@ -16,6 +16,7 @@
 #include <weft/executor.h>
 #include <weft/scope.h>
 
+#include "base/options.h"
 #include "exec/job.h"
 #include "future/future.h"
 #include "os/report.h"
@@ -110,8 +111,7 @@ static void settle(struct map *map, size_t place)
 static int wait_next(struct map *map)
 {
     size_t n = map->options->ordered ? 1 : map->used;
-    int rc = weft_wait(map->window, n, WEFT_FIRST_COMPLETED,
-                       (double)INFINITY);
+    int rc = weft_wait(map->window, n, WEFT_FIRST_COMPLETED, (double)INFINITY);
     if (rc < 0)
         return rc;
     for (size_t i = map->used; i-- > 0;) {
@@ -151,6 +151,7 @@ static int run_map(struct map *map)
 int weft_map_job(weft_executor *ex, const struct weft_job *job, const void *in,
                  size_t n, void *out, const struct weft_map_options *options)
 {
+    WI_OPTIONS(options);
     wi_require(ex != NULL, ex, "an executor must not be NULL");
     int rc = wi_job_check(job);
     if (rc == 0)

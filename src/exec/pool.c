@@ -95,6 +95,8 @@ static int run_job(struct wi_task *t)
         free(t->arg);
         t->flags &= (uint8_t)~WI_HEAP_ARG;
     }
+    if (code >= 0 && t->deadline != WI_FOREVER && t->deadline <= wi_os_now())
+        code = -WEFT_EJOBTIMEOUT; // it overran
     if (code < 0) {
         set_text(t, &frame);
         return code;

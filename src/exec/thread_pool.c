@@ -14,9 +14,11 @@
 #include <weft/executor.h>
 
 #include "base/fresh.h"
+#include "base/options.h"
 #include "exec/pool.h"
 #include "future/external.h"
 #include "future/future.h"
+#include "future/group.h"
 #include "future/run.h"
 #include "os/cpu.h"
 #include "os/report.h"
@@ -167,7 +169,7 @@ static void cancel_as_asked(struct thread_pool *pool, enum weft_close_mode mode)
     if (mode != WEFT_CLOSE_DRAIN)
         cancel_pending(pool);
     if (mode == WEFT_CLOSE_CANCEL_ALL)
-        wi_runtime_each_job(pool->runtime, cancel_started);
+        wi_runtime_cancel_jobs(pool->runtime, cancel_started);
 }
 
 // Waits for the last end; not ended by the caller's scopes.
@@ -192,6 +194,8 @@ static int drain(struct thread_pool *pool,
 
 static void free_pool(struct thread_pool *pool)
 {
+    if (pool->runtime != NULL && pool->runtime->root != NULL)
+        wi_group_end(pool->runtime->root);
     if (pool->runtime != NULL)
         wi_runtime_free(pool->runtime);
     free(pool->submitted);
@@ -215,6 +219,8 @@ static int close_pool(weft_executor *ex,
     int rc = drain(pool, options);
     wi_mutex_lock(&pool->lock); // let the last end outside be done with it
     wi_mutex_unlock(&pool->lock);
+    wi_group_end(pool->runtime->root);
+    pool->runtime->root = NULL;
     wi_runtime_stop(pool->runtime, 0);
     free_pool(pool);
     return rc;
@@ -242,6 +248,9 @@ static int start_pool(struct thread_pool *pool,
         pool->runtime = NULL;
         return rc;
     }
+    pool->runtime->root = wi_group_new_detached();
+    if (pool->runtime->root == NULL)
+        return -ENOMEM;
     pool->runtime->executor = pool;
     pool->runtime->job_ended = job_ended;
     pool->submitted = aligned_alloc(64, size);
@@ -257,6 +266,7 @@ static int start_pool(struct thread_pool *pool,
 weft_executor *
 weft_thread_pool_with(const struct weft_thread_pool_options *options)
 {
+    WI_OPTIONS(options);
     if (wi_forked())
         return wi_broken_executor(-WEFT_EFORKED);
     if (options->blocking)

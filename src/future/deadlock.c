@@ -16,6 +16,7 @@
 #include <weft/error.h>
 
 #include "base/fresh.h"
+#include "sched/scope.h"
 
 static struct wi_mutex lock;
 static uint32_t walk_number; // under the lock: marks what a walk has seen
@@ -32,6 +33,8 @@ __attribute__((constructor)) static void register_fresh(void)
 
 void wi_edge_set(struct wi_task *self, uint64_t edge)
 {
+    if (wi_scope_shielded(self))
+        edge |= WI_EDGE_FIRM;
     // seq_cst: before the publication and the loads of wi_edge_check
     __atomic_store_n(&self->edge, edge, __ATOMIC_SEQ_CST);
 }
@@ -51,14 +54,25 @@ void wi_edge_clear(struct wi_task *self)
     wi_mutex_unlock(&lock);
 }
 
+void wi_edge_cancel(struct wi_task *t)
+{
+    uint64_t edge = __atomic_load_n(&t->edge, __ATOMIC_RELAXED);
+    if (edge == 0 || !wi_edge_is_soft(edge))
+        return;
+    wi_mutex_lock(&lock);
+    // relaxed: walks are kept out by the lock; t may have gone on meanwhile
+    __atomic_compare_exchange_n(&t->edge, &edge, 0, false, __ATOMIC_RELAXED,
+                                __ATOMIC_RELAXED);
+    wi_mutex_unlock(&lock);
+}
+
 static uint64_t edge_of(struct wi_task *t)
 {
     // seq_cst: pairs with wi_edge_set
     return __atomic_load_n(&t->edge, __ATOMIC_SEQ_CST);
 }
 
-// Whether t holds up whoever waits for it: it has not ended, and is not about
-// to leave its wait because of a cancel.
+// Whether t holds up whoever waits for it: it has not ended.
 static bool blocks(struct wi_task *t)
 {
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_ACQUIRE);
@@ -92,7 +106,7 @@ enum { MAX_DEPTH = 64 }; // of sets within sets; chains are walked in a loop
 // Whether the goal can be reached over what the set or group waits for.
 static bool walk_set(struct walk *walk, uint64_t edge)
 {
-    void *object = (void *)(uintptr_t)(edge & ~(uint64_t)3);
+    void *object = (void *)(uintptr_t)(edge & ~(uint64_t)WI_EDGE_BITS);
     bool found = false;
     if (++walk->depth > MAX_DEPTH) {
         found = false;
@@ -109,6 +123,14 @@ static bool walk_set(struct walk *walk, uint64_t edge)
     return found;
 }
 
+// Whether t is about to leave its wait because of a cancel.
+static bool ends_by_cancel(struct wi_task *t, uint64_t edge)
+{
+    // relaxed: a cancel that comes now may come after the walk as well
+    return wi_edge_is_soft(edge) &&
+           (__atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_CANCELED);
+}
+
 static bool walk_from(struct walk *walk, struct wi_task *t)
 {
     for (;;) {
@@ -118,8 +140,7 @@ static bool walk_from(struct walk *walk, struct wi_task *t)
             return false;
         t->visited = walk_number;
         uint64_t edge = edge_of(t);
-        if (edge == 0 || (__atomic_load_n(&t->state, __ATOMIC_RELAXED) &
-                          WI_CANCELED))
+        if (edge == 0 || ends_by_cancel(t, edge))
             return false;
         wi_hint hint = wi_edge_hint(edge);
         if (hint == 0)
@@ -134,7 +155,7 @@ static bool walk_from(struct walk *walk, struct wi_task *t)
 static bool cycle(struct wi_task *self)
 {
     struct walk walk = {.goal = self};
-    uint64_t edge = self->edge;
+    uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
     walk_number++;
     wi_hint hint = wi_edge_hint(edge);
     if (hint == 0)
@@ -151,8 +172,8 @@ static bool has_edge(struct wi_task *t, void *arg)
 // Whether anything that self waits for waits itself.
 static bool suspicious(struct wi_task *self)
 {
-    uint64_t edge = self->edge;
-    void *object = (void *)(uintptr_t)(edge & ~(uint64_t)3);
+    uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
+    void *object = (void *)(uintptr_t)(edge & ~(uint64_t)WI_EDGE_BITS);
     bool found = false;
     wi_hint hint = wi_edge_hint(edge);
     if (hint != 0)
@@ -169,7 +190,8 @@ static bool suspicious(struct wi_task *self)
 
 int wi_edge_check(struct wi_task *self)
 {
-    if (self->edge == 0 || !suspicious(self))
+    if (__atomic_load_n(&self->edge, __ATOMIC_RELAXED) == 0 ||
+        !suspicious(self))
         return 0;
     wi_mutex_lock(&lock);
     bool found = cycle(self) && cycle(self);

@@ -7,6 +7,8 @@
 //     hint | WI_EDGE_INLINE      that one record, which runs inside the join
 //     pointer | WI_EDGE_ALL      all records of a struct wi_edge_set
 //     pointer | WI_EDGE_GROUP    all children of a group
+// With WI_EDGE_FIRM a shield keeps cancels from ending the wait; they never end
+// that for a group or for what runs inside.
 // There is no edge while a deadline is in force, nor for first-of waits: those
 // waits can end otherwise.
 #ifndef WI_FUTURE_DEADLOCK_H
@@ -16,7 +18,20 @@
 
 #include "sched/task.h"
 
-enum { WI_EDGE_ALL = 1, WI_EDGE_GROUP = 2, WI_EDGE_INLINE = 3 };
+enum {
+    WI_EDGE_ALL = 1,
+    WI_EDGE_GROUP = 2,
+    WI_EDGE_INLINE = 3,
+    WI_EDGE_FIRM = 4,
+    WI_EDGE_BITS = 7,
+};
+
+// Whether a cancel ends the wait.
+static inline bool wi_edge_is_soft(uint64_t edge)
+{
+    unsigned bits = edge & WI_EDGE_BITS;
+    return bits == 0 || bits == WI_EDGE_ALL;
+}
 
 static inline unsigned wi_edge_tag(uint64_t edge)
 {
@@ -27,7 +42,8 @@ static inline unsigned wi_edge_tag(uint64_t edge)
 static inline wi_hint wi_edge_hint(uint64_t edge)
 {
     unsigned tag = wi_edge_tag(edge);
-    return tag == 0 || tag == WI_EDGE_INLINE ? edge & ~(uint64_t)3 : 0;
+    return tag == 0 || tag == WI_EDGE_INLINE ? edge & ~(uint64_t)WI_EDGE_BITS
+                                             : 0;
 }
 
 struct wi_edge_set {
@@ -46,6 +62,9 @@ int wi_edge_check(struct wi_task *self);
 
 // The wait is over.
 void wi_edge_clear(struct wi_task *self);
+
+// A scope that t waits in was canceled: its wait is about to end.
+void wi_edge_cancel(struct wi_task *t);
 
 // Calls fn for each child of a group, under its lock (group.c).
 void wi_group_each(weft_group *group,

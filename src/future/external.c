@@ -7,8 +7,9 @@
 // The producer's object must outlive a cancel function that runs. So the
 // cancel runs under the future's own lock, and complete takes that lock once
 // after DONE before it returns: afterwards no cancel is running and none will
-// begin. A cancel function may itself complete the future; the thread then
-// holds the lock already, which wi_here.canceling tells.
+// begin. A cancel function may itself complete the future, straight or through
+// the cancel and the callbacks of another one; the thread then holds the lock
+// already, which the chain from wi_here.canceling tells.
 #include "future/external.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 
 #include <weft/error.h>
 
+#include "base/options.h"
 #include "base/text.h"
 #include "future/deadlock.h"
 #include "future/future.h"
@@ -29,15 +31,43 @@ static struct wi_mutex *cancel_lock(struct wi_task *t)
     return (struct wi_mutex *)&t->extra->external_lock;
 }
 
+// The cancel functions that run on this thread, from the innermost outwards.
+struct wi_canceling {
+    struct wi_canceling *outer;
+    struct wi_task *task;
+};
+
+static bool canceling_here(const struct wi_task *t)
+{
+    for (struct wi_canceling *c = wi_here.canceling; c != NULL; c = c->outer) {
+        if (c->task == t)
+            return true;
+    }
+    return false;
+}
+
 void wi_external_cancel(struct wi_task *t)
 {
-    struct wi_task *outer = wi_here.canceling;
+    struct wi_canceling here = {wi_here.canceling, t};
     wi_mutex_lock(cancel_lock(t));
-    wi_here.canceling = t;
+    wi_here.canceling = &here;
     if (!wi_future_done(t) && t->extra->ops->cancel != NULL)
         t->extra->ops->cancel(wi_as_future(t), t->extra->external);
-    wi_here.canceling = outer;
+    wi_here.canceling = here.outer;
     wi_mutex_unlock(cancel_lock(t));
+}
+
+pid_t wi_external_native_id(struct wi_task *t)
+{
+    pid_t id = 0;
+    bool held = canceling_here(t);
+    if (!held)
+        wi_mutex_lock(cancel_lock(t));
+    if (!wi_future_done(t) && t->extra->ops->native_id != NULL)
+        id = t->extra->ops->native_id(wi_as_future(t), t->extra->external);
+    if (!held)
+        wi_mutex_unlock(cancel_lock(t));
+    return id;
 }
 
 static struct wi_task *new_record(enum wi_kind kind, const char *name)
@@ -72,6 +102,9 @@ weft_future *wi_external_new(enum wi_kind kind,
             wi_task_unref(t);
             return wi_future_failed(rc, "the group is closed");
         }
+        // relaxed: the producer asks on this thread
+        if (canceled)
+            __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_RELAXED);
     }
     *made = true;
     return wi_as_future(t);
@@ -109,7 +142,7 @@ bool wi_external_complete(weft_future *f, int code, const void *result,
     struct wi_mutex *lock = cancel_lock(t);
     wi_task_ref(t); // finish gives the producer's away
     wi_future_finish(t, code);
-    if (wi_here.canceling != t) {
+    if (!canceling_here(t)) {
         wi_mutex_lock(lock); // let a running cancel function return
         wi_mutex_unlock(lock);
     }
@@ -188,6 +221,7 @@ static const struct wi_external_ops promise_ops = {.cancel = promise_cancel};
 
 weft_promise *weft_promise_new_with(const struct weft_promise_options *options)
 {
+    WI_OPTIONS(options);
     struct wi_task *t = new_record(WI_KIND_PROMISE, options->name);
     if (t == NULL)
         return (weft_promise *)&nomem;
@@ -213,8 +247,8 @@ static int settle(struct wi_task *t, int code, const void *result, size_t size,
 {
     if (t == &nomem)
         return -ENOMEM;
-    bool kept = wi_external_complete(wi_as_future(t), code, result, size,
-                                     false, text);
+    bool kept =
+        wi_external_complete(wi_as_future(t), code, result, size, false, text);
     int rc = kept ? (code >= 0 && t->code < 0 ? t->code : 0) : -EALREADY;
     wi_task_unref(t);
     return rc;

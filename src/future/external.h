@@ -22,12 +22,17 @@ struct wi_external_ops {
     void (*cancel)(weft_future *f, void *owner);
     // The kernel's id, 0 if it has none now.
     pid_t (*native_id)(weft_future *f, void *owner);
+    // The last handle of a future that was done, and whose id had been asked
+    // for, has gone.
+    void (*gone)(void *owner);
 };
 
 // A new external future, running from the start. It has two references: the
 // handle for the user, and the producer's, which wi_external_complete gives
 // back. name (may be NULL) is copied. group (may be NULL) will join it: with
 // -WEFT_ECLOSED or -ENOMEM the result is a failed future and *made is false.
+// In a group that is canceled already the future is marked so: who passes a
+// group asks wi_external_cancel_requested once it can be canceled.
 // owner must stay valid until the future is done and a running cancel call has
 // returned: see wi_external_owner_lock in the .c file's essay.
 weft_future *wi_external_new(enum wi_kind kind,
@@ -45,6 +50,10 @@ bool wi_external_complete(weft_future *f, int code, const void *result,
 
 // Calls the producer's cancel function unless t is done.
 void wi_external_cancel(struct wi_task *t);
+
+// The kernel's id of what the producer of t runs, 0 if it has none. Under the
+// lock of the cancel: the owner lives as long as the call.
+pid_t wi_external_native_id(struct wi_task *t);
 
 // The owner given at new; NULL once f is done.
 void *wi_external_owner(weft_future *f);

@@ -126,12 +126,17 @@ static void grant(struct wi_node *node, struct wi_task *t)
     wi_unpark(waiter);
 }
 
-// The end of a record that only its joiner holds: nobody can watch it.
+// The end of a record that only its joiner holds: nobody can watch it, unless
+// its body has given it an id, under which anybody may take a reference.
 static bool close_kept(struct wi_task *t)
 {
+    // acquire: who gave a reference back has done with the state before; pairs
+    // with the decrement in wi_task_unref
+    if (!(t->flags & WI_KEPT) ||
+        __atomic_load_n(&t->refs, __ATOMIC_ACQUIRE) != 1)
+        return false;
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
-    if (!(t->flags & WI_KEPT) || (state & (WI_LOCKED | WI_WAITED)) ||
-        __atomic_load_n(&t->refs, __ATOMIC_RELAXED) != 1)
+    if (state & (WI_LOCKED | WI_WAITED | WI_PUBLISHED))
         return false;
     // relaxed: a cancel mark that comes at this moment comes too late
     __atomic_store_n(&t->state, state | WI_DONE, __ATOMIC_RELAXED);
@@ -268,6 +273,7 @@ static void call_inside(struct wi_worker *worker, struct wi_task *self,
 {
     if (wi_scope_canceled(self))
         mark_hint(hint);
+    int saved = *worker->errno_at; // as in a wait that parks
     self->wait_object = t;
     self->wait_kind = WI_WAIT_FUTURE;
     // The body's reference and ours become one: nobody else has any.
@@ -275,11 +281,12 @@ static void call_inside(struct wi_worker *worker, struct wi_task *self,
     __atomic_store_n(&t->refs, 1, __ATOMIC_RELAXED);
     wi_worker_call(worker, t);
     self->wait_kind = WI_WAIT_NONE;
+    *worker->errno_at = saved;
 }
 
 // Whether nobody could tell the difference if t ran inside the join: it has
-// not started, no deadline would have to interrupt the wait, and nobody else
-// holds the future.
+// not started, no deadline would have to interrupt the wait, a cancel of the
+// joiner is one of t too, and nobody else holds the future.
 static bool may_run_inline(struct wi_worker *worker, struct wi_task *self,
                            struct wi_task *t)
 {
@@ -287,7 +294,7 @@ static bool may_run_inline(struct wi_worker *worker, struct wi_task *self,
     return worker != NULL && (state & WI_PHASE) == WI_QUEUED &&
            !(state & WI_PUBLISHED) && t->home == worker->runtime &&
            __atomic_load_n(&t->refs, __ATOMIC_RELAXED) == 2 &&
-           wi_scope_deadline(self) == WI_FOREVER &&
+           wi_scope_deadline(self) == WI_FOREVER && !wi_scope_shielded(self) &&
            wi_worker_has_room(worker, INLINE_ROOM);
 }
 
@@ -298,6 +305,8 @@ static bool run_inline(struct wi_task *self, struct wi_task *t)
         return false;
     wi_hint hint = wi_hint_of(t);
     wi_deque_pop_last(&worker->jobs, hint); // else a tombstone stays behind
+    if (wi_deque_is_long(&worker->jobs))
+        wi_deque_trim(&worker->jobs);
     // relaxed: the claim's barrier orders it
     __atomic_store_n(&self->edge, hint | WI_EDGE_INLINE, __ATOMIC_RELAXED);
     bool mine = wi_task_claim(t, wi_hint_gen(hint), 0);
@@ -343,7 +352,8 @@ static int wait_parked(struct wi_task *self, struct wi_task *t)
     return rc;
 }
 
-int wi_future_wait(struct wi_task *t)
+// `inside`: t may run inside the wait.
+static int wait_for(struct wi_task *t, bool inside)
 {
     struct wi_task *self = wi_self();
     if (self == NULL)
@@ -353,19 +363,24 @@ int wi_future_wait(struct wi_task *t)
         return rc;
     if (t == self)
         return -WEFT_EDEADLOCK;
-    if (run_inline(self, t) && wi_future_done(t))
+    if (inside && run_inline(self, t) && wi_future_done(t))
         return 0;
     return wait_parked(self, t);
+}
+
+int wi_future_wait(struct wi_task *t)
+{
+    return wait_for(t, false);
 }
 
 int weft_result_into(weft_future *f, void *out, size_t size)
 {
     struct wi_task *t = wi_of_future(f);
     wi_require(f != NULL, f, "a future handle must not be NULL");
-    int rc = wi_future_wait(t);
+    int rc = wait_for(t, true);
     if (rc == 0)
         rc = wi_future_take(t, out, size);
-    else
+    else if (wi_future_gave_up(rc))
         wi_future_cancel(t);
     wi_task_unref(t);
     return rc;
@@ -373,6 +388,7 @@ int weft_result_into(weft_future *f, void *out, size_t size)
 
 int weft_join(weft_future *f)
 {
+    wi_require(f != NULL, f, "a future handle must not be NULL");
     return weft_result_into(f, NULL, 0);
 }
 
@@ -430,14 +446,20 @@ void wi_future_nudge(struct wi_task *t)
     while (t->kind <= WI_KIND_JOB && !wi_future_done(t) &&
            __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE) == 0)
         spin(&turns);
+    uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
     wi_unpark(t);
     // What runs inside its join hears of it too.
     for (;;) {
-        // seq_cst: pairs with wi_edge_set in call_inside
+        // seq_cst: pairs with the claim in run_inline
         uint64_t edge = __atomic_load_n(&t->edge, __ATOMIC_SEQ_CST);
-        if (wi_edge_tag(edge) != WI_EDGE_INLINE)
+        // acquire: the edge before the generation. What runs inside has no
+        // reference from us: it may have ended, and this be another's edge.
+        uint32_t now = __atomic_load_n(&t->state, __ATOMIC_ACQUIRE) >> 16;
+        if (wi_edge_tag(edge) != WI_EDGE_INLINE || now != gen)
             return;
-        t = mark_hint(wi_edge_hint(edge));
+        wi_hint hint = wi_edge_hint(edge);
+        gen = wi_hint_gen(hint);
+        t = mark_hint(hint);
         if (t == NULL)
             return;
         wi_unpark(t);
@@ -454,7 +476,7 @@ static int cancel_running(struct wi_task *t)
         return -EALREADY;
     if (state & WI_CANCELED)
         return 0;
-    if (t->extra != NULL && t->extra->ops != NULL)
+    if (wi_future_is_external(t))
         wi_external_cancel(t);
     else
         wi_future_nudge(t);

@@ -45,6 +45,12 @@ bool wi_future_watch(struct wi_task *t, struct wi_node *node);
 bool wi_future_unwatch(struct wi_task *t, struct wi_node *node);
 void wi_node_await(struct wi_node *node);
 
+// Whether a wait ended because the waiter's scopes wanted it to.
+static inline bool wi_future_gave_up(int rc)
+{
+    return rc == -ECANCELED || rc == -ETIMEDOUT;
+}
+
 // Waits until t is done. 0, -ETIMEDOUT, -ECANCELED, -WEFT_EDEADLOCK.
 int wi_future_wait(struct wi_task *t);
 
@@ -53,6 +59,14 @@ int wi_future_take(struct wi_task *t, void *out, size_t size);
 
 // Stores a result of size bytes; false: no memory.
 bool wi_future_put(struct wi_task *t, const void *result, size_t size);
+
+// Whether something outside the scheduler completes t (external.h). By the
+// kind: the extra part of others may come while they run.
+static inline bool wi_future_is_external(const struct wi_task *t)
+{
+    return t->kind == WI_KIND_PROCESS || t->kind == WI_KIND_PROCESS_JOB ||
+           t->kind == WI_KIND_PROMISE;
+}
 
 // Asks t to cancel; see weft_cancel.
 int wi_future_cancel(struct wi_task *t);

@@ -16,7 +16,9 @@
 
 #include <weft/error.h>
 
+#include "base/options.h"
 #include "base/text.h"
+#include "base/fresh.h"
 #include "future/deadlock.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -47,10 +49,10 @@ static weft_group *group_new(struct wi_task *owner, const char *name,
 // the program ends, as it must when not even 512 bytes are left.
 weft_group *weft_group_open_with(const struct weft_group_options *options)
 {
+    WI_OPTIONS(options);
     struct wi_task *self = wi_self();
     weft_group *group =
-        self == NULL ? NULL
-                     : group_new(self, options->name, options->grace);
+        self == NULL ? NULL : group_new(self, options->name, options->grace);
     if (group == NULL)
         wi_panic(__func__, NULL, "no memory for a group");
     return group;
@@ -61,6 +63,18 @@ weft_group *wi_group_open_root(struct wi_task *owner, double grace)
     weft_group *group = group_new(owner, "root", grace);
     if (group != NULL)
         group->root = 1;
+    return group;
+}
+
+weft_group *wi_group_new_detached(void)
+{
+    weft_group *group = calloc(1, sizeof *group);
+    if (group == NULL)
+        return NULL;
+    group->root = 1;
+    group->grace = DEFAULT_GRACE;
+    group->head.base = WI_FOREVER;
+    wi_text_copy(group->name, sizeof group->name, "pool");
     return group;
 }
 
@@ -96,7 +110,7 @@ static bool mark_child(struct wi_task *t)
     uint32_t was = __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_SEQ_CST);
     if ((was & WI_CANCELED) || (was & WI_PHASE) == WI_DONE)
         return false;
-    if (t->extra != NULL && t->extra->ops != NULL)
+    if (wi_future_is_external(t))
         return true;
     wi_future_nudge(t);
     return false;
@@ -105,7 +119,7 @@ static bool mark_child(struct wi_task *t)
 // One that mark_child has handed out, with a reference.
 static void end_child(struct wi_task *t)
 {
-    if (t->extra != NULL && t->extra->ops != NULL)
+    if (wi_future_is_external(t))
         wi_external_cancel(t);
     else
         wi_future_drop(t, -WEFT_EJOBCANCELED);
@@ -138,7 +152,10 @@ static void cancel_group(weft_group *group)
     struct wi_task *collected = cancel_locked(group);
     struct wi_task *owner = group->owner;
     wi_group_unlock(group);
-    wi_future_nudge(owner);
+    if (owner != NULL) {
+        wi_edge_cancel(owner);
+        wi_future_nudge(owner);
+    }
     while (collected != NULL) {
         struct wi_task *next = collected->next;
         end_child(collected);
@@ -244,19 +261,19 @@ static bool report_child(struct wi_task *t, void *arg)
     return false;
 }
 
-// Waits for the children. Neither cancel nor deadline ends this: they are
-// passed on to the children, once, and then the wait goes on without them.
+// Waits for the children. Neither cancel nor deadline ends this: a cancel is
+// passed on to the children, once, and a deadline they have inherited.
 static void wait_children(weft_group *group, struct wi_task *self)
 {
     struct wi_wait wait = {.object = group,
                            .deadline = WI_FOREVER,
                            .kind = WI_WAIT_GROUP,
-                           .flags = WI_SCOPED};
+                           .flags = WI_CANCELABLE};
     while (!try_close(group, self)) {
         int rc = wi_park(&wait);
         if (rc == 0)
             continue;
-        if (wait.flags & WI_SCOPED) {
+        if (wait.flags & WI_CANCELABLE) {
             cancel_group(group);
             wait.flags = 0;
             wait.deadline = wi_deadline_in(group->grace, __func__);
@@ -276,12 +293,26 @@ static void leave_scope(weft_group *group, struct wi_task *self)
     self->scope = group->head.scope.outer;
 }
 
+static int group_free(weft_group *group)
+{
+    int code = group->code;
+    for (unsigned i = 0; i < group->failures; i++)
+        free(group->failure[i].text);
+    wi_biased_fini(&group->lock);
+    free(group);
+    return code;
+}
+
 int weft_group_close(weft_group *g)
 {
     wi_require(g != NULL, g, "a group must not be NULL");
     struct wi_task *self = wi_self();
     wi_require(self == g->owner, g,
                "a group is closed by the task that opened it");
+    if (wi_forked()) { // the children run in the parent, if at all
+        leave_scope(g, self);
+        return -WEFT_EFORKED;
+    }
     if (!try_close(g, self)) {
         bool edge = wi_scope_deadline(self) == WI_FOREVER;
         if (edge)
@@ -292,12 +323,19 @@ int weft_group_close(weft_group *g)
         wi_edge_clear(self);
     }
     leave_scope(g, self);
-    int code = g->code;
-    for (unsigned i = 0; i < g->failures; i++)
-        free(g->failure[i].text);
-    wi_biased_fini(&g->lock);
-    free(g);
-    return code;
+    return group_free(g);
+}
+
+void wi_group_finish(weft_group *group)
+{
+    cancel_group(group);
+    wait_children(group, wi_self());
+}
+
+void wi_group_end(weft_group *group)
+{
+    wi_group_finish(group);
+    group_free(group);
 }
 
 void weft_group_guard_leave(struct weft_group_guard *guard)

@@ -38,6 +38,15 @@ struct weft_group {
 // weft_group_close. NULL: no memory.
 weft_group *wi_group_open_root(struct wi_task *owner, double grace);
 
+// A root group that is no scope of its owner's code: for tasks that the jobs of
+// a pool start. Ended by wi_group_end from any task. NULL: no memory.
+weft_group *wi_group_new_detached(void);
+void wi_group_end(weft_group *group);
+
+// As wi_group_end, but the group stays, closed: for one that any thread may
+// still find.
+void wi_group_finish(weft_group *group);
+
 // The innermost open group of t, or the one that t belongs to.
 weft_group *wi_group_innermost(struct wi_task *t);
 

@@ -12,6 +12,7 @@
 #include "base/fresh.h"
 #include "future/external.h"
 #include "future/future.h"
+#include "future/future.h"
 #include "future/id.h"
 #include "os/report.h"
 
@@ -68,7 +69,7 @@ static void unpublish(struct wi_task *t)
 uint64_t weft_future_id(weft_future *f)
 {
     struct wi_task *t = wi_of_future(f);
-    if (t->flags & WI_IMMORTAL)
+    if (t == wi_future_nomem()) // not its flags: they change at completion
         return 0;
     if (!(__atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_PUBLISHED))
         publish(t);
@@ -131,6 +132,9 @@ void wi_future_last_words(struct wi_task *t)
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
     if (state & WI_PUBLISHED)
         unpublish(t);
+    if ((state & WI_PUBLISHED) && t->extra != NULL && t->extra->ops != NULL &&
+        t->extra->ops->gone != NULL)
+        t->extra->ops->gone(t->extra->external);
     // What was canceled, and what never began because of it, has not failed.
     if ((state & WI_PHASE) == WI_DONE && t->code < 0 &&
         !(state & WI_OBSERVED) && t->code != -WEFT_EJOBCANCELED)

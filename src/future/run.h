@@ -19,4 +19,8 @@ extern int (*wi_run_job)(struct wi_task *t);
 // at the first call; NULL: no memory or no thread, *rc says which.
 struct wi_runtime *wi_default_runtime(int *rc);
 
+// To be called before another exit hook is set that waits for code which may
+// use the default loop: then the loop ends after that.
+void wi_default_hook_exit(void);
+
 #endif

@@ -10,6 +10,7 @@
 #include <weft/error.h>
 
 #include "base/fresh.h"
+#include "base/options.h"
 #include "future/external.h"
 #include "future/future.h"
 #include "future/group.h"
@@ -93,10 +94,9 @@ static int run_in(struct wi_runtime *runtime, struct wi_task *t,
     return rc;
 }
 
-int weft_run_with(weft_function *fn, void *arg,
-                  const struct weft_run_options *options)
+static int run(weft_function *fn, void *arg,
+               const struct weft_run_options *options)
 {
-    wi_require(fn != NULL, NULL, "the main task's function must not be NULL");
     if (wi_forked())
         return -WEFT_EFORKED;
     struct wi_runtime *runtime;
@@ -116,6 +116,17 @@ int weft_run_with(weft_function *fn, void *arg,
     return rc;
 }
 
+int weft_run_with(weft_function *fn, void *arg,
+                  const struct weft_run_options *options)
+{
+    WI_OPTIONS(options);
+    wi_require(fn != NULL, NULL, "the main task's function must not be NULL");
+    int saved = errno; // the body's errno is not the caller's
+    int rc = run(fn, arg, options);
+    errno = saved;
+    return rc;
+}
+
 // The default loop ------------------------------------------------------------
 
 struct default_loop {
@@ -123,25 +134,26 @@ struct default_loop {
     struct wi_runtime *runtime;
     struct wi_os_thread thread;
     struct wi_task *main;
-    uint32_t ready; // the root group is open
+    uint32_t ready; // the loop runs
     uint32_t stop;
-    int rc;
+    bool hooked; // to exit
 };
 
 static struct default_loop default_loop;
 
-// The main task of the default loop: waits for the end of the program.
+// The main task of the default loop: waits for the end of the program. Threads
+// may run on after that, so the root group and the runtime stay: starting a
+// task finds the group closed.
 static int default_main(void *arg)
 {
     struct default_loop *loop = arg;
-    struct wi_task *self = wi_self();
-    loop->runtime->root = wi_group_innermost(self);
+    // release: pairs with the load in default_start
     __atomic_store_n(&loop->ready, 1, __ATOMIC_RELEASE);
     wi_os_futex_wake(&loop->ready, 1, false);
-    const struct wi_wait wait = {.deadline = WI_FOREVER,
-                                 .kind = WI_WAIT_POOL};
+    const struct wi_wait wait = {.deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
     while (!__atomic_load_n(&loop->stop, __ATOMIC_ACQUIRE))
         wi_park(&wait);
+    wi_group_finish(loop->runtime->root);
     return 0;
 }
 
@@ -168,12 +180,42 @@ static void default_end(void)
 
 static void default_fresh(void)
 {
-    default_loop = (struct default_loop){0};
+    // The hooks of exit stay set in a child.
+    default_loop = (struct default_loop){.hooked = default_loop.hooked};
 }
 
 __attribute__((constructor)) static void default_register(void)
 {
     wi_fresh_add(default_fresh);
+}
+
+static void hook_locked(struct default_loop *loop)
+{
+    if (!loop->hooked)
+        wi_os_at_exit(default_end);
+    loop->hooked = true;
+}
+
+void wi_default_hook_exit(void)
+{
+    wi_mutex_lock(&default_loop.lock);
+    hook_locked(&default_loop);
+    wi_mutex_unlock(&default_loop.lock);
+}
+
+// What the loop consists of; false: no memory.
+static bool default_parts(struct default_loop *loop, struct wi_runtime *runtime)
+{
+    runtime->root = wi_group_new_detached();
+    if (runtime->root == NULL)
+        return false;
+    loop->main = main_record(default_main, loop, "default loop");
+    if (loop->main == NULL) {
+        wi_group_end(runtime->root);
+        return false;
+    }
+    loop->main->home = runtime;
+    return true;
 }
 
 static int default_start(struct default_loop *loop)
@@ -182,24 +224,23 @@ static int default_start(struct default_loop *loop)
     int rc = wi_runtime_new(&runtime, 1, true, 0, wi_run_body);
     if (rc < 0)
         return rc;
-    loop->main = main_record(default_main, loop, "default loop");
-    if (loop->main == NULL) {
+    if (!default_parts(loop, runtime)) {
         wi_runtime_free(runtime);
         return -ENOMEM;
     }
-    loop->main->home = runtime;
     loop->runtime = runtime;
     const struct wi_os_thread_options options = {.name = "weft-default"};
     rc = wi_os_thread_start(&loop->thread, default_thread, loop, &options);
     if (rc < 0) {
         loop->runtime = NULL;
+        wi_group_end(runtime->root);
         wi_task_unref(loop->main);
         wi_runtime_free(runtime);
         return rc;
     }
     while (!__atomic_load_n(&loop->ready, __ATOMIC_ACQUIRE))
         wi_os_futex_wait(&loop->ready, 0, WI_FOREVER, false);
-    wi_os_at_exit(default_end);
+    hook_locked(loop);
     return 0;
 }
 
@@ -224,13 +265,14 @@ static weft_future *not_started(void *arg, void (*drop)(void *arg), int code)
 }
 
 // Where the new task belongs and runs.
-static int place_of(const struct weft_task_options *options,
-                    weft_group **group, struct wi_runtime **runtime)
+static int place_of(const struct weft_task_options *options, weft_group **group,
+                    struct wi_runtime **runtime)
 {
     int rc = 0;
     struct wi_worker *worker = wi_here.worker;
     *group = options->group;
-    if (*group != NULL && (*group)->owner->home != NULL)
+    if (*group != NULL && (*group)->owner != NULL &&
+        (*group)->owner->home != NULL && (*group)->owner->home->count > 0)
         *runtime = (*group)->owner->home;
     else if (worker != NULL)
         *runtime = worker->runtime;
@@ -271,23 +313,22 @@ static struct wi_task *task_record(weft_function *fn, void *arg,
 static weft_future *queue(struct wi_runtime *runtime, struct wi_task *t,
                           bool canceled)
 {
-    int rc = wi_runtime_submit(runtime, t);
+    // What starts in a canceled group is never queued.
+    int rc = canceled ? -WEFT_EJOBCANCELED : wi_runtime_submit(runtime, t);
     uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
     if (rc < 0 && wi_task_claim(t, gen, WI_CANCELED))
         wi_future_drop(t, rc);
-    else if (canceled)
-        wi_future_cancel(t);
     return wi_as_future(t);
 }
 
 weft_future *weft_task_start_with(weft_function *fn, void *arg,
                                   const struct weft_task_options *options)
 {
+    WI_OPTIONS(options);
     wi_require(fn != NULL, NULL, "a task's function must not be NULL");
     weft_group *group;
     struct wi_runtime *runtime;
-    int rc = wi_forked() ? -WEFT_EFORKED
-                         : place_of(options, &group, &runtime);
+    int rc = wi_forked() ? -WEFT_EFORKED : place_of(options, &group, &runtime);
     if (rc < 0)
         return not_started(arg, options->drop, rc);
     struct wi_task *t = task_record(fn, arg, options);
@@ -329,10 +370,10 @@ int weft_sleep(double seconds)
         .deadline = deadline, .kind = WI_WAIT_SLEEP, .flags = WI_SCOPED};
     for (;;) {
         int rc = wi_park(&wait);
-        if (rc == -ECANCELED || rc == -ENOMEM)
-            return rc;
         if (rc == 0)
             continue;
+        if (rc != -ETIMEDOUT)
+            return rc;
         // Whose time was it? A scope that ends first, or at the same time,
         // is an error; the sleep's own end is success.
         int scope = wi_check_scopes();

@@ -133,9 +133,9 @@ int weft_wait(weft_future *const *set, size_t n, enum weft_wait_mode mode,
 
 // Gather ----------------------------------------------------------------------
 
-static void give_up_all(weft_future **set, size_t n)
+static void give_up_all(weft_future **set, size_t n, int rc)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && wi_future_gave_up(rc); i++)
         wi_future_cancel(wi_of_future(set[i]));
     for (size_t i = 0; i < n; i++)
         weft_future_unref(set[i]);
@@ -146,7 +146,7 @@ int weft_gather_into(weft_future **set, size_t n, void *results, size_t size,
 {
     int rc = weft_wait(set, n, WEFT_ALL_COMPLETED, (double)INFINITY);
     if (rc < 0) {
-        give_up_all(set, n);
+        give_up_all(set, n, rc);
         return rc;
     }
     int first = 0;
@@ -256,8 +256,8 @@ ssize_t weft_as_completed_next(weft_as_completed *it)
     struct done_node *node;
     while ((node = next_done(it, self)) == NULL) {
         rc = wi_park(&wait);
-        if (rc < 0 && wi_scope_test(self) < 0 &&
-            (node = next_done(it, NULL)) == NULL)
+        bool over = rc < 0 && (rc != -ETIMEDOUT || wi_scope_test(self) < 0);
+        if (over && (node = next_done(it, NULL)) == NULL)
             return rc;
         if (node != NULL)
             break;

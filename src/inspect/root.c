@@ -5,6 +5,7 @@
 
 #include "sched/park.h"
 #include "sched/task.h"
+#include "sched/worker.h"
 
 // What chunk_records() in sched/task.c adds to a chunk's address.
 #define CHUNK_BEGIN 64
@@ -18,6 +19,8 @@
 #define CHUNK(member)  FIELD(WI_ROOT_CHUNK, wi_task_chunk, member, #member)
 #define RECORD(member) FIELD(WI_ROOT_RECORD, wi_task, member, #member)
 #define EXTRA(member)  FIELD(WI_ROOT_EXTRA, wi_extra, member, #member)
+#define JOB(member)    FIELD(WI_ROOT_JOB, weft_job, member, #member)
+#define WORKER(member) FIELD(WI_ROOT_WORKER, wi_worker, member, #member)
 
 extern struct wi_root wi_root;
 
@@ -32,14 +35,16 @@ __attribute__((section(".weft.root"), used)) struct wi_root wi_root = {
     .phase_mask = WI_PHASE,
     .generation = 16,
     .hint_bits = 48,
-    .tag_bits = 2,
-    .one_tags = 1 << 0 | 1 << 3,
+    .tag_bits = 3,
+    .one_tags = 1 << 0 | 1 << 3 | 1 << 4,
     .owner_parked = WI_PARKED,
     .owner_thread = WI_THREAD,
+    .kind_job = WI_KIND_JOB,
     .fields = {CHUNK(next), CHUNK(count), RECORD(id), RECORD(state),
                RECORD(kind), RECORD(flags), RECORD(code), RECORD(wait_kind),
                RECORD(wait_object), RECORD(edge), RECORD(owner), RECORD(group),
-               RECORD(home), RECORD(extra), EXTRA(name), EXTRA(native)},
+               RECORD(home), RECORD(extra), RECORD(job), EXTRA(name),
+               EXTRA(native), JOB(name), WORKER(base)},
     .phases = {4,
                {[WI_FREE] = "free",
                 [WI_QUEUED] = "queued",

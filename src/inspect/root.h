@@ -44,6 +44,8 @@ enum wi_root_structure {
     WI_ROOT_CHUNK = 1,  // next, count
     WI_ROOT_RECORD = 2, // id, state, kind, wait_kind, wait_object, edge, ...
     WI_ROOT_EXTRA = 3,  // name, native
+    WI_ROOT_JOB = 4,    // name: the address of a text
+    WI_ROOT_WORKER = 5, // base: the record of its thread, or 0
 };
 
 // The names of the values 0, 1, ... of an enumeration.
@@ -66,8 +68,8 @@ struct wi_root {
     uint32_t tag_bits;     // low bits of that address: what the edge names
     uint32_t one_tags;     // bit n: an edge with tag n names one record
     uint32_t owner_parked; // bits of `owner`: it is parked
-    uint32_t owner_thread; // it is a plain thread
-    uint32_t slack;
+    uint32_t owner_thread; // it is a plain thread; else above them: the worker
+    uint32_t kind_job;     // the `kind` whose `job` is one
     struct wi_root_field fields[WI_ROOT_FIELDS];
     struct wi_root_names phases; // what the bits of phase_mask say
     struct wi_root_names kinds;  // of `kind`

@@ -145,8 +145,8 @@ enum wi_fd_claim wi_fd_share(struct wi_fd *record, const struct wi_loop *loop)
         WI_FD_SHARED)
         return claim;
     wi_mutex_lock(&record->lock);
-    if (record->left || (record->reader && !(loop && record->reader ==
-                                                         loop->number)))
+    if (record->left ||
+        (record->reader && !(loop && record->reader == loop->number)))
         claim = WI_FD_ELSEWHERE;
     set_flags(record, WI_FD_SHARED, 0);
     wi_mutex_unlock(&record->lock);

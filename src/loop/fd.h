@@ -41,13 +41,13 @@ struct wi_fd_waiter {
 
 struct wi_fd {
     struct wi_mutex lock;
-    uint32_t flags;   // any thread, atomically; set under the lock
-    uint64_t loops;   // any thread, atomically: bits of struct wi_loop
-    uint64_t reader;  // under the lock: number of the loop that may read ahead
-    uint64_t reader_bit; // under the lock: its bit
-    struct wi_left *left;          // under the lock
-    struct wi_fd_waiter *waiters;  // under the lock
-    struct wi_task *closer;        // under the lock: unpark when waiters leave
+    uint32_t flags;  // any thread, atomically; set under the lock
+    uint64_t loops;  // any thread, atomically: bits of struct wi_loop
+    uint64_t reader; // under the lock: number of the loop that may read ahead
+    uint64_t reader_bit;          // under the lock: its bit
+    struct wi_left *left;         // under the lock
+    struct wi_fd_waiter *waiters; // under the lock
+    struct wi_task *closer;       // under the lock: unpark when waiters leave
     uint32_t generation; // any thread, atomically: how often it was closed
     uint8_t kind;        // any thread, atomically: enum wi_fd_kind
 };

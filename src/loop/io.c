@@ -107,47 +107,49 @@ static ssize_t try_in_thread(struct wi_io *io, int kind)
     return n;
 }
 
-static ssize_t sleep_in_thread(struct wi_fd *record, struct wi_io *io, int kind)
-{
-    struct wi_fd_waiter waiter = {.task = wi_self()};
-    struct wi_wait wait = wait_for(io);
-    struct pollfd fds[2] = {{.fd = io->fd, .events = wi_try_events(io)}};
-    ssize_t n;
-
-    wi_fd_enter(record, &waiter);
-    for (;;) {
-        n = wi_fd_closing(record) ? -ECANCELED : try_in_thread(io, kind);
-        if (n != -EAGAIN)
-            break;
-        n = wi_park_poll(&wait, fds, 1);
-        if (n < 0)
-            break;
-    }
-    wi_fd_leave(record, &waiter);
-    return n;
-}
-
 static bool reads(const struct wi_io *io)
 {
     return io->code == WI_IO_READ || io->code == WI_IO_ACCEPT ||
            (io->code == WI_IO_POLL && (io->events & WEFT_READABLE));
 }
 
+// Tries and sleeps in turn. wi_park_poll needs a free place in the array.
+static ssize_t wait_in_thread(const struct wi_fd *record, struct wi_io *io,
+                              int kind)
+{
+    struct wi_wait wait = wait_for(io);
+    struct pollfd fds[2] = {{.fd = io->fd, .events = wi_try_events(io)}};
+    ssize_t n;
+
+    do {
+        if (wi_fd_closing(record))
+            return -ECANCELED;
+        n = try_in_thread(io, kind);
+        if (n != -EAGAIN)
+            return n;
+        n = wi_park_poll(&wait, fds, 1);
+    } while (n >= 0);
+    return n;
+}
+
+// From enter to leave, weft_close waits for this thread.
 static ssize_t in_thread(struct wi_io *io)
 {
+    struct wi_fd_waiter waiter = {.task = wi_self()};
     struct wi_fd *record = wi_fd_get(io->fd);
-    ssize_t n = record ? wi_fd_kind(record, io->fd) : -ENOMEM;
+    ssize_t n = record && waiter.task ? wi_fd_kind(record, io->fd) : -ENOMEM;
     int kind = (int)n;
 
     if (n < 0)
         return n;
-    if (reads(io) && wi_fd_share(record, NULL) == WI_FD_ELSEWHERE) {
+    wi_fd_enter(record, &waiter);
+    n = -EAGAIN;
+    if (reads(io) && wi_fd_share(record, NULL) == WI_FD_ELSEWHERE)
         n = take(record, io, NULL);
-        if (n != -EAGAIN)
-            return n;
-    }
-    n = try_in_thread(io, kind);
-    return n == -EAGAIN ? sleep_in_thread(record, io, kind) : n;
+    if (n == -EAGAIN)
+        n = wait_in_thread(record, io, kind);
+    wi_fd_leave(record, &waiter);
+    return n;
 }
 
 static ssize_t perform(struct wi_io *io)

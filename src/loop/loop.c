@@ -33,6 +33,8 @@ static struct {
     uint64_t bits; // those that are taken; the last one never is
 } registry;
 
+static __thread char this_thread; // its address stands for the thread
+
 static struct {
     struct wi_mutex lock;
     const struct wi_loop_ops *ops; // release/acquire: NULL until chosen
@@ -130,7 +132,7 @@ static bool open_modern_uring(struct wi_loop **loop)
 
 static int open_first(struct wi_loop **loop)
 {
-    const char *wanted = getenv("WEFT_BACKEND");
+    const char *wanted = secure_getenv("WEFT_BACKEND");
     char text[400];
 
     if (!wanted || !*wanted)
@@ -182,6 +184,7 @@ void wi_loop_init(struct wi_loop *loop, const struct wi_loop_ops *ops)
     struct wi_loop **at = &registry.first;
 
     loop->ops = ops;
+    loop->thread = &this_thread;
     wi_mutex_lock(&registry.lock);
     loop->number = ++registry.next_number;
     loop->bit = take_bit();
@@ -232,7 +235,15 @@ static void post(struct wi_loop *loop, struct wi_io *io)
     loop->ops->wake(loop);
 }
 
-static void await(struct wi_io *io)
+// In a nested run the loop of the outer run is this thread's too, and nobody
+// else will take its turns now.
+static void await_own(struct wi_loop *loop, const struct wi_io *io)
+{
+    while (!io->done)
+        loop->ops->poll(loop, WI_FOREVER);
+}
+
+static void await(const struct wi_io *io)
 {
     const struct wi_wait wait = {
         .object = (void *)(intptr_t)io->fd, // NOLINT: a number, for show
@@ -263,7 +274,10 @@ void wi_loop_tell(uint64_t bits, struct wi_loop *self, enum wi_io_code code,
         wi_mutex_unlock(&registry.lock);
         if (!loop)
             return;
-        await(&io);
+        if (loop->thread == &this_thread)
+            await_own(loop, &io);
+        else
+            await(&io);
     }
 }
 

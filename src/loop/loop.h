@@ -85,6 +85,7 @@ struct wi_loop {
                      // first on: mail may come, and finds a loop in its poll
     uint32_t queued; // entries not yet given to the kernel: poll soon
     struct weft_backend_counters count;
+    const void *thread;   // stands for the owner; compared only
     uint64_t number;      // of this loop, never used again
     uint64_t bit;         // stands for it in struct wi_fd
     struct wi_loop *peer; // under the registry's lock

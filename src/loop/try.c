@@ -11,10 +11,10 @@
 //    so its slave side is opened again through /proc with O_NONBLOCK, which
 //    leaves the flag of the user's descriptor alone. The master side cannot be
 //    opened again: it is given one byte at a time.
-//  - accept4 on a blocking listener: poll(2) first, under one lock for the
-//    process, so that no other task or thread of Weft takes the connection in
-//    between. A listener that is shared with other processes or used by plain
-//    accept(2) as well should be non-blocking.
+//  - accept4 on a blocking listener: there may be competitors (the ring, other
+//    processes), so that asking poll(2) first is no promise. O_NONBLOCK is set
+//    for the length of that system call, and only if there is a connection;
+//    a lock keeps the tasks and threads of this process apart.
 //  - connect on a blocking socket: O_NONBLOCK is set for the length of that
 //    system call.
 #include "loop/try.h"
@@ -34,7 +34,9 @@
 
 #include "os/futex.h"
 
-static struct wi_mutex accept_lock;
+#define LOCKS 16
+
+static struct wi_mutex accept_locks[LOCKS]; // by descriptor
 
 static ssize_t outcome(ssize_t n)
 {
@@ -188,19 +190,49 @@ static ssize_t try_write(const struct wi_io *io, uint8_t kind)
 
 static int accept_now(const struct wi_io *io)
 {
-    return (int)outcome(accept4(io->fd, io->addr, io->addr_len,
-                                SOCK_CLOEXEC | SOCK_NONBLOCK));
+    return (int)outcome(
+        accept4(io->fd, io->addr, io->addr_len, SOCK_CLOEXEC | SOCK_NONBLOCK));
+}
+
+// poll(2) would wait for ever for what is no listener: say at once what accept4
+// would say.
+static int listens(int fd)
+{
+    int yes = 0;
+    socklen_t size = sizeof(yes);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &size) < 0)
+        return -errno;
+    return yes ? 0 : -EINVAL;
+}
+
+static int accept_from_blocking(const struct wi_io *io, int flags)
+{
+    int rc = listens(io->fd);
+
+    if (rc < 0)
+        return rc;
+    if (!ready(io->fd, POLLIN))
+        return -EAGAIN;
+    fcntl(io->fd, F_SETFL, flags | O_NONBLOCK);
+    rc = accept_now(io);
+    fcntl(io->fd, F_SETFL, flags);
+    return rc;
 }
 
 static int try_accept(const struct wi_io *io)
 {
-    int rc;
+    struct wi_mutex *lock = &accept_locks[io->fd % LOCKS];
+    int rc, flags;
 
-    if (is_nonblocking(io->fd))
-        return accept_now(io);
-    wi_mutex_lock(&accept_lock);
-    rc = ready(io->fd, POLLIN) ? accept_now(io) : -EAGAIN;
-    wi_mutex_unlock(&accept_lock);
+    wi_mutex_lock(lock);
+    flags = fcntl(io->fd, F_GETFL);
+    if (flags < 0)
+        rc = -errno;
+    else
+        rc = flags & O_NONBLOCK ? accept_now(io)
+                                : accept_from_blocking(io, flags);
+    wi_mutex_unlock(lock);
     return rc;
 }
 

@@ -102,6 +102,30 @@ bool wi_deque_pop_last(struct wi_deque *deque, wi_hint hint)
     return won;
 }
 
+static bool is_dead(wi_hint hint)
+{
+    // relaxed: nothing is read but the state; a record never comes back to it
+    uint32_t state =
+        __atomic_load_n(&wi_hint_task(hint)->state, __ATOMIC_RELAXED);
+    return state >> 16 != wi_hint_gen(hint) || (state & WI_PHASE) != WI_QUEUED;
+}
+
+// The last entry, 0 if there is none.
+static wi_hint last_of(struct wi_deque *deque)
+{
+    int64_t last = deque->tail - 1;
+    if (last < __atomic_load_n(&deque->head, __ATOMIC_RELAXED))
+        return 0;
+    return slot_read(deque->ring, last);
+}
+
+void wi_deque_trim(struct wi_deque *deque)
+{
+    wi_hint last;
+    while ((last = last_of(deque)) != 0 && is_dead(last))
+        wi_deque_pop_last(deque, last);
+}
+
 static wi_hint take_solo(struct wi_deque *deque)
 {
     if (deque->head >= deque->tail)

@@ -64,6 +64,15 @@ static inline int wi_deque_push(struct wi_deque *deque, wi_hint hint)
 // Owner: takes `hint` back if it is the last one pushed.
 bool wi_deque_pop_last(struct wi_deque *deque, wi_hint hint);
 
+// Owner: takes the tombstones off the tail. A program that joins all that it
+// starts, inline, takes nothing from the head, where they would go else.
+void wi_deque_trim(struct wi_deque *deque);
+
+static inline bool wi_deque_is_long(const struct wi_deque *deque)
+{
+    return deque->tail - __atomic_load_n(&deque->head, __ATOMIC_RELAXED) > 64;
+}
+
 // Anybody: the oldest entry, or 0 if it is empty or another thief was faster
 // (*busy tells which).
 wi_hint wi_deque_take(struct wi_deque *deque, bool *busy);

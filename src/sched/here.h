@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct wi_task;
+struct wi_canceling;
 struct wi_worker;
 
 struct wi_here {
@@ -22,11 +23,16 @@ struct wi_here {
     uint64_t next_id;    // ids next_id .. end_id - 1 are this thread's
     uint64_t end_id;
     struct wi_task *thread; // this thread's own record, if it has one
-    struct wi_task *canceling; // whose cancel function runs here: external.c
+    struct wi_canceling
+        *canceling; // cancel functions that run here: external.c
     // Around each sleep of a plain thread: a pool lends its place (NULL: none).
     void (*sleeping)(bool begins);
-    void *pool;     // whose thread this is, for `sleeping`
-    int wake_fd;    // eventfd for wi_park_poll, plus one; 0: none yet
+    // The same around the sleep of a worker that this thread is, when all its
+    // tasks wait.
+    void (*idling)(bool begins);
+    void *pool;  // whose thread this is, for `sleeping`
+    int refused; // set by `sleeping`: the code that ends this wait
+    int wake_fd; // eventfd for wi_park_poll, plus one; 0: none yet
 };
 
 extern __thread struct wi_here wi_here

@@ -25,7 +25,9 @@
 #include "sched/timer.h"
 #include "sched/watchdog.h"
 
-enum { TRIM_AFTER_NS = 500000000, TRIM_AGAIN_NS = 2000000 };
+// Idle stacks go back to the kernel after half a second, in strokes of 2 ms
+// with as much in between.
+enum { TRIM_AFTER_NS = 500000000, TRIM_STROKE_NS = 2000000 };
 
 // Inbox -----------------------------------------------------------------------
 
@@ -46,11 +48,25 @@ static bool inbox_push(struct wi_worker *worker, struct wi_task *t)
     return true;
 }
 
+// Whether t, whose owner could not be told, can be told by now: it has
+// another owner, or its worker is in use again.
+static bool can_be_told(struct wi_task *t, uintptr_t before)
+{
+    uintptr_t owner = __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE);
+    if (owner != before || (owner & WI_THREAD))
+        return true;
+    struct wi_worker *worker = (struct wi_worker *)(owner & WI_OWNER_MASK);
+    return worker != NULL &&
+           __atomic_load_n(&worker->inbox, __ATOMIC_ACQUIRE) != WI_INBOX_CLOSED;
+}
+
 void wi_mail(struct wi_task *t)
 {
     for (;;) {
-        // acquire: pairs with the release of the owner's store
-        uintptr_t owner = __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE);
+        // seq_cst, here and below: the caller's store comes before the look at
+        // the owner; pairs with the stores of whoever takes a record over,
+        // which come before its look at what the caller stored
+        uintptr_t owner = __atomic_load_n(&t->owner, __ATOMIC_SEQ_CST);
         if (owner & WI_THREAD) {
             wi_thread_unpark(t);
             return;
@@ -58,15 +74,14 @@ void wi_mail(struct wi_task *t)
         // acq_rel: pairs with the exchange that takes the mark off
         if (__atomic_exchange_n(&t->inflight, 1, __ATOMIC_ACQ_REL) != 0)
             return; // on its way already
-        owner = __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE);
-        struct wi_worker *worker =
-            (struct wi_worker *)(owner & WI_OWNER_MASK);
+        owner = __atomic_load_n(&t->owner, __ATOMIC_SEQ_CST);
+        struct wi_worker *worker = (struct wi_worker *)(owner & WI_OWNER_MASK);
         if (worker != NULL && !(owner & WI_THREAD) && inbox_push(worker, t))
             return;
         // Nobody to tell. But whoever saw our mark relied on it: look again
         // after taking it off.
         __atomic_exchange_n(&t->inflight, 0, __ATOMIC_ACQ_REL);
-        if (__atomic_load_n(&t->owner, __ATOMIC_ACQUIRE) == owner)
+        if (!can_be_told(t, owner))
             return;
     }
 }
@@ -82,6 +97,24 @@ static void deliver(struct wi_worker *worker, struct wi_task *t)
         wi_worker_ready(worker, t);
     else if (owner != 0)
         wi_mail(t);
+}
+
+void wi_inbox_close(struct wi_worker *worker)
+{
+    // acq_rel: pairs with the push
+    struct wi_task *t =
+        __atomic_exchange_n(&worker->inbox, WI_INBOX_CLOSED, __ATOMIC_ACQ_REL);
+    // What is here is for records that have ended. But a record may live again
+    // elsewhere by now, and a sender that saw the mark relies on us.
+    while (t != NULL && t != WI_INBOX_CLOSED) {
+        struct wi_task *next = t->mail;
+        // acq_rel: as in deliver
+        __atomic_exchange_n(&t->inflight, 0, __ATOMIC_ACQ_REL);
+        uintptr_t owner = __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE);
+        if (owner != 0 && (owner & WI_OWNER_MASK) != (uintptr_t)worker)
+            wi_mail(t);
+        t = next;
+    }
 }
 
 bool wi_inbox_drain(struct wi_worker *worker)
@@ -168,13 +201,6 @@ static void announce(struct wi_worker *worker, enum wi_sleep how)
     wi_arch_fence();
 }
 
-// A wake for work may have come just when the spare was sent to rest.
-static void pass_on(struct wi_worker *worker)
-{
-    if (wi_worker_rests(worker) && wi_runtime_has_unstarted(worker->runtime))
-        wi_runtime_wake_one(worker->runtime);
-}
-
 static void leave_sleep(struct wi_worker *worker)
 {
     uint64_t bit = 1ull << (worker->index % 64);
@@ -196,7 +222,6 @@ static void unannounce(struct wi_worker *worker)
 {
     leave_sleep(worker);
     wi_watchdog_poke();
-    pass_on(worker);
 }
 
 // When to look again at the latest: a timer, or stacks to give back.
@@ -214,10 +239,27 @@ static int64_t sleep_limit(struct wi_worker *worker)
 
 static void trim_if_due(struct wi_worker *worker)
 {
-    if (worker->trim_at == 0 || wi_os_now() < worker->trim_at)
+    int64_t now = wi_os_now();
+    if (worker->trim_at == 0 || now < worker->trim_at)
         return;
-    worker->trim_at =
-        wi_worker_trim(worker) ? wi_os_now() + TRIM_AGAIN_NS : 0;
+    int64_t end = now + TRIM_STROKE_NS;
+    bool more = true;
+    while (more && now < end && worker->ready == NULL) {
+        more = wi_worker_trim(worker);
+        now = wi_os_now();
+    }
+    worker->trim_at = more ? now + TRIM_STROKE_NS : 0;
+}
+
+// What woke us may have been meant for work that anybody may take. If we go
+// on with a task of our own instead, or were sent to rest just then, somebody
+// else must come for that.
+static void pass_wake_on(struct wi_worker *worker)
+{
+    if (!worker->runtime->solo &&
+        (worker->ready != NULL || wi_worker_rests(worker)) &&
+        wi_runtime_has_unstarted(worker->runtime))
+        wi_runtime_wake_one(worker->runtime);
 }
 
 void wi_worker_idle(struct wi_worker *worker)
@@ -234,17 +276,23 @@ void wi_worker_idle(struct wi_worker *worker)
         unannounce(worker);
         if (poll) // a wake-up of the loop may be on its way: no harm
             worker->loop->ops->poll(worker->loop, 0);
+        pass_wake_on(worker);
         return;
     }
-    pass_on(worker);
+    pass_wake_on(worker);
+    if (wi_here.idling != NULL)
+        wi_here.idling(true);
     if (poll)
         worker->loop->ops->poll(worker->loop, limit);
     else
         wi_os_futex_wait(&worker->sleep, WI_ASLEEP, limit, false);
+    if (wi_here.idling != NULL)
+        wi_here.idling(false);
     unannounce(worker);
     worker->turns++;
     wi_inbox_drain(worker);
     run_timers(worker);
+    pass_wake_on(worker);
     trim_if_due(worker);
 }
 
@@ -261,15 +309,16 @@ struct wi_loop *wi_loop_here(int *rc)
 
 void wi_runtime_wake_one(struct wi_runtime *runtime)
 {
-    // acquire: a spare that is counted can be woken; pairs with add_spare
+    // acquire: a spare that is counted can be woken; pairs with add_spare. For
+    // a late caller the runtime may be another one by now
     unsigned live = __atomic_load_n(&runtime->live, __ATOMIC_ACQUIRE);
     for (unsigned i = 0; i * 64 < live; i++) {
         uint64_t mask = __atomic_load_n(&runtime->idle[i], __ATOMIC_RELAXED);
         while (mask != 0) {
             unsigned bit = (unsigned)__builtin_ctzll(mask);
             // seq_cst: pairs with announce; whoever clears the bit wakes
-            uint64_t was = __atomic_fetch_and(
-                &runtime->idle[i], ~(1ull << bit), __ATOMIC_SEQ_CST);
+            uint64_t was = __atomic_fetch_and(&runtime->idle[i], ~(1ull << bit),
+                                              __ATOMIC_SEQ_CST);
             if ((was & (1ull << bit)) &&
                 wi_worker_wake(runtime->workers[i * 64 + bit]))
                 return;

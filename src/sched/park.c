@@ -24,6 +24,8 @@
 #include "sched/timer.h"
 #include "sched/worker.h"
 
+enum { SLICE_NS = 10000000 }; // see poll_slice
+
 enum permit { NONE = 0, GIVEN = 1, ON_FUTEX = 2, IN_POLL = 3 };
 
 // A thread's own record -------------------------------------------------------
@@ -32,12 +34,14 @@ void (*wi_thread_left)(struct wi_task *t);
 
 static void thread_gone(void *value)
 {
-    struct wi_task *t = value;
+    struct wi_task *t = wi_here.thread;
+    if (wi_here.worker != NULL)
+        wi_panic("pthread_exit", value,
+                 "a task must return; pthread_exit() would end its worker");
     wi_here.self = NULL;
     wi_here.thread = NULL;
-    if (wi_here.worker != NULL)
-        wi_panic("pthread_exit", t,
-                 "a task must return; pthread_exit() would end its worker");
+    if (t == NULL)
+        return; // it was a worker for a while, and has no record of its own
     if (wi_thread_left != NULL)
         wi_thread_left(t);
     if (wi_here.wake_fd != 0)
@@ -56,10 +60,12 @@ __attribute__((constructor)) static void watch_thread_ends(void)
 void wi_thread_adopt(struct wi_task *t)
 {
     if (t->extra != NULL)
-        t->extra->native = wi_os_thread_id();
-    // release: pairs with wi_mail
+        // relaxed: pairs with weft_future_native_id, who wants nothing else
+        __atomic_store_n(&t->extra->native, wi_os_thread_id(),
+                         __ATOMIC_RELAXED);
+    // seq_cst: before the first look at a cancel mark; pairs with wi_mail
     __atomic_store_n(&t->owner, (uintptr_t)&wi_here | WI_THREAD,
-                     __ATOMIC_RELEASE);
+                     __ATOMIC_SEQ_CST);
     wi_here.self = t;
     wi_here.thread = t;
     wi_os_thread_watch_exit(t);
@@ -97,6 +103,21 @@ static bool take_permit(struct wi_task *t, enum permit sleeping)
     return true;
 }
 
+const struct wi_sleep_ops *wi_sleep_ops;
+
+static const struct wi_sleep_ops *sleep_ops(void)
+{
+    // acquire: pairs with the release of the module that sets it
+    return __atomic_load_n(&wi_sleep_ops, __ATOMIC_ACQUIRE);
+}
+
+static int sleep_on(uint32_t *word, uint32_t value, int64_t deadline)
+{
+    const struct wi_sleep_ops *ops = sleep_ops();
+    return ops != NULL ? ops->sleep(word, value, deadline)
+                       : wi_os_futex_wait(word, value, deadline, false);
+}
+
 static int park_thread(struct wi_task *self, int64_t deadline)
 {
     if (take_permit(self, ON_FUTEX))
@@ -104,7 +125,7 @@ static int park_thread(struct wi_task *self, int64_t deadline)
     int rc = 0;
     while (rc == 0 &&
            __atomic_load_n(&self->permit, __ATOMIC_ACQUIRE) == ON_FUTEX)
-        rc = wi_os_futex_wait(&self->permit, ON_FUTEX, deadline, false);
+        rc = sleep_on(&self->permit, ON_FUTEX, deadline);
     uint32_t was = __atomic_exchange_n(&self->permit, NONE, __ATOMIC_ACQ_REL);
     return was == GIVEN ? 0 : rc;
 }
@@ -113,9 +134,15 @@ static int sleep_thread(struct wi_task *self, int64_t deadline)
 {
     if (wi_here.sleeping != NULL)
         wi_here.sleeping(true);
+    if (sleep_ops() != NULL)
+        sleep_ops()->help(self);
     int rc = park_thread(self, deadline);
     if (wi_here.sleeping != NULL)
         wi_here.sleeping(false);
+    if (wi_here.refused != 0) {
+        rc = wi_here.refused;
+        wi_here.refused = 0;
+    }
     return rc;
 }
 
@@ -170,9 +197,9 @@ static int wait_limit(const struct wi_wait *wait, struct wi_task *self,
     *deadline = wait->deadline;
     if (wi_forked())
         return -WEFT_EFORKED;
-    if (wait->flags & WI_SCOPED) {
-        if (wi_scope_canceled(self))
-            return -ECANCELED;
+    if ((wait->flags & WI_CANCELABLE) && wi_scope_canceled(self))
+        return -ECANCELED;
+    if (wait->flags & WI_DEADLINED) {
         int64_t scope = wi_scope_deadline(self);
         if (scope < *deadline)
             *deadline = scope;
@@ -235,6 +262,17 @@ static int poll_thread(struct wi_task *self, struct pollfd *fds, unsigned n,
     return rc < 0 ? rc : 0;
 }
 
+// Without a descriptor to spare there is no eventfd: then the sleep is cut in
+// slices, after each of which the caller looks for a wake itself.
+static int poll_slice(struct wi_task *self, struct pollfd *fds, unsigned n,
+                      int64_t deadline)
+{
+    int64_t slice = wi_os_now() + SLICE_NS;
+    int rc = wi_os_poll(fds, n, slice < deadline ? slice : deadline);
+    __atomic_exchange_n(&self->permit, NONE, __ATOMIC_ACQ_REL);
+    return rc < 0 ? rc : 0;
+}
+
 int wi_park_poll(const struct wi_wait *wait, struct pollfd *fds, unsigned n)
 {
     struct wi_task *self = wi_self();
@@ -242,12 +280,11 @@ int wi_park_poll(const struct wi_wait *wait, struct pollfd *fds, unsigned n)
         return -ENOMEM;
     int64_t deadline;
     int rc = wait_limit(wait, self, &deadline);
-    if (rc == 0)
-        rc = need_wake_fd();
     if (rc < 0)
         return rc;
     announce(self, wait);
-    rc = poll_thread(self, fds, n, deadline);
+    rc = need_wake_fd() == 0 ? poll_thread(self, fds, n, deadline)
+                             : poll_slice(self, fds, n, deadline);
     unannounce(self);
     return rc;
 }
@@ -255,9 +292,8 @@ int wi_park_poll(const struct wi_wait *wait, struct pollfd *fds, unsigned n)
 void wi_unpark(struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
-    if (worker != NULL &&
-        (__atomic_load_n(&t->owner, __ATOMIC_RELAXED) & WI_OWNER_MASK) ==
-            (uintptr_t)worker)
+    if (worker != NULL && (__atomic_load_n(&t->owner, __ATOMIC_RELAXED) &
+                           WI_OWNER_MASK) == (uintptr_t)worker)
         wi_worker_ready(worker, t);
     else
         wi_mail(t);

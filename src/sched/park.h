@@ -46,8 +46,9 @@ enum wi_wait_kind {
 };
 
 enum wi_wait_flags {
-    WI_SCOPED = 1, // cancel requests and deadlines of the scopes end it
-    WI_EDGE = 2,   // waits for `owner` alone: an edge for deadlock detection
+    WI_CANCELABLE = 1, // cancel requests of the caller's scopes end it
+    WI_DEADLINED = 2,  // their deadlines end it
+    WI_SCOPED = WI_CANCELABLE | WI_DEADLINED,
 };
 
 struct wi_wait {
@@ -58,7 +59,7 @@ struct wi_wait {
     uint16_t flags;        // enum wi_wait_flags
 };
 
-// Parks the caller until wi_unpark, the deadline or (with WI_SCOPED) the
+// Parks the caller until wi_unpark, the deadline or (as the flags say) the
 // caller's scopes end it. 0: woken, look again. -ETIMEDOUT: the call's own
 // deadline or that of a scope has passed; -ECANCELED: a scope is canceled.
 // Tests scopes and deadline before it parks.
@@ -73,6 +74,15 @@ int wi_park_poll(const struct wi_wait *wait, struct pollfd *fds, unsigned n);
 // handler. t may have ended or been recycled: then somebody sees a spurious
 // wake.
 void wi_unpark(struct wi_task *t);
+
+// What a plain thread does before it sleeps and in place of sleeping, while a
+// module has work for those who wait (process/help.c). NULL: nothing.
+struct wi_sleep_ops {
+    void (*help)(struct wi_task *self); // may unpark self
+    // As wi_os_futex_wait; self is unparked by a change of *word.
+    int (*sleep)(uint32_t *word, uint32_t value, int64_t deadline);
+};
+extern const struct wi_sleep_ops *wi_sleep_ops;
 
 // The caller's record; a plain thread gets one at its first call. NULL only if
 // there is no memory for a thread's first record.

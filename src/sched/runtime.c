@@ -27,25 +27,70 @@ static unsigned live(struct wi_runtime *runtime)
 
 static void free_workers(struct wi_runtime *runtime)
 {
-    for (unsigned i = 0; i < WI_MAX_LIVE && runtime->workers[i]; i++)
+    for (unsigned i = 0; i < WI_MAX_LIVE && runtime->workers[i]; i++) {
         wi_worker_free(runtime->workers[i]);
+        runtime->workers[i] = NULL;
+    }
+}
+
+static struct wi_mutex free_lock;
+static struct wi_runtime *free_runtimes;
+
+static void fresh(void)
+{
+    free_lock = (struct wi_mutex){0};
+    free_runtimes = NULL;
+}
+
+__attribute__((constructor)) static void register_fresh(void)
+{
+    wi_fresh_add(fresh);
+}
+
+static struct wi_runtime *runtime_alloc(void)
+{
+    wi_mutex_lock(&free_lock);
+    struct wi_runtime *runtime = free_runtimes;
+    if (runtime != NULL)
+        free_runtimes = runtime->next_free;
+    wi_mutex_unlock(&free_lock);
+    if (runtime != NULL)
+        return runtime;
+    runtime = aligned_alloc(64, (sizeof *runtime + 63) & ~(size_t)63);
+    if (runtime != NULL)
+        memset(runtime, 0, sizeof *runtime);
+    return runtime;
+}
+
+// No bit of the idle mask is set in a new or freed one, nor is there a worker;
+// how many live may be read by a late wi_runtime_wake_one at any time.
+static void reset(struct wi_runtime *runtime, unsigned count)
+{
+    // relaxed: a late reader finds no idle worker under the old count either
+    __atomic_store_n(&runtime->count, count, __ATOMIC_RELAXED);
+    __atomic_store_n(&runtime->live, count, __ATOMIC_RELAXED);
+    runtime->spares_on = 0;
+    runtime->stop = 0;
+    runtime->cancel_all = 0;
+    runtime->job_ended = NULL;
+    runtime->executor = NULL;
+    runtime->root = NULL;
+    runtime->head = 0;
+    runtime->tail = 0;
+    runtime->waiting = 0;
 }
 
 int wi_runtime_new(struct wi_runtime **out, unsigned count, bool solo,
                    size_t stack_size, void (*run)(struct wi_task *t))
 {
-    if (count == 0 || count > WI_MAX_WORKERS ||
-        wi_stack_round(stack_size) == 0)
+    if (count == 0 || count > WI_MAX_WORKERS || wi_stack_round(stack_size) == 0)
         return -EINVAL;
     wi_fresh_in_use();
-    struct wi_runtime *runtime =
-        aligned_alloc(64, (sizeof *runtime + 63) & ~(size_t)63);
+    struct wi_runtime *runtime = runtime_alloc();
     if (runtime == NULL)
         return -ENOMEM;
-    memset(runtime, 0, sizeof *runtime);
+    reset(runtime, count);
     runtime->run = run;
-    runtime->count = count;
-    runtime->live = count;
     runtime->solo = solo;
     runtime->stack_size = stack_size;
     runtime->mask = INJECTOR_SIZE - 1;
@@ -66,7 +111,11 @@ void wi_runtime_free(struct wi_runtime *runtime)
 {
     free_workers(runtime);
     free(runtime->ring);
-    free(runtime);
+    runtime->ring = NULL;
+    wi_mutex_lock(&free_lock);
+    runtime->next_free = free_runtimes;
+    free_runtimes = runtime;
+    wi_mutex_unlock(&free_lock);
 }
 
 // Threads ---------------------------------------------------------------------
@@ -78,13 +127,13 @@ static void worker_thread(void *arg)
     wi_worker_enter(runtime, worker->index);
     struct wi_task *base = worker->base;
     base->extra->native = wi_os_thread_id();
-    // release: pairs with the acquire in wi_mail
-    __atomic_store_n(&base->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
+    // seq_cst: before the look at `stop`; pairs with wi_mail
+    __atomic_store_n(&base->owner, (uintptr_t)worker, __ATOMIC_SEQ_CST);
     wi_here_set_self(base);
     const struct wi_wait wait = {
         .object = runtime, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
-    // acquire: pairs with the release in wi_runtime_stop
-    while (!__atomic_load_n(&runtime->stop, __ATOMIC_ACQUIRE))
+    // seq_cst: pairs with wi_runtime_stop
+    while (!__atomic_load_n(&runtime->stop, __ATOMIC_SEQ_CST))
         wi_park(&wait);
     __atomic_store_n(&base->owner, 0, __ATOMIC_RELEASE);
     wi_worker_leave(worker);
@@ -160,8 +209,9 @@ int wi_runtime_add_spare(struct wi_runtime *runtime)
 void wi_runtime_stop(struct wi_runtime *runtime, unsigned from)
 {
     wi_watchdog_remove(runtime); // no more spares
-    // release: pairs with the load in worker_thread
-    __atomic_store_n(&runtime->stop, 1, __ATOMIC_RELEASE);
+    // seq_cst: before the look at the owner of each base (wi_mail); pairs with
+    // the load in worker_thread
+    __atomic_store_n(&runtime->stop, 1, __ATOMIC_SEQ_CST);
     for (unsigned i = from; i < live(runtime); i++) {
         struct wi_worker *worker = runtime->workers[i];
         if (worker->base == NULL)
@@ -267,6 +317,9 @@ void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t)
     if (t->sibling != NULL)
         t->sibling->sibling_link = &t->sibling;
     worker->jobs_running = t;
+    // relaxed: set before the lock was taken for the walk that missed t
+    if (__atomic_load_n(&worker->runtime->cancel_all, __ATOMIC_RELAXED))
+        __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_RELAXED);
     wi_biased_unlock(&worker->jobs_lock, true);
 }
 
@@ -280,14 +333,16 @@ void wi_worker_job_ends(struct wi_worker *worker, struct wi_task *t)
     wi_biased_unlock(&worker->jobs_lock, true);
 }
 
-void wi_runtime_each_job(struct wi_runtime *runtime,
-                         void (*fn)(struct wi_task *t))
+void wi_runtime_cancel_jobs(struct wi_runtime *runtime,
+                            void (*cancel)(struct wi_task *t))
 {
+    // relaxed: the locks below order it
+    __atomic_store_n(&runtime->cancel_all, 1, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < live(runtime); i++) {
         struct wi_worker *worker = runtime->workers[i];
         wi_biased_lock(&worker->jobs_lock, false);
         for (struct wi_task *t = worker->jobs_running; t; t = t->sibling)
-            fn(t);
+            cancel(t);
         wi_biased_unlock(&worker->jobs_lock, false);
     }
 }

@@ -11,7 +11,6 @@
 
 #include "sched/task.h"
 
-
 enum {
     WI_SCOPE_SHIELD = 1, // requests from outside stop here
     WI_SCOPE_GROUP = 2,  // the scope of a group: struct weft_group begins here
@@ -36,6 +35,16 @@ static inline bool wi_scope_canceled(const struct wi_task *t)
                       !__atomic_load_n(&s->canceled, __ATOMIC_RELAXED)))
         return __atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_CANCELED;
     return wi_scope_walk(t);
+}
+
+// Whether a shield keeps cancels from outside away from what the record does.
+static inline bool wi_scope_shielded(const struct wi_task *t)
+{
+    for (struct weft_scope *s = t->scope; s != NULL; s = s->outer) {
+        if (s->flags & WI_SCOPE_SHIELD)
+            return true;
+    }
+    return false;
 }
 
 // 0, -ECANCELED or -ETIMEDOUT.

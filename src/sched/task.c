@@ -135,6 +135,13 @@ bool wi_task_refill(struct wi_here *here)
     return here->free != NULL || refill(here);
 }
 
+void wi_task_number_from(uint64_t first)
+{
+    // relaxed: only uniqueness matters
+    __atomic_store_n(&id_counter, first | 1, __ATOMIC_RELAXED);
+    wi_here.next_id = wi_here.end_id = 0;
+}
+
 bool wi_task_need_extra(struct wi_task *t)
 {
     if (t->extra != NULL)
@@ -165,7 +172,9 @@ bool wi_task_set_name(struct wi_task *t, const char *name)
 
 const char *wi_task_name(const struct wi_task *t)
 {
-    return t->extra != NULL ? t->extra->name : "";
+    if (t->extra != NULL && t->extra->name[0] != '\0')
+        return t->extra->name;
+    return t->kind == WI_KIND_JOB ? t->job->name : "";
 }
 
 void wi_task_ref(struct wi_task *t)
@@ -218,6 +227,7 @@ static void recycle(struct wi_task *t)
     t->waiters = NULL;
     t->scope = NULL;
     t->group = NULL;
+    t->home = NULL; // a thread has none, and the runtime may go now
     __atomic_store_n(&t->owner, 0, __ATOMIC_RELEASE);
     __atomic_store_n(&t->permit, 0, __ATOMIC_RELAXED);
     // release: pairs with the acquire of a hint's reader, who then sees

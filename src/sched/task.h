@@ -62,7 +62,7 @@ enum {
     WI_WAITED = 1 << 3,    // the list of waiters is not empty
     WI_CANCELED = 1 << 4,  // weft_cancel was called
     WI_OBSERVED = 1 << 5,  // somebody has asked for the code
-    WI_CLOSING = 1 << 7,  // an external one that somebody completes
+    WI_CLOSING = 1 << 7,   // an external one that somebody completes
     WI_PUBLISHED = 1 << 6, // stands in the table of ids: weft_future_id
     WI_GEN = 1 << 16,      // one generation
 };
@@ -108,7 +108,7 @@ struct wi_node {
 struct wi_task {
     // What a switch touches.
     struct wi_switch_point *point; // owner: where to go on, while parked
-    struct wi_task *next; // owner: the ready queue, or the free list
+    struct wi_task *next;          // owner: the ready queue, or the free list
     uintptr_t owner;      // owner: worker or thread, WI_PARKED, WI_THREAD
     uint32_t state;       // any: see above
     uint32_t refs;        // any: handles, plus one for whoever will finish it
@@ -193,8 +193,8 @@ static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
                                           uint32_t refs)
 {
     struct wi_here *here = &wi_here;
-    if (__builtin_expect(
-            here->free == NULL || here->next_id == here->end_id, false) &&
+    if (__builtin_expect(here->free == NULL || here->next_id == here->end_id,
+                         false) &&
         !wi_task_refill(here))
         return NULL;
     struct wi_task *t = here->free;
@@ -211,6 +211,10 @@ static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
     __atomic_store_n(&t->state, gen | phase, __ATOMIC_RELAXED);
     return t;
 }
+
+// Ids of this process begin here: in a worker process, so that its ids differ
+// from those of its parent. Before the first record of another thread.
+void wi_task_number_from(uint64_t first);
 
 // Gives the record its extra part; false: no memory.
 bool wi_task_need_extra(struct wi_task *t);

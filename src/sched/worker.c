@@ -34,9 +34,8 @@
 #include "sched/overflow.h"
 #include "sched/watchdog.h"
 
-
-
-// Workers are never freed: a late wake may still look at one.
+// Workers are never freed: a late wake may still look at one. Its sleep word
+// is AWAKE as long as nobody runs it.
 static struct wi_mutex free_lock;
 static struct wi_worker *free_workers;
 
@@ -127,6 +126,8 @@ struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index)
         wi_overflow_init(describe);
         wi_overflow_thread_init();
     }
+    if (wi_here.thread == NULL)
+        wi_os_thread_watch_exit(&wi_here); // for pthread_exit in a task
     wi_here.worker = worker;
     wi_here_set_self(NULL);
     wi_watchdog_enter(worker);
@@ -150,6 +151,7 @@ void wi_worker_leave(struct wi_worker *worker)
     wi_require(worker->point == &worker->os_point, worker,
                "a worker ends on its own stack");
     wi_watchdog_leave(worker);
+    wi_inbox_close(worker);
     drop_loops(worker);
     wi_stack_cache_fini(&worker->stacks);
     if (worker->loop != NULL)
@@ -183,7 +185,7 @@ struct wi_worker *wi_worker_new(struct wi_runtime *runtime, unsigned index)
     worker->random = index * 2654435761u + 1;
     worker->switches = 0;
     worker->base = NULL;
-    worker->sleep = WI_AWAKE;
+    worker->watch = (struct wi_watched){.here = NULL};
     // release: pairs with the acquire of a late push in wi_mail
     __atomic_store_n(&worker->inbox, NULL, __ATOMIC_RELEASE);
     return worker;
@@ -191,14 +193,7 @@ struct wi_worker *wi_worker_new(struct wi_runtime *runtime, unsigned index)
 
 void wi_worker_free(struct wi_worker *worker)
 {
-    struct wi_task *late = __atomic_exchange_n(&worker->inbox, WI_INBOX_CLOSED,
-                                               __ATOMIC_ACQ_REL);
-    // Messages for tasks that have ended: only their mark must be taken off.
-    while (late != NULL) {
-        struct wi_task *next = late->mail;
-        __atomic_exchange_n(&late->inflight, 0, __ATOMIC_ACQ_REL);
-        late = next;
-    }
+    wi_inbox_close(worker); // of one that nobody entered
     wi_deque_fini(&worker->jobs);
     worker->runtime = NULL;
     worker_release(worker);
@@ -273,9 +268,16 @@ static void ready_push(struct wi_worker *worker, struct wi_task *t)
 
 void wi_worker_ready(struct wi_worker *worker, struct wi_task *t)
 {
-    if (t->owner != ((uintptr_t)worker | WI_PARKED)) {
-        // It runs: its next park will see this. relaxed: see park_task.
-        __atomic_store_n(&t->permit, 1, __ATOMIC_RELAXED);
+    // relaxed: only we make it ours and parked; see below for the rest
+    if (__atomic_load_n(&t->owner, __ATOMIC_RELAXED) !=
+        ((uintptr_t)worker | WI_PARKED)) {
+        // It runs: its next park will see this. Or it has ended and is a
+        // thread's record by now, whose sleep must stand in the word as long
+        // as it lasts: so 0 alone is replaced. relaxed: see park_task.
+        uint32_t none = 0;
+        if (__atomic_load_n(&t->permit, __ATOMIC_RELAXED) == 0)
+            __atomic_compare_exchange_n(&t->permit, &none, 1, false,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED);
         return;
     }
     // relaxed: others only compare it, to find where to send a message

@@ -56,27 +56,27 @@ struct wi_watched {
 
 struct wi_worker {
     // The owner's alone.
-    struct wi_switch_point *point; // of the stack that it runs on
+    struct wi_switch_point *point;       // of the stack that it runs on
     struct wi_task *ready, **ready_tail; // parked tasks that can go on
     unsigned ready_count;
-    int *errno_at;              // the thread's errno: a worker has one thread
-    unsigned switches;          // since the last look around
-    struct wi_stack *loops;     // suspended loop frames, by `owner`
-    struct wi_deque jobs;       // unstarted; thieves take from it
+    int *errno_at;          // the thread's errno: a worker has one thread
+    unsigned switches;      // since the last look around
+    struct wi_stack *loops; // suspended loop frames, by `owner`
+    struct wi_deque jobs;   // unstarted; thieves take from it
     struct wi_wheel wheel;
-    struct wi_loop *loop;       // NULL until the first descriptor
+    struct wi_loop *loop; // NULL until the first descriptor
     struct wi_runtime *runtime;
     struct wi_stack_cache stacks;
     struct wi_switch_point os_point; // of the thread's own stack
-    char *os_low; // of the thread's own stack; NULL: not asked yet
-    struct wi_worker *outer;         // the run around a nested one
+    char *os_low;            // of the thread's own stack; NULL: not asked yet
+    struct wi_worker *outer; // the run around a nested one
     struct wi_task *outer_self;
     struct wi_task *base; // the record of the thread itself
     unsigned index;
     uint32_t random;
     size_t parked_stacks; // loop frames kept, for trimming
     int64_t trim_at;
-    uint64_t turns; // for the watchdog: any progress changes it
+    uint64_t turns;               // for the watchdog: any progress changes it
     struct wi_biased jobs_lock;   // the worker's; who cancels takes it too
     struct wi_task *jobs_running; // started jobs, by `sibling`
     struct wi_os_thread thread;
@@ -85,7 +85,7 @@ struct wi_worker {
 
     // Written by others, on a line of their own.
     struct wi_task *inbox __attribute__((aligned(64))); // by `mail`
-    uint32_t sleep; // enum wi_sleep
+    uint32_t sleep;                                     // enum wi_sleep
 };
 
 // The inbox of a worker that runs no more.
@@ -98,14 +98,15 @@ struct wi_runtime {
     unsigned spares_on; // atomic: so many of the spares may take work now
     uint32_t stop;      // atomic
     size_t stack_size;
+    uint32_t cancel_all;  // atomic: jobs begin canceled
     bool solo;            // its one worker has no thief, ever: no spare either
-    bool foreign_threads; // its workers are threads of its own
     bool watched;         // under the lock of the watchdog's life
     char name[16];        // of its threads
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
     struct wi_worker *workers[WI_MAX_LIVE];
     weft_group *root;
+    struct wi_runtime *next_free;
     struct wi_runtime *next_watched; // under the watchdog's lock
     uint64_t signals;                // blocked in its threads
 
@@ -149,13 +150,14 @@ void wi_worker_call(struct wi_worker *worker, struct wi_task *t);
 bool wi_worker_wants_trim(const struct wi_worker *worker);
 bool wi_worker_trim(struct wi_worker *worker);
 
-// Calls fn for every job that has started and not ended, under its worker's
-// lock: fn must not end one. Not on one of the workers.
-void wi_runtime_each_job(struct wi_runtime *runtime,
-                         void (*fn)(struct wi_task *t));
+// Calls cancel for every job that has started and not ended, under its worker's
+// lock: cancel must not end one. Those that start from now on begin canceled.
+// Not on one of the workers.
+void wi_runtime_cancel_jobs(struct wi_runtime *runtime,
+                            void (*cancel)(struct wi_task *t));
 
 // Takes an unstarted record from any queue of the runtime; claimed with
-// WI_CANCELED. Any thread. NULL: none left.
+// WI_CANCELED. Any thread, unless the runtime is solo. NULL: none left.
 struct wi_task *wi_runtime_take_unstarted(struct wi_runtime *runtime);
 
 // Keep the list of started jobs; on the worker's thread.
@@ -196,6 +198,9 @@ static inline bool wi_task_claim(struct wi_task *t, uint32_t gen, uint32_t bits)
 // Sends t to its owner's inbox, from any thread or a signal handler.
 void wi_mail(struct wi_task *t);
 
+// Ends the inbox; what is still in it goes on to where its records live now.
+void wi_inbox_close(struct wi_worker *worker);
+
 // Takes in the inbox; returns whether something became ready.
 bool wi_inbox_drain(struct wi_worker *worker);
 
@@ -222,6 +227,9 @@ struct wi_loop *wi_loop_here(int *rc);
 // negative code.
 int wi_runtime_new(struct wi_runtime **runtime, unsigned count, bool solo,
                    size_t stack_size, void (*run)(struct wi_task *t));
+
+// Its workers have left. The memory stays for the next runtime: who submits
+// wakes a worker after queueing, and what was queued may have ended by then.
 void wi_runtime_free(struct wi_runtime *runtime);
 
 // Starts threads for the workers from..count-1, and has the runtime watched

@@ -16,9 +16,11 @@
 #include <weft/error.h>
 
 #include "base/fresh.h"
+#include "base/options.h"
 #include "future/external.h"
 #include "future/future.h"
 #include "future/group.h"
+#include "future/run.h"
 #include "os/cpu.h"
 #include "os/fork.h"
 #include "os/report.h"
@@ -68,11 +70,20 @@ static struct wi_task *next_to_join(void)
             continue;
         found = t->task;
         wi_task_ref(found);
-        if (t->on_exit == WEFT_EXIT_CANCEL)
-            wi_future_cancel(found);
     }
     wi_mutex_unlock(&lock);
     return found;
+}
+
+// Asks those that are to be canceled, all before the first is waited for.
+static void cancel_at_exit(void)
+{
+    wi_mutex_lock(&lock);
+    for (struct thread *t = threads; t != NULL; t = t->next) {
+        if (t->on_exit == WEFT_EXIT_CANCEL)
+            wi_future_cancel(t->task);
+    }
+    wi_mutex_unlock(&lock);
 }
 
 // As Python does at exit: threads that still run are waited for.
@@ -80,6 +91,7 @@ static void join_at_exit(void)
 {
     if (wi_forked())
         return;
+    cancel_at_exit();
     struct wi_task *t;
     while ((t = next_to_join()) != NULL) {
         struct weft_scope shield;
@@ -119,9 +131,9 @@ static void end_thread(struct thread *thread, int code)
 // The thread has ended without returning from its body: pthread_exit.
 static void thread_left(struct wi_task *t)
 {
-    struct thread *thread =
-        t->kind == WI_KIND_THREAD && t->extra != NULL ? t->extra->external
-                                                      : NULL;
+    struct thread *thread = t->kind == WI_KIND_THREAD && t->extra != NULL
+                                ? t->extra->external
+                                : NULL;
     if (thread == NULL)
         return;
     t->scope = NULL;
@@ -140,9 +152,8 @@ static void thread_main(void *arg)
     end_thread(thread, code);
 }
 
-static struct wi_task *
-thread_record(weft_function *fn, void *arg,
-              const struct weft_thread_options *options)
+static struct wi_task *thread_record(weft_function *fn, void *arg,
+                                     const struct weft_thread_options *options)
 {
     struct wi_task *t = wi_task_new(WI_KIND_THREAD, WI_RUNNING, 2);
     if (t == NULL)
@@ -187,8 +198,10 @@ static void hook_exit(void)
     bool first = !exit_hooked;
     exit_hooked = true;
     wi_mutex_unlock(&lock);
-    if (first)
-        wi_os_at_exit(join_at_exit);
+    if (!first)
+        return;
+    wi_default_hook_exit();
+    wi_os_at_exit(join_at_exit);
 }
 
 static weft_future *refuse(void *arg, const struct weft_thread_options *options,
@@ -202,6 +215,7 @@ static weft_future *refuse(void *arg, const struct weft_thread_options *options,
 weft_future *weft_thread_start_with(weft_function *fn, void *arg,
                                     const struct weft_thread_options *options)
 {
+    WI_OPTIONS(options);
     wi_require(fn != NULL, NULL, "a thread's function must not be NULL");
     if (wi_forked())
         return refuse(arg, options, -WEFT_EFORKED);
@@ -211,8 +225,8 @@ weft_future *weft_thread_start_with(weft_function *fn, void *arg,
     if (t == NULL)
         return refuse(arg, options, -ENOMEM);
     bool canceled = false;
-    int rc = options->group != NULL ? wi_group_add(options->group, t, &canceled)
-                                    : 0;
+    int rc =
+        options->group != NULL ? wi_group_add(options->group, t, &canceled) : 0;
     if (rc < 0) {
         wi_task_unref(t);
         wi_task_unref(t);
@@ -225,14 +239,26 @@ weft_future *weft_thread_start_with(weft_function *fn, void *arg,
     return wi_as_future(t);
 }
 
+// A thread tells its number when it begins, which may be just after its start
+// has returned.
+static pid_t thread_id(struct wi_task *t)
+{
+    pid_t id;
+    // relaxed: the number alone
+    while ((id = __atomic_load_n(&t->extra->native, __ATOMIC_RELAXED)) == 0 &&
+           !wi_future_done(t))
+        wi_os_thread_yield();
+    return id;
+}
+
 pid_t weft_future_native_id(weft_future *f)
 {
     struct wi_task *t = wi_of_future(f);
-    if (wi_future_done(t) || t->extra == NULL)
+    if (wi_future_done(t))
         return 0;
-    if (t->extra->ops != NULL && t->extra->ops->native_id != NULL)
-        return t->extra->ops->native_id(f, t->extra->external);
-    return __atomic_load_n(&t->extra->native, __ATOMIC_RELAXED);
+    if (t->kind == WI_KIND_THREAD)
+        return thread_id(t);
+    return wi_future_is_external(t) ? wi_external_native_id(t) : 0;
 }
 
 unsigned weft_cpu_count(void)

@@ -67,6 +67,11 @@ static int end_at_once(void *arg)
     return 7;
 }
 
+WEFT_JOB(int, nap)
+{
+    return weft_sleep(3600);
+}
+
 static int amain(void *arg)
 {
     bool hang = *(bool *)arg;
@@ -79,7 +84,10 @@ static int amain(void *arg)
     weft_task_start(end_at_once, NULL, .name = "ended");
     weft_thread_start(await_promise, NULL, .name = "thread",
                       .on_exit = WEFT_EXIT_ABANDON);
-    weft_sleep(0.2);
+    weft_process_start(sleep_long, NULL, 0, .name = "kid");
+    weft_submit(weft_thread_pool(.workers = 1), nap);
+    for (int i = 0; i < 10; i++)
+        weft_yield(); // all tasks come to their waits
     puts("ready");
     fflush(stdout);
     if (hang) {
@@ -91,6 +99,7 @@ static int amain(void *arg)
 
 int main(int argc, char **argv)
 {
+    weft_main_hook();
     bool hang = argc > 1 && !strcmp(argv[1], "hang");
 
     if (pipe(ends))

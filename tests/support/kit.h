@@ -23,17 +23,22 @@
 
 #include "weft_test.h"
 
+// Which sanitizer the program was built with.
 #if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#if __has_feature(address_sanitizer)
 #define KIT_SANITIZED 1
+#elif __has_feature(thread_sanitizer)
+#define KIT_SANITIZED 2
 #endif
 #endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__)
 #define KIT_SANITIZED 1
-#endif
-#ifndef KIT_SANITIZED
+#elif defined(__SANITIZE_THREAD__)
+#define KIT_SANITIZED 2
+#elif !defined(KIT_SANITIZED)
 #define KIT_SANITIZED 0
 #endif
+#define KIT_TSAN (KIT_SANITIZED == 2)
 
 // The same body as two cases: as the main task of a run, and in a plain thread.
 #define KIT_BOTH(name, ...)                                                    \

@@ -143,8 +143,8 @@ static bool attempt(struct epoll_file *file, struct wi_io *io, ssize_t *result)
         return *result != -EAGAIN;
     if (*result == -EAGAIN)
         file->ready &= ~sides_of(io);
-    else if (io->code == WI_IO_READ && file->kind == WI_FD_TCP &&
-             !file->wary && *result > 0 && (size_t)*result < io->size)
+    else if (io->code == WI_IO_READ && file->kind == WI_FD_TCP && !file->wary &&
+             *result > 0 && (size_t)*result < io->size)
         file->ready &= ~(uint32_t)IN;
     return *result != -EAGAIN;
 }

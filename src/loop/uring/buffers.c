@@ -18,8 +18,8 @@
 
 static struct uring_buffers *map(void)
 {
-    struct uring_buffers *buffers = calloc(
-        1, sizeof(*buffers) + URING_BUFFERS * sizeof(buffers->info[0]));
+    struct uring_buffers *buffers =
+        calloc(1, sizeof(*buffers) + URING_BUFFERS * sizeof(buffers->info[0]));
     void *memory;
 
     if (!buffers)

@@ -17,7 +17,7 @@
 
 #include "loop/uring/uring.h"
 
-#define BATCH 2 // operations a turn from which on requests are cheaper
+#define BATCH 3 // operations a turn from which on requests are cheaper
 
 static void fly(struct uring_file *file, struct wi_io *io,
                 struct io_uring_sqe *sqe, enum uring_io_state state)

@@ -111,12 +111,12 @@ struct uring_loop {
     struct wi_io_queue delayed;
     struct uring_ahead *free_aheads;
     int wake_fd;
-    unsigned batch;       // operations that the last turn completed
-    bool multishot;       // accept and provided buffers: Linux 5.19
-    bool multishot_recv;  // 6.0
-    bool reaping;         // the completions are being gone through
-    bool wake_unarmed;    // nothing would tell of a wake
-    bool wake_single;     // no multishot poll: before 5.13
+    unsigned batch;      // operations that the last turn completed
+    bool multishot;      // accept and provided buffers: Linux 5.19
+    bool multishot_recv; // 6.0
+    bool reaping;        // the completions are being gone through
+    bool wake_unarmed;   // nothing would tell of a wake
+    bool wake_single;    // no multishot poll: before 5.13
 };
 
 #define URING_BUFFER_SIZE 2048

@@ -2,6 +2,8 @@
 //
 // The end of a thread pool: what meets the closer, and what must not reach
 // the next pool.
+#include <math.h>
+
 #include <weft/weft.h>
 
 #include "weft_test.h"
@@ -24,6 +26,62 @@ WEFT_TEST(close_meets_last_end, .timeout = 30)
             __atomic_signal_fence(__ATOMIC_SEQ_CST);
         ck_assert_int_eq(weft_executor_close(ex), 0);
     }
+}
+
+static weft_executor *crowded;
+
+WEFT_JOB(long, submit_more, long, x)
+{
+    for (int i = 0; i < 600; i++)
+        weft_future_unref(weft_submit(crowded, square, x));
+    return weft_sleep(0);
+}
+
+// The closer takes from the queue of the one worker, which works on it too.
+WEFT_TEST(pending_jobs_of_one_worker, .timeout = 30)
+{
+    for (int i = 0; i < 100; i++) {
+        crowded = weft_thread_pool(.workers = 1);
+        weft_future_unref(weft_submit(crowded, submit_more, 1));
+        for (uint64_t n = weft_test_random() % 40000; n > 0; n--)
+            __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        weft_executor_close(crowded, .mode = WEFT_CLOSE_CANCEL_PENDING);
+    }
+}
+
+static weft_executor *current;
+static uint32_t go, ran, quit;
+
+WEFT_JOB(long, tell, long, x)
+{
+    __atomic_store_n(&ran, 1, __ATOMIC_RELEASE);
+    return x;
+}
+
+static int submit_on_go(void *arg)
+{
+    (void)arg;
+    while (!__atomic_load_n(&quit, __ATOMIC_RELAXED)) {
+        if (__atomic_exchange_n(&go, 0, __ATOMIC_ACQ_REL))
+            weft_future_unref(weft_submit(current, tell, 1));
+    }
+    return 0;
+}
+
+// The job's effect lets the pool end while its submit is still on the way out.
+WEFT_TEST(submit_returns_after_the_pool, .timeout = 30)
+{
+    weft_future *submitter = weft_thread_start(submit_on_go, NULL);
+    for (int i = 0; i < 500; i++) {
+        current = weft_thread_pool(.workers = 2);
+        __atomic_store_n(&ran, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&go, 1, __ATOMIC_RELEASE);
+        while (!__atomic_load_n(&ran, __ATOMIC_ACQUIRE))
+            weft_yield();
+        ck_assert_int_eq(weft_executor_close(current), 0);
+    }
+    __atomic_store_n(&quit, 1, __ATOMIC_RELAXED);
+    weft_join(submitter);
 }
 
 WEFT_JOB(long, compute, long, x)
@@ -57,6 +115,43 @@ WEFT_TEST(cancel_all_reaches_what_runs, .timeout = 30)
     weft_future_unref(weft_submit(ex, buried, 1));
     weft_sleep(weft_test_random() % 2 * 0.01);
     ck_assert_int_eq(weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL), 0);
+}
+
+WEFT_JOB(long, sleep_for_ever, long, x)
+{
+    (void)x;
+    return weft_sleep((double)INFINITY);
+}
+
+// Also what is between the queue and its start.
+WEFT_TEST(cancel_all_reaches_what_starts, .timeout = 30)
+{
+    for (int i = 0; i < 200; i++) {
+        weft_executor *ex = weft_thread_pool(.workers = 2);
+        for (int k = 0; k < 10; k++)
+            weft_future_unref(weft_submit(ex, sleep_for_ever, k));
+        for (uint64_t n = weft_test_random() % 40000; n > 0; n--)
+            __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL);
+    }
+}
+
+WEFT_JOB(long, submit_late, long, x)
+{
+    long rc = weft_sleep((double)INFINITY);
+    weft_future_unref(weft_submit(crowded, sleep_for_ever, x));
+    return rc;
+}
+
+// And what the canceled jobs submit themselves.
+WEFT_TEST(cancel_all_reaches_what_is_submitted_late, .timeout = 30)
+{
+    for (int blocking = 0; blocking <= 1; blocking++) {
+        crowded = weft_thread_pool(.workers = 2, .blocking = blocking);
+        weft_future_unref(weft_submit(crowded, submit_late, 1));
+        weft_sleep(0.01);
+        weft_executor_close(crowded, .mode = WEFT_CLOSE_CANCEL_ALL);
+    }
 }
 
 WEFT_JOB(long, doze, long, x)

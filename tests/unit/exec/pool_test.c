@@ -185,10 +185,10 @@ KIT_BOTH(a_pool_has_as_many_workers_as_it_was_given, .timeout = 20)
 
 KIT_BOTH(a_job_that_waits_can_be_canceled)
 {
+    ran = 0;
     weft_executor *ex = weft_thread_pool(.workers = 1);
     weft_future *f = weft_submit(ex, block_job);
 
-    ran = 0;
     kit_await(&ran, 1);
     kit_assert_code(weft_cancel(f), 0);
     int rc = weft_join(f); // it returned a value, though

@@ -399,6 +399,53 @@ KIT_BOTH(every_waiter_of_a_future_wakes)
     kit_gate_free(&gate);
 }
 
+// One handle, looked at from several sides while its owner keeps it: the task
+// that gets it may run the child inside that call, just when a thread begins
+// or ends to watch it.
+static struct {
+    weft_future *future;
+    int turn, seen;
+} shared;
+
+static int watch_shared(void *arg)
+{
+    int rounds = (int)(intptr_t)arg;
+
+    for (int i = 1; i <= rounds; i++) {
+        while (kit_load(&shared.turn) < i)
+            sched_yield();
+        for (int spin = i % 64; spin > 0; spin--)
+            __asm__ volatile("");
+        kit_assert_code(weft_get_into(shared.future, NULL, 0), 5);
+        kit_count(&shared.seen);
+    }
+    return 0;
+}
+
+static int end_after_spinning(void *arg)
+{
+    for (intptr_t spin = (intptr_t)arg; spin > 0; spin--)
+        __asm__ volatile("");
+    return 5;
+}
+
+KIT_BOTH(a_handle_may_be_used_from_several_sides, .timeout = 30)
+{
+    int rounds = KIT_SANITIZED ? 2000 : 20000;
+    weft_future *watcher = weft_thread_start(watch_shared, kit_number(rounds));
+
+    for (int i = 1; i <= rounds; i++) {
+        shared.future = weft_task_start(
+            end_after_spinning, kit_number((long)weft_test_random() % 4000));
+        kit_count(&shared.turn);
+        kit_assert_code(weft_get_into(shared.future, NULL, 0), 5);
+        while (kit_load(&shared.seen) < i)
+            sched_yield();
+        weft_future_unref(shared.future);
+    }
+    kit_assert_code(weft_join(watcher), 0);
+}
+
 static int join_it(void *arg)
 {
     return weft_join(arg);

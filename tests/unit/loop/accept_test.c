@@ -72,7 +72,8 @@ LOOP_TEST(the_peer_address_is_told)
     return 0;
 }
 
-// Cancel and a connection meet at all distances: each one is handed to somebody.
+// Cancel and a connection meet at all distances: each one is handed to
+// somebody.
 LOOP_TEST(a_cancel_loses_no_connection, .timeout = 20)
 {
     struct sockaddr_in addr;
@@ -201,9 +202,8 @@ LOOP_TEST(connect_is_refused)
 
     close(listener);
     fd = socket(AF_INET, SOCK_STREAM, 0);
-    ck_assert_int_eq(
-        weft_connect(fd, (struct sockaddr *)&addr, sizeof(addr)),
-        -ECONNREFUSED);
+    ck_assert_int_eq(weft_connect(fd, (struct sockaddr *)&addr, sizeof(addr)),
+                     -ECONNREFUSED);
     ck_assert_int_eq(weft_close(fd), 0);
     return 0;
 }

@@ -156,8 +156,8 @@ WEFT_TEST(the_seam, .repeat = 2)
     static const char *const names[] = {"epoll", "uring"};
 
     setenv("WEFT_BACKEND", names[weft_test_round()], 1);
-    if (weft_test_round() &&
-        syscall(SYS_io_uring_setup, 0, NULL) < 0 && errno != EFAULT)
+    if (weft_test_round() && syscall(SYS_io_uring_setup, 0, NULL) < 0 &&
+        errno != EFAULT)
         weft_test_skip("io_uring is not allowed here");
     struct wi_loop *loop = open_loop();
     int64_t start = wi_os_now();
@@ -173,8 +173,8 @@ WEFT_TEST(the_seam, .repeat = 2)
         loop->ops->poll(loop, WI_FOREVER);
     }
     unix_pair(fds);
-    struct wi_io io = {.code = WI_IO_READ, .fd = fds[0], .buf = &byte,
-                       .size = 1};
+    struct wi_io io = {
+        .code = WI_IO_READ, .fd = fds[0], .buf = &byte, .size = 1};
     loop->ops->submit(loop, &io);
     ck_assert_int_eq(io.done, 0);
     ck_assert_int_ge(loop->active, 1);

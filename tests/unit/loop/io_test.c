@@ -753,8 +753,7 @@ LOOP_TEST(many_connections, .timeout = 30)
             ck_assert_int_eq(write(fds[i][1], &i, sizeof(i)), sizeof(i));
         for (int i = 0; i < MANY; i++) {
             int back = 0;
-            ck_assert_int_eq(weft_read(fds[i][1], buf, sizeof(buf)),
-                             sizeof(i));
+            ck_assert_int_eq(weft_read(fds[i][1], buf, sizeof(buf)), sizeof(i));
             memcpy(&back, buf, sizeof(back));
             ck_assert_int_eq(back, i);
         }
@@ -770,6 +769,29 @@ LOOP_TEST(many_connections, .timeout = 30)
         ck_assert_int_ge(counters().multishot_accept, MANY);
     }
     ck_assert_int_gt(counters().turns, 0);
+    return 0;
+}
+
+// One event that ends more waits than a queue of completions holds.
+#define WAITERS 5000
+
+LOOP_TEST(more_completions_than_room, .timeout = 30)
+{
+    static struct call calls[WAITERS];
+    int fds[2];
+
+    ck_assert_int_eq(pipe(fds), 0);
+    for (int i = 0; i < WAITERS; i++) {
+        calls[i].fd = fds[0];
+        calls[i].events = WEFT_READABLE;
+        calls[i].task = weft_task_start(call_wait, &calls[i]);
+    }
+    while (!calls[WAITERS - 1].started)
+        weft_sleep(0.001);
+    ck_assert_int_eq(write(fds[1], "x", 1), 1);
+    for (int i = 0; i < WAITERS; i++)
+        ck_assert_int_eq(call_join(&calls[i]), WEFT_READABLE);
+    close_both(fds);
     return 0;
 }
 

@@ -186,4 +186,53 @@ WEFT_TEST(a_foreign_thread_that_used_weft_may_pthread_exit)
     ck_assert_int_eq(runs, 50);
 }
 
+// In a task it would end the worker under all the others: it is refused.
+static int end_worker(void *arg)
+{
+    (void)arg;
+    weft_yield();
+    pthread_exit(NULL);
+}
+
+static int join_end_worker(void *arg)
+{
+    return weft_join(weft_task_start(end_worker, arg));
+}
+
+static void exit_from_main_task(void)
+{
+    weft_run(end_worker, NULL);
+}
+
+static void exit_from_task(void)
+{
+    weft_run(join_end_worker, NULL, .workers = 2);
+}
+
+WEFT_JOB(int, end_pool_worker)
+{
+    return end_worker(NULL);
+}
+
+static void exit_from_pool(void)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    weft_join(weft_submit(ex, end_pool_worker));
+}
+
+WEFT_TEST(pthread_exit_in_a_main_task_aborts)
+{
+    kit_assert_aborts(exit_from_main_task, "pthread_exit");
+}
+
+WEFT_TEST(pthread_exit_in_a_task_aborts)
+{
+    kit_assert_aborts(exit_from_task, "pthread_exit");
+}
+
+WEFT_TEST(pthread_exit_in_a_job_aborts)
+{
+    kit_assert_aborts(exit_from_pool, "pthread_exit");
+}
+
 WEFT_TEST_MAIN("exit")

@@ -84,6 +84,12 @@ WEFT_TEST(outside_a_forked_child_there_is_nothing_to_do)
 
 // With a runtime alive --------------------------------------------------------
 
+static void need_threads_in_the_child(void)
+{
+    if (KIT_TSAN)
+        weft_test_skip("TSan ends a forked child that starts threads");
+}
+
 static int exec_true(void)
 {
     execl("/bin/true", "true", (char *)NULL);
@@ -133,6 +139,7 @@ KIT_BOTH(a_failed_start_in_the_child_drops)
 
 KIT_BOTH(a_fresh_runtime_works)
 {
+    need_threads_in_the_child();
     fork_with_a_runtime(fresh_runtime);
 }
 
@@ -144,6 +151,7 @@ static int fork_from_here(void *arg)
 
 WEFT_TEST(fork_from_a_child_task)
 {
+    need_threads_in_the_child();
     kit_assert_code(weft_join(weft_task_start(fork_from_here, forked_calls)),
                     0);
     kit_assert_code(weft_join(weft_task_start(fork_from_here, fresh_runtime)),
@@ -152,6 +160,7 @@ WEFT_TEST(fork_from_a_child_task)
 
 WEFT_TEST(fork_from_a_thread)
 {
+    need_threads_in_the_child();
     kit_assert_code(weft_join(weft_thread_start(fork_from_here, forked_calls)),
                     0);
     kit_assert_code(weft_join(weft_thread_start(fork_from_here, fresh_runtime)),
@@ -174,6 +183,7 @@ static int fork_again(void)
 
 WEFT_TEST(a_child_of_a_child)
 {
+    need_threads_in_the_child();
     fork_with_a_runtime(fork_again);
 }
 
@@ -219,12 +229,75 @@ WEFT_TEST(forks_at_any_moment, .timeout = 30)
     weft_future *busy[3];
     int stop = 0;
 
+    need_threads_in_the_child();
     for (int i = 0; i < 3; i++)
         busy[i] = weft_thread_start(busy_until, &stop);
     for (int i = 0; i < (KIT_SANITIZED ? 10 : 40); i++)
         in_child(i % 2 ? fresh_runtime : forked_calls, 42);
     kit_count(&stop);
     kit_assert_code(weft_gather_into(busy, 3, NULL, 0, NULL), 0);
+}
+
+// Calls that wait in a loop until something has happened, which it never will.
+static int forked_waits(void)
+{
+    if (weft_sleep(60) != -WEFT_EFORKED)
+        return 1;
+    return 42;
+}
+
+static int sleep_long(void *arg)
+{
+    (void)arg;
+    return weft_sleep(60);
+}
+
+static int fork_in_a_group(void *arg)
+{
+    (void)arg;
+    weft_group *g = weft_group_open();
+    weft_future *f = weft_task_start(sleep_long, NULL);
+    weft_as_completed *it = weft_as_completed_open(&f, 1);
+    weft_yield();
+    int got;
+    pid_t pid = fork();
+    if (pid == 0) {
+        alarm(5);
+        if (weft_as_completed_next(it) != -WEFT_EFORKED)
+            _exit(1);
+        _exit(weft_group_close(g) == -WEFT_EFORKED ? forked_waits() : 2);
+    }
+    ck_assert_int_eq(waitpid(pid, &got, 0), pid);
+    ck_assert_int_eq(WIFEXITED(got) ? WEXITSTATUS(got) : -got, 42);
+    weft_as_completed_close(it);
+    weft_group_cancel(g);
+    weft_group_close(g);
+    weft_future_unref(f);
+    return 0;
+}
+
+WEFT_TEST(waits_of_a_child_end, .timeout = 20)
+{
+    ck_assert_int_eq(weft_run(fork_in_a_group, NULL), 0);
+}
+
+static int close_blocking(void)
+{
+    weft_executor *ex = weft_thread_pool(.blocking = true);
+    pid_t pid = fork();
+    int got;
+    if (pid == 0) {
+        alarm(5);
+        _exit(weft_executor_close(ex) == -WEFT_EFORKED ? 42 : 1);
+    }
+    waitpid(pid, &got, 0);
+    weft_executor_close(ex);
+    return WIFEXITED(got) ? WEXITSTATUS(got) : -got;
+}
+
+WEFT_TEST(a_child_does_not_close_its_parents_blocking_pool, .timeout = 20)
+{
+    ck_assert_int_eq(close_blocking(), 42);
 }
 
 WEFT_TEST_MAIN("fork")

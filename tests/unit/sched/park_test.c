@@ -248,12 +248,12 @@ KIT_BOTH(a_thread_that_has_ended_may_be_unparked)
 // From a signal handler -------------------------------------------------------
 
 static weft_waiter *target;
-static volatile sig_atomic_t alarms;
+static int alarms;
 
 static void on_alarm(int signal)
 {
     (void)signal;
-    alarms++;
+    __atomic_fetch_add(&alarms, 1, __ATOMIC_SEQ_CST);
     weft_unpark_signal(target);
 }
 
@@ -265,7 +265,7 @@ static int park_for_alarms(void *arg)
     target = weft_self();
     signal(SIGALRM, on_alarm);
     setitimer(ITIMER_REAL, &every, NULL);
-    while (alarms < 50)
+    while (kit_load(&alarms) < 50)
         kit_assert_code(weft_park(INFINITY), 0);
     setitimer(ITIMER_REAL, &never, NULL);
     return 0;

@@ -54,7 +54,7 @@ static void check_counts(int fds, int threads)
 
     while (weft_test_count_threads() > threads && weft_now() < limit)
         sched_yield();
-    ck_assert_int_eq(weft_test_count_threads(), threads);
+    ck_assert_int_le(weft_test_count_threads(), threads);
     ck_assert_int_eq(weft_test_count_fds(), fds);
 }
 
@@ -62,7 +62,8 @@ WEFT_TEST(runs_leave_nothing_behind, .timeout = 20)
 {
     int runs = 0;
 
-    kit_assert_code(weft_run(open_things, &runs), 0);
+    // A sanitizer starts a thread of its own beside the first one.
+    kit_assert_code(weft_run(open_things, &runs, .workers = 2), 0);
     int fds = weft_test_count_fds(), threads = weft_test_count_threads();
     for (unsigned i = 0; i < 50; i++)
         kit_assert_code(weft_run(open_things, &runs, .workers = 1 + i % 4), 0);

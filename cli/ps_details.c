@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+//
+// What lies outside the records. Many rows share few jobs and workers, so what
+// was read once is remembered.
+#include <string.h>
+
+#include "ps_records.h"
+
+enum { MEMO_SIZE = 64 };
+
+struct memo {
+    uint64_t key; // an address in the target
+    char name[32];
+    uint64_t native;
+};
+
+// The memo of key; *fresh if its contents have to be read.
+static struct memo *remember(struct memo memos[MEMO_SIZE], uint64_t key,
+                             bool *fresh)
+{
+    struct memo *memo = &memos[(key >> 4) * 0x9e3779b97f4a7c15u >> 58];
+
+    *fresh = memo->key != key;
+    if (*fresh)
+        *memo = (struct memo){.key = key};
+    return memo;
+}
+
+// The pointer in a field of the structure at `from`, or 0.
+static uint64_t read_pointer(const struct ps_target *target,
+                             const struct wi_root *root, unsigned in,
+                             const char *name, uint64_t from)
+{
+    const struct wi_root_field *field = ps_field(root, in, name);
+    uint64_t pointer = 0;
+
+    if (!field || field->width != sizeof(pointer) || from == 0 ||
+        ps_target_read(target, from + field->offset, &pointer,
+                       sizeof(pointer)) < 0)
+        return 0;
+    return pointer;
+}
+
+// A text of unknown length may end just before memory that is not there.
+static void read_text(const struct ps_target *target, uint64_t from, char *text,
+                      size_t size)
+{
+    if (from == 0 || ps_target_read(target, from, text, size - 1) == 0)
+        return;
+    for (size_t i = 0; i < size - 1; i++)
+        if (ps_target_read(target, from + i, &text[i], 1) < 0 || !text[i])
+            return;
+}
+
+static void add_job(struct ps_row *row, const struct ps_target *target,
+                    struct memo memos[MEMO_SIZE])
+{
+    bool fresh;
+    struct memo *memo = remember(memos, row->job, &fresh);
+
+    if (fresh)
+        read_text(
+            target,
+            read_pointer(target, row->root, WI_ROOT_JOB, "name", row->job),
+            memo->name, sizeof(memo->name));
+    memcpy(row->name, memo->name, sizeof(row->name));
+}
+
+static void add_thread(struct ps_table *table, struct ps_row *row,
+                       const struct ps_target *target,
+                       struct memo memos[MEMO_SIZE])
+{
+    uint64_t flags = row->root->owner_parked | row->root->owner_thread;
+    uint64_t worker = row->owner & ~flags;
+    bool fresh;
+    struct memo *memo = remember(memos, worker, &fresh);
+
+    if (fresh) {
+        const struct ps_row *base =
+            ps_table_find(table, read_pointer(target, row->root, WI_ROOT_WORKER,
+                                              "base", worker));
+        memo->native = base ? base->native : 0;
+    }
+    row->native = memo->native;
+}
+
+void ps_table_details(struct ps_table *table, const struct ps_target *target)
+{
+    struct memo jobs[MEMO_SIZE] = {0}, workers[MEMO_SIZE] = {0};
+
+    for (size_t i = 0; i < table->count; i++) {
+        struct ps_row *row = &table->rows[i];
+        if (row->name[0] == '\0' && row->job &&
+            row->kind == row->root->kind_job)
+            add_job(row, target, jobs);
+        if (row->native == 0 && row->owner &&
+            !(row->owner & row->root->owner_thread))
+            add_thread(table, row, target, workers);
+    }
+}

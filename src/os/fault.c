@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+//
+// The handler puts the default action back and returns: a fault then happens
+// again and kills the process with its true signal, core and debugger; a
+// signal that was sent is sent again. Only system calls and plain stores.
+#include "os/fault.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "os/event.h"
+
+enum { ALT_STACK = 64 << 10 };
+
+static struct wi_fault *page;
+static int fault_bell = -1;
+
+static uint64_t program_counter(const void *context)
+{
+    const ucontext_t *uc = context;
+#if defined(__x86_64__)
+    return (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+    return uc->uc_mcontext.pc;
+#else
+    (void)uc;
+    return 0;
+#endif
+}
+
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+    // relaxed: only who is first matters
+    if (!__atomic_exchange_n(&page->claimed, 1, __ATOMIC_RELAXED)) {
+        page->sig = sig;
+        page->code = info->si_code;
+        page->address = (uintptr_t)info->si_addr;
+        page->pc = program_counter(context);
+        page->thread = (int32_t)syscall(SYS_gettid);
+        page->sender = info->si_code <= 0 ? info->si_pid : 0;
+        // release: pairs with the acquire of the parent
+        __atomic_store_n(&page->written, 1, __ATOMIC_RELEASE);
+        if (fault_bell >= 0)
+            wi_os_event_set(fault_bell);
+    }
+    signal(sig, SIG_DFL);
+    if (info->si_code <= 0) // sent, not a fault: it would not come again
+        syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), sig);
+}
+
+static void use_alternate_stack(void)
+{
+    stack_t stack = {.ss_size = ALT_STACK};
+    stack_t now;
+    if (sigaltstack(NULL, &now) == 0 && !(now.ss_flags & SS_DISABLE))
+        return;
+    stack.ss_sp = mmap(NULL, ALT_STACK, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stack.ss_sp != MAP_FAILED)
+        sigaltstack(&stack, NULL);
+}
+
+void wi_os_fault_install(struct wi_fault *fault, int bell)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+                                  SIGABRT, SIGTRAP, SIGSYS};
+    page = fault;
+    fault_bell = bell;
+    use_alternate_stack();
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        struct sigaction action, old;
+        if (sigaction(signals[i], NULL, &old) != 0 ||
+            (old.sa_flags & SA_SIGINFO) || old.sa_handler != SIG_DFL)
+            continue;
+        action = (struct sigaction){.sa_sigaction = on_fault,
+                                    .sa_flags = SA_SIGINFO | SA_ONSTACK};
+        sigemptyset(&action.sa_mask);
+        sigaction(signals[i], &action, NULL);
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+//
+// launch.h: starting a program as a child process, from a process of any size
+// that has threads.
+#ifndef WI_OS_LAUNCH_H
+#define WI_OS_LAUNCH_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum {
+    WI_LAUNCH_FD = 3,  // fds[0] becomes 3 in the child, fds[1] 4, ...
+    WI_LAUNCH_FDS = 3, // so many at most
+    WI_LAUNCH_STACK = 64 << 10,
+};
+
+struct wi_os_child {
+    pid_t pid;
+    int pidfd; // -1: none could be had
+};
+
+struct wi_os_launch {
+    const char *program; // NULL: this program itself
+    char *const *argv;   // NULL-terminated
+    char *const *env;    // NULL-terminated
+    char *mark;          // in one of env's strings: 10 bytes that the child
+                         // overwrites with its own process id
+    const char *cwd;     // NULL: as here
+    const int *fds;      // descriptors that the child gets; -1: none
+    unsigned fd_count;
+    bool null_stdin; // standard input from /dev/null
+    void *stack;     // WI_LAUNCH_STACK bytes that the caller owns
+    int self;        // descriptor of this program, or -1
+};
+
+// Starts the child: in a process group of its own, no signal blocked or caught,
+// nothing inherited but 0, 1, 2 and fds, to be killed when the calling thread
+// ends. Returns when the new program runs, or a negative code.
+int wi_os_launch(const struct wi_os_launch *launch, struct wi_os_child *child);
+
+// The stack for the above, with a guard page; NULL: no memory.
+void *wi_os_launch_stack(void);
+
+// An O_PATH descriptor of this program for launch.self, or a negative code.
+int wi_os_launch_self(void);
+
+// Blocks every signal in the calling thread; those of faults only if `all`.
+void wi_os_block_signals(bool all);
+
+// A copy of the environment with the entry "name=value", in one piece of
+// memory from malloc; *value points to the copied value. base NULL: the
+// program's own environment. NULL: no memory.
+char **wi_os_environ_with(const char *const *base, const char *name,
+                          const char *value, char **copied);
+
+#endif

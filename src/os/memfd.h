@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+//
+// memfd.h: memory that two processes share. It has no name, so there is
+// nothing to unlink: it is gone when the last descriptor and mapping are.
+#ifndef WI_OS_MEMFD_H
+#define WI_OS_MEMFD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Makes size zero bytes; the file cannot shrink, so that the other side cannot
+// make a mapping fault. Returns a close-on-exec descriptor or a negative code.
+int wi_os_memfd_new(const char *name, size_t size);
+
+// Maps size bytes from the start, shared and writable; a child of fork does
+// not get the mapping. 0 or a negative code.
+int wi_os_memfd_map(int fd, size_t size, void **map);
+void wi_os_memfd_unmap(void *map, size_t size);
+
+// All size bytes at offset, beyond the mapped part too. 0 or a negative code;
+// -WEFT_EPROTO if the file ends before.
+int wi_os_memfd_write(int fd, uint64_t offset, const void *data, size_t size);
+int wi_os_memfd_read(int fd, uint64_t offset, void *data, size_t size);
+
+// Gives the pages of a range back to the system; it reads as zeros again.
+void wi_os_memfd_punch(int fd, uint64_t offset, uint64_t size);
+
+bool wi_os_close_on_exec(int fd); // false: fd is not open
+
+#endif

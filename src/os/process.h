@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+//
+// process.h: what a process does to itself, to its children and to its parent.
+#ifndef WI_OS_PROCESS_H
+#define WI_OS_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "os/launch.h"
+
+// How a process ended.
+struct wi_os_end {
+    enum { WI_END_UNKNOWN, WI_END_EXIT, WI_END_SIGNAL } how;
+    int status; // exit status or signal
+    bool core;  // a core was dumped
+};
+
+// Takes the end of a child: true when it has ended. With `block` waits for it.
+// Works also when the program reaps or ignores all its children; where the
+// kernel has then forgotten how it ended (before 6.15), WI_END_UNKNOWN.
+bool wi_os_child_reap(struct wi_os_child *child, struct wi_os_end *end,
+                      bool block);
+
+// How a child that is dying will have ended, before it can be waited for.
+// false: that cannot be seen.
+bool wi_os_child_peek(const struct wi_os_child *child, struct wi_os_end *end);
+void wi_os_child_close(struct wi_os_child *child);
+
+// Sends a signal to the child, or to its whole process group. Returns 0 or a
+// negative code; never hits a process that got the number later.
+int wi_os_child_signal(const struct wi_os_child *child, int sig);
+int wi_os_child_signal_group(const struct wi_os_child *child, int sig);
+
+pid_t wi_os_pid(void);
+int wi_os_pidfd(pid_t pid);        // close-on-exec, or a negative code
+bool wi_os_pidfd_ended(int pidfd); // whether that process has ended
+
+// This process shall be killed when its parent ends. 0, or -ESRCH if the
+// parent with the given id has ended already.
+int wi_os_die_with_parent(pid_t parent);
+
+void wi_os_close_on_exec_from(int fd); // every descriptor from fd on
+void wi_os_set_name(const char *name); // of the calling thread, 15 bytes
+void wi_os_unsetenv(const char *name);
+const char *wi_os_program_name(void); // what argv[0] was
+bool wi_os_is_terminal(int fd);
+
+// Flushes the streams of stdio and ends the process without destructors.
+_Noreturn void wi_os_leave(int status);
+_Noreturn void wi_os_exit_now(int status); // without flushing
+
+// "SIGSEGV", or "signal 42" in a buffer of the thread.
+const char *wi_os_signal_name(int sig);
+extern const int wi_os_sigterm, wi_os_sigkill;
+
+#endif

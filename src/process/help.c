@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+//
+// Threads that wait work for the pools. A plain thread that is about to sleep
+// in Weft, while jobs are under way in worker processes, takes in what workers
+// say itself: first it spins for a while, if the jobs are short and there are
+// CPUs to spare; then it sleeps on its own word and on those of the workers at
+// once. So the answer to the thread's own job needs one wake, not two by way
+// of the supervisor.
+//
+// While a thread spins, the workers' bells are off. Every way out of here ends
+// with all of them on again, or with nothing left that was said: see wi_listen.
+#include <errno.h>
+
+#include "arch/arch.h"
+#include "os/clock.h"
+#include "os/cpu.h"
+#include "os/life.h"
+#include "process/pool.h"
+#include "sched/park.h"
+#include "sched/task.h"
+
+enum { SPIN_NS = 60000, QUICK_NS = 50000, MOST_WORDS = 8 };
+
+static unsigned cpus;
+static bool no_waitv; // the kernel has no futex_waitv
+
+static bool jobs_under_way(void)
+{
+    // relaxed: a hint; whoever waits for a job has submitted it before
+    return __atomic_load_n(&wi_process_jobs, __ATOMIC_RELAXED) != 0;
+}
+
+// Calls fn for each member of each pool, under its lock, until fn says stop.
+static void each_member(bool (*fn)(struct wi_member *member, void *arg),
+                        void *arg)
+{
+    bool go = true;
+    wi_mutex_lock(&wi_pools_lock);
+    for (struct wi_pool *p = wi_pools; p != NULL && go; p = p->next) {
+        wi_mutex_lock(&p->lock);
+        for (struct wi_member *m = p->members; m != NULL && go; m = m->next)
+            go = fn(m, arg);
+        wi_mutex_unlock(&p->lock);
+    }
+    wi_mutex_unlock(&wi_pools_lock);
+}
+
+// Taking in
+// ---------------------------------------------------------------------
+
+// A member that has said something, pinned so that it stays when the locks are
+// left; NULL: none, or somebody else is at it.
+static struct wi_member *find_in(struct wi_pool *pool)
+{
+    if (!wi_mutex_try(&pool->lock))
+        return NULL;
+    struct wi_member *m = pool->members;
+    while (m != NULL &&
+           (m->state != WI_MEMBER_READY || m->held || !wi_has_said(m)))
+        m = m->next;
+    if (m != NULL)
+        m->pins++;
+    wi_mutex_unlock(&pool->lock);
+    return m;
+}
+
+static struct wi_member *find(void)
+{
+    struct wi_member *member = NULL;
+    if (!wi_mutex_try(&wi_pools_lock))
+        return NULL;
+    for (struct wi_pool *p = wi_pools; p != NULL && member == NULL; p = p->next)
+        member = find_in(p);
+    wi_mutex_unlock(&wi_pools_lock);
+    return member;
+}
+
+// Takes in some of what was said, if nobody else is about to. Whether there
+// was something.
+static bool take_in(void)
+{
+    struct wi_member *member = find();
+    struct wi_outcomes out;
+    out.n = 0;
+    if (member == NULL)
+        return false;
+    struct wi_pool *pool = member->pool;
+    wi_mutex_lock(&pool->lock);
+    wi_drain(member, &out);
+    member->pins--;
+    if (member->state == WI_MEMBER_LOST)
+        wi_pool_tend(pool);
+    wi_mutex_unlock(&pool->lock);
+    wi_outcomes_tell(&out);
+    return true;
+}
+
+// Spinning
+// ----------------------------------------------------------------------
+
+struct outlook {
+    unsigned busy; // members at work
+    bool slow;     // one of them with long jobs
+};
+
+static bool survey(struct wi_member *member, void *arg)
+{
+    struct outlook *outlook = arg;
+    if (member->state != WI_MEMBER_READY || member->flying == 0)
+        return true;
+    outlook->busy++;
+    outlook->slow |= member->mean > QUICK_NS;
+    // relaxed: whoever gets the 1 has the duty to look; we do until we ring on
+    __atomic_exchange_n(&member->ring->listening, 0, __ATOMIC_RELAXED);
+    return true;
+}
+
+// Turns one bell on again; false: it has said something meanwhile.
+static bool bell_on(struct wi_member *member, void *arg)
+{
+    bool *quiet = arg;
+    if (member->state == WI_MEMBER_READY &&
+        __atomic_load_n(&member->ring->listening, __ATOMIC_RELAXED) == 0)
+        *quiet = wi_listen(member);
+    return *quiet;
+}
+
+static void bells_on(void)
+{
+    bool quiet;
+    do {
+        quiet = true;
+        each_member(bell_on, &quiet);
+        if (!quiet)
+            take_in();
+    } while (!quiet);
+}
+
+static bool woken(struct wi_task *self)
+{
+    // acquire: pairs with the unpark
+    return __atomic_load_n(&self->permit, __ATOMIC_ACQUIRE) != 0;
+}
+
+static void help(struct wi_task *self)
+{
+    struct outlook outlook = {0, false};
+    if (!jobs_under_way() || woken(self) || wi_os_cpu_scarce())
+        return;
+    each_member(survey, &outlook);
+    if (outlook.busy > 0 && outlook.busy < cpus && !outlook.slow) {
+        int64_t end = wi_os_now() + SPIN_NS;
+        while (!woken(self) && wi_os_now() < end) {
+            take_in();
+            wi_arch_relax();
+        }
+    }
+    bells_on();
+}
+
+// Sleeping
+// ----------------------------------------------------------------------
+
+struct doze {
+    struct wi_member *members[MOST_WORDS];
+    uint32_t *words[MOST_WORDS];
+    unsigned n;
+    bool said;
+};
+
+static bool lie_down(struct wi_member *member, void *arg)
+{
+    struct doze *doze = arg;
+    if (member->state != WI_MEMBER_READY || member->flying == 0)
+        return true;
+    uint32_t *word = &member->ring->waiter;
+    __atomic_store_n(word, 1, __ATOMIC_RELAXED);
+    wi_arch_fence(); // pairs with the worker's fence after a frame
+    member->dozers++;
+    doze->members[doze->n] = member;
+    doze->words[doze->n++] = word;
+    doze->said |= wi_has_said(member);
+    return doze->n < MOST_WORDS;
+}
+
+static void get_up(struct doze *doze)
+{
+    for (unsigned i = 0; i < doze->n; i++) {
+        struct wi_pool *pool = doze->members[i]->pool;
+        wi_mutex_lock(&pool->lock);
+        // acq_rel: as in wi_ring_wake; if it was 0, we were called
+        __atomic_exchange_n(doze->words[i], 0, __ATOMIC_ACQ_REL);
+        doze->members[i]->dozers--;
+        wi_mutex_unlock(&pool->lock);
+    }
+    while (take_in())
+        ;
+    bells_on();
+}
+
+static int sleep_on(uint32_t *word, uint32_t value, int64_t deadline)
+{
+    if (no_waitv || !jobs_under_way())
+        return wi_os_futex_wait(word, value, deadline, false);
+    struct doze doze = {.n = 0};
+    each_member(lie_down, &doze);
+    int rc = 0;
+    if (!doze.said)
+        rc = wi_os_futex_wait_any(word, value, doze.words, doze.n, deadline);
+    get_up(&doze);
+    if (rc != -ENOSYS)
+        return rc;
+    no_waitv = true;
+    return 0;
+}
+
+static const struct wi_sleep_ops ops = {.help = help, .sleep = sleep_on};
+
+void wi_help_start(void)
+{
+    if (cpus == 0)
+        cpus = wi_os_cpu_budget();
+    // release: with what is set above; pairs with park.c
+    __atomic_store_n(&wi_sleep_ops, &ops, __ATOMIC_RELEASE);
+}

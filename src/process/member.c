@@ -1,0 +1,676 @@
+// SPDX-License-Identifier: MIT
+//
+// The life of a worker, seen from its parent. Everything here but
+// wi_member_kill runs on the supervisor's thread; the launcher hands a started
+// worker over by an errand.
+//
+//     STARTING --says READY--> READY
+//        |                       |
+//        +------> LOST <---------+     then, once reaped, it is freed
+//
+// LOST comes from the first of these signs:
+//   - its fault handler has written the crash page and rung the bell;
+//   - its life word: the kernel has begun to take it apart;
+//   - its pidfd: it has ended;
+//   - it was killed: a deadline, a cancel, nonsense, the close of the pool.
+// What it had said until then is taken in first. Then its requests are looked
+// at once more: what is still READY goes back to the front of the queue, what
+// had begun has failed; the failed ones are told as soon as it is known how it
+// ended: from the crash page, from /proc or from the pidfd; or 20 ms later
+// without that. A new worker is asked for at once.
+//
+// Starts that come to nothing are repeated after 10 ms, 20 ms ... 5 s; after
+// five in a row without any worker left, the pool is broken. It is broken at
+// once if the initializer fails, if the program cannot be executed, or if it
+// does not reach weft_main_hook.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/error.h>
+
+#include "future/external.h"
+#include "os/clock.h"
+#include "os/event.h"
+#include "os/process.h"
+#include "process/crash.h"
+#include "process/pool.h"
+
+enum {
+    MOST_FAILURES = 5,
+    MANY = 8, // frames in one go: look again by time, not by bell
+};
+static const int64_t poll_ns = 50000, verdict_ns = 20000000,
+                     first_pause_ns = 10000000, last_pause_ns = 5000000000,
+                     trim_ns = 1000000000, hidden_ns = 10000000;
+
+static struct wi_member *of_launch(struct wi_launch *launch)
+{
+    return (struct wi_member *)launch;
+}
+
+#define MEMBER_OF(pointer, field)                                              \
+    ((struct wi_member *)((char *)(pointer)-offsetof(struct wi_member, field)))
+
+// How many workers there should be: the number, the spare, and one for each
+// that waits, as far as that is reasonable.
+static unsigned wanted(const struct wi_pool *pool)
+{
+    unsigned cap = 2 * pool->set.workers > 8 ? 2 * pool->set.workers : 8;
+    unsigned waiting = pool->blocked < cap ? pool->blocked : cap;
+    if (pool->stopping || pool->broken)
+        return 0;
+    return pool->set.workers + 1 + waiting + pool->extra;
+}
+
+bool wi_pool_grows(const struct wi_pool *pool)
+{
+    return pool->alive < wanted(pool);
+}
+
+void wi_pool_tend(struct wi_pool *pool)
+{
+    wi_supervisor_post(&pool->tend);
+}
+
+void wi_pool_retry(struct wi_alarm *alarm)
+{
+    struct wi_pool *pool =
+        (struct wi_pool *)((char *)alarm - offsetof(struct wi_pool, retry));
+    wi_supervisor_post(&pool->tend);
+}
+
+// Breaking
+// ----------------------------------------------------------------------
+
+// Under the lock. All that is queued fails; the supervisor goes on with that.
+void wi_pool_break(struct wi_pool *pool, int code, const char *text)
+{
+    if (pool->broken)
+        return;
+    pool->broken = true;
+    pool->broken_code = code;
+    snprintf(pool->broken_text, sizeof pool->broken_text, "%s", text);
+    wi_pool_tend(pool);
+}
+
+static void start_failed(struct wi_pool *pool, const char *text)
+{
+    int64_t pause = first_pause_ns << pool->failures;
+    pool->failures++;
+    pool->not_before =
+        wi_os_now() + (pause < last_pause_ns ? pause : last_pause_ns);
+    if (pool->failures >= MOST_FAILURES && pool->alive == 0)
+        wi_pool_break(pool, -WEFT_EBROKEN, text);
+}
+
+// Starting
+// ----------------------------------------------------------------------
+
+static bool is_wanted(struct wi_launch *launch)
+{
+    struct wi_member *member = of_launch(launch);
+    wi_mutex_lock(&member->pool->lock);
+    bool wanted = member->state == WI_MEMBER_STARTING && !member->retiring;
+    wi_mutex_unlock(&member->pool->lock);
+    return wanted;
+}
+
+static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
+{
+    struct wi_member *member = of_launch(launch);
+    struct wi_pool *pool = member->pool;
+    wi_mutex_lock(&pool->lock);
+    member->launching = false;
+    member->launch_code = rc;
+    member->child = child;
+    if (rc == 0 && member->state == WI_MEMBER_LOST) // killed meanwhile
+        wi_os_child_signal_group(&child, wi_os_sigkill);
+    wi_pool_tend(pool);
+    wi_mutex_unlock(&pool->lock);
+}
+
+static bool fill_env(struct wi_member *member)
+{
+    struct wi_pool *pool = member->pool;
+    member->env =
+        wi_os_environ_with((const char *const *)pool->set.env, WI_WORKER_MARK,
+                           "0000000000", &member->launch.os.mark);
+    return member->env != NULL;
+}
+
+static void fill_launch(struct wi_member *member)
+{
+    struct wi_pool *pool = member->pool;
+    struct wi_os_launch *os = &member->launch.os;
+    member->argv[0] = pool->set.program != NULL
+                          ? pool->set.program
+                          : (char *)(uintptr_t)wi_os_program_name();
+    os->program = pool->set.program;
+    os->argv = member->argv;
+    os->env = member->env;
+    os->fd_count = 3;
+    os->null_stdin = true;
+    member->launch.fds[0] = member->memfd;
+    member->launch.fds[2] = member->bell;
+    member->launch.wanted = is_wanted;
+    member->launch.done = launched;
+}
+
+static int open_member(struct wi_member *member)
+{
+    struct wi_pool *pool = member->pool;
+    member->bell = wi_os_event_new();
+    if (member->bell < 0)
+        return member->bell;
+    member->memfd =
+        wi_boot_new(WI_RING_SIZE, pool->set.init_arg, pool->set.init_size,
+                    pool->set.name, &member->boot);
+    if (member->memfd < 0)
+        return member->memfd;
+    member->boot->kind = WI_BOOT_WORKER;
+    member->boot->executor = pool->id;
+    member->boot->width = pool->set.workers;
+    member->boot->body = pool->set.initializer;
+    member->ring = wi_ring_of(member->boot);
+    member->ring->listening = 1;
+    if (!fill_env(member))
+        return -ENOMEM;
+    fill_launch(member);
+    return 0;
+}
+
+static void bell_heard(struct wi_watch *watch);
+static void pidfd_heard(struct wi_watch *watch);
+static void poll_rang(struct wi_alarm *alarm);
+static void verdict_rang(struct wi_alarm *alarm);
+
+static struct wi_member *new_member(struct wi_pool *pool)
+{
+    struct wi_member *member = calloc(1, sizeof *member);
+    if (member == NULL)
+        return NULL;
+    member->pool = pool;
+    member->memfd = -1;
+    member->child.pidfd = -1;
+    member->top = WI_NONE;
+    member->bell_watch.heard = bell_heard;
+    member->pidfd_watch.heard = pidfd_heard;
+    member->poll.ring = poll_rang;
+    member->verdict.ring = verdict_rang;
+    member->lifeline.errand = &pool->tend;
+    for (unsigned i = WI_TICKETS; i-- > 0;)
+        member->free_tickets[member->free_count++] = (uint16_t)i;
+    return member;
+}
+
+static void free_member(struct wi_member *member)
+{
+    wi_boot_free(member->boot, WI_RING_SIZE, member->memfd);
+    if (member->bell >= 0)
+        wi_os_close(member->bell);
+    wi_os_child_close(&member->child);
+    free(member->env);
+    free(member);
+}
+
+static int start_member(struct wi_pool *pool)
+{
+    struct wi_member *member = new_member(pool);
+    if (member == NULL)
+        return -ENOMEM;
+    int rc = open_member(member);
+    if (rc == 0)
+        rc = wi_supervisor_watch(member->bell, &member->bell_watch);
+    if (rc < 0) {
+        free_member(member);
+        return rc;
+    }
+    member->launching = true;
+    member->next = pool->members;
+    pool->members = member;
+    pool->alive++;
+    pool->starting++;
+    wi_launcher_submit(&member->launch);
+    return 0;
+}
+
+static void start_members(struct wi_pool *pool)
+{
+    while (pool->alive < wanted(pool)) {
+        if (pool->not_before > wi_os_now()) {
+            wi_alarm_set(&pool->retry, pool->not_before);
+            return;
+        }
+        int rc = start_member(pool);
+        if (rc < 0) {
+            start_failed(pool, weft_strerror(rc));
+            if (pool->broken)
+                return;
+        }
+    }
+}
+
+// Leaving
+// -----------------------------------------------------------------------
+
+// Under the lock: it does not count any more.
+static void discount(struct wi_member *member)
+{
+    struct wi_pool *pool = member->pool;
+    if (!member->retiring)
+        pool->alive--;
+    if (member->state == WI_MEMBER_STARTING)
+        pool->starting--;
+    if (member->state == WI_MEMBER_READY && member->blocked)
+        pool->blocked--;
+    else if (member->state == WI_MEMBER_READY && member->flying > 0)
+        pool->active--;
+    wi_member_not_idle(member);
+}
+
+static void retire(struct wi_member *member)
+{
+    wi_member_not_idle(member);
+    member->pool->alive--;
+    member->retiring = true;
+    // release: with all that was published before; the worker reads it last
+    __atomic_store_n(&member->ring->stop, 1, __ATOMIC_RELEASE);
+    wi_ring_wake(&member->ring->parked);
+}
+
+void wi_member_kill(struct wi_member *member, const char *why)
+{
+    if (member->state == WI_MEMBER_LOST)
+        return;
+    discount(member);
+    member->state = WI_MEMBER_LOST;
+    member->why = why;
+    if (!member->launching && member->child.pid != 0)
+        wi_os_child_signal_group(&member->child, wi_os_sigkill);
+    wi_pool_tend(member->pool);
+}
+
+// Workers that are not needed any more go after a second, or at once if the
+// pool stops.
+static void send_home(struct wi_pool *pool)
+{
+    if (pool->alive <= wanted(pool)) {
+        pool->trim_at = 0;
+        return;
+    }
+    int64_t now = wi_os_now();
+    if (!pool->stopping && !pool->broken &&
+        (pool->trim_at == 0 || now < pool->trim_at)) {
+        if (pool->trim_at == 0)
+            pool->trim_at = now + trim_ns;
+        wi_alarm_set(&pool->retry, pool->trim_at);
+        return;
+    }
+    pool->trim_at = 0;
+    while (pool->alive > wanted(pool) && pool->idle != NULL)
+        retire(pool->idle);
+    if (!pool->stopping && !pool->broken)
+        return;
+    // Also those that are not ready yet: they find the word when they are.
+    for (struct wi_member *m = pool->members; m != NULL; m = m->next)
+        if (!m->retiring && m->state == WI_MEMBER_STARTING)
+            retire(m);
+}
+
+// Listening
+// ---------------------------------------------------------------------
+
+static void add_ready(struct wi_member *member)
+{
+    struct wi_words *words = wi_boot_words(member->boot);
+    int32_t at = words->life_at;
+    member->state = WI_MEMBER_READY;
+    member->pool->starting--;
+    if (at >= 0 && at <= WI_LIFE_SIZE - 4 && at % 4 == 0) {
+        member->lifeline.word = (uint32_t *)(words->life + at);
+        wi_life_watch(&member->lifeline);
+    }
+    if (member->retiring)
+        return;
+    wi_member_idle(member);
+    wi_dispatch(member->pool);
+}
+
+// The child has told how far it has come.
+static void look_at_stage(struct wi_member *member)
+{
+    struct wi_words *words = wi_boot_words(member->boot);
+    uint32_t stage = wi_boot_stage(member->boot);
+    if (stage == WI_STAGE_READY) {
+        add_ready(member);
+    } else if (stage == WI_STAGE_DONE) {
+        char text[sizeof words->text + 1];
+        memcpy(text, words->text, sizeof words->text);
+        text[sizeof words->text] = '\0';
+        wi_pool_break(member->pool, -WEFT_EBROKEN, text);
+        wi_member_kill(member, "could not start");
+    }
+}
+
+static bool has_faulted(struct wi_member *member)
+{
+    // acquire: pairs with the release of the fault handler
+    return __atomic_load_n(&wi_boot_words(member->boot)->fault.written,
+                           __ATOMIC_ACQUIRE);
+}
+
+// Takes in what it has said. Leaves the lock in between to tell. The member
+// stays: only this thread frees members. Returns the number of frames.
+static uint32_t take_in(struct wi_member *member)
+{
+    struct wi_outcomes out;
+    uint32_t before = member->heard;
+    out.n = 0;
+    while (wi_drain(member, &out)) {
+        wi_mutex_unlock(&member->pool->lock);
+        wi_outcomes_tell(&out);
+        wi_mutex_lock(&member->pool->lock);
+    }
+    return member->heard - before;
+}
+
+// Takes in, and asks for the next bell, or sees to it that we look again.
+static void attend(struct wi_member *member)
+{
+    uint32_t n;
+    do {
+        n = take_in(member);
+        if (n >= MANY && member->state == WI_MEMBER_READY) {
+            wi_alarm_set(&member->poll, wi_os_now() + poll_ns);
+            return;
+        }
+    } while (member->state == WI_MEMBER_READY && !wi_listen(member));
+}
+
+static void look_at_member(struct wi_member *member);
+
+static void bell_heard(struct wi_watch *watch)
+{
+    struct wi_member *member = MEMBER_OF(watch, bell_watch);
+    struct wi_pool *pool = member->pool;
+    wi_os_event_take(member->bell);
+    wi_mutex_lock(&pool->lock);
+    if (member->state == WI_MEMBER_STARTING)
+        look_at_stage(member);
+    if (has_faulted(member))
+        look_at_member(member);
+    else
+        attend(member);
+    wi_mutex_unlock(&pool->lock);
+}
+
+static void poll_rang(struct wi_alarm *alarm)
+{
+    struct wi_member *member = MEMBER_OF(alarm, poll);
+    wi_mutex_lock(&member->pool->lock);
+    attend(member);
+    wi_mutex_unlock(&member->pool->lock);
+}
+
+// Death
+// -------------------------------------------------------------------------
+
+static void pidfd_heard(struct wi_watch *watch)
+{
+    struct wi_member *member = MEMBER_OF(watch, pidfd_watch);
+    struct wi_pool *pool = member->pool;
+    if (member->reaped)
+        return;
+    // What its jobs have started dies with it.
+    if (!member->retiring)
+        wi_os_child_signal_group(&member->child, wi_os_sigkill);
+    if (!wi_os_child_reap(&member->child, &member->end, false))
+        return;
+    wi_supervisor_forget(member->child.pidfd);
+    wi_mutex_lock(&pool->lock);
+    member->reaped = true;
+    wi_pool_tend(pool);
+    wi_mutex_unlock(&pool->lock);
+}
+
+static void verdict_rang(struct wi_alarm *alarm)
+{
+    struct wi_member *member = MEMBER_OF(alarm, verdict);
+    wi_mutex_lock(&member->pool->lock);
+    member->late = true;
+    wi_pool_tend(member->pool);
+    wi_mutex_unlock(&member->pool->lock);
+}
+
+// Its end before it was ready: what that means for the pool.
+static void judge_start(struct wi_member *member)
+{
+    struct wi_pool *pool = member->pool;
+    char text[WI_CRASH_TEXT];
+    if (member->why != NULL || member->retiring)
+        return;
+    if (member->launch_code < 0) {
+        const char *said = weft_strerror(member->launch_code);
+        if (member->launch_code == -EAGAIN || member->launch_code == -ENOMEM)
+            start_failed(pool, said);
+        else if (member->launch_code != -ECANCELED)
+            wi_pool_break(pool, member->launch_code, said);
+        return;
+    }
+    wi_crash_text(text, "starting a worker", member->child.pid, &member->end,
+                  wi_boot_words(member->boot));
+    if (wi_boot_stage(member->boot) == WI_STAGE_NONE &&
+        member->end.how == WI_END_EXIT)
+        wi_pool_break(pool, -WEFT_ENOENTRY, text);
+    else
+        start_failed(pool, text);
+}
+
+// The first sign of death: nothing that it says counts any more.
+static void lose(struct wi_member *member)
+{
+    struct wi_pool *pool = member->pool;
+    bool was_ready = member->state == WI_MEMBER_READY;
+    take_in(member);
+    if (member->state == WI_MEMBER_LOST)
+        return;
+    uint32_t phase = __atomic_load_n(&member->ring->phase, __ATOMIC_RELAXED);
+    pool->deaths[phase % WI_PHASES]++;
+    discount(member);
+    member->state = WI_MEMBER_LOST;
+    wi_pool_tend(pool);
+    if (!was_ready)
+        judge_start(member);
+    if (member->reaped || has_faulted(member))
+        return;
+    // The life word: it is dying, and cannot be reaped yet.
+    member->late = wi_os_child_peek(&member->child, &member->end);
+    if (!member->late)
+        wi_alarm_set(&member->verdict, wi_os_now() + verdict_ns);
+}
+
+// What had not begun goes back to the queue, oldest first, and the futures that
+// it had open are let go.
+static void take_back(struct wi_member *member)
+{
+    wi_recall_all(member);
+    while (!wi_ask_forget(member))
+        ;
+}
+
+// What is known of the death, for one of its jobs; from malloc.
+static char *death_text(struct wi_member *member, const struct wi_pjob *job)
+{
+    bool known = member->reaped || member->end.how != WI_END_UNKNOWN;
+    const struct wi_os_end *end = known ? &member->end : NULL;
+    char what[96], *text = malloc(WI_CRASH_TEXT);
+    if (text == NULL)
+        return NULL;
+    snprintf(what, sizeof what, "job %.40s (%llu)", job->job->name,
+             (unsigned long long)job->id);
+    if (member->why != NULL)
+        snprintf(text, WI_CRASH_TEXT, "%s: its process %d %s", what,
+                 (int)member->child.pid, member->why);
+    else
+        wi_crash_text(text, what, member->child.pid, end,
+                      wi_boot_words(member->boot));
+    return text;
+}
+
+// Fails what had begun. false: some are left, for out is full.
+static bool tell_victims(struct wi_member *member, struct wi_outcomes *out)
+{
+    for (unsigned i = 0; i < WI_TICKETS && member->flying > 0; i++) {
+        struct wi_pjob *job = member->flights[i].job;
+        if (job == NULL)
+            continue;
+        if (wi_outcomes_full(out))
+            return false;
+        char *text = death_text(member, job);
+        member->flights[i].job = NULL;
+        wi_pjob_end(job, -WEFT_ECRASHED, NULL, out)->heap = text;
+    }
+    return true;
+}
+
+static void unlink_member(struct wi_member *member)
+{
+    struct wi_pool *pool = member->pool;
+    struct wi_member **link = &pool->members;
+    while (*link != member)
+        link = &(*link)->next;
+    *link = member->next;
+    if (pool->turn == member)
+        pool->turn = NULL;
+    if (pool->members == NULL)
+        wi_pool_leave(pool);
+}
+
+static bool may_free(struct wi_member *member)
+{
+    if (member->state != WI_MEMBER_LOST || !member->told || member->held ||
+        member->pins > 0 || member->launching || !member->reaped)
+        return false;
+    if (member->dozers == 0)
+        return true;
+    // acq_rel: as in wi_ring_wake; they leave and look at the pool again
+    __atomic_exchange_n(&member->ring->waiter, 0, __ATOMIC_ACQ_REL);
+    wi_os_futex_wake(&member->ring->waiter, INT32_MAX, true);
+    wi_alarm_set(&member->pool->retry, wi_os_now() + verdict_ns);
+    return false;
+}
+
+static void bury(struct wi_member *member)
+{
+    wi_life_forget(&member->lifeline);
+    wi_supervisor_forget(member->bell);
+    wi_alarm_stop(&member->poll);
+    wi_alarm_stop(&member->verdict);
+    unlink_member(member);
+    free_member(member);
+}
+
+// What there is to do for one member; all that can be done now.
+static void look_at_member(struct wi_member *member)
+{
+    if (!member->launching && !member->adopted) {
+        member->adopted = true;
+        if (member->launch_code < 0)
+            member->reaped = true; // it never was
+        else
+            wi_supervisor_watch(member->child.pidfd, &member->pidfd_watch);
+    }
+    // acquire: pairs with the release of the life thread
+    bool gone = __atomic_load_n(&member->lifeline.gone, __ATOMIC_ACQUIRE);
+    if (member->state != WI_MEMBER_LOST && !member->held &&
+        (gone || member->reaped || has_faulted(member)))
+        lose(member);
+}
+
+// A job may wait in ways that are not told: in tasks, or in threads of its own.
+// If nothing moves for a while, although jobs are queued and a worker has
+// futures open, one more worker starts.
+static void look_for_hidden_waits(struct wi_pool *pool)
+{
+    bool open = false;
+    for (struct wi_member *m = pool->members; m != NULL; m = m->next)
+        open |= m->state == WI_MEMBER_READY && !m->blocked && m->open > 0;
+    if (pool->first == NULL || !open || pool->starting > 0) {
+        pool->stuck_at = 0;
+        if (pool->first == NULL && pool->blocked == 0)
+            pool->extra = 0;
+        return;
+    }
+    int64_t now = wi_os_now();
+    if (pool->stuck_at == 0 || pool->stuck_first != pool->first->id) {
+        pool->stuck_at = now + hidden_ns;
+        pool->stuck_first = pool->first->id;
+    } else if (now >= pool->stuck_at) {
+        pool->stuck_at = 0;
+        pool->extra++;
+        wi_pool_tend(pool);
+        return;
+    }
+    wi_alarm_set(&pool->retry, pool->stuck_at);
+}
+
+static bool look_after(struct wi_pool *pool, struct wi_outcomes *out)
+{
+    for (struct wi_member *m = pool->members, *next; m != NULL; m = next) {
+        look_at_member(m);
+        next = m->next;
+        if (m->state != WI_MEMBER_LOST || m->held)
+            continue;
+        if (!m->told) {
+            take_back(m);
+            if (m->why == NULL && !m->reaped && !m->late && !has_faulted(m))
+                continue;
+            if (!tell_victims(m, out))
+                return false;
+            m->told = true;
+        }
+        if (may_free(m))
+            bury(m);
+    }
+    return true;
+}
+
+// Jobs that were doomed while a large argument was written for them, and all
+// in the queue of a broken pool.
+static bool end_queued(struct wi_pool *pool, struct wi_outcomes *out)
+{
+    while (pool->first != NULL && (pool->broken || pool->first->doomed != 0)) {
+        struct wi_pjob *job = pool->first;
+        if (wi_outcomes_full(out))
+            return false;
+        int code = job->doomed != 0 ? job->doomed : pool->broken_code;
+        wi_queue_remove(job);
+        wi_pjob_end(job, code,
+                    pool->broken ? pool->broken_text : weft_strerror(code),
+                    out);
+    }
+    return true;
+}
+
+void wi_pool_tend_errand(struct wi_errand *errand)
+{
+    struct wi_pool *pool =
+        (struct wi_pool *)((char *)errand - offsetof(struct wi_pool, tend));
+    struct wi_outcomes out;
+    bool all;
+    do {
+        out.n = 0;
+        wi_mutex_lock(&pool->lock);
+        pool->tending = true;
+        all = look_after(pool, &out) && end_queued(pool, &out);
+        wi_dispatch(pool);
+        look_for_hidden_waits(pool);
+        start_members(pool);
+        send_home(pool);
+        pool->tending = false;
+        wi_mutex_unlock(&pool->lock);
+        wi_outcomes_tell(&out);
+    } while (!all);
+}

@@ -1,0 +1,733 @@
+// SPDX-License-Identifier: MIT
+//
+// The executor's side of a process pool: what comes in, and how it ends
+// otherwise than by being done.
+//
+// A job's future is completed once, by whoever takes the job out of the pool
+// under the lock (wi_pjob_end): the drainer of its result, a cancel, its
+// deadline, the death of its worker, the close of the pool. The future is told
+// after the lock is left.
+#include "base/options.h"
+#include "process/pool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/error.h>
+#include <weft/thread.h>
+
+#include "base/fresh.h"
+#include "exec/job.h"
+#include "exec/pool.h"
+#include "future/external.h"
+#include "os/cpu.h"
+#include "os/event.h"
+#include "os/process.h"
+#include "os/report.h"
+#include "process/carry.h"
+#include "sched/here.h"
+#include "sched/scope.h"
+
+enum { BACKLOG = 16 };
+
+struct wi_mutex wi_pools_lock;
+struct wi_pool *wi_pools; // under it
+uint32_t wi_process_jobs;
+
+static struct wi_mutex records_lock; // for the two free lists
+static struct wi_pjob *free_jobs;
+static struct wi_pool *free_pools;
+static uint32_t next_pool_id = 1;
+
+// Records of jobs
+// ---------------------------------------------------------------
+
+struct wi_pjob *wi_pjob_new(struct wi_pool *pool, const struct weft_job *job)
+{
+    wi_mutex_lock(&records_lock);
+    struct wi_pjob *pj = free_jobs;
+    if (pj != NULL)
+        free_jobs = pj->next;
+    wi_mutex_unlock(&records_lock);
+    if (pj == NULL && (pj = calloc(1, sizeof *pj)) == NULL)
+        return NULL;
+    pj->pool = pool;
+    pj->job = job;
+    pj->deadline = WI_FOREVER;
+    pj->doomed = 0;
+    pj->rung = pj->orphan = false;
+    pj->member = NULL;
+    pj->parent = NULL;
+    pj->wanted_id = 0;
+    pj->heap = NULL;
+    pj->arg = (struct wi_far){0};
+    return pj;
+}
+
+void wi_pjob_free(struct wi_pjob *job)
+{
+    free(job->heap);
+    job->heap = NULL;
+    __atomic_store_n(&job->id, 0, __ATOMIC_RELAXED);
+    job->future = NULL;
+    job->state = WI_JOB_FREE;
+    wi_mutex_lock(&records_lock);
+    job->next = free_jobs;
+    free_jobs = job;
+    wi_mutex_unlock(&records_lock);
+}
+
+// A copy of two texts in a row; NULL: no memory.
+static char *copy_text(const char *first, const char *second)
+{
+    size_t size = strlen(first) + strlen(second) + 1;
+    char *copy = malloc(size);
+    if (copy != NULL)
+        snprintf(copy, size, "%s%s", first, second);
+    return copy;
+}
+
+static char *job_text(const char *job, const char *text)
+{
+    char what[128];
+    snprintf(what, sizeof what, "job %.100s: ", job);
+    return copy_text(what, text);
+}
+
+struct wi_outcome *wi_pjob_end(struct wi_pjob *job, int code, const char *text,
+                               struct wi_outcomes *out)
+{
+    struct wi_pool *pool = job->pool;
+    struct wi_outcome *o = &out->items[out->n++];
+    o->future = job->future;
+    o->code = code;
+    o->bytes = false;
+    o->size = 0;
+    o->heap = text != NULL ? job_text(job->job->name, text) : NULL;
+    // An alarm that is just about to ring will free the record.
+    if (job->deadline != WI_FOREVER)
+        job->orphan = !wi_alarm_stop(&job->alarm) && !job->rung;
+    // relaxed: a hint for help.c
+    __atomic_fetch_sub(&wi_process_jobs, 1, __ATOMIC_RELAXED);
+    pool->jobs--;
+    if (job->orphan)
+        job->state = WI_JOB_FREE;
+    else
+        wi_pjob_free(job);
+    if (pool->jobs == 0)
+        wi_pool_leave(pool);
+    return o;
+}
+
+void wi_outcomes_tell(struct wi_outcomes *out)
+{
+    for (unsigned i = 0; i < out->n; i++) {
+        struct wi_outcome *o = &out->items[i];
+        bool failed = o->code < 0;
+        wi_external_complete(o->future, o->code,
+                             o->heap != NULL ? o->heap : o->data, o->size,
+                             o->bytes, failed ? o->heap : NULL);
+        free(o->heap);
+    }
+    out->n = 0;
+}
+
+// Names of jobs
+// -----------------------------------------------------------------
+
+static unsigned hash(const struct weft_job *job)
+{
+    uint64_t h = (uintptr_t)job * 0x9e3779b97f4a7c15u;
+    return (unsigned)(h >> 40) % (2 * WI_JOB_NAMES);
+}
+
+// The number of a job that has one, or where it would be put. Under the lock.
+static bool find_number(struct wi_pool *pool, const struct weft_job *job,
+                        unsigned *at)
+{
+    unsigned i = hash(job);
+    while (pool->jobs_by_hash[i] != NULL && pool->jobs_by_hash[i] != job)
+        i = (i + 1) % (2 * WI_JOB_NAMES);
+    *at = i;
+    return pool->jobs_by_hash[i] != NULL;
+}
+
+static void describe(const struct weft_job *job, struct wi_job_name *name)
+{
+    memset(name, 0, sizeof *name);
+    wi_name_job(job, &name->place); // without a place its name must do
+    name->version = job->version;
+    name->arg_size = job->arg_size;
+    name->result_size = job->result_size;
+    name->arg_kind = job->arg_kind;
+    name->result_kind = job->result_kind;
+    snprintf(name->name, sizeof name->name, "%s", job->name);
+}
+
+int wi_pjob_number(struct wi_pjob *job)
+{
+    struct wi_pool *pool = job->pool;
+    struct wi_job_name name;
+    unsigned at;
+    int rc = 0;
+    wi_mutex_lock(&pool->lock);
+    bool known = find_number(pool, job->job, &at);
+    if (!known) { // walking the modules takes a lock of the loader
+        wi_mutex_unlock(&pool->lock);
+        describe(job->job, &name);
+        wi_mutex_lock(&pool->lock);
+        known = find_number(pool, job->job, &at);
+    }
+    if (!known && pool->name_count == WI_JOB_NAMES) {
+        rc = -ENOSPC;
+    } else if (!known) {
+        pool->names[pool->name_count] = name;
+        pool->jobs_by_hash[at] = job->job;
+        pool->numbers_by_hash[at] = (uint16_t)pool->name_count++;
+    }
+    job->number = pool->numbers_by_hash[at];
+    wi_mutex_unlock(&pool->lock);
+    return rc;
+}
+
+// Arguments
+// ---------------------------------------------------------------------
+
+// Room for size bytes of argument; NULL: no memory.
+static void *arg_room(struct wi_pjob *job, size_t size)
+{
+    job->arg.size = size;
+    if (size <= WI_INLINE)
+        return job->data;
+    return job->heap = malloc(size);
+}
+
+static int take_arg(struct wi_pjob *job, const void *arg)
+{
+    struct wi_type type = wi_arg_type(job->job);
+    size_t size = wi_carry_size(type, arg);
+    void *room = arg_room(job, size);
+    if (room == NULL)
+        return -ENOMEM;
+    if (size > 0)
+        wi_carry_put(type, arg, room);
+    return 0;
+}
+
+static int take_chunk(struct wi_pjob *job, const void *in, size_t count,
+                      void *out, int *codes)
+{
+    struct wi_type type = wi_arg_type(job->job);
+    void *room = arg_room(job, wi_carry_array_size(type, in, count));
+    if (room == NULL)
+        return -ENOMEM;
+    wi_carry_array_put(type, in, count, room);
+    job->arg.count = count;
+    job->arg.codes = codes != NULL;
+    job->out = out;
+    job->codes = codes;
+    return 0;
+}
+
+// Cancel and deadlines
+// ----------------------------------------------------------
+
+// Under the lock: takes a job that must not go on out of the pool. out->n grows
+// unless the job is held: then it will fail soon.
+static void stop_job(struct wi_pjob *job, int code, const char *text,
+                     struct wi_outcomes *out)
+{
+    struct wi_member *member = job->member;
+    if (job->state == WI_JOB_HELD) {
+        job->doomed = code;
+        return;
+    }
+    if (job->state == WI_JOB_PENDING) {
+        wi_queue_remove(job);
+        wi_pjob_end(job, code, text, out);
+        return;
+    }
+    if (wi_recall(job)) {
+        wi_pjob_end(job, code, text, out);
+        return;
+    }
+    // It has begun: only the end of its worker ends it.
+    member->flights[job->ticket].job = NULL;
+    job->member = NULL;
+    wi_pjob_end(job, code, text, out);
+    wi_member_kill(member, "was ended because a job that it ran was canceled "
+                           "or ran past its deadline");
+}
+
+static void cancel(weft_future *f, void *owner)
+{
+    struct wi_pjob *job = owner;
+    struct wi_pool *pool = job->pool;
+    struct wi_outcomes out;
+    out.n = 0;
+    wi_mutex_lock(&pool->lock);
+    if (job->future == f && job->state != WI_JOB_FREE)
+        stop_job(job, -WEFT_EJOBCANCELED, "canceled", &out);
+    wi_mutex_unlock(&pool->lock);
+    wi_outcomes_tell(&out);
+}
+
+static pid_t native_id(weft_future *f, void *owner)
+{
+    struct wi_pjob *job = owner;
+    struct wi_pool *pool = job->pool;
+    pid_t pid = 0;
+    wi_mutex_lock(&pool->lock);
+    if (job->future == f && job->state == WI_JOB_PLACED &&
+        wi_flight_started(job->member, job->ticket))
+        pid = job->member->child.pid;
+    wi_mutex_unlock(&pool->lock);
+    return pid;
+}
+
+static const struct wi_external_ops job_ops = {
+    .cancel = cancel,
+    .native_id = native_id,
+};
+
+static struct wi_member *member_of(struct wi_pjob *job)
+{
+    return job->state == WI_JOB_PLACED ? job->member : NULL;
+}
+
+// On the supervisor's thread.
+static void deadline_passed(struct wi_alarm *alarm)
+{
+    struct wi_pjob *job = (struct wi_pjob *)alarm;
+    struct wi_pool *pool = job->pool;
+    struct wi_outcomes out;
+    out.n = 0;
+    wi_mutex_lock(&pool->lock);
+    if (job->orphan) {
+        wi_pjob_free(job);
+        wi_mutex_unlock(&pool->lock);
+        return;
+    }
+    job->rung = true;
+    struct wi_member *member = member_of(job);
+    uint64_t id = job->id;
+    // What it has said already counts.
+    while (member != NULL && job->id == id && wi_drain(member, &out)) {
+        wi_mutex_unlock(&pool->lock);
+        wi_outcomes_tell(&out);
+        wi_mutex_lock(&pool->lock);
+        member = job->id == id ? member_of(job) : NULL;
+    }
+    if (job->id == id && job->state != WI_JOB_FREE &&
+        job->deadline <= wi_os_now())
+        stop_job(job, -WEFT_EJOBTIMEOUT, "ran past its deadline", &out);
+    wi_mutex_unlock(&pool->lock);
+    wi_outcomes_tell(&out);
+}
+
+// Submit
+// ------------------------------------------------------------------------
+
+static weft_future *refuse(struct wi_pjob *job, int code, const char *text)
+{
+    if (job != NULL)
+        wi_pjob_free(job);
+    return wi_future_failed(code, text != NULL ? text : weft_strerror(code));
+}
+
+// Under the lock: why the pool takes no more; 0: it does.
+static int closed_to(const struct wi_pjob *job)
+{
+    const struct wi_pool *pool = job->pool;
+    if (pool->broken)
+        return pool->broken_code;
+    // A job that runs may still ask for what it needs to end.
+    return pool->closing && job->parent == NULL ? -WEFT_ECLOSED : 0;
+}
+
+static void enter(struct wi_pjob *job)
+{
+    struct wi_pool *pool = job->pool;
+    pool->jobs++;
+    // relaxed: a hint for help.c
+    __atomic_fetch_add(&wi_process_jobs, 1, __ATOMIC_RELAXED);
+    if (job->deadline != WI_FOREVER) {
+        job->alarm.ring = deadline_passed;
+        wi_alarm_set(&job->alarm, job->deadline);
+    }
+    bool first = pool->first == NULL;
+    wi_queue_push(job, false);
+    if (first) // else everybody is full, or the supervisor is about to look
+        wi_dispatch(pool);
+}
+
+// A submitter of many helps to keep the workers busy. Under the lock.
+static void take_in(struct wi_pool *pool, struct wi_outcomes *out)
+{
+    for (struct wi_member *m = pool->members; m != NULL; m = m->next)
+        if (m->state == WI_MEMBER_READY && wi_has_said(m) && wi_drain(m, out))
+            return; // the lock was left, perhaps: the list may be another
+}
+
+weft_future *wi_pool_submit(struct wi_pjob *job, const char *name)
+{
+    struct wi_pool *pool = job->pool;
+    bool made;
+    weft_future *f =
+        wi_external_new(WI_KIND_PROCESS_JOB, &job_ops, job,
+                        name != NULL ? name : job->job->name, NULL, &made);
+    if (!made) {
+        wi_pjob_free(job);
+        return f;
+    }
+    if (job->wanted_id != 0)
+        wi_of_future(f)->id = job->wanted_id;
+    uint64_t id = job->wanted_id != 0 ? weft_future_id(f) : wi_of_future(f)->id;
+    struct wi_outcomes out;
+    out.n = 0;
+    wi_mutex_lock(&pool->lock);
+    job->future = f;
+    // relaxed: see wi_may_run_on
+    __atomic_store_n(&job->id, id, __ATOMIC_RELAXED);
+    int rc = closed_to(job);
+    if (rc == 0)
+        enter(job);
+    if (pool->pending > BACKLOG && ++pool->turns % BACKLOG == 0)
+        take_in(pool, &out);
+    wi_mutex_unlock(&pool->lock);
+    wi_outcomes_tell(&out);
+    if (rc < 0) {
+        wi_pjob_free(job);
+        wi_external_complete(f, rc, NULL, 0, false,
+                             pool->broken ? pool->broken_text
+                                          : weft_strerror(rc));
+    }
+    return f;
+}
+
+static struct wi_pjob *new_job(weft_executor *ex, const struct weft_job *job,
+                               int *rc)
+{
+    struct wi_pjob *pj = NULL;
+    *rc = wi_forked() ? -WEFT_EFORKED : wi_job_check(job);
+    if (*rc == 0 && (pj = wi_pjob_new((struct wi_pool *)ex, job)) == NULL)
+        *rc = -ENOMEM;
+    if (*rc == 0)
+        *rc = wi_pjob_number(pj);
+    return pj;
+}
+
+static weft_future *submit(weft_executor *ex, const struct weft_job *job,
+                           const void *arg,
+                           const struct weft_submit_options *options)
+{
+    int rc;
+    struct wi_pjob *pj = new_job(ex, job, &rc);
+    if (rc == 0)
+        rc = take_arg(pj, arg);
+    if (rc < 0)
+        return refuse(pj, rc, NULL);
+    if (options != NULL && options->deadline != 0)
+        pj->deadline = wi_deadline_in(options->deadline, "weft_submit");
+    return wi_pool_submit(pj, options != NULL ? options->name : NULL);
+}
+
+static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
+                                 const void *in, size_t count, void *out,
+                                 int *codes)
+{
+    int rc;
+    struct wi_pjob *pj = new_job(ex, job, &rc);
+    if (rc == 0)
+        rc = take_chunk(pj, in, count, out, codes);
+    return rc < 0 ? refuse(pj, rc, NULL) : wi_pool_submit(pj, NULL);
+}
+
+static size_t width(weft_executor *ex)
+{
+    return ((struct wi_pool *)ex)->set.workers;
+}
+
+// Close
+// -------------------------------------------------------------------------
+
+void wi_pool_leave(struct wi_pool *pool)
+{
+    if (pool->closing && pool->closer != NULL)
+        wi_unpark(pool->closer);
+}
+
+// The next job to end: from the queue, or, if `all`, one that runs.
+static struct wi_pjob *next_to_end(struct wi_pool *pool, bool all)
+{
+    if (pool->first != NULL || !all)
+        return pool->first;
+    for (struct wi_member *m = pool->members; m != NULL; m = m->next) {
+        if (m->state == WI_MEMBER_LOST)
+            continue;
+        for (unsigned i = 0; i < WI_TICKETS && m->flying > 0; i++)
+            if (m->flights[i].job != NULL)
+                return m->flights[i].job;
+    }
+    return NULL;
+}
+
+// Ends the jobs that are pending, and, if `all`, those that run; in as many
+// turns as the outcomes need.
+static void end_jobs(struct wi_pool *pool, bool all)
+{
+    struct wi_outcomes out;
+    struct wi_pjob *job;
+    do {
+        out.n = 0;
+        wi_mutex_lock(&pool->lock);
+        pool->canceling = true;
+        for (struct wi_member *m = pool->members; m != NULL; m = m->next)
+            wi_recall_all(m);
+        while (!wi_outcomes_full(&out) &&
+               (job = next_to_end(pool, all)) != NULL)
+            stop_job(job, -WEFT_EJOBCANCELED, "its pool was closed", &out);
+        job = next_to_end(pool, all);
+        wi_mutex_unlock(&pool->lock);
+        wi_outcomes_tell(&out);
+    } while (job != NULL);
+}
+
+static bool is_over(struct wi_pool *pool, bool members)
+{
+    wi_mutex_lock(&pool->lock);
+    bool over = members ? pool->members == NULL : pool->jobs == 0;
+    wi_mutex_unlock(&pool->lock);
+    return over;
+}
+
+// Waits for the last job; not ended by the caller's scopes.
+static int drain(struct wi_pool *pool, const struct weft_close_options *options)
+{
+    struct wi_wait wait = {
+        .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
+    int rc = 0;
+    if (options->deadline != 0)
+        wait.deadline =
+            wi_deadline_in(options->deadline, "weft_executor_close");
+    while (!is_over(pool, false)) {
+        if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
+            continue;
+        wait.deadline = WI_FOREVER;
+        rc = -ETIMEDOUT;
+        end_jobs(pool, true);
+    }
+    return rc;
+}
+
+// Sends the workers home, and kills who has not gone in a second.
+static void dismiss(struct wi_pool *pool)
+{
+    struct wi_wait wait = {.object = pool,
+                           .deadline = wi_os_now() + 1000000000,
+                           .kind = WI_WAIT_POOL};
+    wi_mutex_lock(&pool->lock);
+    pool->stopping = true;
+    wi_pool_tend(pool);
+    wi_mutex_unlock(&pool->lock);
+    while (!is_over(pool, true)) {
+        if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
+            continue;
+        wait.deadline = WI_FOREVER;
+        wi_mutex_lock(&pool->lock);
+        for (struct wi_member *m = pool->members; m != NULL; m = m->next)
+            wi_member_kill(m, "did not leave");
+        wi_mutex_unlock(&pool->lock);
+    }
+}
+
+// Afterwards the supervisor has no business with the pool.
+static void part(struct wi_pool *pool)
+{
+    wi_alarm_stop(&pool->retry);
+    wi_supervisor_settle();
+    wi_alarm_stop(&pool->retry);
+}
+
+// The open pool with this id, which cannot be freed until it is unpinned.
+struct wi_pool *wi_pool_pin(uint64_t id)
+{
+    wi_mutex_lock(&wi_pools_lock);
+    struct wi_pool *pool = wi_pools;
+    while (pool != NULL && pool->id != id)
+        pool = pool->next;
+    if (pool != NULL)
+        // relaxed: the lock orders it
+        __atomic_fetch_add(&pool->pins, 1, __ATOMIC_RELAXED);
+    wi_mutex_unlock(&wi_pools_lock);
+    return pool;
+}
+
+void wi_pool_unpin(struct wi_pool *pool)
+{
+    // release: pairs with the acquire in await_unpinned
+    if (__atomic_sub_fetch(&pool->pins, 1, __ATOMIC_RELEASE) == 0)
+        wi_os_futex_wake(&pool->pins, 1, false);
+}
+
+static void await_unpinned(struct wi_pool *pool)
+{
+    uint32_t pins;
+    // acquire: pairs with the release in wi_pool_unpin
+    while ((pins = __atomic_load_n(&pool->pins, __ATOMIC_ACQUIRE)) != 0)
+        wi_os_futex_wait(&pool->pins, pins, WI_FOREVER, false);
+}
+
+static void free_pool(struct wi_pool *pool)
+{
+    wi_mutex_lock(&wi_pools_lock);
+    struct wi_pool **link = &wi_pools;
+    while (*link != NULL && *link != pool)
+        link = &(*link)->next;
+    if (*link == pool)
+        *link = pool->next;
+    wi_mutex_unlock(&wi_pools_lock);
+    await_unpinned(pool);
+    part(pool);
+    free(pool->set.program);
+    free(pool->set.env);
+    free(pool->set.init_arg);
+    wi_mutex_lock(&records_lock);
+    pool->next = free_pools;
+    free_pools = pool;
+    wi_mutex_unlock(&records_lock);
+}
+
+static int close_pool(weft_executor *ex,
+                      const struct weft_close_options *options)
+{
+    struct wi_pool *pool = (struct wi_pool *)ex;
+    if (wi_forked())
+        return -WEFT_EFORKED;
+    struct wi_task *self = wi_self();
+    if (self == NULL)
+        return -ENOMEM;
+    wi_mutex_lock(&pool->lock);
+    pool->closing = true;
+    pool->closer = self;
+    wi_mutex_unlock(&pool->lock);
+    if (options->mode != WEFT_CLOSE_DRAIN)
+        end_jobs(pool, options->mode == WEFT_CLOSE_CANCEL_ALL);
+    int rc = drain(pool, options);
+    dismiss(pool);
+    free_pool(pool);
+    return rc;
+}
+
+// Open
+// --------------------------------------------------------------------------
+
+static const struct weft_executor_ops pool_ops = {
+    .size = sizeof pool_ops,
+    .kind = "process pool",
+    .submit = submit,
+    .submit_chunk = submit_chunk,
+    .width = width,
+    .close = close_pool,
+};
+
+static struct wi_pool *take_pool(void)
+{
+    wi_mutex_lock(&records_lock);
+    struct wi_pool *pool = free_pools;
+    if (pool != NULL)
+        free_pools = pool->next;
+    uint32_t id = next_pool_id++;
+    wi_mutex_unlock(&records_lock);
+    if (pool == NULL)
+        pool = calloc(1, sizeof *pool);
+    if (pool == NULL)
+        return NULL;
+    // Not the lock: a late callback of a proxy may take it (ask.c).
+    memset((char *)pool + offsetof(struct wi_pool, next), 0,
+           sizeof *pool - offsetof(struct wi_pool, next));
+    pool->base.ops = &pool_ops;
+    pool->id = id;
+    pool->tend.run = wi_pool_tend_errand;
+    pool->retry.ring = wi_pool_retry;
+    return pool;
+}
+
+static int set_up(struct wi_pool *pool,
+                  const struct weft_process_pool_options *o)
+{
+    pool->set.workers = o->workers != 0 ? o->workers : wi_os_cpu_budget();
+    if (pool->set.workers > WI_MOST_WORKERS)
+        pool->set.workers = WI_MOST_WORKERS;
+    snprintf(pool->set.name, sizeof pool->set.name, "%s",
+             o->name != NULL ? o->name : "worker");
+    if (o->program != NULL &&
+        (pool->set.program = copy_text("", o->program)) == NULL)
+        return -ENOMEM;
+    if (o->initializer != NULL &&
+        !wi_name_function(o->initializer, &pool->set.initializer))
+        return -EINVAL;
+    pool->set.init_size = o->init_arg != NULL ? o->init_size : 0;
+    if (pool->set.init_size > 0) {
+        pool->set.init_arg = malloc(pool->set.init_size);
+        if (pool->set.init_arg == NULL)
+            return -ENOMEM;
+        memcpy(pool->set.init_arg, o->init_arg, pool->set.init_size);
+    }
+    char *mark;
+    pool->set.env = wi_os_environ_with(NULL, WI_WORKER_MARK, "", &mark);
+    return pool->set.env != NULL ? 0 : -ENOMEM;
+}
+
+static int may_start(const struct weft_process_pool_options *o)
+{
+    if (wi_forked())
+        return -WEFT_EFORKED;
+    if (!wi_entry_ready() && o->program == NULL)
+        return -WEFT_ENOENTRY;
+    int rc = wi_launcher_start();
+    return rc < 0 ? rc : wi_supervisor_start();
+}
+
+weft_executor *
+weft_process_pool_with(const struct weft_process_pool_options *options)
+{
+    WI_OPTIONS(options);
+    int rc = may_start(options);
+    struct wi_pool *pool = rc == 0 ? take_pool() : NULL;
+    if (pool == NULL)
+        return wi_broken_executor(rc < 0 ? rc : -ENOMEM);
+    rc = set_up(pool, options);
+    if (rc < 0) {
+        free_pool(pool);
+        return wi_broken_executor(rc);
+    }
+    wi_help_start();
+    wi_mutex_lock(&wi_pools_lock);
+    pool->next = wi_pools;
+    wi_pools = pool;
+    wi_mutex_unlock(&wi_pools_lock);
+    wi_mutex_lock(&pool->lock);
+    wi_pool_tend(pool);
+    wi_mutex_unlock(&pool->lock);
+    return &pool->base;
+}
+
+uint64_t wi_pool_id(weft_executor *ex)
+{
+    return ex->ops == &pool_ops ? ((struct wi_pool *)ex)->id : 0;
+}
+
+static void fresh(void)
+{
+    wi_pools_lock = records_lock = (struct wi_mutex){0};
+    wi_pools = NULL;
+    wi_process_jobs = 0;
+}
+
+__attribute__((constructor)) static void register_fresh(void)
+{
+    wi_fresh_add(fresh);
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+//
+// pool.h: a process pool as its own files see it.
+//
+//   pool.c      the executor: submit, cancel, deadlines, close
+//   dispatch.c  which worker gets which job; credits; recall
+//   drain.c     taking in what workers say
+//   member.c    the life of a worker: start, ready, death, replacement
+//   ask.c       what jobs ask for: futures of this process, submits, waits
+//   help.c      threads that wait do the pools' work
+//
+// One lock for each pool guards everything here and the parent's side of the
+// rings. It is held for short stretches only, and never while a future is
+// completed, which runs callbacks: what is to be told is gathered in a struct
+// wi_outcomes and told after. Above it lies the lock of the list of pools,
+// below it those of the supervisor and of the launcher.
+#ifndef WI_PROCESS_POOL_H
+#define WI_PROCESS_POOL_H
+
+#include <weft/executor.h>
+
+#include "os/futex.h"
+#include "os/process.h"
+#include "process/launcher.h"
+#include "process/life.h"
+#include "process/ring.h"
+#include "process/supervisor.h"
+
+struct wi_member;
+struct wi_pool;
+
+// A job as the pool sees it. Records are recycled, never freed.
+//
+//   PENDING  in the pool's queue
+//   HELD     a large argument is being written for it, without the lock
+//   PLACED   it has a ticket of a member: READY in a slot, or started
+//   FREE     its future has been or is being completed
+enum { WI_MOST_WORKERS = 1024 };
+
+enum wi_job_state { WI_JOB_FREE, WI_JOB_PENDING, WI_JOB_HELD, WI_JOB_PLACED };
+
+struct wi_pjob {
+    struct wi_alarm alarm;       // first: the deadline
+    struct wi_pjob *next, *prev; // the queue; the free list
+    struct wi_pool *pool;
+    weft_future *future;
+    const struct weft_job *job;
+    uint64_t id;
+    int64_t deadline;
+    enum wi_job_state state;
+    int doomed;      // HELD: the code it shall fail with
+    bool rung;       // the alarm's function has seen this job
+    bool orphan;     // FREE, but for an alarm that is about to ring
+    uint16_t number; // of the job's name
+    uint16_t ticket;
+    struct wi_member *member; // PLACED
+    struct wi_pjob *parent;   // the job that submitted it, while ...
+    uint64_t parent_id;       // ... that record still has this id
+    uint64_t wanted_id;       // what its future's id shall be; 0: whatever
+    struct wi_far arg;        // the argument's size; count of a chunk
+    void *heap;               // the argument if it does not fit in data
+    uint8_t data[WI_INLINE];
+    void *out;  // where a chunk's results go
+    int *codes; // where its codes go, or NULL
+};
+
+// A job with a ticket. `slot` is where it was put, in the stream of slots.
+struct wi_flight {
+    struct wi_pjob *job; // NULL: the ticket is free
+    uint32_t slot;
+    bool started; // the slot was used again, so this one has begun
+};
+
+// A future that a member has open: until it is done and the member has dropped
+// it, or the member is gone.
+struct wi_proxy {
+    struct wi_pool *pool;
+    struct wi_member *member; // NULL: gone, or it has dropped the proxy
+    weft_future *future;      // a reference
+    uint16_t number;
+    bool done; // the callback has run
+};
+
+// A worker, as the parent sees it. STARTING -> READY when it says so; either
+// -> LOST at the first sign of death, or when it is killed: nothing that it
+// says counts from then on. LOST members are freed once they are reaped. All
+// by the supervisor, but for kills.
+enum wi_member_state { WI_MEMBER_STARTING, WI_MEMBER_READY, WI_MEMBER_LOST };
+
+struct wi_member {
+    struct wi_launch launch; // first
+    struct wi_watch pidfd_watch, bell_watch;
+    struct wi_alarm poll;    // look again although no bell rang
+    struct wi_alarm verdict; // tell of a death although the pidfd is late
+    struct wi_lifeline lifeline;
+    struct wi_pool *pool;
+    struct wi_member *next;      // of the pool
+    struct wi_member *idle_next; // of the idle list
+    struct wi_boot *boot;
+    struct wi_ring *ring;
+    int memfd, bell;
+    struct wi_os_child child;
+    char **env, *argv[2];
+    enum wi_member_state state;
+    int launch_code;
+    bool launching;  // the launcher has it
+    bool adopted;    // its pidfd is watched
+    bool idle;       // on the idle list
+    bool retiring;   // has been told to leave
+    bool held;       // the lock was left for a large argument or result
+    bool reaped;     // it has ended for certain: `end`
+    bool told;       // LOST: its victims' futures have been completed
+    bool blocked;    // its job waits
+    bool late;       // the verdict is due
+    unsigned dozers; // threads that sleep on ring->waiter
+    unsigned pins;   // threads that use it without the lock
+    const char *why; // it was killed, for the texts
+    struct wi_os_end end;
+    uint32_t heard;  // frames taken
+    uint32_t tail;   // slots filled
+    uint32_t said;   // replies written
+    uint32_t names;  // job names it was told
+    unsigned flying; // tickets taken
+    unsigned depth;  // jobs that wait on its stack
+    uint32_t mean;   // time of a job in ns, smoothed; 0: not known
+    uint16_t top;    // ticket of the job that spoke last, or WI_NONE
+    uint16_t free_tickets[WI_TICKETS];
+    unsigned free_count;
+    uint16_t slot_tickets[WI_SLOTS]; // who was put there last
+    struct wi_flight flights[WI_TICKETS];
+    struct wi_proxy *proxies[WI_PROXIES];
+    unsigned proxy_count, open; // all, and those whose future is not done
+};
+
+struct wi_pool {
+    weft_executor base;
+    struct wi_mutex lock;
+    struct wi_pool *next; // of all pools; the free list
+    uint32_t id;
+    uint32_t pins; // futex word: who uses it without being its caller
+    struct {
+        unsigned workers;
+        char name[16];
+        char *program, **env;
+        struct wi_name initializer;
+        void *init_arg;
+        size_t init_size;
+    } set;
+    struct wi_errand tend; // start workers, send idle ones away
+    struct wi_alarm retry; // the same, later
+    struct wi_member *members;
+    unsigned alive;   // STARTING and READY, not retiring
+    unsigned active;  // READY with jobs, not blocked
+    unsigned blocked; // READY, the job waits
+    unsigned starting;
+    unsigned extra; // workers beyond all reason: without them all would wait
+    struct wi_member *idle, *turn;
+    struct wi_pjob *first, *last; // the queue
+    size_t pending, jobs;         // in the queue; all not ended
+    unsigned turns;               // submits while there was a queue
+    unsigned failures;            // starts in a row that came to nothing
+    int64_t not_before;           // no start until then
+    int64_t stuck_at;     // when a queue that does not move counts as stuck
+    uint64_t stuck_first; // its first job
+    int64_t trim_at; // when workers that are too many go; 0: there are none
+    bool tending;    // the supervisor is at it
+    bool closing, canceling, stopping, broken;
+    int broken_code;
+    char broken_text[WEFT_TEXT_SIZE];
+    struct wi_task *closer;
+    uint32_t name_count;
+    const struct weft_job *jobs_by_hash[2 * WI_JOB_NAMES];
+    uint16_t numbers_by_hash[2 * WI_JOB_NAMES];
+    struct wi_job_name names[WI_JOB_NAMES];
+    uint64_t deaths[WI_PHASES]; // by phase, for tests
+};
+
+// What futures will be told.
+struct wi_outcome {
+    weft_future *future;
+    int code;
+    bool bytes;
+    size_t size;
+    void *heap; // the result if it does not fit in data; a text if code < 0
+    uint8_t data[WI_INLINE];
+};
+enum { WI_OUTCOMES = 32 };
+struct wi_outcomes {
+    unsigned n;
+    struct wi_outcome items[WI_OUTCOMES];
+};
+
+static inline bool wi_outcomes_full(const struct wi_outcomes *out)
+{
+    return out->n == WI_OUTCOMES;
+}
+
+// pool.c. wi_pool_lock and _unlock come in pairs; `try`: false if it is held.
+struct wi_pjob *wi_pjob_new(struct wi_pool *pool, const struct weft_job *job);
+void wi_pjob_free(struct wi_pjob *job);
+int wi_pjob_number(struct wi_pjob *job); // name it in the pool
+weft_future *wi_pool_submit(struct wi_pjob *job, const char *name);
+// Under the lock: the job is over. out is not full.
+struct wi_outcome *wi_pjob_end(struct wi_pjob *job, int code, const char *text,
+                               struct wi_outcomes *out);
+struct wi_pool *wi_pool_pin(uint64_t id);
+void wi_pool_unpin(struct wi_pool *pool);
+void wi_outcomes_tell(struct wi_outcomes *out); // without the lock
+extern struct wi_mutex wi_pools_lock;
+extern struct wi_pool *wi_pools;
+uint64_t wi_pool_id(weft_executor *ex); // 0: it is no process pool
+extern uint32_t wi_process_jobs;        // atomic: jobs not ended, of all pools
+
+static inline bool wi_mutex_try(struct wi_mutex *mutex)
+{
+    uint32_t free = 0;
+    // acquire: pairs with the release in wi_mutex_unlock
+    return __atomic_load_n(&mutex->word, __ATOMIC_RELAXED) == 0 &&
+           __atomic_compare_exchange_n(&mutex->word, &free, 1, false,
+                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+// dispatch.c, all under the lock
+void wi_queue_push(struct wi_pjob *job, bool front);
+void wi_queue_remove(struct wi_pjob *job);
+void wi_dispatch(struct wi_pool *pool); // may leave the lock for a while
+bool wi_recall(struct wi_pjob *job);    // it had not started; it is HELD now
+void wi_recall_all(struct wi_member *member); // back into the queue
+void wi_rebalance(struct wi_pool *pool);
+void wi_flight_end(struct wi_member *member, unsigned ticket);
+bool wi_flight_started(struct wi_member *member, unsigned ticket);
+void wi_member_idle(struct wi_member *member);
+void wi_member_not_idle(struct wi_member *member);
+
+// drain.c
+// Takes in what a member has said, as far as out has room; under the lock,
+// which it may leave for a while. Whether there was something.
+bool wi_drain(struct wi_member *member, struct wi_outcomes *out);
+static inline bool wi_has_said(struct wi_member *member)
+{
+    uint32_t at = member->heard;
+    // acquire: pairs with the worker's release of the frame
+    return __atomic_load_n(&member->ring->frames[at % WI_FRAMES].sequence,
+                           __ATOMIC_ACQUIRE) == at + 1;
+}
+// Asks the worker for a bell at its next frame; under the lock. false: there
+// is one already.
+bool wi_listen(struct wi_member *member);
+
+// member.c
+void wi_pool_tend(struct wi_pool *pool);        // the supervisor looks after it
+bool wi_pool_grows(const struct wi_pool *pool); // under the lock
+void wi_pool_tend_errand(struct wi_errand *errand);
+void wi_pool_retry(struct wi_alarm *alarm);
+void wi_member_kill(struct wi_member *member, const char *why); // under it
+void wi_pool_leave(struct wi_pool *pool); // wakes the closer
+void wi_pool_break(struct wi_pool *pool, int code, const char *text);
+
+// ask.c, under the lock
+void wi_ask(struct wi_member *member, struct wi_frame *frame, uint32_t at);
+void wi_reply_run(struct wi_member *member);
+bool wi_ask_forget(struct wi_member *member); // it is dead
+bool wi_may_run_on(const struct wi_pjob *job, const struct wi_member *member);
+
+// help.c
+void wi_help_start(void);
+
+#endif

@@ -1,0 +1,501 @@
+// SPDX-License-Identifier: MIT
+//
+// A worker: takes requests in the order of the ring, calls the job on the main
+// thread's own stack, says what came of it. One job runs at a time. While it
+// waits for a future of the parent, remote.c may run another one on top of it,
+// if the parent sends one: it then is a child of the one that waits.
+//
+// Looking for work it spins for as long as a sleep and a wake would cost, if
+// no one needs the CPU, then sleeps on `parked`.
+//
+// What the parent has written is believed: it could do what it likes with this
+// process anyhow. But a job may come from another build than this one; then
+// it is looked up by name, and its sizes must agree.
+#include "process/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/error.h>
+#include <weft/task.h>
+
+#include "arch/arch.h"
+#include "exec/job.h"
+#include "os/clock.h"
+#include "os/cpu.h"
+#include "os/event.h"
+#include "os/process.h"
+#include "sched/park.h"
+#include "sched/task.h"
+
+enum { ROOM = 1024, SPIN_NS = 50000, SPINS_A_LOOK = 64 };
+
+struct wi_worker_self wi_worker_self;
+
+static const struct weft_job *known[WI_JOB_NAMES];
+
+// Speaking
+// ----------------------------------------------------------------------
+
+static bool has_place(void *arg)
+{
+    (void)arg;
+    struct wi_worker_self *self = &wi_worker_self;
+    // acquire: pairs with the parent's release; the place is free
+    return self->frames -
+               __atomic_load_n(&self->ring->heard, __ATOMIC_ACQUIRE) <
+           WI_FRAMES;
+}
+
+// Makes the parent look: a thread of it that sleeps for us, or its supervisor.
+static void call_parent(struct wi_ring *ring)
+{
+    wi_arch_fence(); // the frame before the look; pairs with wi_listen
+    // relaxed, acq_rel: as in wi_ring_wake
+    if (__atomic_load_n(&ring->waiter, __ATOMIC_RELAXED) != 0 &&
+        __atomic_exchange_n(&ring->waiter, 0, __ATOMIC_ACQ_REL) != 0)
+        wi_os_futex_wake(&ring->waiter, 1, true);
+    else if (__atomic_load_n(&ring->listening, __ATOMIC_RELAXED) != 0 &&
+             __atomic_exchange_n(&ring->listening, 0, __ATOMIC_ACQ_REL) != 0)
+        wi_os_event_set(WI_BELL_FD);
+}
+
+int wi_worker_tell(struct wi_frame *frame, const void *bytes, uint64_t size,
+                   uint64_t window)
+{
+    struct wi_worker_self *self = &wi_worker_self;
+    struct wi_ring *ring = self->ring;
+    int rc = 0;
+    wi_mutex_lock(&self->tell);
+    while (!has_place(NULL))
+        wi_ring_sleep(&ring->full, has_place, NULL, WI_FOREVER);
+    uint32_t at = self->frames % WI_FRAMES;
+    struct wi_frame *place = &ring->frames[at];
+    if (frame->kind == WI_FRAME_DONE) {
+        struct wi_place to = {.line = frame->data,
+                              .payload = ring->frame_payload[at],
+                              .fd = WI_BOOT_FD,
+                              .window = window,
+                              .far = {.size = size, .count = frame->form}};
+        rc = wi_place_write(&to, bytes);
+        frame->form = (uint8_t)to.form;
+        frame->inline_size = (uint16_t)to.inline_size;
+    } else if (size > 0 && size <= WI_PAYLOAD) {
+        memcpy(ring->frame_payload[at], bytes, size);
+    }
+    if (rc == 0) {
+        frame->sequence = place->sequence;
+        *place = *frame;
+        // release: the frame is whole; pairs with wi_has_said
+        __atomic_store_n(&place->sequence, ++self->frames, __ATOMIC_RELEASE);
+    }
+    wi_mutex_unlock(&self->tell);
+    if (rc == 0)
+        call_parent(ring);
+    return rc;
+}
+
+// Jobs
+// --------------------------------------------------------------------------
+
+static bool same_job(const struct weft_job *job, const struct wi_job_name *name)
+{
+    return job != NULL && job->version == name->version &&
+           job->arg_size == name->arg_size &&
+           job->result_size == name->result_size &&
+           job->arg_kind == name->arg_kind &&
+           job->result_kind == name->result_kind &&
+           strncmp(job->name, name->name, sizeof name->name - 1) == 0;
+}
+
+static const struct weft_job *find_job(unsigned number)
+{
+    if (known[number] != NULL)
+        return known[number];
+    const struct wi_job_name *name = &wi_worker_self.ring->jobs[number];
+    const struct weft_job *job = wi_name_find_job(&name->place);
+    if (!same_job(job, name))
+        job = weft_job_find(name->name);
+    if (!same_job(job, name))
+        return NULL;
+    return known[number] = job;
+}
+
+// A request, copied out of its slot.
+struct request {
+    struct wi_slot slot;
+    uint64_t size;  // of the argument's bytes
+    uint64_t count; // of a chunk
+    bool codes;     // of a chunk: wanted
+    void *bytes;    // the argument's bytes
+    void *heap;     // where they lie if they are many
+    _Alignas(64) char room[ROOM];
+};
+
+// What came of it, to be said.
+struct answer {
+    struct wi_frame frame;
+    const void *bytes;
+    size_t size;
+    void *heap; // freed after
+    struct wi_job_frame job;
+    _Alignas(64) char room[ROOM];
+};
+
+static void answer_text(struct answer *a, int code, const char *job,
+                        const char *text)
+{
+    a->frame.code = code;
+    a->size = (size_t)snprintf(a->room, sizeof a->room, "job %.200s%s%s", job,
+                               *text != '\0' ? ": " : "", text);
+    a->bytes = a->room;
+}
+
+static bool copy_out(struct request *r, uint32_t at)
+{
+    struct wi_ring *ring = wi_worker_self.ring;
+    struct wi_place place = {.line = r->slot.data,
+                             .payload = ring->slot_payload[at],
+                             .fd = WI_BOOT_FD,
+                             .window = wi_window_arg(r->slot.ticket),
+                             .form = r->slot.state >> 4 & 15,
+                             .inline_size = r->slot.state >> 8};
+    wi_place_look(&place);
+    r->size = place.far.size;
+    r->count = place.far.count;
+    r->codes = place.far.codes;
+    r->bytes = r->room;
+    r->heap = NULL;
+    if (r->size > sizeof r->room &&
+        (r->bytes = r->heap = malloc(r->size)) == NULL)
+        return false;
+    return wi_place_read(&place, r->bytes) == 0;
+}
+
+// Runs one job; its result's bytes go into the answer.
+static void run_single(const struct weft_job *job, struct request *r,
+                       struct answer *a)
+{
+    _Alignas(64) char arg_room[ROOM], result_room[ROOM];
+    void *arg = job->arg_size > ROOM ? malloc(job->arg_size) : arg_room;
+    void *result =
+        job->result_size > ROOM ? malloc(job->result_size) : result_room;
+    int code = arg == NULL || result == NULL ? -ENOMEM : 0;
+    if (code == 0)
+        code = wi_carry_get(wi_arg_type(job), r->bytes, r->size, arg);
+    a->job.text[0] = '\0';
+    if (code == 0)
+        code = wi_job_call(job, arg, result, &a->job);
+    if (code < 0) {
+        answer_text(a, code, job->name, a->job.text);
+    } else {
+        struct wi_type type = wi_result_type(job);
+        a->size = wi_carry_size(type, result);
+        a->bytes = a->heap = NULL;
+        if (type.kind == WEFT_BYTES) {
+            a->bytes = a->heap = ((struct weft_bytes *)result)->data;
+        } else if (result == result_room) {
+            wi_carry_put(type, result, a->room);
+            a->bytes = a->room;
+        } else {
+            a->bytes = a->heap = result;
+            result = NULL;
+        }
+    }
+    if (arg != arg_room)
+        free(arg);
+    if (result != result_room)
+        free(result);
+}
+
+static int own_code(int code)
+{
+    return code == -ECANCELED   ? -WEFT_EJOBCANCELED
+           : code == -ETIMEDOUT ? -WEFT_EJOBTIMEOUT
+                                : code;
+}
+
+// The arrays of a chunk.
+struct chunk {
+    char *args, *results;
+    int *codes;
+    size_t done; // elements that have run
+};
+
+static bool make_chunk(const struct weft_job *job, const struct request *r,
+                       struct chunk *chunk)
+{
+    chunk->args = malloc(r->count * job->arg_size + 1);
+    chunk->results = calloc(r->count, job->result_size);
+    chunk->codes = calloc(r->count, sizeof *chunk->codes);
+    chunk->done = 0;
+    return chunk->args != NULL && chunk->results != NULL &&
+           chunk->codes != NULL &&
+           wi_carry_array_get(wi_arg_type(job), r->bytes, r->size, r->count,
+                              chunk->args, false) == 0;
+}
+
+static void free_chunk(const struct weft_job *job, struct chunk *chunk,
+                       size_t count)
+{
+    struct weft_bytes *all = (struct weft_bytes *)chunk->results;
+    for (size_t i = 0;
+         job->result_kind == WEFT_BYTES && all != NULL && i < count; i++)
+        free(all[i].data);
+    free(chunk->args);
+    free(chunk->results);
+    free(chunk->codes);
+}
+
+// Runs the elements; without codes it stops at the first that fails.
+static int run_elements(const struct weft_job *job, const struct request *r,
+                        struct chunk *chunk, struct answer *a)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        int code = wi_job_call(job, chunk->args + i * job->arg_size,
+                               chunk->results + i * job->result_size, &a->job);
+        chunk->codes[i] = own_code(code);
+        if (code < 0 && job->result_kind == WEFT_BYTES)
+            memset(chunk->results + i * job->result_size, 0, job->result_size);
+        if (code < 0 && !r->codes) {
+            char text[320];
+            snprintf(text, sizeof text, "element %zu: %s", i, a->job.text);
+            answer_text(a, code, job->name, text);
+            return code;
+        }
+    }
+    return 0;
+}
+
+static int pack_chunk(const struct weft_job *job, const struct request *r,
+                      const struct chunk *chunk, struct answer *a)
+{
+    struct wi_type type = wi_result_type(job);
+    size_t codes = r->codes ? (4 * r->count + 7) & ~(size_t)7 : 0;
+    a->size = codes + wi_carry_array_size(type, chunk->results, r->count);
+    a->bytes = a->heap = malloc(a->size + 1);
+    if (a->heap == NULL)
+        return -ENOMEM;
+    if (codes > 0)
+        memcpy(a->heap, chunk->codes, 4 * r->count);
+    wi_carry_array_put(type, chunk->results, r->count, (char *)a->heap + codes);
+    return 0;
+}
+
+static void run_chunk(const struct weft_job *job, struct request *r,
+                      struct answer *a)
+{
+    struct chunk chunk;
+    int code = make_chunk(job, r, &chunk) ? 0 : -ENOMEM;
+    if (code == 0)
+        code = run_elements(job, r, &chunk, a);
+    if (code == 0)
+        code = pack_chunk(job, r, &chunk, a);
+    if (code < 0 && a->frame.code == 0)
+        answer_text(a, code, job->name, "");
+    free_chunk(job, &chunk, r->count);
+}
+
+static void say_done(const struct weft_job *job, struct answer *a,
+                     unsigned ticket)
+{
+    bool chunk = a->frame.form != 0;
+    uint64_t window = wi_window_result(ticket);
+    int rc = wi_worker_tell(&a->frame, a->bytes, a->size, window);
+    if (rc < 0) { // no room for a large result
+        a->frame.form = chunk;
+        answer_text(a, rc, job->name, "its result could not be sent");
+        wi_worker_tell(&a->frame, a->bytes, a->size, window);
+    }
+    free(a->heap);
+}
+
+// The job as part of the main thread's record, which takes its id.
+static void run_job(const struct weft_job *job, struct request *r,
+                    struct answer *a)
+{
+    struct wi_worker_self *self = &wi_worker_self;
+    uint16_t outer = self->ticket;
+    uint64_t id = self->record->id;
+    self->ticket = r->slot.ticket;
+    self->record->id = r->slot.id;
+    self->depth++;
+    wi_ring_phase(self->ring, WI_PHASE_RUNNING);
+    if (r->count > 0)
+        run_chunk(job, r, a);
+    else
+        run_single(job, r, a);
+    wi_remote_go_on();
+    wi_ring_phase(self->ring, WI_PHASE_TELLING);
+    self->depth--;
+    self->record->id = id;
+    self->ticket = outer;
+}
+
+static void serve(struct request *r, bool whole)
+{
+    struct answer a;
+    memset(&a.frame, 0, sizeof a.frame);
+    a.heap = NULL;
+    a.frame.kind = WI_FRAME_DONE;
+    a.frame.ticket = r->slot.ticket;
+    int64_t begin = wi_os_now();
+    const struct weft_job *job = find_job(r->slot.job % WI_JOB_NAMES);
+    if (job == NULL)
+        answer_text(&a, -WEFT_ENOJOB, "that this program does not have", "");
+    else if (!whole)
+        answer_text(&a, -ENOMEM, job->name, "");
+    else
+        run_job(job, r, &a);
+    free(r->heap);
+    uint64_t units = (uint64_t)(wi_os_now() - begin) / 16;
+    a.frame.proxy = units < 0xffff ? (uint16_t)units : 0xffff;
+    a.frame.form = r->count > 0; // never inline: see wi_place_write
+    say_done(job, &a, r->slot.ticket);
+}
+
+// Taking
+// ------------------------------------------------------------------------
+
+// Claims the slot that comes next. false: there is nothing.
+static bool claim(struct wi_slot *slot, uint32_t *state)
+{
+    // acquire: the slot is filled; pairs with the parent's release
+    *state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+    uint32_t to = (*state & ~(uint32_t)WI_SLOT_STATE) | WI_SLOT_RUNNING;
+    // acq_rel: against a recall; one of the two gets it
+    return (*state & WI_SLOT_STATE) == WI_SLOT_READY &&
+           __atomic_compare_exchange_n(&slot->state, state, to, false,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+// Passes over a recalled slot. false: it is none.
+static bool pass_over(struct wi_slot *slot)
+{
+    uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_RELAXED);
+    // acq_rel: the parent may take it back just now
+    return (state & WI_SLOT_STATE) == WI_SLOT_RECALLED &&
+           __atomic_compare_exchange_n(&slot->state, &state, WI_SLOT_FREE,
+                                       false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_RELAXED);
+}
+
+static bool has_request(void *arg)
+{
+    (void)arg;
+    struct wi_worker_self *self = &wi_worker_self;
+    struct wi_slot *slot = &self->ring->slots[self->next % WI_SLOTS];
+    // acquire: as in claim; stop comes after all requests
+    uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+    return (state & WI_SLOT_STATE) != WI_SLOT_FREE ||
+           __atomic_load_n(&self->ring->stop, __ATOMIC_ACQUIRE) != 0;
+}
+
+bool wi_worker_run_one(void)
+{
+    struct wi_worker_self *self = &wi_worker_self;
+    struct wi_slot *slot = &self->ring->slots[self->next % WI_SLOTS];
+    while (pass_over(slot))
+        slot = &self->ring->slots[++self->next % WI_SLOTS];
+    struct request r;
+    uint32_t state;
+    if (!claim(slot, &state))
+        return false;
+    wi_ring_phase(self->ring, WI_PHASE_TAKING);
+    r.slot = *slot;
+    r.slot.state = state;
+    bool whole = copy_out(&r, self->next % WI_SLOTS);
+    // release: the slot was read; pairs with the parent's acquire
+    __atomic_store_n(&slot->state, WI_SLOT_FREE, __ATOMIC_RELEASE);
+    self->next++;
+    serve(&r, whole);
+    return true;
+}
+
+// The loop
+// ----------------------------------------------------------------------
+
+static bool spin(void)
+{
+    int64_t end = wi_os_now() + SPIN_NS;
+    do {
+        for (int i = 0; i < SPINS_A_LOOK; i++) {
+            if (has_request(NULL))
+                return true;
+            wi_arch_relax();
+        }
+    } while (wi_os_now() < end);
+    return false;
+}
+
+static void wait_for_request(struct wi_ring *ring, bool may_spin)
+{
+    wi_ring_phase(ring, WI_PHASE_IDLE);
+    if (may_spin && spin())
+        return;
+    wi_ring_phase(ring, WI_PHASE_PARKED);
+    wi_ring_sleep(&ring->parked, has_request, NULL, WI_FOREVER);
+    wi_ring_phase(ring, WI_PHASE_IDLE);
+}
+
+static _Noreturn void work(struct wi_ring *ring)
+{
+    bool may_spin = !wi_os_cpu_scarce();
+    for (;;) {
+        if (wi_worker_run_one())
+            continue;
+        // acquire: requests come before; pairs with retire
+        if (__atomic_load_n(&ring->stop, __ATOMIC_ACQUIRE) != 0)
+            wi_os_leave(0);
+        wait_for_request(ring, may_spin);
+    }
+}
+
+// Start
+// -------------------------------------------------------------------------
+
+static _Noreturn void give_up(struct wi_boot *boot, int code, const char *what)
+{
+    struct wi_words *words = wi_boot_words(boot);
+    words->code = code;
+    snprintf(words->text, sizeof words->text, "%s: %s (%s)", what,
+             weft_strerror(code), weft_error_name(code));
+    wi_boot_reach(boot, WI_STAGE_DONE);
+    wi_os_event_set(WI_BELL_FD);
+    wi_os_leave(127);
+}
+
+static void initialize(struct wi_boot *boot)
+{
+    void *arg;
+    wi_boot_reach(boot, WI_STAGE_STARTED);
+    if (boot->body.build.size == 0)
+        return;
+    weft_function *fn = wi_name_find_function(&boot->body);
+    if (fn == NULL)
+        give_up(boot, -WEFT_ENOJOB, "the initializer is not in this program");
+    if (!wi_boot_arg(boot, &arg))
+        give_up(boot, -ENOMEM, "the initializer's argument");
+    int code = fn(arg); // its argument stays for what it has set up
+    if (code < 0)
+        give_up(boot, code, "the initializer failed");
+}
+
+_Noreturn void wi_worker_main(struct wi_boot *boot)
+{
+    struct wi_worker_self *self = &wi_worker_self;
+    self->boot = boot;
+    self->ring = wi_ring_of(boot);
+    self->ticket = WI_NONE;
+    self->record = wi_self();
+    if (self->record == NULL)
+        give_up(boot, -ENOMEM, "no memory to begin with");
+    wi_remote_start();
+    initialize(boot);
+    wi_ring_phase(self->ring, WI_PHASE_IDLE);
+    wi_boot_reach(boot, WI_STAGE_READY);
+    wi_os_event_set(WI_BELL_FD);
+    work(self->ring);
+}

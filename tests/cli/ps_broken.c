@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+//
+// ps_broken MODE: a program whose root or records make no sense, each MODE in
+// another way. Prints "ready" and waits.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "inspect/root.h"
+
+struct chunk {
+    struct chunk *next;
+    uint32_t count;
+    char head[52];
+    char records[4096];
+};
+
+static struct chunk chunks[3];
+static struct chunk *first = chunks;
+
+extern struct wi_root wi_root;
+__attribute__((used)) struct wi_root wi_root = {
+    .magic = {'W', 'E', 'F', 'T', 'R', 'O', 'O', 'T'},
+    .version = WI_ROOT_VERSION,
+    .size = sizeof(struct wi_root),
+    .chunks = (uintptr_t)&first,
+    .chunk_begin = 64,
+    .record_size = 64,
+    .phase_mask = 3,
+    .hint_bits = 48,
+    .generation = 16,
+    .fields = {{"next", WI_ROOT_CHUNK, 8, 0},
+               {"count", WI_ROOT_CHUNK, 4, 8},
+               {"id", WI_ROOT_RECORD, 8, 0},
+               {"state", WI_ROOT_RECORD, 4, 8},
+               {"kind", WI_ROOT_RECORD, 8, 60},       // beyond the record
+               {"wait_kind", WI_ROOT_RECORD, 200, 0}, // wider than a number
+               {"extra", WI_ROOT_RECORD, 8, 16},      // a wild pointer
+               {"name", WI_ROOT_EXTRA, 32, 4000}},
+    .phases = {.count = 400},
+    .kinds = {.count = 9},
+};
+
+__asm__(".pushsection .note.weft, \"a\", %note\n"
+        ".balign 4\n"
+        ".long 5\n"
+        ".long 8\n"
+        ".long 1\n"
+        ".asciz \"Weft\"\n"
+        ".balign 4\n"
+        ".quad wi_root - .\n"
+        ".popsection\n");
+
+static void spoil(int mode)
+{
+    if (mode != 0) // in mode 0 the chain has no end
+        chunks[2].next = NULL;
+    if (mode == 1)
+        chunks[0].count = 0x7fffffff;
+    if (mode == 2)
+        wi_root.record_size = 0;
+    if (mode == 3)
+        wi_root.chunk_begin = 5000;
+    if (mode == 4)
+        first = (struct chunk *)16;
+    if (mode == 5)
+        memset(wi_root.phases.name, 'A', sizeof(wi_root.phases.name));
+    if (mode == 6)
+        chunks[2].next = (struct chunk *)-1;
+    if (mode == 7)
+        wi_root.record_size = 1;
+    if (mode == 8)
+        wi_root.hint_bits = 0;
+    if (mode == 8)
+        wi_root.tag_bits = wi_root.generation = wi_root.one_tags = ~0u;
+    if (mode == 9)
+        wi_root.version++;
+}
+
+int main(int argc, char **argv)
+{
+    for (int i = 0; i < 3; i++) {
+        chunks[i].next = &chunks[(i + 1) % 3];
+        chunks[i].count = 64;
+        memset(chunks[i].records, 0xff, sizeof(chunks[i].records));
+    }
+    spoil(argc > 1 ? atoi(argv[1]) : 0);
+    puts("ready");
+    fflush(stdout);
+    pause();
+    return 0;
+}
