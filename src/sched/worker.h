@@ -98,10 +98,10 @@ struct wi_runtime {
     unsigned spares_on; // atomic: so many of the spares may take work now
     uint32_t stop;      // atomic
     size_t stack_size;
-    uint32_t cancel_all;  // atomic: jobs begin canceled
-    bool solo;            // its one worker has no thief, ever: no spare either
-    bool watched;         // under the lock of the watchdog's life
-    char name[16];        // of its threads
+    uint32_t cancel_all; // atomic: jobs begin canceled
+    bool solo;           // its one worker has no thief, ever: no spare either
+    bool watched;        // under the lock of the watchdog's life
+    char name[16];       // of its threads
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
     struct wi_worker *workers[WI_MAX_LIVE];
