@@ -289,7 +289,7 @@ static bool grab(struct wi_worker *worker)
     return got > 0;
 }
 
-int wi_runtime_submit(struct wi_runtime *runtime, struct wi_task *t)
+int wi_runtime_submit_shared(struct wi_runtime *runtime, struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
     wi_hint hint = wi_hint_of(t);
@@ -311,7 +311,7 @@ int wi_runtime_submit(struct wi_runtime *runtime, struct wi_task *t)
 
 void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t)
 {
-    wi_biased_lock(&worker->jobs_lock, true);
+    bool fast = wi_biased_lock(&worker->jobs_lock, true);
     t->sibling = worker->jobs_running;
     t->sibling_link = &worker->jobs_running;
     if (t->sibling != NULL)
@@ -320,17 +320,17 @@ void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t)
     // relaxed: set before the lock was taken for the walk that missed t
     if (__atomic_load_n(&worker->runtime->cancel_all, __ATOMIC_RELAXED))
         __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_RELAXED);
-    wi_biased_unlock(&worker->jobs_lock, true);
+    wi_biased_unlock(&worker->jobs_lock, fast);
 }
 
 void wi_worker_job_ends(struct wi_worker *worker, struct wi_task *t)
 {
-    wi_biased_lock(&worker->jobs_lock, true);
+    bool fast = wi_biased_lock(&worker->jobs_lock, true);
     *t->sibling_link = t->sibling;
     if (t->sibling != NULL)
         t->sibling->sibling_link = t->sibling_link;
     t->sibling = NULL;
-    wi_biased_unlock(&worker->jobs_lock, true);
+    wi_biased_unlock(&worker->jobs_lock, fast);
 }
 
 void wi_runtime_cancel_jobs(struct wi_runtime *runtime,

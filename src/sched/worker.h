@@ -61,6 +61,7 @@ struct wi_worker {
     unsigned ready_count;
     int *errno_at;          // the thread's errno: a worker has one thread
     unsigned switches;      // since the last look around
+    bool new_turn;          // a new task is to run before the ready ones
     struct wi_stack *loops; // suspended loop frames, by `owner`
     struct wi_deque jobs;   // unstarted; thieves take from it
     struct wi_wheel wheel;
@@ -143,7 +144,16 @@ void wi_worker_ready(struct wi_worker *worker, struct wi_task *t);
 
 // Runs an unstarted record on the current stack, as a call. It must have been
 // claimed. The caller's record is current again when it returns.
-void wi_worker_call(struct wi_worker *worker, struct wi_task *t);
+static inline void wi_worker_call(struct wi_worker *worker, struct wi_task *t)
+{
+    struct wi_task *outer = wi_here.self;
+    // release: pairs with the acquire in wi_mail and in the canceller
+    __atomic_store_n(&t->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
+    wi_here_set_self(t);
+    worker->turns++;
+    worker->runtime->run(t);
+    wi_here_set_self(outer);
+}
 
 // Whether there are more idle stacks than worth keeping; gives some of them
 // back and returns whether there are still more.
@@ -258,8 +268,18 @@ static inline bool wi_worker_rests(const struct wi_worker *worker)
                __atomic_load_n(&runtime->spares_on, __ATOMIC_SEQ_CST);
 }
 
+// Queues an unstarted record where others look too. 0 or -ENOMEM.
+int wi_runtime_submit_shared(struct wi_runtime *runtime, struct wi_task *t);
+
 // Queues an unstarted record. 0 or -ENOMEM.
-int wi_runtime_submit(struct wi_runtime *runtime, struct wi_task *t);
+static inline int wi_runtime_submit(struct wi_runtime *runtime,
+                                    struct wi_task *t)
+{
+    struct wi_worker *worker = wi_here.worker;
+    if (runtime->solo && worker != NULL && worker->runtime == runtime)
+        return wi_deque_push(&worker->jobs, wi_hint_of(t));
+    return wi_runtime_submit_shared(runtime, t);
+}
 
 // The next unstarted record for worker: its own, from outside, stolen. It is
 // claimed. NULL if there is none.
