@@ -34,7 +34,8 @@ struct thread_pool {
     uint32_t closing;       // atomic
     struct wi_task *closer; // who waits for the last end
     struct wi_mutex lock;   // held by an end outside the pool's threads
-    struct counter *submitted, *ended; // one a worker, the last for others
+    struct counter *submitted, *ended; // the first for others, then one for
+                                       // each worker and spare
 };
 
 // The counter of this thread: its worker's, or the common one.
@@ -43,7 +44,7 @@ static uint64_t *slot(struct thread_pool *pool, struct counter *counters,
 {
     struct wi_worker *worker = wi_here.worker;
     *own = worker != NULL && worker->runtime == pool->runtime;
-    return &counters[*own ? worker->index : pool->runtime->count].n;
+    return &counters[*own ? worker->index + 1 : 0].n;
 }
 
 static void count(struct thread_pool *pool, struct counter *counters)
@@ -57,10 +58,15 @@ static void count(struct thread_pool *pool, struct counter *counters)
         __atomic_fetch_add(n, 1, __ATOMIC_RELAXED);
 }
 
+static unsigned counters_of(unsigned workers)
+{
+    return 1 + workers + WI_MAX_SPARES;
+}
+
 static uint64_t sum(struct thread_pool *pool, struct counter *counters)
 {
     uint64_t total = 0;
-    for (unsigned i = 0; i <= pool->runtime->count; i++)
+    for (unsigned i = 0; i < counters_of(pool->runtime->count); i++)
         // seq_cst: after `closing`; pairs with job_ended
         total += __atomic_load_n(&counters[i].n, __ATOMIC_SEQ_CST);
     return total;
@@ -235,9 +241,9 @@ static int start_pool(struct thread_pool *pool,
     unsigned n = options->workers != 0 ? options->workers : wi_os_cpu_budget();
     if (n > WI_MAX_WORKERS)
         n = WI_MAX_WORKERS;
-    size_t size = (n + 1) * sizeof(struct counter);
-    int rc =
-        wi_runtime_new(&pool->runtime, n, options->stack_size, wi_run_body);
+    size_t size = counters_of(n) * sizeof(struct counter);
+    int rc = wi_runtime_new(&pool->runtime, n, false, options->stack_size,
+                            wi_run_body);
     if (rc < 0) {
         pool->runtime = NULL;
         return rc;
@@ -245,7 +251,6 @@ static int start_pool(struct thread_pool *pool,
     pool->runtime->root = wi_group_new_detached();
     if (pool->runtime->root == NULL)
         return -ENOMEM;
-    wi_runtime_share(pool->runtime); // close takes what has not started
     pool->runtime->executor = pool;
     pool->runtime->job_ended = job_ended;
     pool->submitted = aligned_alloc(64, size);

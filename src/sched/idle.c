@@ -11,7 +11,8 @@
 //
 // A message to the inbox wakes its one owner. Work that anybody may take wakes
 // one idle worker, and a worker that takes some and sees more wakes the next:
-// wakes are a chain, never a herd.
+// wakes are a chain, never a herd. A spare that rests stays out of the mask; a
+// wake that it got although it takes nothing it passes on.
 //
 // The sleep is on a futex when no descriptor is waited for, else in the loop's
 // own wait, which `wake` ends.
@@ -22,6 +23,7 @@
 #include "arch/arch.h"
 #include "loop/loop.h"
 #include "sched/timer.h"
+#include "sched/watchdog.h"
 
 // Idle stacks go back to the kernel after half a second, in strokes of 2 ms
 // with as much in between.
@@ -193,12 +195,13 @@ static void announce(struct wi_worker *worker, enum wi_sleep how)
     // seq_cst: before the second look; pairs with wi_worker_wake
     __atomic_exchange_n(&worker->sleep, how, __ATOMIC_SEQ_CST);
     // seq_cst: the same; pairs with wi_runtime_wake_one
-    __atomic_fetch_or(&worker->runtime->idle[worker->index / 64], bit,
-                      __ATOMIC_SEQ_CST);
+    if (!wi_worker_rests(worker))
+        __atomic_fetch_or(&worker->runtime->idle[worker->index / 64], bit,
+                          __ATOMIC_SEQ_CST);
     wi_arch_fence();
 }
 
-static void unannounce(struct wi_worker *worker)
+static void leave_sleep(struct wi_worker *worker)
 {
     uint64_t bit = 1ull << (worker->index % 64);
     __atomic_fetch_and(&worker->runtime->idle[worker->index / 64], ~bit,
@@ -213,6 +216,12 @@ static void unannounce(struct wi_worker *worker)
                                              __ATOMIC_ACQUIRE))
             return;
     }
+}
+
+static void unannounce(struct wi_worker *worker)
+{
+    leave_sleep(worker);
+    wi_watchdog_poke();
 }
 
 // When to look again at the latest: a timer, or stacks to give back.
@@ -243,11 +252,13 @@ static void trim_if_due(struct wi_worker *worker)
 }
 
 // What woke us may have been meant for work that anybody may take. If we go
-// on with a task of our own instead, somebody else must come for that.
+// on with a task of our own instead, or were sent to rest just then, somebody
+// else must come for that.
 static void pass_wake_on(struct wi_worker *worker)
 {
-    if (worker->runtime->count > 1 && worker->ready != NULL &&
-        wi_runtime_has_work(worker))
+    if (!worker->runtime->solo &&
+        (worker->ready != NULL || wi_worker_rests(worker)) &&
+        wi_runtime_has_unstarted(worker->runtime))
         wi_runtime_wake_one(worker->runtime);
 }
 
@@ -268,6 +279,7 @@ void wi_worker_idle(struct wi_worker *worker)
         pass_wake_on(worker);
         return;
     }
+    pass_wake_on(worker);
     if (wi_here.idling != NULL)
         wi_here.idling(true);
     if (poll)
@@ -297,9 +309,10 @@ struct wi_loop *wi_loop_here(int *rc)
 
 void wi_runtime_wake_one(struct wi_runtime *runtime)
 {
-    // relaxed, for a late caller: the runtime may be another one by now
-    unsigned count = __atomic_load_n(&runtime->count, __ATOMIC_RELAXED);
-    for (unsigned i = 0; i * 64 < count; i++) {
+    // acquire: a spare that is counted can be woken; pairs with add_spare. For
+    // a late caller the runtime may be another one by now
+    unsigned live = __atomic_load_n(&runtime->live, __ATOMIC_ACQUIRE);
+    for (unsigned i = 0; i * 64 < live; i++) {
         uint64_t mask = __atomic_load_n(&runtime->idle[i], __ATOMIC_RELAXED);
         while (mask != 0) {
             unsigned bit = (unsigned)__builtin_ctzll(mask);
