@@ -22,6 +22,7 @@
 
 #include "os/memfd.h"
 #include "process/carry.h"
+#include "sched/here.h"
 
 enum { AHEAD_NS = 100000, MOST_AHEAD = 200, MOST_DEPTH = 64 };
 
@@ -164,6 +165,9 @@ static void publish(struct wi_member *member, struct wi_pjob *job,
     job->state = WI_JOB_PLACED;
     job->member = member;
     job->ticket = (uint16_t)ticket;
+    // relaxed: a hint; in a task nobody would look
+    __atomic_store_n(&member->ring->soon, wi_here.worker == NULL,
+                     __ATOMIC_RELAXED);
     teach(member);
     slot->job = job->number;
     slot->ticket = (uint16_t)ticket;
