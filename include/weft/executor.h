@@ -3,8 +3,8 @@
 // executor.h: something that runs jobs. The same job runs on threads or on
 // processes by changing the line that makes the executor.
 //
-//     weft_executor *ex = weft_thread_pool();          // or
-//     weft_process_pool() weft_future *f = weft_submit(ex, square, 7);
+//     weft_executor *ex = weft_thread_pool(); // or: weft_process_pool()
+//     weft_future *f = weft_submit(ex, square, 7);
 //     weft_future *g = weft_submit(weft_executor_with(ex, .deadline = 2),
 //                                  render, .x = 3, .y = 4);
 //     weft_map(ex, square, in, n, out, .chunk = 64);

@@ -41,9 +41,9 @@ struct blocking_pool {
     struct entry *first, **last;
     struct wi_task *running; // started jobs, by `sibling`
     unsigned limit, threads, idle, lent, number;
-    size_t queued; // entries
-    size_t jobs;   // not ended
-    bool closing;
+    size_t queued;            // entries
+    size_t jobs;              // not ended
+    bool closing, cancel_all; // cancel_all: jobs begin canceled
     struct wi_task *closer;
     uint32_t bell; // futex: rung for each job and for the end
     char name[16];
@@ -118,6 +118,8 @@ static void run_one(struct blocking_pool *pool, struct wi_task *t)
     if (t->sibling != NULL)
         t->sibling->sibling_link = &t->sibling;
     pool->running = t;
+    if (pool->cancel_all)
+        __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_RELAXED);
     wi_mutex_unlock(&pool->lock);
     // seq_cst: before the first look at a cancel mark; pairs with wi_mail
     __atomic_store_n(&t->owner, (uintptr_t)&wi_here | WI_THREAD,
@@ -279,6 +281,7 @@ static void cancel_pending(struct blocking_pool *pool)
 static void cancel_running(struct blocking_pool *pool)
 {
     wi_mutex_lock(&pool->lock);
+    pool->cancel_all = true;
     for (struct wi_task *t = pool->running; t != NULL; t = t->sibling) {
         __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_SEQ_CST);
         wi_unpark(t);

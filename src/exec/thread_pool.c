@@ -163,7 +163,7 @@ static void cancel_as_asked(struct thread_pool *pool, enum weft_close_mode mode)
     if (mode != WEFT_CLOSE_DRAIN)
         cancel_pending(pool);
     if (mode == WEFT_CLOSE_CANCEL_ALL)
-        wi_runtime_each_job(pool->runtime, cancel_started);
+        wi_runtime_cancel_jobs(pool->runtime, cancel_started);
 }
 
 // Waits for the last end; not ended by the caller's scopes.

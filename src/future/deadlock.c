@@ -155,7 +155,7 @@ static bool walk_from(struct walk *walk, struct wi_task *t)
 static bool cycle(struct wi_task *self)
 {
     struct walk walk = {.goal = self};
-    uint64_t edge = self->edge;
+    uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
     walk_number++;
     wi_hint hint = wi_edge_hint(edge);
     if (hint == 0)
@@ -172,7 +172,7 @@ static bool has_edge(struct wi_task *t, void *arg)
 // Whether anything that self waits for waits itself.
 static bool suspicious(struct wi_task *self)
 {
-    uint64_t edge = self->edge;
+    uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
     void *object = (void *)(uintptr_t)(edge & ~(uint64_t)WI_EDGE_BITS);
     bool found = false;
     wi_hint hint = wi_edge_hint(edge);
@@ -190,7 +190,8 @@ static bool suspicious(struct wi_task *self)
 
 int wi_edge_check(struct wi_task *self)
 {
-    if (self->edge == 0 || !suspicious(self))
+    if (__atomic_load_n(&self->edge, __ATOMIC_RELAXED) == 0 ||
+        !suspicious(self))
         return 0;
     wi_mutex_lock(&lock);
     bool found = cycle(self) && cycle(self);

@@ -217,7 +217,7 @@ bool wi_future_put(struct wi_task *t, const void *result, size_t size)
 static void observe(struct wi_task *t)
 {
     // relaxed: read by the last holder, after the count's acq_rel
-    if (!(t->flags & WI_IMMORTAL))
+    if (!wi_task_immortal(t))
         __atomic_fetch_or(&t->state, WI_OBSERVED, __ATOMIC_RELAXED);
 }
 

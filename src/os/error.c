@@ -18,20 +18,24 @@ static const struct entry own[] = {
 };
 
 // The errno values that Weft's calls return; for the others libc has a text.
+// clang-format off
 #define SYSTEM_ERRORS(X)                                                       \
     X(EPERM)                                                                   \
     X(ENOENT)                                                                  \
     X(ESRCH)                                                                   \
     X(EINTR)                                                                   \
-    X(EIO) X(EBADF) X(ECHILD) X(EAGAIN) X(ENOMEM) X(EACCES) X(EFAULT) X(EBUSY) \
-        X(EEXIST) X(ENODEV) X(ENOTDIR) X(EISDIR) X(EINVAL) X(ENFILE) X(EMFILE) \
-            X(EFBIG) X(ENOSPC) X(EPIPE) X(ERANGE) X(EDEADLK) X(ENOSYS)         \
-                X(EPROTO) X(EOVERFLOW) X(ENOTSOCK) X(EMSGSIZE) X(EOPNOTSUPP)   \
+    X(EIO)                                                                     \
+    X(EBADF)                                                                   \
+    X(ECHILD) X(EAGAIN) X(ENOMEM) X(EACCES) X(EFAULT) X(EBUSY) X(EEXIST)       \
+        X(ENODEV) X(ENOTDIR) X(EISDIR) X(EINVAL) X(ENFILE) X(EMFILE) X(EFBIG)  \
+            X(ENOSPC) X(EPIPE) X(ERANGE) X(EDEADLK) X(ENOSYS) X(EPROTO)        \
+                X(EOVERFLOW) X(ENOTSOCK) X(EMSGSIZE) X(EOPNOTSUPP)             \
                     X(EADDRINUSE) X(EADDRNOTAVAIL) X(ENETUNREACH)              \
                         X(ECONNABORTED) X(ECONNRESET) X(ENOBUFS) X(EISCONN)    \
                             X(ENOTCONN) X(ETIMEDOUT) X(ECONNREFUSED)           \
                                 X(EHOSTUNREACH) X(EALREADY) X(EINPROGRESS)     \
                                     X(ECANCELED) X(EOWNERDEAD)
+// clang-format on
 
 static const struct entry *own_entry(int number)
 {

@@ -466,6 +466,23 @@ static void sleeping(bool begins)
         wi_remote_go_on();
 }
 
+// The same when the job has a run of its own and all its tasks wait. No edge is
+// told, and no request is taken on top: the scheduler's frame is no place.
+static void idling(bool begins)
+{
+    bool open = __atomic_load_n(&remote.count, __ATOMIC_RELAXED) > 0;
+    if (wi_worker_self.ticket == WI_NONE)
+        return;
+    if (begins && !remote.waiting && open) {
+        // acquire: pairs with complete
+        remote.seen = __atomic_load_n(&remote.finished, __ATOMIC_ACQUIRE);
+        tell_wait(WI_FRAME_WAIT, NULL);
+    } else if (!begins && __atomic_load_n(&remote.finished, __ATOMIC_ACQUIRE) !=
+                              remote.seen) {
+        wi_remote_go_on();
+    }
+}
+
 void wi_remote_start(void)
 {
     for (unsigned i = 0; i < WI_PROXIES; i++)
@@ -475,4 +492,5 @@ void wi_remote_start(void)
     wi_executor_open_remote = open_executor;
     wi_executor_id_remote = id_of;
     wi_here.sleeping = sleeping;
+    wi_here.idling = idling;
 }

@@ -27,6 +27,9 @@ struct wi_here {
         *canceling; // cancel functions that run here: external.c
     // Around each sleep of a plain thread: a pool lends its place (NULL: none).
     void (*sleeping)(bool begins);
+    // The same around the sleep of a worker that this thread is, when all its
+    // tasks wait.
+    void (*idling)(bool begins);
     void *pool;  // whose thread this is, for `sleeping`
     int refused; // set by `sleeping`: the code that ends this wait
     int wake_fd; // eventfd for wi_park_poll, plus one; 0: none yet

@@ -23,8 +23,8 @@
 #include "loop/loop.h"
 #include "sched/timer.h"
 
-// Idle stacks go back to the kernel after half a second, in strokes of 2 ms with
-// as much in between.
+// Idle stacks go back to the kernel after half a second, in strokes of 2 ms
+// with as much in between.
 enum { TRIM_AFTER_NS = 500000000, TRIM_STROKE_NS = 2000000 };
 
 // Inbox -----------------------------------------------------------------------
@@ -268,10 +268,14 @@ void wi_worker_idle(struct wi_worker *worker)
         pass_wake_on(worker);
         return;
     }
+    if (wi_here.idling != NULL)
+        wi_here.idling(true);
     if (poll)
         worker->loop->ops->poll(worker->loop, limit);
     else
         wi_os_futex_wait(&worker->sleep, WI_ASLEEP, limit, false);
+    if (wi_here.idling != NULL)
+        wi_here.idling(false);
     unannounce(worker);
     worker->turns++;
     wi_inbox_drain(worker);

@@ -24,6 +24,8 @@
 #include "sched/timer.h"
 #include "sched/worker.h"
 
+enum { SLICE_NS = 10000000 }; // see poll_slice
+
 enum permit { NONE = 0, GIVEN = 1, ON_FUTEX = 2, IN_POLL = 3 };
 
 // A thread's own record -------------------------------------------------------
@@ -32,12 +34,14 @@ void (*wi_thread_left)(struct wi_task *t);
 
 static void thread_gone(void *value)
 {
-    struct wi_task *t = value;
+    struct wi_task *t = wi_here.thread;
+    if (wi_here.worker != NULL)
+        wi_panic("pthread_exit", value,
+                 "a task must return; pthread_exit() would end its worker");
     wi_here.self = NULL;
     wi_here.thread = NULL;
-    if (wi_here.worker != NULL)
-        wi_panic("pthread_exit", t,
-                 "a task must return; pthread_exit() would end its worker");
+    if (t == NULL)
+        return; // it was a worker for a while, and has no record of its own
     if (wi_thread_left != NULL)
         wi_thread_left(t);
     if (wi_here.wake_fd != 0)
@@ -258,6 +262,17 @@ static int poll_thread(struct wi_task *self, struct pollfd *fds, unsigned n,
     return rc < 0 ? rc : 0;
 }
 
+// Without a descriptor to spare there is no eventfd: then the sleep is cut in
+// slices, after each of which the caller looks for a wake itself.
+static int poll_slice(struct wi_task *self, struct pollfd *fds, unsigned n,
+                      int64_t deadline)
+{
+    int64_t slice = wi_os_now() + SLICE_NS;
+    int rc = wi_os_poll(fds, n, slice < deadline ? slice : deadline);
+    __atomic_exchange_n(&self->permit, NONE, __ATOMIC_ACQ_REL);
+    return rc < 0 ? rc : 0;
+}
+
 int wi_park_poll(const struct wi_wait *wait, struct pollfd *fds, unsigned n)
 {
     struct wi_task *self = wi_self();
@@ -265,12 +280,11 @@ int wi_park_poll(const struct wi_wait *wait, struct pollfd *fds, unsigned n)
         return -ENOMEM;
     int64_t deadline;
     int rc = wait_limit(wait, self, &deadline);
-    if (rc == 0)
-        rc = need_wake_fd();
     if (rc < 0)
         return rc;
     announce(self, wait);
-    rc = poll_thread(self, fds, n, deadline);
+    rc = need_wake_fd() == 0 ? poll_thread(self, fds, n, deadline)
+                             : poll_slice(self, fds, n, deadline);
     unannounce(self);
     return rc;
 }

@@ -62,6 +62,7 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     __atomic_store_n(&runtime->count, count, __ATOMIC_RELAXED);
     memset(runtime->workers, 0, count * sizeof runtime->workers[0]);
     runtime->stop = 0;
+    runtime->cancel_all = 0;
     runtime->job_ended = NULL;
     runtime->executor = NULL;
     runtime->root = NULL;
@@ -280,6 +281,9 @@ void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t)
     if (t->sibling != NULL)
         t->sibling->sibling_link = &t->sibling;
     worker->jobs_running = t;
+    // relaxed: set before the lock was taken for the walk that missed t
+    if (__atomic_load_n(&worker->runtime->cancel_all, __ATOMIC_RELAXED))
+        __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_RELAXED);
     wi_biased_unlock(&worker->jobs_lock, true);
 }
 
@@ -293,14 +297,16 @@ void wi_worker_job_ends(struct wi_worker *worker, struct wi_task *t)
     wi_biased_unlock(&worker->jobs_lock, true);
 }
 
-void wi_runtime_each_job(struct wi_runtime *runtime,
-                         void (*fn)(struct wi_task *t))
+void wi_runtime_cancel_jobs(struct wi_runtime *runtime,
+                            void (*cancel)(struct wi_task *t))
 {
+    // relaxed: the locks below order it
+    __atomic_store_n(&runtime->cancel_all, 1, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < runtime->count; i++) {
         struct wi_worker *worker = runtime->workers[i];
         wi_biased_lock(&worker->jobs_lock, false);
         for (struct wi_task *t = worker->jobs_running; t; t = t->sibling)
-            fn(t);
+            cancel(t);
         wi_biased_unlock(&worker->jobs_lock, false);
     }
 }

@@ -180,7 +180,7 @@ const char *wi_task_name(const struct wi_task *t)
 void wi_task_ref(struct wi_task *t)
 {
     // relaxed: the caller has a reference already
-    if (!(t->flags & WI_IMMORTAL))
+    if (!wi_task_immortal(t))
         __atomic_fetch_add(&t->refs, 1, __ATOMIC_RELAXED);
 }
 
@@ -243,7 +243,7 @@ static void recycle(struct wi_task *t)
 
 void wi_task_unref(struct wi_task *t)
 {
-    if (t->flags & WI_IMMORTAL)
+    if (wi_task_immortal(t))
         return;
     // A sole owner needs no read-modify-write, unless the table of ids could
     // hand out one more reference just now. acquire/acq_rel: the last holder

@@ -151,6 +151,13 @@ struct wi_task {
 };
 _Static_assert(sizeof(struct wi_task) == 192, "three cache lines a record");
 
+// Whether t is never recycled. The kind is looked at first: it is constant,
+// while the flags of a job that runs may change.
+static inline bool wi_task_immortal(const struct wi_task *t)
+{
+    return t->kind == WI_KIND_FAILED && (t->flags & WI_IMMORTAL);
+}
+
 // The low bits of `owner`.
 #define WI_PARKED     ((uintptr_t)1)
 #define WI_THREAD     ((uintptr_t)2)

@@ -125,6 +125,8 @@ struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index)
         wi_overflow_init(describe);
         wi_overflow_thread_init();
     }
+    if (wi_here.thread == NULL)
+        wi_os_thread_watch_exit(&wi_here); // for pthread_exit in a task
     wi_here.worker = worker;
     wi_here.self = NULL;
     return worker;

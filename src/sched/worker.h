@@ -79,7 +79,8 @@ struct wi_runtime {
     void (*run)(struct wi_task *t); // calls the body and completes the record
     unsigned count;
     size_t stack_size;
-    uint32_t stop;                                 // atomic
+    uint32_t stop;       // atomic
+    uint32_t cancel_all; // atomic: jobs begin canceled
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
     struct wi_worker *workers[WI_MAX_WORKERS];
@@ -126,10 +127,11 @@ void wi_worker_call(struct wi_worker *worker, struct wi_task *t);
 bool wi_worker_wants_trim(const struct wi_worker *worker);
 bool wi_worker_trim(struct wi_worker *worker);
 
-// Calls fn for every job that has started and not ended, under its worker's
-// lock: fn must not end one. Not on one of the workers.
-void wi_runtime_each_job(struct wi_runtime *runtime,
-                         void (*fn)(struct wi_task *t));
+// Calls cancel for every job that has started and not ended, under its worker's
+// lock: cancel must not end one. Those that start from now on begin canceled.
+// Not on one of the workers.
+void wi_runtime_cancel_jobs(struct wi_runtime *runtime,
+                            void (*cancel)(struct wi_task *t));
 
 // Takes an unstarted record from any queue of the runtime; claimed with
 // WI_CANCELED. Any thread, if the runtime is shared. NULL: none left.

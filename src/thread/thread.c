@@ -70,11 +70,20 @@ static struct wi_task *next_to_join(void)
             continue;
         found = t->task;
         wi_task_ref(found);
-        if (t->on_exit == WEFT_EXIT_CANCEL)
-            wi_future_cancel(found);
     }
     wi_mutex_unlock(&lock);
     return found;
+}
+
+// Asks those that are to be canceled, all before the first is waited for.
+static void cancel_at_exit(void)
+{
+    wi_mutex_lock(&lock);
+    for (struct thread *t = threads; t != NULL; t = t->next) {
+        if (t->on_exit == WEFT_EXIT_CANCEL)
+            wi_future_cancel(t->task);
+    }
+    wi_mutex_unlock(&lock);
 }
 
 // As Python does at exit: threads that still run are waited for.
@@ -82,6 +91,7 @@ static void join_at_exit(void)
 {
     if (wi_forked())
         return;
+    cancel_at_exit();
     struct wi_task *t;
     while ((t = next_to_join()) != NULL) {
         struct weft_scope shield;

@@ -163,9 +163,12 @@ static inline void kit_gate_open(struct kit_gate *gate)
     gate->promise = NULL;
 }
 
+// A gate that was never opened is opened now: a promise that is dropped would
+// be reported as a failure.
 static inline void kit_gate_free(struct kit_gate *gate)
 {
-    weft_promise_drop(gate->promise);
+    if (gate->promise)
+        kit_gate_open(gate);
     weft_future_unref(gate->future);
 }
 

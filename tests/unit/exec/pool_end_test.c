@@ -2,6 +2,8 @@
 //
 // The end of a thread pool: what meets the closer, and what must not reach
 // the next pool.
+#include <math.h>
+
 #include <weft/weft.h>
 
 #include "weft_test.h"
@@ -113,6 +115,43 @@ WEFT_TEST(cancel_all_reaches_what_runs, .timeout = 30)
     weft_future_unref(weft_submit(ex, buried, 1));
     weft_sleep(weft_test_random() % 2 * 0.01);
     ck_assert_int_eq(weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL), 0);
+}
+
+WEFT_JOB(long, sleep_for_ever, long, x)
+{
+    (void)x;
+    return weft_sleep((double)INFINITY);
+}
+
+// Also what is between the queue and its start.
+WEFT_TEST(cancel_all_reaches_what_starts, .timeout = 30)
+{
+    for (int i = 0; i < 200; i++) {
+        weft_executor *ex = weft_thread_pool(.workers = 2);
+        for (int k = 0; k < 10; k++)
+            weft_future_unref(weft_submit(ex, sleep_for_ever, k));
+        for (uint64_t n = weft_test_random() % 40000; n > 0; n--)
+            __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL);
+    }
+}
+
+WEFT_JOB(long, submit_late, long, x)
+{
+    long rc = weft_sleep((double)INFINITY);
+    weft_future_unref(weft_submit(crowded, sleep_for_ever, x));
+    return rc;
+}
+
+// And what the canceled jobs submit themselves.
+WEFT_TEST(cancel_all_reaches_what_is_submitted_late, .timeout = 30)
+{
+    for (int blocking = 0; blocking <= 1; blocking++) {
+        crowded = weft_thread_pool(.workers = 2, .blocking = blocking);
+        weft_future_unref(weft_submit(crowded, submit_late, 1));
+        weft_sleep(0.01);
+        weft_executor_close(crowded, .mode = WEFT_CLOSE_CANCEL_ALL);
+    }
 }
 
 WEFT_JOB(long, doze, long, x)

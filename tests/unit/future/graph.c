@@ -34,6 +34,13 @@ static const char *read_step(const char *s, struct step *step)
     return s;
 }
 
+// The node's future. A node that is canceled at the gate comes here before the
+// gate has opened, with no order but this one.
+static weft_future *future_of(int node)
+{
+    return __atomic_load_n(&graph.future[node], __ATOMIC_ACQUIRE);
+}
+
 static int in_time(weft_future *f, double seconds)
 {
     WEFT_TIMEOUT(seconds);
@@ -45,7 +52,7 @@ static int wait_for(const struct step *step, enum weft_wait_mode mode)
     weft_future *set[MOST];
 
     for (int i = 0; i < step->n; i++)
-        set[i] = graph.future[step->on[i]];
+        set[i] = future_of(step->on[i]);
     return weft_wait(set, (size_t)step->n, mode, INFINITY);
 }
 
@@ -54,7 +61,7 @@ static int gather(const struct step *step)
     weft_future *set[MOST];
 
     for (int i = 0; i < step->n; i++)
-        set[i] = weft_future_ref(graph.future[step->on[i]]);
+        set[i] = weft_future_ref(future_of(step->on[i]));
     return weft_gather_into(set, (size_t)step->n, NULL, 0, NULL);
 }
 
@@ -64,7 +71,7 @@ static int as_completed(const struct step *step)
     ssize_t rc;
 
     for (int i = 0; i < step->n; i++)
-        set[i] = graph.future[step->on[i]];
+        set[i] = future_of(step->on[i]);
     weft_as_completed *it = weft_as_completed_open(set, (size_t)step->n);
     do
         rc = weft_as_completed_next(it);
@@ -107,7 +114,7 @@ static int in_group_in_time(weft_future *f)
 
 static int take_step(const struct step *step)
 {
-    weft_future *f = graph.future[step->on[0]];
+    weft_future *f = future_of(step->on[0]);
     struct kit_gate *promise = &graph.promise[step->on[0]];
 
     switch (step->what) {
@@ -192,24 +199,18 @@ static void count_dropped(void *arg)
     kit_count(&graph.ended);
 }
 
-static void start_node(int i)
+static weft_future *start_node(int i)
 {
-    switch (*graph.spec[i]) {
-    case 'T':
-        graph.future[i] =
-            weft_task_start(live_as_task, kit_number(i), .name = graph.spec[i],
-                            .drop = count_dropped);
-        return;
-    case 'H':
-        graph.future[i] =
-            weft_thread_start(live_as_task, kit_number(i),
-                              .name = graph.spec[i], .drop = count_dropped);
-        return;
-    case 'P':
-        graph.future[i] = weft_submit(graph.pool, live_as_job, i);
-        return;
-    }
-    ck_abort_msg("no such node: %s", graph.spec[i]);
+    const char *name = graph.spec[i];
+
+    if (*name == 'T')
+        return weft_task_start(live_as_task, kit_number(i), .name = name,
+                               .drop = count_dropped);
+    if (*name == 'H')
+        return weft_thread_start(live_as_task, kit_number(i), .name = name,
+                                 .drop = count_dropped);
+    ck_assert_msg(*name == 'P', "no such node: %s", name);
+    return weft_submit(graph.pool, live_as_job, i);
 }
 
 static int read_program(const char *program)
@@ -275,7 +276,8 @@ static int run_nodes(void *arg)
     graph.pool = weft_thread_pool(.workers = setting->pool ? setting->pool : 1);
     shuffle(order, graph.count, setting->order);
     for (int i = 0; i < graph.count; i++)
-        start_node(order[i]);
+        __atomic_store_n(&graph.future[order[i]], start_node(order[i]),
+                         __ATOMIC_RELEASE);
     kit_gate_open(&graph.gate);
     wait_for_all();
     kit_assert_code(weft_executor_close(graph.pool), 0);

@@ -140,7 +140,7 @@ WEFT_TEST(streams_change_hands, .timeout = 60, .repeat = 3)
 
     for (int i = 0; i < scale(); i++)
         ck_assert_int_eq(weft_run(streams, NULL, .workers = 3), 0);
-    ck_assert_int_eq(weft_test_count_fds(), before);
+    ck_assert_fds(before);
 }
 
 // Connections -----------------------------------------------------------------
@@ -233,7 +233,7 @@ WEFT_TEST(connections_find_a_taker, .timeout = 60, .repeat = 3)
 
     for (int i = 0; i < scale(); i++)
         ck_assert_int_eq(weft_run(connections, NULL, .workers = 3), 0);
-    ck_assert_int_eq(weft_test_count_fds(), before);
+    ck_assert_fds(before);
 }
 
 // Closing ---------------------------------------------------------------------
@@ -328,7 +328,7 @@ WEFT_TEST(closing_ends_every_wait, .timeout = 60)
 
     for (int i = 0; i < scale(); i++)
         ck_assert_int_eq(weft_run(closers, NULL, .workers = 3), 0);
-    ck_assert_int_eq(weft_test_count_fds(), before);
+    ck_assert_fds(before);
 }
 
 WEFT_TEST_MAIN("loop chaos")

@@ -186,55 +186,53 @@ WEFT_TEST(a_foreign_thread_that_used_weft_may_pthread_exit)
     ck_assert_int_eq(runs, 50);
 }
 
-static int three(void *arg)
+// In a task it would end the worker under all the others: it is refused.
+static int end_worker(void *arg)
 {
     (void)arg;
-    return 3;
+    weft_yield();
+    pthread_exit(NULL);
 }
 
-// Begins after main has returned, when nothing of the default loop is there.
-static int use_the_default_loop_late(void *arg)
+static int join_end_worker(void *arg)
 {
-    for (int i = 0; i < 100; i++) {
-        weft_sleep(0.0005);
-        if (weft_join(weft_task_start(three, NULL)) != 3)
-            _exit(1);
-    }
-    _exit((int)(intptr_t)arg);
+    return weft_join(weft_task_start(end_worker, arg));
 }
 
-// Exit joins the thread first, and ends the loop that it uses after that.
-WEFT_TEST(exit_keeps_the_default_loop_for_threads, .exit_code = 8)
+static void exit_from_main_task(void)
 {
-    weft_future_unref(
-        weft_thread_start(use_the_default_loop_late, kit_number(8)));
-    weft_sleep(0.01);
-    exit(1);
+    weft_run(end_worker, NULL);
 }
 
-static int use_the_default_loop_for_ever(void *arg)
+static void exit_from_task(void)
 {
-    (void)arg;
-    int rc = 3;
-    while (rc == 3)
-        rc = weft_join(weft_task_start(three, NULL));
-    return rc == -WEFT_ECLOSED ? 0 : 1;
+    weft_run(join_end_worker, NULL, .workers = 2);
 }
 
-static void end_of_exit(void)
+WEFT_JOB(int, end_pool_worker)
 {
-    weft_sleep(0.02);
+    return end_worker(NULL);
 }
 
-// What exit does not wait for meets a closed group, no freed one.
-WEFT_TEST(exit_closes_the_default_loop_to_others, .exit_code = 9)
+static void exit_from_pool(void)
 {
-    atexit(end_of_exit); // runs last
-    for (int i = 0; i < 4; i++)
-        weft_future_unref(weft_thread_start(use_the_default_loop_for_ever, NULL,
-                                            .on_exit = WEFT_EXIT_ABANDON));
-    weft_sleep(0.01);
-    exit(9);
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    weft_join(weft_submit(ex, end_pool_worker));
+}
+
+WEFT_TEST(pthread_exit_in_a_main_task_aborts)
+{
+    kit_assert_aborts(exit_from_main_task, "pthread_exit");
+}
+
+WEFT_TEST(pthread_exit_in_a_task_aborts)
+{
+    kit_assert_aborts(exit_from_task, "pthread_exit");
+}
+
+WEFT_TEST(pthread_exit_in_a_job_aborts)
+{
+    kit_assert_aborts(exit_from_pool, "pthread_exit");
 }
 
 WEFT_TEST_MAIN("exit")

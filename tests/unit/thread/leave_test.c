@@ -91,6 +91,50 @@ WEFT_TEST(exit_waits_for_what_it_canceled, .exit_code = 13)
     kit_await(&reached, 1);
 }
 
+static int join_and_leave(void *arg)
+{
+    kit_count(&reached);
+    _exit(weft_join(arg) == -WEFT_EJOBCANCELED ? 15 : 1);
+}
+
+// One thread waits for another that ends only when it is asked to: all are
+// asked before any is waited for.
+WEFT_TEST(exit_asks_all_before_it_waits, .exit_code = 15)
+{
+    weft_future *asked = weft_thread_start(kit_count_and_block, &reached,
+                                           .on_exit = WEFT_EXIT_CANCEL);
+    weft_future *f = weft_thread_start(join_and_leave, asked);
+    kit_await(&reached, 2);
+    weft_future_unref(f);
+}
+
+static struct kit_gate given;
+
+static int join_given(void *arg)
+{
+    kit_count(arg);
+    kit_gate_wait(&given);
+    _exit(16);
+}
+
+static int give_when_canceled(void *arg)
+{
+    kit_count(arg);
+    weft_sleep(INFINITY);
+    kit_gate_open(&given);
+    return 0;
+}
+
+WEFT_TEST(exit_asks_all_before_it_waits_in_any_order, .exit_code = 16)
+{
+    given = kit_gate_new();
+    weft_future_unref(weft_thread_start(join_given, &reached));
+    weft_future_unref(weft_thread_start(give_when_canceled, &reached,
+                                        .on_exit = WEFT_EXIT_CANCEL));
+    weft_future_unref(weft_thread_start(join_given, &reached));
+    kit_await(&reached, 3);
+}
+
 static int never_end(void *arg)
 {
     kit_count(arg);
