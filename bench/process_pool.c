@@ -23,7 +23,8 @@ WEFT_JOB(long, triple, long, x)
     return 3 * x;
 }
 
-// Throughput --------------------------------------------------------------------
+// Throughput
+// --------------------------------------------------------------------
 
 static weft_future *window[WINDOW];
 
@@ -51,8 +52,7 @@ static uint64_t stream(weft_executor *ex, uint64_t n)
 
 static void stream_side(const struct bench_ask *ask, struct bench_reply *reply)
 {
-    weft_executor *ex =
-        weft_process_pool(.workers = (unsigned)ask->param[0]);
+    weft_executor *ex = weft_process_pool(.workers = (unsigned)ask->param[0]);
     stream(ex, WINDOW);
     double cpu = bench_cpu(), begin = bench_wall();
     reply->answer = stream(ex, ask->ops);
@@ -158,7 +158,8 @@ static void rings_side(const struct bench_ask *ask, struct bench_reply *reply)
     end(pid);
 }
 
-// Round trips -------------------------------------------------------------------
+// Round trips
+// -------------------------------------------------------------------
 
 static double walls[MAX_ROUNDS];
 
@@ -280,18 +281,18 @@ static void ask_stream(const char *name, long workers)
 
 static void ask_trip(const char *name, const char *what, long gap, long pinned)
 {
-    bench_ask(&(struct bench_question){.name = name,
-                                       .what = what,
-                                       .unit = "us",
-                                       .ops = (uint64_t)bench_pick(
-                                           gap > 0 ? 2000 : 20000, 500, 20),
-                                       .warm = 100,
-                                       .params = {{"gap_us", gap},
-                                                  {"pinned", pinned}},
-                                       .more = {"least", "p90", "p99"},
-                                       .bar = 1.5,
-                                       .bar_against = "futex"},
-              trips);
+    bench_ask(
+        &(struct bench_question){
+            .name = name,
+            .what = what,
+            .unit = "us",
+            .ops = (uint64_t)bench_pick(gap > 0 ? 2000 : 20000, 500, 20),
+            .warm = 100,
+            .params = {{"gap_us", gap}, {"pinned", pinned}},
+            .more = {"least", "p90", "p99"},
+            .bar = 1.5,
+            .bar_against = "futex"},
+        trips);
 }
 
 int main(int argc, char **argv)
