@@ -17,6 +17,7 @@
 #include "os/life.h"
 #include "process/pool.h"
 #include "process/spin.h"
+#include "sched/here.h"
 #include "sched/park.h"
 #include "sched/task.h"
 
@@ -26,10 +27,23 @@ static unsigned cpus;
 static bool no_waitv; // the kernel has no futex_waitv
 static struct wi_spin spinning;
 
-static bool jobs_under_way(void)
+// Whether what the thread waits for may come from a worker process.
+static bool is_concerned(const struct wi_task *self)
 {
     // relaxed: a hint; whoever waits for a job has submitted it before
-    return __atomic_load_n(&wi_process_jobs, __ATOMIC_RELAXED) != 0;
+    if (__atomic_load_n(&wi_process_jobs, __ATOMIC_RELAXED) == 0)
+        return false;
+    switch (self->wait_kind) {
+    case WI_WAIT_FUTURE:
+        return ((const struct wi_task *)self->wait_object)->kind ==
+               WI_KIND_PROCESS_JOB;
+    case WI_WAIT_SET:
+    case WI_WAIT_GROUP:
+    case WI_WAIT_POOL:
+        return true;
+    default:
+        return false;
+    }
 }
 
 // Calls fn for each member of each pool, under its lock, until fn says stop.
@@ -153,7 +167,7 @@ static bool look(void *self)
 static void help(struct wi_task *self)
 {
     struct outlook outlook = {0, false};
-    if (!jobs_under_way() || woken(self) || wi_os_cpu_scarce())
+    if (!is_concerned(self) || woken(self) || wi_os_cpu_scarce())
         return;
     each_member(survey, &outlook);
     if (outlook.busy > 0 && outlook.busy < cpus && !outlook.slow) {
@@ -205,7 +219,7 @@ static void get_up(struct doze *doze)
 // unparks it (mostly itself) makes no system call.
 static int sleep_on(uint32_t *word, uint32_t value, int64_t deadline)
 {
-    if (no_waitv || !jobs_under_way())
+    if (no_waitv || !is_concerned(wi_here.self))
         return wi_os_futex_wait(word, value, deadline, false);
     struct doze doze = {.n = 0};
     uint32_t asleep = value, awake = 0;

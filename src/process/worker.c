@@ -40,6 +40,7 @@ static const struct weft_job *known[WI_JOB_NAMES];
 
 static bool may_spin; // there are CPUs to spare
 static struct wi_spin spinning;
+static struct wi_kept kept_args;
 static bool bell_due; // the main thread's: see call_parent
 
 static bool has_request(void *arg);
@@ -202,7 +203,9 @@ static bool copy_out(struct request *r, uint32_t at)
     if (r->size > sizeof r->room &&
         (r->bytes = r->heap = malloc(r->size)) == NULL)
         return false;
-    return wi_place_read(&place, r->bytes) == 0;
+    int rc = wi_place_read(&place, r->bytes);
+    wi_kept_note(&kept_args, &place, r->slot.ticket);
+    return rc == 0;
 }
 
 // Runs one job; its result's bytes go into the answer.
