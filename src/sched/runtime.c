@@ -78,6 +78,7 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     runtime->head = 0;
     runtime->tail = 0;
     runtime->waiting = 0;
+    runtime->injected = 0;
 }
 
 int wi_runtime_new(struct wi_runtime **out, unsigned count, bool solo,
@@ -243,10 +244,11 @@ static int injector_grow(struct wi_runtime *runtime)
 
 static void count_waiting(struct wi_runtime *runtime)
 {
-    // seq_cst: before the look at the idle mask; pairs with the load in
-    // wi_runtime_has_work, which follows the announcement of sleep
+    // relaxed: who adds has a barrier before the look at the idle mask, which
+    // pairs with the one between the announcement of sleep and the load in
+    // wi_runtime_has_work; who takes has looked
     __atomic_store_n(&runtime->waiting, runtime->tail - runtime->head,
-                     __ATOMIC_SEQ_CST);
+                     __ATOMIC_RELAXED);
 }
 
 static int inject(struct wi_runtime *runtime, wi_hint hint)
@@ -257,6 +259,9 @@ static int inject(struct wi_runtime *runtime, wi_hint hint)
         rc = injector_grow(runtime);
     if (rc == 0) {
         runtime->ring[runtime->tail++ & runtime->mask] = hint;
+        // relaxed: who takes the record out sees it by the lock
+        __atomic_store_n(&runtime->injected, runtime->injected + 1,
+                         __ATOMIC_RELAXED);
         count_waiting(runtime);
     }
     wi_mutex_unlock(&runtime->lock);
@@ -434,7 +439,10 @@ struct wi_task *wi_runtime_next(struct wi_worker *worker)
         return t;
     if (t == NULL && !wi_worker_rests(worker))
         t = steal(worker);
-    if (t != NULL && wi_runtime_has_work(worker))
+    if (t == NULL)
+        return NULL;
+    wi_worker_end_search(worker);
+    if (wi_runtime_has_work(worker))
         wi_runtime_wake_one(worker->runtime);
     return t;
 }

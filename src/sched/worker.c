@@ -151,6 +151,7 @@ void wi_worker_leave(struct wi_worker *worker)
     wi_require(worker->point == &worker->os_point, worker,
                "a worker ends on its own stack");
     wi_watchdog_leave(worker);
+    wi_worker_end_search(worker);
     wi_inbox_close(worker);
     drop_loops(worker);
     wi_stack_cache_fini(&worker->stacks);
@@ -185,6 +186,9 @@ struct wi_worker *wi_worker_new(struct wi_runtime *runtime, unsigned index)
     worker->random = index * 2654435761u + 1;
     worker->switches = 0;
     worker->new_turn = false;
+    worker->searching = false;
+    worker->in_mask = false;
+    worker->spin = (struct wi_spin){0};
     worker->base = NULL;
     worker->watch = (struct wi_watched){.here = NULL};
     // release: pairs with the acquire of a late push in wi_mail

@@ -19,6 +19,7 @@
 #include "base/wheel.h"
 #include "os/biased.h"
 #include "os/futex.h"
+#include "os/spin.h"
 #include "os/thread.h"
 #include "sched/deque.h"
 #include "sched/here.h"
@@ -62,6 +63,9 @@ struct wi_worker {
     int *errno_at;          // the thread's errno: a worker has one thread
     unsigned switches;      // since the last look around
     bool new_turn;          // a new task is to run before the ready ones
+    bool searching;         // it is the one that looks for work: idle.c
+    bool in_mask;           // it has set its bit of the idle mask
+    struct wi_spin spin;    // what waiting before a sleep is worth
     struct wi_stack *loops; // suspended loop frames, by `owner`
     struct wi_deque jobs;   // unstarted; thieves take from it
     struct wi_wheel wheel;
@@ -116,9 +120,12 @@ struct wi_runtime {
     wi_hint *ring;
     size_t mask, head, tail; // under the lock
     uint64_t waiting;        // tail - head, readable without it
+    uint64_t injected;       // records that came through it, so too
 
-    // One bit for each worker that sleeps, or is about to.
+    // One bit for each worker that sleeps, or is about to. With `searching` 0
+    // or 1: whether a worker looks for work, or was woken to: idle.c
     uint64_t idle[WI_MAX_LIVE / 64] __attribute__((aligned(64)));
+    uint32_t searching;
 };
 
 // worker.c --------------------------------------------------------------------
@@ -224,8 +231,13 @@ void wi_worker_idle(struct wi_worker *worker);
 // Makes worker leave its sleep, or not begin it; whether it slept.
 bool wi_worker_wake(struct wi_worker *worker);
 
-// Wakes one idle worker of the runtime if there is one.
+// There is work for any worker: wakes one that is idle, unless one looks for
+// work already. After the work was published, with a full barrier between.
 void wi_runtime_wake_one(struct wi_runtime *runtime);
+
+// The worker has found work, or looks no more: then it must look once more
+// after this, and before it sleeps.
+void wi_worker_end_search(struct wi_worker *worker);
 
 // The worker's loop of file descriptors, opened at the first call: NULL with
 // *rc == 0 in a plain thread, NULL with *rc < 0 if it cannot be opened.
