@@ -118,7 +118,8 @@ sub add_bar {
     $s->{bar_text} .= " x $against";
     my $other = $s->{by}{$against} or return;
     $s->{bar} = $weft->{bar} * $other->{min};
-    $s->{over} = ratio($weft, $other) / $weft->{bar};
+    my $ratio = ratio($weft, $other);
+    $s->{over} = $ratio / $weft->{bar} if defined $ratio;
 }
 
 sub load {

@@ -18,7 +18,7 @@
 #endif
 
 enum mode { FULL, QUICK, CHECK };
-enum { MAX_SIDES = 12, MAX_REPS = 64 };
+enum { MAX_SIDES = 16, MAX_REPS = 64 };
 
 static struct {
     const char *program;
