@@ -16,5 +16,6 @@
 #include <weft/executor.h>
 #include <weft/io.h>
 #include <weft/stream.h>
+#include <weft/queue.h>
 
 #endif
