@@ -30,6 +30,7 @@ extern char wi_root[];
 __attribute__((used)) static void *const keep_root = wi_root;
 
 void (*wi_task_last_words)(struct wi_task *t);
+const struct wi_held_ops *wi_held_ops;
 
 static struct wi_mutex pool_lock;
 // Batches of free records: linked by `next` inside, by `sibling` outside.
@@ -216,6 +217,10 @@ static void strip(struct wi_task *t)
 
 static void recycle(struct wi_task *t)
 {
+    bool holds = t->held != 0; // a thread's own record, or a run's main task
+    if (holds)
+        wi_held_ops->report(t);
+    t->held = 0;
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
     if ((state & WI_PUBLISHED) || (t->code < 0 && !(state & WI_OBSERVED)))
         wi_task_last_words(t);
@@ -239,6 +244,8 @@ static void recycle(struct wi_task *t)
     here->free = t;
     if (++here->free_count >= 4 * BATCH)
         spill(here);
+    if (holds)
+        wi_held_ops->orphaned();
 }
 
 void wi_task_unref(struct wi_task *t)
