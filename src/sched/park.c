@@ -212,12 +212,13 @@ static int wait_limit(const struct wi_wait *wait, struct wi_task *self,
 static void announce(struct wi_task *self, const struct wi_wait *wait)
 {
     self->wait_object = wait->object;
-    self->wait_kind = wait->kind;
+    // relaxed: read by those who wake the waiters of a kind (sync/lock.c)
+    __atomic_store_n(&self->wait_kind, wait->kind, __ATOMIC_RELAXED);
 }
 
 static void unannounce(struct wi_task *self)
 {
-    self->wait_kind = WI_WAIT_NONE;
+    __atomic_store_n(&self->wait_kind, WI_WAIT_NONE, __ATOMIC_RELAXED);
 }
 
 int wi_park(const struct wi_wait *wait)

@@ -42,6 +42,11 @@ enum wi_wait_kind {
     WI_WAIT_LOCK, // object: the lock; owner: its holder
     WI_WAIT_QUEUE,
     WI_WAIT_POOL, // object: the executor
+    WI_WAIT_CONDITION,
+    WI_WAIT_SEMAPHORE,
+    WI_WAIT_EVENT,
+    WI_WAIT_BARRIER,
+    WI_WAIT_ONCE,
     WI_WAIT_KINDS
 };
 
