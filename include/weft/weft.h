@@ -15,5 +15,6 @@
 #include <weft/job.h>
 #include <weft/executor.h>
 #include <weft/io.h>
+#include <weft/arena.h>
 
 #endif
