@@ -18,5 +18,6 @@
 #include <weft/io.h>
 #include <weft/stream.h>
 #include <weft/queue.h>
+#include <weft/arena.h>
 
 #endif
