@@ -37,9 +37,11 @@ void (*wi_thread_left)(struct wi_task *t);
 static void thread_gone(void *value)
 {
     struct wi_task *t = wi_here.thread;
-    if (wi_here.worker != NULL)
+    if (wi_here.worker != NULL) {
+        wi_stack_fell_back(&wi_here.worker->os_point);
         wi_panic("pthread_exit", value,
                  "a task must return; pthread_exit() would end its worker");
+    }
     wi_here.self = NULL;
     wi_here.thread = NULL;
     if (t == NULL)
