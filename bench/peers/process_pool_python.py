@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """What process_pool asks, asked of concurrent.futures.ProcessPoolExecutor."""
 import collections

@@ -15,5 +15,7 @@
 #include <weft/job.h>
 #include <weft/executor.h>
 #include <weft/io.h>
+#include <weft/stream.h>
+#include <weft/queue.h>
 
 #endif

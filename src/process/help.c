@@ -16,7 +16,7 @@
 #include "os/cpu.h"
 #include "os/life.h"
 #include "process/pool.h"
-#include "process/spin.h"
+#include "os/spin.h"
 #include "sched/here.h"
 #include "sched/park.h"
 #include "sched/task.h"

@@ -28,7 +28,7 @@
 #include "os/event.h"
 #include "os/process.h"
 #include "os/thread.h"
-#include "process/spin.h"
+#include "os/spin.h"
 #include "sched/park.h"
 #include "sched/task.h"
 

@@ -5,8 +5,8 @@
 // after each try in vain, and grows with each success. After the first few
 // microseconds the CPU is offered to others at each look: what is waited for
 // may need it.
-#ifndef WI_PROCESS_SPIN_H
-#define WI_PROCESS_SPIN_H
+#ifndef WI_OS_SPIN_H
+#define WI_OS_SPIN_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+//
+// ps_print.h: the rows, for people and for tools.
+#ifndef WEFT_CLI_PS_PRINT_H
+#define WEFT_CLI_PS_PRINT_H
+
+#include "ps_records.h"
+
+struct ps_options {
+    bool json, all;
+    pid_t pid;
+};
+
+void ps_print_table(const struct ps_options *o, const struct ps_table *table);
+void ps_print_json(const struct ps_options *o, const struct ps_table *table);
+
+#endif
