@@ -257,11 +257,15 @@ static void futex_side(const struct bench_ask *ask, struct bench_reply *reply)
 static const struct bench_side streams[] = {
     {"weft", BENCH_WEFT, .fn = stream_side},
     {"two rings", BENCH_FLOOR, .fn = rings_side},
+    {"Python executor", BENCH_PEER, .program = "process_pool_python",
+     .package = "python3"},
     {0}};
 
 static const struct bench_side trips[] = {
     {"weft", BENCH_WEFT, .fn = pool_side},
     {"futex", BENCH_FLOOR, .fn = futex_side},
+    {"Python executor", BENCH_PEER, .program = "process_trip_python",
+     .package = "python3"},
     {0}};
 
 static void ask_stream(const char *name, long workers)
@@ -271,8 +275,8 @@ static void ask_stream(const char *name, long workers)
             .name = name,
             .what = "a job of size one in a worker process",
             .unit = "ns",
-            .ops = (uint64_t)bench_pick(500000, 100000, 5000),
-            .warm = 5000,
+            .ops = (uint64_t)bench_pick(100000, 20000, 2500),
+            .warm = 2500,
             .params = {{"workers", workers}},
             .more = {"jobs_per_s", "cpu_ns"},
             .bar = 3333},

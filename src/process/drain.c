@@ -153,6 +153,8 @@ static void job_done(struct wi_member *member, struct wi_frame *frame,
     }
     measure(member, frame);
     member->pool->failures = 0;
+    if (frame->code == -WEFT_ENOJOB)
+        member->names = 0; // perhaps it has spoiled what it was told
     if (is_quick(job, frame)) {
         struct wi_type type = wi_result_type(job->job);
         wi_flight_end(member, ticket);

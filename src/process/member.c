@@ -20,9 +20,9 @@
 // without that. A new worker is asked for at once.
 //
 // Starts that come to nothing are repeated after 10 ms, 20 ms ... 5 s; after
-// five in a row without any worker left, the pool is broken. It is broken at
-// once if the initializer fails, if the program cannot be executed, or if it
-// does not reach weft_main_hook.
+// five in a row without any worker left (twelve, if they were killed), the pool
+// is broken. It is broken at once if the initializer fails, if the program
+// cannot be executed, or if it does not reach weft_main_hook.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,8 +39,9 @@
 
 enum {
     MOST_FAILURES = 5,
-    MANY = 8,    // frames in one go: look again by time, not by bell
-    DOUBTS = 10, // audits without a sign of life from one that should run
+    MOST_KILLED = 12, // for about 20 seconds
+    MANY = 8,         // frames in one go: look again by time, not by bell
+    DOUBTS = 10,      // audits without a sign of life from one that should run
 };
 static const int64_t poll_ns = 50000, verdict_ns = 20000000,
                      first_pause_ns = 10000000, last_pause_ns = 5000000000,
@@ -99,13 +100,13 @@ void wi_pool_break(struct wi_pool *pool, int code, const char *text)
     wi_pool_tend(pool);
 }
 
-static void start_failed(struct wi_pool *pool, const char *text)
+static void start_failed(struct wi_pool *pool, unsigned most, const char *text)
 {
-    int64_t pause = first_pause_ns << pool->failures;
+    int64_t pause = first_pause_ns << (pool->failures < 9 ? pool->failures : 9);
     pool->failures++;
     pool->not_before =
         wi_os_now() + (pause < last_pause_ns ? pause : last_pause_ns);
-    if (pool->failures >= MOST_FAILURES && pool->alive == 0)
+    if (pool->failures >= most && pool->alive == 0)
         wi_pool_break(pool, -WEFT_EBROKEN, text);
 }
 
@@ -251,7 +252,7 @@ static void start_members(struct wi_pool *pool)
         }
         int rc = start_member(pool);
         if (rc < 0) {
-            start_failed(pool, weft_strerror(rc));
+            start_failed(pool, MOST_FAILURES, weft_strerror(rc));
             if (pool->broken)
                 return;
         }
@@ -458,6 +459,11 @@ static bool is_passing(int code)
            code == -ENFILE;
 }
 
+static bool is_killed(const struct wi_os_end *end)
+{
+    return end->how == WI_END_SIGNAL && end->status == wi_os_sigkill;
+}
+
 static void break_by_launch(struct wi_pool *pool, const char *said)
 {
     char text[WI_CRASH_TEXT];
@@ -477,7 +483,7 @@ static void judge_start(struct wi_member *member)
     if (member->launch_code < 0) {
         const char *said = weft_strerror(member->launch_code);
         if (is_passing(member->launch_code))
-            start_failed(pool, said);
+            start_failed(pool, MOST_FAILURES, said);
         else if (member->launch_code != -ECANCELED)
             break_by_launch(pool, said);
         return;
@@ -487,8 +493,10 @@ static void judge_start(struct wi_member *member)
     if (wi_boot_stage(member->boot) == WI_STAGE_NONE &&
         member->end.how == WI_END_EXIT)
         wi_pool_break(pool, -WEFT_ENOENTRY, text);
-    else
-        start_failed(pool, text);
+    else // SIGKILL comes from outside: from who may do it to the next one, too,
+        // or from the kernel, for want of memory
+        start_failed(
+            pool, is_killed(&member->end) ? MOST_KILLED : MOST_FAILURES, text);
 }
 
 // The first sign of death: nothing that it says counts any more.
