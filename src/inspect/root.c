@@ -74,9 +74,10 @@ __attribute__((section(".weft.root"), used)) struct wi_root wi_root = {
                [WI_WAIT_FD] = "fd",
                [WI_WAIT_LOCK] = "lock",
                [WI_WAIT_QUEUE] = "queue",
-               [WI_WAIT_POOL] = "pool"}},
+               [WI_WAIT_POOL] = "pool",
+               [WI_WAIT_CHILD] = "child"}},
 };
-_Static_assert(WI_WAIT_KINDS == WI_WAIT_POOL + 1, "a wait has no name here");
+_Static_assert(WI_WAIT_KINDS == WI_WAIT_CHILD + 1, "a wait has no name here");
 _Static_assert(WI_GEN == 1 << 16, "the generation's place");
 _Static_assert(sizeof(struct wi_task_chunk) <= CHUNK_BEGIN, "chunk header");
 

@@ -22,6 +22,7 @@
 
 #include "arch/arch.h"
 #include "loop/loop.h"
+#include "sched/fork_join.h"
 #include "sched/timer.h"
 #include "sched/watchdog.h"
 
@@ -43,8 +44,10 @@ static bool inbox_push(struct wi_worker *worker, struct wi_task *t)
         // pairs with the exchange in wi_inbox_drain
     } while (!__atomic_compare_exchange_n(&worker->inbox, &head, t, true,
                                           __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE));
-    if (head == NULL)
+    if (head == NULL) {
+        wi_fork_ask_worker(worker); // children that it runs let others go on
         wi_worker_wake(worker);
+    }
     return true;
 }
 
@@ -262,15 +265,25 @@ static void pass_wake_on(struct wi_worker *worker)
         wi_runtime_wake_one(worker->runtime);
 }
 
+// Whether others run children that they may share.
+static bool is_forking(struct wi_worker *worker)
+{
+    // relaxed: a run that begins now wakes us
+    return !worker->runtime->solo && !wi_worker_rests(worker) &&
+           __atomic_load_n(&worker->runtime->forking, __ATOMIC_RELAXED) != 0;
+}
+
 void wi_worker_idle(struct wi_worker *worker)
 {
     wi_inbox_drain(worker);
     run_timers(worker);
-    if (worker->ready != NULL)
+    if (worker->ready != NULL || (is_forking(worker) && wi_fork_spin(worker)))
         return;
     bool poll = has_descriptors(worker);
     int64_t limit = sleep_limit(worker);
     announce(worker, poll ? WI_POLLING : WI_ASLEEP);
+    if (is_forking(worker))
+        wi_fork_ask(worker->runtime);
     if (__atomic_load_n(&worker->inbox, __ATOMIC_SEQ_CST) != NULL ||
         wi_runtime_has_work(worker)) {
         unannounce(worker);

@@ -41,7 +41,8 @@ enum wi_wait_kind {
     WI_WAIT_FD,
     WI_WAIT_LOCK, // object: the lock; owner: its holder
     WI_WAIT_QUEUE,
-    WI_WAIT_POOL, // object: the executor
+    WI_WAIT_POOL,  // object: the executor
+    WI_WAIT_CHILD, // of fork-join; object: its slot
     WI_WAIT_KINDS
 };
 

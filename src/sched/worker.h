@@ -82,6 +82,9 @@ struct wi_worker {
     struct wi_os_thread thread;
     struct wi_worker *next_free;
     struct wi_watched watch;
+    // Ranges of children (fork_join.c): those in use, which thieves follow, and
+    // some that are not.
+    struct wi_forks *forks, *forks_free;
 
     // Written by others, on a line of their own.
     struct wi_task *inbox __attribute__((aligned(64))); // by `mail`
@@ -99,6 +102,7 @@ struct wi_runtime {
     uint32_t stop;      // atomic
     size_t stack_size;
     uint32_t cancel_all; // atomic: jobs begin canceled
+    uint32_t forking;    // atomic: fork-join runs
     bool solo;           // its one worker has no thief, ever: no spare either
     bool watched;        // under the lock of the watchdog's life
     char name[16];       // of its threads
@@ -144,6 +148,11 @@ void wi_worker_ready(struct wi_worker *worker, struct wi_task *t);
 // Runs an unstarted record on the current stack, as a call. It must have been
 // claimed. The caller's record is current again when it returns.
 void wi_worker_call(struct wi_worker *worker, struct wi_task *t);
+
+// Calls fn(arg) on a fresh stack, as a call: the caller's record runs on. False
+// if there is no memory for a stack.
+bool wi_worker_call_on_new_stack(struct wi_worker *worker, void (*fn)(void *),
+                                 void *arg);
 
 // Whether there are more idle stacks than worth keeping; gives some of them
 // back and returns whether there are still more.
@@ -260,6 +269,12 @@ static inline bool wi_worker_rests(const struct wi_worker *worker)
 
 // Queues an unstarted record. 0 or -ENOMEM.
 int wi_runtime_submit(struct wi_runtime *runtime, struct wi_task *t);
+
+static inline unsigned wi_runtime_live(struct wi_runtime *runtime)
+{
+    // acquire: pairs with the store in wi_runtime_add_spare
+    return __atomic_load_n(&runtime->live, __ATOMIC_ACQUIRE);
+}
 
 // The next unstarted record for worker: its own, from outside, stolen. It is
 // claimed. NULL if there is none.
