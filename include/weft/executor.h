@@ -182,6 +182,10 @@ WEFT_END
 #define WEFT_SUBMIT_(ex, job, ...)                                             \
     weft_submit_job((ex), &weft_job_##job,                                     \
                     &(const weft_arg_of_##job){__VA_ARGS__})
+// The same when the argument is a structure and the caller has one.
+#define weft_submit_struct(ex, job, value)                                     \
+    weft_submit_job((ex), &weft_job_##job,                                     \
+                    (const weft_arg_of_##job[1]){(value)})
 #define weft_map(ex, job, in, n, ...) WEFT_MAP_(ex, job, in, n, __VA_ARGS__, )
 #define WEFT_MAP_(ex, job, in, n, out, ...)                                    \
     weft_map_job((ex), &weft_job_##job,                                        \
@@ -228,6 +232,8 @@ inline weft_future *weft_submit_value(weft_executor *ex, const weft_job *job,
 #define weft_submit(ex, ...) WEFT_SUBMIT_((ex), __VA_ARGS__, )
 #define WEFT_SUBMIT_(ex, job, ...)                                             \
     weft_submit_value((ex), &weft_job_##job, weft_arg_of_##job{__VA_ARGS__})
+#define weft_submit_struct(ex, job, value)                                     \
+    weft_submit_value((ex), &weft_job_##job, weft_arg_of_##job(value))
 template <class A, class R>
 inline int weft_map_values(weft_executor *ex, const weft_job *job, const A *in,
                            size_t n, R *out, weft_map_options o = {})
