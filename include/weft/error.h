@@ -28,7 +28,8 @@
     X(WEFT_EBROKEN, 4106, "the pool is broken: its workers cannot start")      \
     X(WEFT_EABANDONED, 4107, "the promise was dropped before it was kept")     \
     X(WEFT_ETOOBIG, 4108, "the value is larger than this way can carry")       \
-    X(WEFT_EPROTO, 4109, "the other side sent what the protocol forbids")
+    X(WEFT_EPROTO, 4109, "the other side sent what the protocol forbids")  \
+    X(WEFT_EBARRIER, 4110, "the barrier is broken")
 // clang-format on
 
 enum weft_error {

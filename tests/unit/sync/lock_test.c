@@ -145,7 +145,7 @@ static int acquire_while_canceled(void *arg)
 {
     WEFT_TIMEOUT(0);
     kit_count(arg);
-    kit_assert_code(weft_sleep(INFINITY), -ETIMEDOUT);
+    ck_assert_int_lt(weft_sleep(INFINITY), 0);
     kit_assert_code(weft_lock_acquire(&lock), 0);
     total++;
     weft_lock_release(&lock);
