@@ -5,15 +5,17 @@
 
 static struct weft_semaphore semaphore;
 static struct world_bunch bunch;
-static int order[16], arrived, inside, most;
+static int order[16], places, arrived, inside, most;
 
 static int acquire_and_note(void *arg)
 {
     int rc = weft_semaphore_acquire(&semaphore);
 
-    if (rc == 0)
-        order[__atomic_fetch_add(&arrived, 1, __ATOMIC_SEQ_CST)] =
+    if (rc == 0) {
+        order[__atomic_fetch_add(&places, 1, __ATOMIC_SEQ_CST) % 16] =
             (int)(intptr_t)arg;
+        kit_count(&arrived);
+    }
     return rc;
 }
 
