@@ -16,5 +16,8 @@
 #include <weft/job.h>
 #include <weft/executor.h>
 #include <weft/io.h>
+#include <weft/stream.h>
+#include <weft/queue.h>
+#include <weft/arena.h>
 
 #endif
