@@ -66,8 +66,8 @@ WEFT_API int weft_condition_wait_rlock_for(struct weft_condition *condition,
                                            double seconds);
 
 // Notifies the n that have waited longest, or all; returns how many those are.
-// The caller should hold the lock: then they line up for it, and none wakes
-// before it is released. Blocks: no. Threads: any. Since 0.1.
+// The caller should hold the lock: then they line up for it, and threads sleep
+// on until it is released. Blocks: no. Threads: any. Since 0.1.
 WEFT_API size_t weft_condition_notify(struct weft_condition *condition,
                                       size_t n);
 WEFT_API size_t weft_condition_notify_all(struct weft_condition *condition);

@@ -3,7 +3,8 @@
 // A waiter stands in the condition's line until it is notified. If whoever
 // notifies it holds its lock, the place moves over to the line of the lock: the
 // waiter sleeps on, and the release of the lock wakes it. Otherwise it is woken
-// and takes the lock itself.
+// and takes the lock itself; so is a task of the notifier's own worker, which
+// does not run before the notifier waits, and that is after the release mostly.
 //
 // Being chosen and moving are decided under the lock of the condition's line.
 // So a waiter whose wait is ended looks there: still in that line, it leaves,
@@ -134,13 +135,23 @@ int weft_condition_wait_rlock_for(struct weft_condition *condition,
 
 // Notifying -------------------------------------------------------------------
 
+// Whether t is a task of the caller's worker.
+static bool is_beside(const struct wi_task *t)
+{
+    // relaxed: only we make it ours or not ours
+    return wi_here.worker != NULL &&
+           (__atomic_load_n(&t->owner, __ATOMIC_RELAXED) & WI_OWNER_MASK) ==
+               (uintptr_t)wi_here.worker;
+}
+
 // Chooses the first of the line; it is to move if the caller holds its lock.
 // The waiter cannot set its edge itself: it sleeps on.
 static void choose_first(struct wi_chosen *chosen, struct wi_place **first)
 {
     struct waiter *waiter = (struct waiter *)*first;
     wi_chosen_add(chosen, first, *first);
-    if (!wi_lock_is_mine(waiter->lock, wi_here.self))
+    if (is_beside(waiter->place.task) ||
+        !wi_lock_is_mine(waiter->lock, wi_here.self))
         return;
     waiter->moved = true;
     wi_owner_edge(waiter->place.task, &waiter->holder);
