@@ -16,5 +16,7 @@
 #include <weft/executor.h>
 #include <weft/io.h>
 #include <weft/queue.h>
+#include <weft/channel.h>
+#include <weft/select.h>
 
 #endif

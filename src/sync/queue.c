@@ -38,20 +38,21 @@ static uint64_t fitting(const weft_queue *q, uint64_t count)
 }
 
 // Finds slots for n more items; how many there are.
-static size_t find_slots(weft_queue *q, uint64_t tail, size_t n)
+static size_t find_slots(weft_queue *q, uint64_t tail, size_t n, bool both)
 {
     struct wi_side *put = &q->put, *get = &q->get;
     put->seen = wi_side_position(get);
     if (fitting(q, tail - put->seen + n) == q->capacity)
         return n;
-    if (get->lock != put->lock)
+    both = both || get->lock == put->lock;
+    if (!both)
         wi_mutex_lock(get->lock);
     put->seen = wi_side_position(get);
     uint64_t count = tail - put->seen;
     if (!wi_store_resize(q, fitting(q, count + n), put->seen, tail) &&
         q->capacity - count < n)
         n = q->capacity - count;
-    if (get->lock != put->lock)
+    if (!both)
         wi_mutex_unlock(get->lock);
     return n;
 }
@@ -77,7 +78,7 @@ static ssize_t try_put(weft_queue *q, struct wi_transfer *t)
     size_t n = t->n < room ? t->n : room;
     if (n == 0)
         return 0;
-    if (wants_slots(q, tail, n) && (n = find_slots(q, tail, n)) == 0)
+    if (wants_slots(q, tail, n) && (n = find_slots(q, tail, n, t->both)) == 0)
         return -ENOMEM;
     wi_store_put(q, put->seen, tail, t, n);
     // acq_rel: the items are there; pairs with wi_side_position, and for the
@@ -107,10 +108,14 @@ static ssize_t try_get(weft_queue *q, struct wi_transfer *t)
 }
 
 // Takes off the first who waits on the other side and can still be claimed.
-static struct wi_waiter *meet(struct wi_waiters *list)
+static struct wi_waiter *meet(struct wi_waiters *list,
+                              const struct wi_choice *own)
 {
-    struct wi_waiter *waiter;
-    while ((waiter = list->first) != NULL) {
+    struct wi_waiter *waiter, *next;
+    for (waiter = list->first; waiter != NULL; waiter = next) {
+        next = waiter->next;
+        if (own != NULL && waiter->choice == own)
+            continue;
         wi_waiters_unlink(list, waiter);
         if (waiter->choice == NULL ||
             wi_choice_claim(waiter->choice, waiter->index))
@@ -125,7 +130,8 @@ static ssize_t try_meet(weft_queue *q, struct wi_transfer *t)
 {
     if (q->closed != 0)
         return q->closed;
-    struct wi_waiter *other = meet(&wi_queue_side(q, !t->put)->waiting);
+    struct wi_waiter *other =
+        meet(&wi_queue_side(q, !t->put)->waiting, t->choice);
     if (other == NULL)
         return 0;
     memcpy(t->put ? other->item : t->items, t->put ? t->items : other->item,
