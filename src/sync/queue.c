@@ -6,7 +6,6 @@
 #include "sync/queue.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include <weft/error.h>
 
@@ -134,8 +133,8 @@ static ssize_t try_meet(weft_queue *q, struct wi_transfer *t)
         meet(&wi_queue_side(q, !t->put)->waiting, t->choice);
     if (other == NULL)
         return 0;
-    memcpy(t->put ? other->item : t->items, t->put ? t->items : other->item,
-           q->item);
+    wi_item_copy(t->put ? other->item : t->items,
+                 t->put ? t->items : other->item, q->item);
     // relaxed: under the lock; others count with them
     __atomic_store_n(&q->put.word, q->put.word + 2, __ATOMIC_RELAXED);
     __atomic_store_n(&q->get.word, q->get.word + 2, __ATOMIC_RELAXED);
@@ -143,7 +142,7 @@ static ssize_t try_meet(weft_queue *q, struct wi_transfer *t)
     return 1;
 }
 
-ssize_t wi_queue_try(weft_queue *q, struct wi_transfer *t)
+static inline ssize_t try_move(weft_queue *q, struct wi_transfer *t)
 {
     t->watched = false;
     t->task = NULL;
@@ -152,6 +151,11 @@ ssize_t wi_queue_try(weft_queue *q, struct wi_transfer *t)
     if (!t->put)
         return try_get(q, t);
     return __builtin_expect(q->closed != 0, false) ? q->closed : try_put(q, t);
+}
+
+ssize_t wi_queue_try(weft_queue *q, struct wi_transfer *t)
+{
+    return try_move(q, t);
 }
 
 // Waking ----------------------------------------------------------------------
@@ -249,8 +253,6 @@ struct wi_task *wi_queue_unlist(weft_queue *q, bool put,
 // runs on another CPU, yielding one that waits for this CPU.
 static void linger(weft_queue *q, bool put)
 {
-    if (wi_here.worker != NULL)
-        return;
     int spins = wi_os_cpu_scarce() ? 0 : SPINS;
     uint64_t enough = put ? q->limit / 4 + 1 : 1;
     for (int i = 0; i < spins + YIELDS; i++) {
@@ -293,7 +295,7 @@ static ssize_t try_or_list(weft_queue *q, struct wi_transfer *t,
     ssize_t moved;
     wi_mutex_lock(side->lock);
     do
-        moved = wi_queue_try(q, t);
+        moved = try_move(q, t);
     while (moved == 0 && !wi_queue_list(q, t->put, waiter, again));
     wi_mutex_unlock(side->lock);
     if (moved > 0)
@@ -301,16 +303,28 @@ static ssize_t try_or_list(weft_queue *q, struct wi_transfer *t,
     return moved;
 }
 
-static ssize_t wait_for(weft_queue *q, struct wi_transfer *t, int64_t deadline)
+// One attempt, without the thought of waiting.
+static ssize_t try_once(weft_queue *q, struct wi_transfer *t)
+{
+    struct wi_side *side = wi_queue_side(q, t->put);
+    wi_mutex_lock(side->lock);
+    ssize_t moved = try_move(q, t);
+    wi_mutex_unlock(side->lock);
+    if (moved > 0)
+        wi_queue_moved(q, t, (size_t)moved);
+    return moved;
+}
+
+// Waits until something could be moved, if it must.
+static ssize_t move(weft_queue *q, struct wi_transfer *t, struct wi_task *self,
+                    int64_t deadline)
 {
     const struct wi_wait wait = {.object = q,
                                  .deadline = deadline,
                                  .kind = WI_WAIT_QUEUE,
                                  .flags = WI_SCOPED};
-    struct wi_waiter waiter = {.task = wi_self(), .item = t->items};
+    struct wi_waiter waiter = {.task = self, .item = t->items};
     ssize_t moved;
-    if (q->kind != WEFT_QUEUE_RENDEZVOUS)
-        linger(q, t->put);
     while ((moved = try_or_list(q, t, &waiter)) == 0) {
         int rc = sleep_listed(&waiter, &wait);
         if (wi_waiter_state(&waiter) == WI_WAITER_SERVED)
@@ -324,20 +338,21 @@ static ssize_t wait_for(weft_queue *q, struct wi_transfer *t, int64_t deadline)
 ssize_t wi_queue_transfer(weft_queue *q, struct wi_transfer *t,
                           int64_t deadline)
 {
-    if (deadline != WI_NOWAIT) {
-        int rc = wi_check_scopes();
-        if (rc < 0)
-            return rc;
+    if (deadline == WI_NOWAIT) {
+        ssize_t moved = try_once(q, t);
+        return moved != 0 ? moved : -EAGAIN;
     }
-    struct wi_side *side = wi_queue_side(q, t->put);
-    wi_mutex_lock(side->lock);
-    ssize_t moved = wi_queue_try(q, t);
-    wi_mutex_unlock(side->lock);
-    if (moved > 0)
-        wi_queue_moved(q, t, (size_t)moved);
-    if (moved != 0)
-        return moved;
-    return deadline == WI_NOWAIT ? -EAGAIN : wait_for(q, t, deadline);
+    struct wi_task *self = wi_self();
+    int rc = self == NULL ? -ENOMEM : wi_scope_test(self);
+    if (rc < 0)
+        return rc;
+    if (wi_here.worker == NULL && q->kind != WEFT_QUEUE_RENDEZVOUS) {
+        ssize_t moved = try_once(q, t);
+        if (moved != 0)
+            return moved;
+        linger(q, t->put);
+    }
+    return move(q, t, self, deadline);
 }
 
 // The calls -------------------------------------------------------------------

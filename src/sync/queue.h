@@ -20,6 +20,8 @@
 #ifndef WI_SYNC_QUEUE_H
 #define WI_SYNC_QUEUE_H
 
+#include <string.h>
+
 #include <weft/queue.h>
 
 #include "os/futex.h"
@@ -71,6 +73,14 @@ struct wi_transfer {
     bool watched;                   // somebody waits on the other side
     struct wi_task *task;           // a rendezvous: who was served
 };
+
+static inline void wi_item_copy(void *to, const void *from, size_t size)
+{
+    if (__builtin_expect(size == sizeof(uint64_t), true)) // without a call
+        memcpy(to, from, sizeof(uint64_t));
+    else
+        memcpy(to, from, size);
+}
 
 static inline struct wi_side *wi_queue_side(weft_queue *q, bool put)
 {
