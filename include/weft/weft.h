@@ -18,5 +18,6 @@
 #include <weft/queue.h>
 #include <weft/channel.h>
 #include <weft/select.h>
+#include <weft/timer.h>
 
 #endif

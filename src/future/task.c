@@ -54,6 +54,8 @@ static int run_main(struct wi_worker *worker, struct wi_task *main_task,
     weft_group *root = wi_group_open_root(main_task, grace);
     int code = -ENOMEM;
     if (root != NULL) {
+        if (worker->runtime->root == NULL)
+            worker->runtime->root = root;
         code = main_task->fn(main_task->arg);
         wi_require(main_task->scope == &root->head.scope, main_task->scope,
                    "a task must leave its scopes and groups before it ends");
@@ -321,6 +323,23 @@ static weft_future *queue(struct wi_runtime *runtime, struct wi_task *t,
     return wi_as_future(t);
 }
 
+weft_future *wi_task_start_at(struct wi_runtime *runtime, weft_group *group,
+                              weft_function *fn, void *arg,
+                              const struct weft_task_options *options)
+{
+    struct wi_task *t = task_record(fn, arg, options);
+    if (t == NULL)
+        return not_started(arg, options->drop, -ENOMEM);
+    t->home = runtime;
+    bool canceled = false;
+    int rc = wi_group_add(group, t, &canceled);
+    if (rc == 0)
+        return queue(runtime, t, canceled);
+    wi_task_unref(t);
+    wi_task_unref(t);
+    return not_started(arg, options->drop, rc);
+}
+
 weft_future *weft_task_start_with(weft_function *fn, void *arg,
                                   const struct weft_task_options *options)
 {
@@ -331,17 +350,7 @@ weft_future *weft_task_start_with(weft_function *fn, void *arg,
     int rc = wi_forked() ? -WEFT_EFORKED : place_of(options, &group, &runtime);
     if (rc < 0)
         return not_started(arg, options->drop, rc);
-    struct wi_task *t = task_record(fn, arg, options);
-    if (t == NULL)
-        return not_started(arg, options->drop, -ENOMEM);
-    t->home = runtime;
-    bool canceled = false;
-    rc = wi_group_add(group, t, &canceled);
-    if (rc == 0)
-        return queue(runtime, t, canceled);
-    wi_task_unref(t);
-    wi_task_unref(t);
-    return not_started(arg, options->drop, rc);
+    return wi_task_start_at(runtime, group, fn, arg, options);
 }
 
 // What a task asks of itself --------------------------------------------------
