@@ -19,5 +19,6 @@
 #include <weft/channel.h>
 #include <weft/select.h>
 #include <weft/timer.h>
+#include <weft/local.h>
 
 #endif

@@ -17,6 +17,7 @@
 #include "future/deadlock.h"
 #include "future/external.h"
 #include "future/group.h"
+#include "future/local.h"
 #include "os/fork.h"
 #include "os/report.h"
 #include "os/thread.h"
@@ -190,6 +191,7 @@ void wi_future_drop(struct wi_task *t, int code)
 {
     if (t->extra != NULL && t->extra->drop != NULL)
         t->extra->drop(t->arg);
+    wi_local_leave(t);
     wi_future_finish(t, code);
 }
 

@@ -14,6 +14,7 @@
 #include "future/external.h"
 #include "future/future.h"
 #include "future/group.h"
+#include "future/local.h"
 #include "future/run.h"
 #include "os/fork.h"
 #include "os/report.h"
@@ -37,6 +38,7 @@ static int run_job(struct wi_task *t)
 void wi_run_body(struct wi_task *t)
 {
     int code = t->kind == WI_KIND_JOB ? run_job(t) : t->fn(t->arg);
+    wi_local_leave(t);
     wi_require(t->scope == NULL, t->scope,
                "a task must leave its scopes and groups before it ends");
     wi_future_finish(t, wi_future_own_code(code));
@@ -57,6 +59,7 @@ static int run_main(struct wi_worker *worker, struct wi_task *main_task,
         if (worker->runtime->root == NULL)
             worker->runtime->root = root;
         code = main_task->fn(main_task->arg);
+        wi_local_leave(main_task);
         wi_require(main_task->scope == &root->head.scope, main_task->scope,
                    "a task must leave its scopes and groups before it ends");
         weft_group_cancel(root);
@@ -298,15 +301,16 @@ static struct wi_task *task_record(weft_function *fn, void *arg,
         return NULL;
     t->fn = fn;
     t->arg = arg;
-    if (options->name == NULL && options->drop == NULL)
-        return t;
-    if (!wi_task_need_extra(t)) {
+    bool extra = options->name != NULL || options->drop != NULL;
+    if (!wi_local_inherit(t) || (extra && !wi_task_need_extra(t))) {
         wi_task_unref(t);
         wi_task_unref(t);
         return NULL;
     }
-    wi_task_set_name(t, options->name);
-    t->extra->drop = options->drop;
+    if (extra) {
+        wi_task_set_name(t, options->name);
+        t->extra->drop = options->drop;
+    }
     return t;
 }
 
@@ -335,6 +339,7 @@ weft_future *wi_task_start_at(struct wi_runtime *runtime, weft_group *group,
     int rc = wi_group_add(group, t, &canceled);
     if (rc == 0)
         return queue(runtime, t, canceled);
+    wi_local_leave(t);
     wi_task_unref(t);
     wi_task_unref(t);
     return not_started(arg, options->drop, rc);

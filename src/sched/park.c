@@ -31,6 +31,7 @@ enum permit { NONE = 0, GIVEN = 1, ON_FUTEX = 2, IN_POLL = 3 };
 // A thread's own record -------------------------------------------------------
 
 void (*wi_thread_left)(struct wi_task *t);
+void (*wi_thread_values_left)(void);
 
 static void thread_gone(void *value)
 {
@@ -38,6 +39,8 @@ static void thread_gone(void *value)
     if (wi_here.worker != NULL)
         wi_panic("pthread_exit", value,
                  "a task must return; pthread_exit() would end its worker");
+    if (wi_thread_values_left != NULL)
+        wi_thread_values_left();
     wi_here.self = NULL;
     wi_here.thread = NULL;
     if (t == NULL)

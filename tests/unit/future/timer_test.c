@@ -13,7 +13,7 @@ static void ring(void *arg)
 {
     struct bell *b = arg;
     b->last = weft_now();
-    if (kit_load(&b->rings) + 1 == b->limit)
+    if (kit_load(&b->rings) + 1 == kit_load(&b->limit))
         weft_timer_cancel(&b->timer);
     kit_count(&b->rings);
 }
