@@ -19,5 +19,9 @@
 #include <weft/stream.h>
 #include <weft/queue.h>
 #include <weft/arena.h>
+#include <weft/channel.h>
+#include <weft/select.h>
+#include <weft/timer.h>
+#include <weft/local.h>
 
 #endif

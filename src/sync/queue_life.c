@@ -192,13 +192,13 @@ static void drop_rest(struct rest *rest)
     free(store->slots);
 }
 
-int weft_queue_shutdown(weft_queue *q, bool immediate)
+int wi_queue_close(weft_queue *q, int code, bool immediate)
 {
     struct rest rest = {.head = 0};
     lock_both(q);
     if (q->closed == 0)
         // relaxed: those who act on it read it under a lock
-        __atomic_store_n(&q->closed, -WEFT_ECLOSED, __ATOMIC_RELAXED);
+        __atomic_store_n(&q->closed, code, __ATOMIC_RELAXED);
     if (immediate)
         take_rest(q, &rest);
     unlock_both(q);
@@ -207,6 +207,11 @@ int weft_queue_shutdown(weft_queue *q, bool immediate)
     drop_rest(&rest);
     wi_queue_wake_all(q);
     return 0;
+}
+
+int weft_queue_shutdown(weft_queue *q, bool immediate)
+{
+    return wi_queue_close(q, -WEFT_ECLOSED, immediate);
 }
 
 bool weft_queue_is_shutdown(weft_queue *q)
