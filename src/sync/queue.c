@@ -338,6 +338,8 @@ static ssize_t move(weft_queue *q, struct wi_transfer *t, struct wi_task *self,
 ssize_t wi_queue_transfer(weft_queue *q, struct wi_transfer *t,
                           int64_t deadline)
 {
+    if (__builtin_expect(q->shared, false))
+        return wi_queue_move_shared(q, t, deadline);
     if (deadline == WI_NOWAIT) {
         ssize_t moved = try_once(q, t);
         return moved != 0 ? moved : -EAGAIN;
@@ -357,8 +359,7 @@ ssize_t wi_queue_transfer(weft_queue *q, struct wi_transfer *t,
 
 // The calls -------------------------------------------------------------------
 
-// By when a call must end that has these options.
-static int64_t limit(bool nowait, double timeout, const char *function)
+int64_t wi_queue_limit(bool nowait, double timeout, const char *function)
 {
     if (nowait)
         return WI_NOWAIT;
@@ -374,7 +375,7 @@ int weft_queue_put_with(weft_queue *q, const void *item,
                             .priority = options->priority,
                             .put = true};
     ssize_t moved = wi_queue_transfer(
-        q, &t, limit(options->nowait, options->timeout, __func__));
+        q, &t, wi_queue_limit(options->nowait, options->timeout, __func__));
     return moved > 0 ? 0 : (int)moved;
 }
 
@@ -384,7 +385,7 @@ int weft_queue_get_with(weft_queue *q, void *item,
     WI_OPTIONS(options);
     struct wi_transfer t = {.items = item, .n = 1};
     ssize_t moved = wi_queue_transfer(
-        q, &t, limit(options->nowait, options->timeout, __func__));
+        q, &t, wi_queue_limit(options->nowait, options->timeout, __func__));
     return moved > 0 ? 0 : (int)moved;
 }
 
@@ -392,7 +393,8 @@ ssize_t weft_queue_put_n_with(weft_queue *q, const void *items, size_t n,
                               const struct weft_queue_put_options *options)
 {
     WI_OPTIONS(options);
-    int64_t deadline = limit(options->nowait, options->timeout, __func__);
+    int64_t deadline =
+        wi_queue_limit(options->nowait, options->timeout, __func__);
     struct wi_transfer t = {
         .items = (char *)items, .priority = options->priority, .put = true};
     size_t put = 0;
@@ -415,11 +417,13 @@ ssize_t weft_queue_get_n_with(weft_queue *q, void *items, size_t n,
     if (n == 0)
         return 0;
     return wi_queue_transfer(
-        q, &t, limit(options->nowait, options->timeout, __func__));
+        q, &t, wi_queue_limit(options->nowait, options->timeout, __func__));
 }
 
 size_t weft_queue_size(weft_queue *q)
 {
+    if (q->shared)
+        return wi_shared_queue_size(&q->handle);
     uint64_t head = wi_side_position(&q->get);
     uint64_t size = wi_side_position(&q->put) - head;
     return size < q->limit ? size : q->limit;
@@ -432,5 +436,6 @@ bool weft_queue_empty(weft_queue *q)
 
 bool weft_queue_full(weft_queue *q)
 {
-    return weft_queue_size(q) >= q->limit;
+    return q->shared ? wi_shared_queue_full(&q->handle)
+                     : weft_queue_size(q) >= q->limit;
 }
