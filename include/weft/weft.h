@@ -16,5 +16,7 @@
 #include <weft/executor.h>
 #include <weft/io.h>
 #include <weft/stream.h>
+#include <weft/net.h>
+#include <weft/dns.h>
 
 #endif
