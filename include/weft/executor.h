@@ -112,8 +112,10 @@ WEFT_BEGIN
 
 // A pool of worker threads that steal unstarted jobs from each other. A job
 // that waits parks, and its worker goes on; jobs that block in the kernel
-// belong in a pool with .blocking. Never NULL: a pool that could not start
-// fails each submit with the reason. Since 0.1.
+// belong in a pool with .blocking. One that does elsewhere is named once on
+// standard error, and after some 10 ms a spare thread takes what has not
+// started (WEFT_WATCHDOG=0 in the environment: neither). Never NULL: a pool
+// that could not start fails each submit with the reason. Since 0.1.
 WEFT_API weft_executor *
 weft_thread_pool_with(const struct weft_thread_pool_options *options);
 

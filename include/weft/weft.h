@@ -10,6 +10,7 @@
 #include <weft/future.h>
 #include <weft/task.h>
 #include <weft/scope.h>
+#include <weft/sync.h>
 #include <weft/thread.h>
 #include <weft/process.h>
 #include <weft/job.h>
@@ -18,5 +19,7 @@
 #include <weft/stream.h>
 #include <weft/net.h>
 #include <weft/dns.h>
+#include <weft/queue.h>
+#include <weft/arena.h>
 
 #endif

@@ -15,6 +15,7 @@
 #include "future/external.h"
 #include "future/future.h"
 #include "future/run.h"
+#include "sched/culprit.h"
 #include "sched/scope.h"
 
 static struct wi_task *fail(weft_future **failed, struct wi_task *t, int code)
@@ -106,11 +107,6 @@ static int run_job(struct wi_task *t)
     return 0;
 }
 
-__attribute__((constructor)) static void set_run_job(void)
-{
-    wi_run_job = run_job;
-}
-
 // Chunks ----------------------------------------------------------------------
 
 struct chunk {
@@ -142,7 +138,7 @@ static bool run_element(const struct chunk *chunk, size_t i)
 static void run_chunk(const void *arg, void *result)
 {
     const struct chunk *chunk = arg;
-    *(char *)result = 0;
+    (void)result; // stays as wi_chunk_record made it
     for (size_t i = 0; i < chunk->count; i++) {
         if (!run_element(chunk, i))
             return;
@@ -154,13 +150,22 @@ static const struct weft_job chunk_job = {
     .name = "chunk of a map",
     .call = run_chunk,
     .arg_size = sizeof(struct chunk),
-    .result_size = 1,
+    .result_size = sizeof(struct weft_job *),
 };
+
+__attribute__((constructor)) static void set_run_job(void)
+{
+    wi_run_job = run_job;
+    wi_chunk_job = &chunk_job;
+}
 
 struct wi_task *wi_chunk_record(const struct weft_job *job, const void *in,
                                 size_t count, void *out, int *codes,
                                 weft_future **failed)
 {
     const struct chunk chunk = {job, in, out, codes, count};
-    return wi_job_record(&chunk_job, &chunk, NULL, failed);
+    struct wi_task *t = wi_job_record(&chunk_job, &chunk, NULL, failed);
+    if (t != NULL)
+        t->data.heap = (void *)(uintptr_t)job; // for the watchdog
+    return t;
 }

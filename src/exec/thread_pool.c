@@ -34,7 +34,8 @@ struct thread_pool {
     uint32_t closing;       // atomic
     struct wi_task *closer; // who waits for the last end
     struct wi_mutex lock;   // held by an end outside the pool's threads
-    struct counter *submitted, *ended; // one a worker, the last for others
+    struct counter *submitted, *ended; // the first for others, then one for
+                                       // each worker and spare
 };
 
 // The counter of this thread: its worker's, or the common one.
@@ -43,24 +44,38 @@ static uint64_t *slot(struct thread_pool *pool, struct counter *counters,
 {
     struct wi_worker *worker = wi_here.worker;
     *own = worker != NULL && worker->runtime == pool->runtime;
-    return &counters[*own ? worker->index : pool->runtime->count].n;
+    return &counters[*own ? worker->index + 1 : 0].n;
 }
 
-static void count(struct thread_pool *pool, struct counter *counters)
+// Counts a job that one of the pool's workers is about to queue. The injector
+// counts what comes through it, so that others pay for one counter less.
+static void count_own(struct thread_pool *pool)
 {
     bool own;
-    uint64_t *n = slot(pool, counters, &own);
+    uint64_t *n = slot(pool, pool->submitted, &own);
     // relaxed: sums are taken after `closing`, see all_ended
     if (own)
         __atomic_store_n(n, *n + 1, __ATOMIC_RELAXED);
-    else
+}
+
+// A job that could not be queued, and will be counted among the ended.
+static void count_refused(struct thread_pool *pool)
+{
+    bool own;
+    uint64_t *n = slot(pool, pool->submitted, &own);
+    if (!own)
         __atomic_fetch_add(n, 1, __ATOMIC_RELAXED);
+}
+
+static unsigned counters_of(unsigned workers)
+{
+    return 1 + workers + WI_MAX_SPARES;
 }
 
 static uint64_t sum(struct thread_pool *pool, struct counter *counters)
 {
     uint64_t total = 0;
-    for (unsigned i = 0; i <= pool->runtime->count; i++)
+    for (unsigned i = 0; i < counters_of(pool->runtime->count); i++)
         // seq_cst: after `closing`; pairs with job_ended
         total += __atomic_load_n(&counters[i].n, __ATOMIC_SEQ_CST);
     return total;
@@ -71,7 +86,10 @@ static uint64_t sum(struct thread_pool *pool, struct counter *counters)
 static bool all_ended(struct thread_pool *pool)
 {
     uint64_t ended = sum(pool, pool->ended);
-    return ended == sum(pool, pool->submitted);
+    // relaxed: what is counted as ended was counted here before it was queued
+    uint64_t injected =
+        __atomic_load_n(&pool->runtime->injected, __ATOMIC_RELAXED);
+    return ended == injected + sum(pool, pool->submitted);
 }
 
 // The closer may free the pool once the last end is counted. One of the pool's
@@ -110,10 +128,13 @@ static weft_future *queue(struct thread_pool *pool, struct wi_task *t)
         (wi_here.worker == NULL || wi_here.worker->runtime != pool->runtime))
         return refused(t, -WEFT_ECLOSED);
     t->home = pool->runtime;
-    count(pool, pool->submitted);
+    count_own(pool);
     int rc = wi_runtime_submit(pool->runtime, t);
+    if (rc == 0)
+        return wi_as_future(t);
+    count_refused(pool);
     uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
-    if (rc < 0 && wi_task_claim(t, gen, WI_CANCELED))
+    if (wi_task_claim(t, gen, WI_CANCELED))
         wi_future_drop(t, rc);
     return wi_as_future(t);
 }
@@ -235,9 +256,9 @@ static int start_pool(struct thread_pool *pool,
     unsigned n = options->workers != 0 ? options->workers : wi_os_cpu_budget();
     if (n > WI_MAX_WORKERS)
         n = WI_MAX_WORKERS;
-    size_t size = (n + 1) * sizeof(struct counter);
-    int rc =
-        wi_runtime_new(&pool->runtime, n, options->stack_size, wi_run_body);
+    size_t size = counters_of(n) * sizeof(struct counter);
+    int rc = wi_runtime_new(&pool->runtime, n, false, options->stack_size,
+                            wi_run_body);
     if (rc < 0) {
         pool->runtime = NULL;
         return rc;
@@ -245,7 +266,6 @@ static int start_pool(struct thread_pool *pool,
     pool->runtime->root = wi_group_new_detached();
     if (pool->runtime->root == NULL)
         return -ENOMEM;
-    wi_runtime_share(pool->runtime); // close takes what has not started
     pool->runtime->executor = pool;
     pool->runtime->job_ended = job_ended;
     pool->submitted = aligned_alloc(64, size);

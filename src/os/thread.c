@@ -5,6 +5,8 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -15,12 +17,42 @@ struct start {
     void (*fn)(void *);
     void *arg;
     char name[16];
+    bool set_signals;
+    uint64_t blocked;
 };
+
+enum { LAST_SIGNAL = 64 };
+
+// Through libc, which keeps its own signals out of it.
+static void block_signals(uint64_t blocked)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 1; i <= LAST_SIGNAL; i++) {
+        if (blocked & 1ull << (i - 1))
+            (void)sigaddset(&set, i);
+    }
+    pthread_sigmask(SIG_SETMASK, &set, NULL);
+}
+
+uint64_t wi_os_thread_blocked_signals(void)
+{
+    sigset_t set;
+    uint64_t blocked = 0;
+    pthread_sigmask(SIG_BLOCK, NULL, &set);
+    for (int i = 1; i <= LAST_SIGNAL; i++) {
+        if (sigismember(&set, i) == 1)
+            blocked |= 1ull << (i - 1);
+    }
+    return blocked;
+}
 
 static void *run(void *arg)
 {
     struct start start = *(struct start *)arg;
     free(arg);
+    if (start.set_signals)
+        block_signals(start.blocked);
     if (start.name[0] != '\0')
         pthread_setname_np(pthread_self(), start.name);
     start.fn(start.arg);
@@ -86,6 +118,9 @@ int wi_os_thread_start(struct wi_os_thread *thread, void (*fn)(void *),
     start->arg = arg;
     if (options->name != NULL)
         strncpy(start->name, options->name, sizeof start->name - 1);
+    start->set_signals = options->blocked != NULL;
+    if (start->set_signals)
+        start->blocked = *options->blocked;
     int rc = start_thread(thread, start, options);
     if (rc != 0)
         free(start);

@@ -17,15 +17,17 @@ struct wi_os_thread_options {
     size_t stack_size;    // 0: the default
     const unsigned *cpus; // NULL: inherit
     size_t cpu_count;
+    const uint64_t *blocked; // the signals it blocks: bit n-1 for signal n;
+                             // NULL: inherit
 };
 
-// Starts fn(arg) in a joinable thread with all signals blocked that are not
-// faults if `quiet`. Returns 0 or a negative code.
+// Starts fn(arg) in a joinable thread. Returns 0 or a negative code.
 int wi_os_thread_start(struct wi_os_thread *thread, void (*fn)(void *),
                        void *arg, const struct wi_os_thread_options *options);
 void wi_os_thread_join(struct wi_os_thread *thread);
 void wi_os_thread_detach(struct wi_os_thread *thread);
-pid_t wi_os_thread_id(void); // the kernel's id of the caller
+pid_t wi_os_thread_id(void);                 // the kernel's id of the caller
+uint64_t wi_os_thread_blocked_signals(void); // of the caller
 void wi_os_thread_yield(void);
 
 // What to call when a watched thread ends; set once, before main.

@@ -19,13 +19,19 @@ static struct wi_ring *ring_new(int64_t size)
     return ring;
 }
 
-int wi_deque_init(struct wi_deque *deque, bool solo)
+int wi_deque_init(struct wi_deque *deque, bool solo,
+                  void (*first)(struct wi_deque *deque))
 {
     deque->head = 0;
     deque->tail = 0;
     deque->solo = solo;
+    deque->first = first;
     deque->ring = ring_new(FIRST_SIZE);
-    return deque->ring == NULL ? -ENOMEM : 0;
+    if (deque->ring == NULL)
+        return -ENOMEM;
+    if (first != NULL)
+        deque->ring->mask = -1; // no room, so that the first push comes by
+    return 0;
 }
 
 void wi_deque_fini(struct wi_deque *deque)
@@ -54,6 +60,11 @@ int wi_deque_grow(struct wi_deque *deque, int64_t head)
 {
     int64_t tail = deque->tail;
     struct wi_ring *old = deque->ring;
+    if (old->mask < 0) {
+        old->mask = FIRST_SIZE - 1;
+        deque->first(deque);
+        return 0;
+    }
     struct wi_ring *ring = ring_new((old->mask + 1) * 2);
     if (ring == NULL)
         return -ENOMEM;
@@ -68,16 +79,8 @@ int wi_deque_grow(struct wi_deque *deque, int64_t head)
     return 0;
 }
 
-bool wi_deque_pop_last(struct wi_deque *deque, wi_hint hint)
+bool wi_deque_pop_contended(struct wi_deque *deque, int64_t last)
 {
-    int64_t last = deque->tail - 1;
-    if (last < __atomic_load_n(&deque->head, __ATOMIC_RELAXED) ||
-        slot_read(deque->ring, last) != hint)
-        return false;
-    if (deque->solo) {
-        deque->tail = last;
-        return true;
-    }
     __atomic_store_n(&deque->tail, last, __ATOMIC_RELAXED);
     wi_arch_fence(); // the store above before the load below; pairs with the
                      // fence in take

@@ -12,26 +12,29 @@
 
 #include "arch/arch.h"
 #include "base/fresh.h"
+#include "base/text.h"
 #include "os/thread.h"
+#include "sched/fork_join.h"
+#include "sched/watchdog.h"
 #include "sched/worker.h"
 
 enum { INJECTOR_SIZE = 1024, GRAB = 64 };
 
 static void free_workers(struct wi_runtime *runtime)
 {
-    for (unsigned i = 0; i < runtime->count; i++) {
-        if (runtime->workers[i] != NULL)
-            wi_worker_free(runtime->workers[i]);
+    for (unsigned i = 0; i < WI_MAX_LIVE && runtime->workers[i]; i++) {
+        wi_worker_free(runtime->workers[i]);
+        runtime->workers[i] = NULL;
     }
 }
 
-static struct wi_mutex spare_lock;
-static struct wi_runtime *spare; // freed ones
+static struct wi_mutex free_lock;
+static struct wi_runtime *free_runtimes;
 
 static void fresh(void)
 {
-    spare_lock = (struct wi_mutex){0};
-    spare = NULL;
+    free_lock = (struct wi_mutex){0};
+    free_runtimes = NULL;
 }
 
 __attribute__((constructor)) static void register_fresh(void)
@@ -41,11 +44,11 @@ __attribute__((constructor)) static void register_fresh(void)
 
 static struct wi_runtime *runtime_alloc(void)
 {
-    wi_mutex_lock(&spare_lock);
-    struct wi_runtime *runtime = spare;
+    wi_mutex_lock(&free_lock);
+    struct wi_runtime *runtime = free_runtimes;
     if (runtime != NULL)
-        spare = runtime->next_free;
-    wi_mutex_unlock(&spare_lock);
+        free_runtimes = runtime->next_free;
+    wi_mutex_unlock(&free_lock);
     if (runtime != NULL)
         return runtime;
     runtime = aligned_alloc(64, (sizeof *runtime + 63) & ~(size_t)63);
@@ -54,25 +57,28 @@ static struct wi_runtime *runtime_alloc(void)
     return runtime;
 }
 
-// No bit of the idle mask is set in a new or freed one; its count may be read
-// by a late wi_runtime_wake_one at any time.
+// No bit of the idle mask is set in a new or freed one, nor is there a worker;
+// how many live may be read by a late wi_runtime_wake_one at any time.
 static void reset(struct wi_runtime *runtime, unsigned count)
 {
     // relaxed: a late reader finds no idle worker under the old count either
     __atomic_store_n(&runtime->count, count, __ATOMIC_RELAXED);
-    memset(runtime->workers, 0, count * sizeof runtime->workers[0]);
+    __atomic_store_n(&runtime->live, count, __ATOMIC_RELAXED);
+    runtime->spares_on = 0;
     runtime->stop = 0;
     runtime->cancel_all = 0;
+    runtime->forking = 0;
     runtime->job_ended = NULL;
     runtime->executor = NULL;
     runtime->root = NULL;
     runtime->head = 0;
     runtime->tail = 0;
     runtime->waiting = 0;
+    runtime->injected = 0;
 }
 
-int wi_runtime_new(struct wi_runtime **out, unsigned count, size_t stack_size,
-                   void (*run)(struct wi_task *t))
+int wi_runtime_new(struct wi_runtime **out, unsigned count, bool solo,
+                   size_t stack_size, void (*run)(struct wi_task *t))
 {
     if (count == 0 || count > WI_MAX_WORKERS || wi_stack_round(stack_size) == 0)
         return -EINVAL;
@@ -82,6 +88,7 @@ int wi_runtime_new(struct wi_runtime **out, unsigned count, size_t stack_size,
         return -ENOMEM;
     reset(runtime, count);
     runtime->run = run;
+    runtime->solo = solo;
     runtime->stack_size = stack_size;
     runtime->mask = INJECTOR_SIZE - 1;
     runtime->ring = malloc(INJECTOR_SIZE * sizeof(wi_hint));
@@ -102,16 +109,10 @@ void wi_runtime_free(struct wi_runtime *runtime)
     free_workers(runtime);
     free(runtime->ring);
     runtime->ring = NULL;
-    wi_mutex_lock(&spare_lock);
-    runtime->next_free = spare;
-    spare = runtime;
-    wi_mutex_unlock(&spare_lock);
-}
-
-void wi_runtime_share(struct wi_runtime *runtime)
-{
-    for (unsigned i = 0; i < runtime->count; i++)
-        runtime->workers[i]->jobs.solo = false;
+    wi_mutex_lock(&free_lock);
+    runtime->next_free = free_runtimes;
+    free_runtimes = runtime;
+    wi_mutex_unlock(&free_lock);
 }
 
 // Threads ---------------------------------------------------------------------
@@ -125,7 +126,7 @@ static void worker_thread(void *arg)
     base->extra->native = wi_os_thread_id();
     // seq_cst: before the look at `stop`; pairs with wi_mail
     __atomic_store_n(&base->owner, (uintptr_t)worker, __ATOMIC_SEQ_CST);
-    wi_here.self = base;
+    wi_here_set_self(base);
     const struct wi_wait wait = {
         .object = runtime, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
     // seq_cst: pairs with wi_runtime_stop
@@ -137,19 +138,22 @@ static void worker_thread(void *arg)
     wi_task_thread_exit();
 }
 
-static int start_worker(struct wi_worker *worker, const char *name)
+static int start_worker(struct wi_worker *worker, const char *what,
+                        unsigned number)
 {
+    struct wi_runtime *runtime = worker->runtime;
     struct wi_task *base = wi_task_new(WI_KIND_THREAD, WI_RUNNING, 1);
     if (base == NULL)
         return -ENOMEM;
     char text[32];
-    snprintf(text, sizeof text, "%s-%u", name, worker->index);
+    snprintf(text, sizeof text, "%s-%s%u", runtime->name, what, number);
     if (!wi_task_set_name(base, text)) {
         wi_task_unref(base);
         return -ENOMEM;
     }
     worker->base = base;
-    struct wi_os_thread_options options = {.name = text};
+    struct wi_os_thread_options options = {.name = text,
+                                           .blocked = &runtime->signals};
     int rc =
         wi_os_thread_start(&worker->thread, worker_thread, worker, &options);
     if (rc < 0) {
@@ -162,22 +166,50 @@ static int start_worker(struct wi_worker *worker, const char *name)
 int wi_runtime_start(struct wi_runtime *runtime, unsigned from,
                      const char *name)
 {
+    wi_text_copy(runtime->name, sizeof runtime->name, name);
+    if (!runtime->solo)
+        runtime->signals = wi_os_thread_blocked_signals();
     for (unsigned i = from; i < runtime->count; i++) {
-        int rc = start_worker(runtime->workers[i], name);
+        int rc = start_worker(runtime->workers[i], "", i);
         if (rc < 0) {
             wi_runtime_stop(runtime, from);
             return rc;
         }
     }
+    if (!runtime->solo) // else at its first task
+        wi_watchdog_add(runtime);
+    return 0;
+}
+
+int wi_runtime_add_spare(struct wi_runtime *runtime)
+{
+    unsigned index = runtime->live;
+    if (index - runtime->count >= WI_MAX_SPARES)
+        return -EAGAIN;
+    struct wi_worker *worker = wi_worker_new(runtime, index);
+    if (worker == NULL)
+        return -ENOMEM;
+    runtime->workers[index] = worker;
+    int rc = start_worker(worker, "spare", index - runtime->count);
+    if (rc < 0) {
+        runtime->workers[index] = NULL;
+        wi_worker_free(worker);
+        return rc;
+    }
+    // seq_cst: before the wake; pairs with the look at the queues after the
+    // announcement of sleep. release: who sees it sees the worker
+    __atomic_store_n(&runtime->live, index + 1, __ATOMIC_SEQ_CST);
+    wi_worker_wake(worker); // it may have gone to sleep where nobody saw it
     return 0;
 }
 
 void wi_runtime_stop(struct wi_runtime *runtime, unsigned from)
 {
+    wi_watchdog_remove(runtime); // no more spares
     // seq_cst: before the look at the owner of each base (wi_mail); pairs with
     // the load in worker_thread
     __atomic_store_n(&runtime->stop, 1, __ATOMIC_SEQ_CST);
-    for (unsigned i = from; i < runtime->count; i++) {
+    for (unsigned i = from; i < wi_runtime_live(runtime); i++) {
         struct wi_worker *worker = runtime->workers[i];
         if (worker->base == NULL)
             continue;
@@ -208,10 +240,11 @@ static int injector_grow(struct wi_runtime *runtime)
 
 static void count_waiting(struct wi_runtime *runtime)
 {
-    // seq_cst: before the look at the idle mask; pairs with the load in
-    // wi_runtime_has_work, which follows the announcement of sleep
+    // relaxed: who adds has a barrier before the look at the idle mask, which
+    // pairs with the one between the announcement of sleep and the load in
+    // wi_runtime_has_work; who takes has looked
     __atomic_store_n(&runtime->waiting, runtime->tail - runtime->head,
-                     __ATOMIC_SEQ_CST);
+                     __ATOMIC_RELAXED);
 }
 
 static int inject(struct wi_runtime *runtime, wi_hint hint)
@@ -222,6 +255,9 @@ static int inject(struct wi_runtime *runtime, wi_hint hint)
         rc = injector_grow(runtime);
     if (rc == 0) {
         runtime->ring[runtime->tail++ & runtime->mask] = hint;
+        // relaxed: who takes the record out sees it by the lock
+        __atomic_store_n(&runtime->injected, runtime->injected + 1,
+                         __ATOMIC_RELAXED);
         count_waiting(runtime);
     }
     wi_mutex_unlock(&runtime->lock);
@@ -233,7 +269,8 @@ static int inject(struct wi_runtime *runtime, wi_hint hint)
 static bool grab(struct wi_worker *worker)
 {
     struct wi_runtime *runtime = worker->runtime;
-    if (__atomic_load_n(&runtime->waiting, __ATOMIC_SEQ_CST) == 0)
+    if (__atomic_load_n(&runtime->waiting, __ATOMIC_SEQ_CST) == 0 ||
+        wi_worker_rests(worker))
         return false;
     wi_mutex_lock(&runtime->lock);
     size_t waiting = runtime->tail - runtime->head;
@@ -253,7 +290,7 @@ static bool grab(struct wi_worker *worker)
     return got > 0;
 }
 
-int wi_runtime_submit(struct wi_runtime *runtime, struct wi_task *t)
+int wi_runtime_submit_shared(struct wi_runtime *runtime, struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
     wi_hint hint = wi_hint_of(t);
@@ -263,7 +300,7 @@ int wi_runtime_submit(struct wi_runtime *runtime, struct wi_task *t)
             return rc;
     } else {
         int rc = wi_deque_push(&worker->jobs, hint);
-        if (rc < 0 || runtime->count == 1)
+        if (rc < 0 || runtime->solo)
             return rc;
     }
     wi_arch_fence(); // the work before the idle mask; pairs with announce
@@ -275,7 +312,7 @@ int wi_runtime_submit(struct wi_runtime *runtime, struct wi_task *t)
 
 void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t)
 {
-    wi_biased_lock(&worker->jobs_lock, true);
+    bool fast = wi_biased_lock(&worker->jobs_lock, true);
     t->sibling = worker->jobs_running;
     t->sibling_link = &worker->jobs_running;
     if (t->sibling != NULL)
@@ -284,17 +321,17 @@ void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t)
     // relaxed: set before the lock was taken for the walk that missed t
     if (__atomic_load_n(&worker->runtime->cancel_all, __ATOMIC_RELAXED))
         __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_RELAXED);
-    wi_biased_unlock(&worker->jobs_lock, true);
+    wi_biased_unlock(&worker->jobs_lock, fast);
 }
 
 void wi_worker_job_ends(struct wi_worker *worker, struct wi_task *t)
 {
-    wi_biased_lock(&worker->jobs_lock, true);
+    bool fast = wi_biased_lock(&worker->jobs_lock, true);
     *t->sibling_link = t->sibling;
     if (t->sibling != NULL)
         t->sibling->sibling_link = t->sibling_link;
     t->sibling = NULL;
-    wi_biased_unlock(&worker->jobs_lock, true);
+    wi_biased_unlock(&worker->jobs_lock, fast);
 }
 
 void wi_runtime_cancel_jobs(struct wi_runtime *runtime,
@@ -302,7 +339,7 @@ void wi_runtime_cancel_jobs(struct wi_runtime *runtime,
 {
     // relaxed: the locks below order it
     __atomic_store_n(&runtime->cancel_all, 1, __ATOMIC_RELAXED);
-    for (unsigned i = 0; i < runtime->count; i++) {
+    for (unsigned i = 0; i < wi_runtime_live(runtime); i++) {
         struct wi_worker *worker = runtime->workers[i];
         wi_biased_lock(&worker->jobs_lock, false);
         for (struct wi_task *t = worker->jobs_running; t; t = t->sibling)
@@ -344,7 +381,7 @@ struct wi_task *wi_runtime_take_unstarted(struct wi_runtime *runtime)
             return wi_hint_task(hint);
     }
     struct wi_task *t = NULL;
-    for (unsigned i = 0; t == NULL && i < runtime->count; i++)
+    for (unsigned i = 0; t == NULL && i < wi_runtime_live(runtime); i++)
         t = take_canceled(&runtime->workers[i]->jobs);
     return t;
 }
@@ -374,7 +411,7 @@ static struct wi_task *take_from(struct wi_deque *deque)
 static struct wi_task *steal(struct wi_worker *worker)
 {
     struct wi_runtime *runtime = worker->runtime;
-    unsigned count = runtime->count;
+    unsigned count = wi_runtime_live(runtime);
     // xorshift, George Marsaglia (2003)
     worker->random ^= worker->random << 13;
     worker->random ^= worker->random >> 17;
@@ -389,29 +426,49 @@ static struct wi_task *steal(struct wi_worker *worker)
     return NULL;
 }
 
+static bool is_forking(struct wi_runtime *runtime)
+{
+    // relaxed: a hint; a run that begins wakes a sleeper
+    return __atomic_load_n(&runtime->forking, __ATOMIC_RELAXED) != 0;
+}
+
 struct wi_task *wi_runtime_next(struct wi_worker *worker)
 {
     struct wi_task *t = take_from(&worker->jobs);
     if (t == NULL && grab(worker))
         t = take_from(&worker->jobs);
-    if (worker->runtime->count == 1)
+    if (worker->runtime->solo)
         return t;
-    if (t == NULL)
+    if (t == NULL && !wi_worker_rests(worker)) {
         t = steal(worker);
-    if (t != NULL && wi_runtime_has_work(worker))
+        if (t == NULL && is_forking(worker->runtime))
+            t = wi_fork_take(worker);
+    }
+    if (t == NULL)
+        return NULL;
+    wi_worker_end_search(worker);
+    if (wi_runtime_has_work(worker))
         wi_runtime_wake_one(worker->runtime);
     return t;
+}
+
+bool wi_runtime_has_unstarted(struct wi_runtime *runtime)
+{
+    if (__atomic_load_n(&runtime->waiting, __ATOMIC_SEQ_CST) != 0)
+        return true;
+    for (unsigned i = 0; i < wi_runtime_live(runtime); i++) {
+        if (!wi_deque_empty(&runtime->workers[i]->jobs))
+            return true;
+    }
+    return is_forking(runtime) && wi_fork_public(runtime);
 }
 
 bool wi_runtime_has_work(struct wi_worker *worker)
 {
     struct wi_runtime *runtime = worker->runtime;
-    if (!wi_deque_empty(&worker->jobs) ||
-        __atomic_load_n(&runtime->waiting, __ATOMIC_SEQ_CST) != 0)
+    if (!wi_deque_empty(&worker->jobs))
         return true;
-    for (unsigned i = 0; runtime->count > 1 && i < runtime->count; i++) {
-        if (!wi_deque_empty(&runtime->workers[i]->jobs))
-            return true;
-    }
-    return false;
+    if (runtime->solo)
+        return __atomic_load_n(&runtime->waiting, __ATOMIC_SEQ_CST) != 0;
+    return !wi_worker_rests(worker) && wi_runtime_has_unstarted(runtime);
 }

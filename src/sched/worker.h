@@ -8,6 +8,7 @@
 //   task.c     the records           deque.c    unstarted tasks of a worker
 //   worker.c   the loop, switching   idle.c     sleeping and waking workers
 //   park.c     wi_park, wi_unpark    runtime.c  workers together, submit
+//   watchdog.c workers that block    culprit.c  who it was
 #ifndef WI_SCHED_WORKER_H
 #define WI_SCHED_WORKER_H
 
@@ -18,6 +19,7 @@
 #include "base/wheel.h"
 #include "os/biased.h"
 #include "os/futex.h"
+#include "os/spin.h"
 #include "os/thread.h"
 #include "sched/deque.h"
 #include "sched/here.h"
@@ -29,6 +31,8 @@ struct wi_loop;
 enum {
     WI_FAIR = 61,         // switches between two looks at everything else
     WI_MAX_WORKERS = 256, // of one runtime
+    WI_MAX_SPARES = 64,   // beyond them, for those that block: watchdog.c
+    WI_MAX_LIVE = WI_MAX_WORKERS + WI_MAX_SPARES,
 };
 
 // The sleep word of a worker.
@@ -39,6 +43,18 @@ enum wi_sleep {
     WI_WAKING = 3,  // somebody is calling the loop's wake
 };
 
+// What the watchdog knows of a worker; all under its lock.
+struct wi_watched {
+    struct wi_here *here;     // of its thread; NULL: none
+    pid_t thread;             // the kernel's id
+    struct wi_worker *nested; // a run inside one of its tasks
+    uint64_t turns;           // as seen last
+    int64_t cpu;
+    int64_t since; // nothing has changed since then
+    bool blocked;
+    bool told;
+};
+
 struct wi_worker {
     // The owner's alone.
     struct wi_switch_point *point;       // of the stack that it runs on
@@ -46,6 +62,10 @@ struct wi_worker {
     unsigned ready_count;
     int *errno_at;          // the thread's errno: a worker has one thread
     unsigned switches;      // since the last look around
+    bool new_turn;          // a new task is to run before the ready ones
+    bool searching;         // it is the one that looks for work: idle.c
+    bool in_mask;           // it has set its bit of the idle mask
+    struct wi_spin spin;    // what waiting before a sleep is worth
     struct wi_stack *loops; // suspended loop frames, by `owner`
     struct wi_deque jobs;   // unstarted; thieves take from it
     struct wi_wheel wheel;
@@ -66,6 +86,10 @@ struct wi_worker {
     struct wi_task *jobs_running; // started jobs, by `sibling`
     struct wi_os_thread thread;
     struct wi_worker *next_free;
+    struct wi_watched watch;
+    // Ranges of children (fork_join.c): those in use, which thieves follow, and
+    // some that are not.
+    struct wi_forks *forks, *forks_free;
 
     // Written by others, on a line of their own.
     struct wi_task *inbox __attribute__((aligned(64))); // by `mail`
@@ -78,23 +102,34 @@ struct wi_worker {
 struct wi_runtime {
     void (*run)(struct wi_task *t); // calls the body and completes the record
     unsigned count;
+    unsigned live;      // atomic, only grows: count, and the spares behind them
+    unsigned spares_on; // atomic: so many of the spares may take work now
+    uint32_t stop;      // atomic
     size_t stack_size;
-    uint32_t stop;       // atomic
     uint32_t cancel_all; // atomic: jobs begin canceled
+    uint32_t forking;    // atomic: fork-join runs
+    bool solo;           // its one worker has no thief, ever: no spare either
+    bool watched;        // under the lock of the watchdog's life
+    char name[16];       // of its threads
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
-    struct wi_worker *workers[WI_MAX_WORKERS];
+    struct wi_worker *workers[WI_MAX_LIVE];
     weft_group *root;
     struct wi_runtime *next_free;
+    struct wi_runtime *next_watched; // under the watchdog's lock
+    uint64_t signals;                // blocked in its threads
 
     // The injector: jobs from outside, taken by any worker.
     struct wi_mutex lock __attribute__((aligned(64)));
     wi_hint *ring;
     size_t mask, head, tail; // under the lock
     uint64_t waiting;        // tail - head, readable without it
+    uint64_t injected;       // records that came through it, so too
 
-    // One bit for each worker that sleeps, or is about to.
-    uint64_t idle[WI_MAX_WORKERS / 64] __attribute__((aligned(64)));
+    // One bit for each worker that sleeps, or is about to. With `searching` 0
+    // or 1: whether a worker looks for work, or was woken to: idle.c
+    uint64_t idle[WI_MAX_LIVE / 64] __attribute__((aligned(64)));
+    uint32_t searching;
 };
 
 // worker.c --------------------------------------------------------------------
@@ -120,7 +155,21 @@ void wi_worker_ready(struct wi_worker *worker, struct wi_task *t);
 
 // Runs an unstarted record on the current stack, as a call. It must have been
 // claimed. The caller's record is current again when it returns.
-void wi_worker_call(struct wi_worker *worker, struct wi_task *t);
+static inline void wi_worker_call(struct wi_worker *worker, struct wi_task *t)
+{
+    struct wi_task *outer = wi_here.self;
+    // release: pairs with the acquire in wi_mail and in the canceller
+    __atomic_store_n(&t->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
+    wi_here_set_self(t);
+    worker->turns++;
+    worker->runtime->run(t);
+    wi_here_set_self(outer);
+}
+
+// Calls fn(arg) on a fresh stack, as a call: the caller's record runs on. False
+// if there is no memory for a stack.
+bool wi_worker_call_on_new_stack(struct wi_worker *worker, void (*fn)(void *),
+                                 void *arg);
 
 // Whether there are more idle stacks than worth keeping; gives some of them
 // back and returns whether there are still more.
@@ -134,7 +183,7 @@ void wi_runtime_cancel_jobs(struct wi_runtime *runtime,
                             void (*cancel)(struct wi_task *t));
 
 // Takes an unstarted record from any queue of the runtime; claimed with
-// WI_CANCELED. Any thread, if the runtime is shared. NULL: none left.
+// WI_CANCELED. Any thread, unless the runtime is solo. NULL: none left.
 struct wi_task *wi_runtime_take_unstarted(struct wi_runtime *runtime);
 
 // Keep the list of started jobs; on the worker's thread.
@@ -191,8 +240,13 @@ void wi_worker_idle(struct wi_worker *worker);
 // Makes worker leave its sleep, or not begin it; whether it slept.
 bool wi_worker_wake(struct wi_worker *worker);
 
-// Wakes one idle worker of the runtime if there is one.
+// There is work for any worker: wakes one that is idle, unless one looks for
+// work already. After the work was published, with a full barrier between.
 void wi_runtime_wake_one(struct wi_runtime *runtime);
+
+// The worker has found work, or looks no more: then it must look once more
+// after this, and before it sleeps.
+void wi_worker_end_search(struct wi_worker *worker);
 
 // The worker's loop of file descriptors, opened at the first call: NULL with
 // *rc == 0 in a plain thread, NULL with *rc < 0 if it cannot be opened.
@@ -200,27 +254,59 @@ struct wi_loop *wi_loop_here(int *rc);
 
 // runtime.c -------------------------------------------------------------------
 
-// A runtime of `count` workers. 0 or a negative code.
-int wi_runtime_new(struct wi_runtime **runtime, unsigned count,
+// A runtime of `count` workers; solo: one, which never gets a spare. 0 or a
+// negative code.
+int wi_runtime_new(struct wi_runtime **runtime, unsigned count, bool solo,
                    size_t stack_size, void (*run)(struct wi_task *t));
 
 // Its workers have left. The memory stays for the next runtime: who submits
 // wakes a worker after queueing, and what was queued may have ended by then.
 void wi_runtime_free(struct wi_runtime *runtime);
 
-// Lets others than its workers take unstarted records, also from a runtime of
-// one worker. Before it starts.
-void wi_runtime_share(struct wi_runtime *runtime);
-
-// Starts threads for the workers from..count-1.
+// Starts threads for the workers from..count-1, and has the runtime watched
+// unless it is solo: that is from its first task on.
 int wi_runtime_start(struct wi_runtime *runtime, unsigned from,
                      const char *name);
 
 // Tells the threads to end when they have nothing to do, and joins them.
 void wi_runtime_stop(struct wi_runtime *runtime, unsigned from);
 
+// Starts one more worker, a spare. The watchdog, which lets it take work by
+// `spares_on`. 0 or a negative code.
+int wi_runtime_add_spare(struct wi_runtime *runtime);
+
+// Whether any queue holds what has not started. Any thread.
+bool wi_runtime_has_unstarted(struct wi_runtime *runtime);
+
+// Whether it is a spare that nobody needs just now: it ends what it has begun
+// and runs what its own tasks queue, and takes nothing else.
+static inline bool wi_worker_rests(const struct wi_worker *worker)
+{
+    const struct wi_runtime *runtime = worker->runtime;
+    return worker->index >= runtime->count &&
+           // seq_cst: after the announcement of sleep; pairs with watchdog.c
+           worker->index - runtime->count >=
+               __atomic_load_n(&runtime->spares_on, __ATOMIC_SEQ_CST);
+}
+
+// Queues an unstarted record where others look too. 0 or -ENOMEM.
+int wi_runtime_submit_shared(struct wi_runtime *runtime, struct wi_task *t);
+
 // Queues an unstarted record. 0 or -ENOMEM.
-int wi_runtime_submit(struct wi_runtime *runtime, struct wi_task *t);
+static inline int wi_runtime_submit(struct wi_runtime *runtime,
+                                    struct wi_task *t)
+{
+    struct wi_worker *worker = wi_here.worker;
+    if (runtime->solo && worker != NULL && worker->runtime == runtime)
+        return wi_deque_push(&worker->jobs, wi_hint_of(t));
+    return wi_runtime_submit_shared(runtime, t);
+}
+
+static inline unsigned wi_runtime_live(struct wi_runtime *runtime)
+{
+    // acquire: pairs with the store in wi_runtime_add_spare
+    return __atomic_load_n(&runtime->live, __ATOMIC_ACQUIRE);
+}
 
 // The next unstarted record for worker: its own, from outside, stolen. It is
 // claimed. NULL if there is none.

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: MIT
+//
+// A worker that calls a plain blocking function stops everything that it
+// alone can go on with, and what is queued behind it until a thief comes. One
+// thread of the process looks at all workers every LOOK_NS while one of them
+// is busy. A worker that has neither made a turn nor used any CPU time between
+// two looks, and that the kernel says is in a system call, is blocked:
+//
+// - it is named, once for each function (culprit.c);
+// - in a runtime that may have them, one spare worker for each blocked one is
+//   let loose on what has not started, a new one if there are not enough. A
+//   spare that is blocked itself counts for nothing. When fewer are blocked,
+//   the spares from the end rest: they end what they have begun. Spares live
+//   as long as their runtime.
+//
+// Parked tasks on a blocked thread are not helped: a started task never
+// changes thread.
+//
+// When nothing has changed for QUIET looks, the watchdog dozes: for as long as
+// it takes if all workers sleep, for DOZE_NS if some are blocked. A worker that
+// leaves its sleep ends that. Both follow the protocol of idle.c: the watchdog
+// says that it sleeps and then looks at the workers' sleep words, a worker
+// changes its word and then looks whether the watchdog sleeps.
+//
+// A run of one worker is watched from its first task on: before that there is
+// nobody that it could hold up.
+//
+// `lives` orders the start and the end of the thread, and who is watched;
+// `lock` is for the list of runtimes and for what is known of the workers. Who
+// holds `lock` waits for nothing; reports are written after it.
+#include "sched/watchdog.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fresh.h"
+#include "os/blocked.h"
+#include "sched/culprit.h"
+#include "sched/worker.h"
+
+enum {
+    LOOK_NS = 10000000,
+    DOZE_NS = 100000000,
+    QUIET = 10,    // looks without a change
+    MAX_FOUND = 8, // reports after one look; the others come after the next
+    NOT_SEEN = -2, // no CPU time
+};
+
+// What a look has found, the worst of all workers.
+enum finding { ALL_ASLEEP, STUCK, BUSY };
+
+struct found {
+    struct wi_culprit culprit;
+    long call;
+    int64_t ns;
+};
+
+static struct wi_mutex lives, lock;
+static struct wi_runtime *runtimes;
+static struct wi_os_thread thread;
+static bool running;
+static uint32_t stop; // atomic; slept on between two looks
+uint32_t wi_watchdog_asleep;
+
+// The watchdog's own.
+static struct found found[MAX_FOUND];
+static unsigned found_count;
+
+static void fresh(void)
+{
+    lives = (struct wi_mutex){0};
+    lock = (struct wi_mutex){0};
+    runtimes = NULL;
+    running = false;
+    stop = 0;
+    wi_watchdog_asleep = 0;
+    found_count = 0;
+    wi_culprit_forget();
+}
+
+__attribute__((constructor)) static void register_fresh(void)
+{
+    wi_fresh_add(fresh);
+}
+
+// One worker ------------------------------------------------------------------
+
+// Whether it is no concern of ours now: there is no thread, it sleeps, or it
+// is inside another run, which is watched itself.
+static bool is_off(struct wi_worker *worker)
+{
+    // seq_cst: after wi_watchdog_asleep; pairs with the poke
+    uint32_t word = __atomic_load_n(&worker->sleep, __ATOMIC_SEQ_CST);
+    return worker->watch.here == NULL || word == WI_ASLEEP ||
+           word == WI_POLLING ||
+           (worker->watch.nested != NULL && worker->runtime->solo);
+}
+
+// The owner's plain counter; only whether it changes matters.
+__attribute__((noinline, no_sanitize("thread"))) static uint64_t
+turns_of(struct wi_worker *worker)
+{
+    return *(volatile uint64_t *)&worker->turns;
+}
+
+static bool has_moved(struct wi_worker *worker, int64_t now)
+{
+    struct wi_watched *watch = &worker->watch;
+    uint64_t turns = turns_of(worker);
+    int64_t cpu = wi_os_thread_cpu(watch->thread);
+    if (turns == watch->turns && cpu == watch->cpu)
+        return false;
+    watch->turns = turns;
+    watch->cpu = cpu;
+    watch->since = now;
+    return true;
+}
+
+// Notes who blocks; whether it can be believed: the worker stands still yet.
+static bool identify(struct wi_worker *worker, long call, int64_t now)
+{
+    struct found *f = &found[found_count];
+    worker->watch.told = true;
+    bool new = wi_culprit_find(worker, &f->culprit);
+    f->call = call;
+    f->ns = now - worker->watch.since;
+    if (has_moved(worker, now))
+        return false;
+    found_count += new;
+    return true;
+}
+
+// Whether a worker that stands still does so in the kernel.
+static bool is_blocked(struct wi_worker *worker, int64_t now)
+{
+    struct wi_watched *watch = &worker->watch;
+    long call;
+    if (watch->blocked && watch->told)
+        return true;
+    if (now - watch->since < LOOK_NS ||
+        !wi_os_thread_blocked(watch->thread, &call))
+        return false;
+    return watch->told || found_count == MAX_FOUND ||
+           identify(worker, call, now);
+}
+
+static enum finding look_at_worker(struct wi_worker *worker, int64_t now)
+{
+    struct wi_watched *watch = &worker->watch;
+    bool off = is_off(worker);
+    if (off)
+        watch->cpu = NOT_SEEN;
+    if (off || has_moved(worker, now))
+        watch->told = watch->blocked = false;
+    else
+        watch->blocked = is_blocked(worker, now);
+    return off ? ALL_ASLEEP : watch->blocked ? STUCK : BUSY;
+}
+
+// Spares ----------------------------------------------------------------------
+
+static void let_loose(struct wi_runtime *runtime, unsigned spares)
+{
+    unsigned before = runtime->spares_on;
+    // seq_cst: before the wakes; pairs with wi_worker_rests after the
+    // announcement of sleep
+    __atomic_store_n(&runtime->spares_on, spares, __ATOMIC_SEQ_CST);
+    for (unsigned i = before; i < spares; i++) {
+        if (runtime->count + i < runtime->live)
+            wi_worker_wake(runtime->workers[runtime->count + i]);
+    }
+}
+
+static void compensate(struct wi_runtime *runtime)
+{
+    unsigned need = 0, spares = 0;
+    for (unsigned i = 0; i < runtime->count; i++)
+        need += runtime->workers[i]->watch.blocked;
+    for (unsigned i = runtime->count; need > 0 && i < runtime->live; i++) {
+        spares++;
+        need -= !runtime->workers[i]->watch.blocked;
+    }
+    while (need > 0 && wi_runtime_has_unstarted(runtime)) {
+        let_loose(runtime, spares + 1);
+        if (wi_runtime_add_spare(runtime) < 0)
+            break;
+        spares++;
+        need--;
+    }
+    if (spares != runtime->spares_on)
+        let_loose(runtime, spares);
+}
+
+// Looking ---------------------------------------------------------------------
+
+static enum finding look(void)
+{
+    enum finding worst = ALL_ASLEEP;
+    wi_mutex_lock(&lock);
+    int64_t now = wi_os_now();
+    for (struct wi_runtime *r = runtimes; r != NULL; r = r->next_watched) {
+        for (unsigned i = 0; i < r->live; i++) {
+            enum finding finding = look_at_worker(r->workers[i], now);
+            worst = finding > worst ? finding : worst;
+        }
+        if (!r->solo)
+            compensate(r);
+    }
+    wi_mutex_unlock(&lock);
+    return worst;
+}
+
+static void report_all(void)
+{
+    for (unsigned i = 0; i < found_count; i++)
+        wi_culprit_report(&found[i].culprit, found[i].call, found[i].ns);
+    found_count = 0;
+}
+
+// Whether a worker is awake that was not seen blocked.
+static bool somebody_moves(void)
+{
+    bool moves = false;
+    wi_mutex_lock(&lock);
+    for (struct wi_runtime *r = runtimes; r != NULL; r = r->next_watched) {
+        for (unsigned i = 0; i < r->live && !moves; i++) {
+            struct wi_worker *worker = r->workers[i];
+            moves = !is_off(worker) && !worker->watch.blocked;
+        }
+    }
+    wi_mutex_unlock(&lock);
+    return moves;
+}
+
+// Sleeps until somebody pokes, or limit; whether somebody did.
+static bool doze(int64_t limit)
+{
+    // seq_cst: before the look at the workers and at stop; pairs with the
+    // poke and with end
+    __atomic_exchange_n(&wi_watchdog_asleep, 1, __ATOMIC_SEQ_CST);
+    if (!somebody_moves() && !__atomic_load_n(&stop, __ATOMIC_SEQ_CST))
+        wi_os_futex_wait(&wi_watchdog_asleep, 1, limit, false);
+    return __atomic_exchange_n(&wi_watchdog_asleep, 0, __ATOMIC_SEQ_CST) == 0;
+}
+
+static void watch(void *arg)
+{
+    (void)arg;
+    unsigned quiet = 0;
+    enum finding finding = BUSY;
+    // acquire: pairs with the store in end
+    while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+        if (quiet < QUIET)
+            wi_os_futex_wait(&stop, 0, wi_os_now() + LOOK_NS, false);
+        else if (doze(finding == STUCK ? wi_os_now() + DOZE_NS : WI_FOREVER))
+            quiet = 0;
+        finding = look();
+        report_all();
+        quiet = finding == BUSY ? 0 : quiet + 1;
+    }
+    wi_task_thread_exit(); // of the spares' first records
+}
+
+void wi_watchdog_wake(void)
+{
+    // seq_cst: who takes the mark off wakes; pairs with doze
+    if (__atomic_exchange_n(&wi_watchdog_asleep, 0, __ATOMIC_SEQ_CST) == 1)
+        wi_os_futex_wake(&wi_watchdog_asleep, 1, false);
+}
+
+// Who is watched --------------------------------------------------------------
+
+static bool is_wanted(void)
+{
+    const char *text = secure_getenv("WEFT_WATCHDOG");
+    return text == NULL || strcmp(text, "0") != 0;
+}
+
+// Under `lives`. Without a thread nothing is watched, and all goes on.
+static void start(void)
+{
+    static const uint64_t all_signals = UINT64_MAX;
+    const struct wi_os_thread_options options = {.name = "weft-watchdog",
+                                                 .blocked = &all_signals};
+    __atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
+    running = wi_os_thread_start(&thread, watch, NULL, &options) == 0;
+}
+
+// Under `lives`.
+static void end(void)
+{
+    // seq_cst: before the look at `asleep`; pairs with doze
+    __atomic_store_n(&stop, 1, __ATOMIC_SEQ_CST);
+    wi_os_futex_wake(&stop, 1, false);
+    wi_watchdog_poke();
+    wi_os_thread_join(&thread);
+    running = false;
+}
+
+void wi_watchdog_add(struct wi_runtime *runtime)
+{
+    if (!is_wanted())
+        return;
+    wi_mutex_lock(&lives);
+    runtime->watched = true;
+    wi_mutex_lock(&lock);
+    runtime->next_watched = runtimes;
+    runtimes = runtime;
+    wi_mutex_unlock(&lock);
+    if (running)
+        wi_watchdog_poke();
+    else
+        start();
+    wi_mutex_unlock(&lives);
+}
+
+// Under `lives`.
+static void take_out(struct wi_runtime *runtime)
+{
+    struct wi_runtime **link = &runtimes;
+    wi_mutex_lock(&lock);
+    while (*link != runtime)
+        link = &(*link)->next_watched;
+    *link = runtime->next_watched;
+    wi_mutex_unlock(&lock);
+    runtime->watched = false;
+}
+
+void wi_watchdog_remove(struct wi_runtime *runtime)
+{
+    wi_mutex_lock(&lives);
+    if (runtime->watched)
+        take_out(runtime);
+    if (runtimes == NULL && running)
+        end();
+    wi_mutex_unlock(&lives);
+}
+void wi_watchdog_enter(struct wi_worker *worker)
+{
+    pid_t id = wi_os_thread_id();
+    wi_mutex_lock(&lock);
+    worker->watch =
+        (struct wi_watched){.here = &wi_here, .thread = id, .cpu = NOT_SEEN};
+    if (worker->outer != NULL)
+        worker->outer->watch.nested = worker;
+    wi_mutex_unlock(&lock);
+    wi_watchdog_poke();
+}
+
+void wi_watchdog_leave(struct wi_worker *worker)
+{
+    wi_mutex_lock(&lock);
+    worker->watch.here = NULL;
+    if (worker->outer != NULL)
+        worker->outer->watch.nested = NULL;
+    wi_mutex_unlock(&lock);
+}

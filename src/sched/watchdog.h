@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+//
+// watchdog.h: notices workers that are blocked in the kernel by what they run,
+// says so once for each function, and has spare workers take what they cannot
+// get at. WEFT_WATCHDOG=0 in the environment does without.
+#ifndef WI_SCHED_WATCHDOG_H
+#define WI_SCHED_WATCHDOG_H
+
+#include <stdint.h>
+
+struct wi_runtime;
+struct wi_worker;
+
+// Watches a runtime from now on; until remove returns, which may be called for
+// one that is not watched. Neither by two threads for one runtime.
+void wi_watchdog_add(struct wi_runtime *runtime);
+void wi_watchdog_remove(struct wi_runtime *runtime);
+
+// The calling thread is the worker's, from now on; until it leaves.
+void wi_watchdog_enter(struct wi_worker *worker);
+void wi_watchdog_leave(struct wi_worker *worker);
+
+extern uint32_t wi_watchdog_asleep;
+void wi_watchdog_wake(void);
+
+// A worker has left its sleep: then the watchdog must not sleep either.
+static inline void wi_watchdog_poke(void)
+{
+    // seq_cst: after the worker's sleep word; pairs with doze in watchdog.c
+    if (__atomic_load_n(&wi_watchdog_asleep, __ATOMIC_SEQ_CST) != 0)
+        wi_watchdog_wake();
+}
+
+#endif
