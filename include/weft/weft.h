@@ -19,6 +19,8 @@
 #include <weft/graph.h>
 #include <weft/io.h>
 #include <weft/stream.h>
+#include <weft/net.h>
+#include <weft/dns.h>
 #include <weft/queue.h>
 #include <weft/arena.h>
 #include <weft/channel.h>
