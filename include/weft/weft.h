@@ -14,6 +14,7 @@
 #include <weft/process.h>
 #include <weft/job.h>
 #include <weft/executor.h>
+#include <weft/process_pool.h>
 #include <weft/io.h>
 #include <weft/stream.h>
 #include <weft/queue.h>
