@@ -17,6 +17,7 @@
 #include <weft/executor.h>
 #include <weft/parallel.h>
 #include <weft/graph.h>
+#include <weft/process_pool.h>
 #include <weft/io.h>
 #include <weft/stream.h>
 #include <weft/net.h>
