@@ -47,6 +47,7 @@ enum wi_wait_kind {
     WI_WAIT_EVENT,
     WI_WAIT_BARRIER,
     WI_WAIT_ONCE,
+    WI_WAIT_CHILD, // of fork-join; object: its slot
     WI_WAIT_KINDS
 };
 
