@@ -39,10 +39,11 @@ tour: setup build
 test: setup all
 	@scripts/run-tests $(BUILD) $(JOBS) '$(TESTS)'
 
-## bench: run every benchmark beside its peers, JSON into results/
-bench: setup
+## bench: run every benchmark beside its peers: `weft bench $(ARGS)`
+bench: setup build
 	@scripts/setup bench || echo "bench: goes on without them"
-	@scripts/run-bench $(ARGS) $(BUILD) results
+	@scripts/build-bench $(BUILD)
+	@$(BUILD)/weft bench $(ARGS)
 
 ## install: into CMAKE_INSTALL_PREFIX (DESTDIR is obeyed)
 install: build

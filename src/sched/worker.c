@@ -31,6 +31,7 @@
 #include "base/fresh.h"
 #include "loop/loop.h"
 #include "os/report.h"
+#include "sched/fork_join.h"
 #include "sched/overflow.h"
 #include "sched/watchdog.h"
 
@@ -151,6 +152,7 @@ void wi_worker_leave(struct wi_worker *worker)
     wi_require(worker->point == &worker->os_point, worker,
                "a worker ends on its own stack");
     wi_watchdog_leave(worker);
+    wi_worker_end_search(worker);
     wi_inbox_close(worker);
     drop_loops(worker);
     wi_stack_cache_fini(&worker->stacks);
@@ -185,6 +187,9 @@ struct wi_worker *wi_worker_new(struct wi_runtime *runtime, unsigned index)
     worker->random = index * 2654435761u + 1;
     worker->switches = 0;
     worker->new_turn = false;
+    worker->searching = false;
+    worker->in_mask = false;
+    worker->spin = (struct wi_spin){0};
     worker->base = NULL;
     worker->watch = (struct wi_watched){.here = NULL};
     // release: pairs with the acquire of a late push in wi_mail
@@ -195,6 +200,7 @@ struct wi_worker *wi_worker_new(struct wi_runtime *runtime, unsigned index)
 void wi_worker_free(struct wi_worker *worker)
 {
     wi_inbox_close(worker); // of one that nobody entered
+    wi_forks_free(worker);
     wi_deque_fini(&worker->jobs);
     worker->runtime = NULL;
     worker_release(worker);
@@ -362,6 +368,43 @@ static void loop(struct wi_worker *worker)
             wi_worker_idle(worker);
         }
     }
+}
+
+// Depth -----------------------------------------------------------------------
+
+// A call that goes on on another stack, in its caller's frame.
+struct detour {
+    void (*fn)(void *);
+    void *arg;
+    struct wi_worker *worker;
+    struct wi_switch_point *back;
+};
+
+static void take_detour(struct detour *detour)
+{
+    detour->fn(detour->arg);
+    switch_to(detour->worker, detour->back);
+}
+
+static void detour_entry(void *arg)
+{
+    wi_stack_arrived(&((struct wi_stack *)arg)->point);
+    take_detour(((struct wi_stack *)arg)->owner);
+}
+
+bool wi_worker_call_on_new_stack(struct wi_worker *worker, void (*fn)(void *),
+                                 void *arg)
+{
+    struct wi_stack *stack = wi_stack_new(&worker->stacks);
+    if (stack == NULL)
+        return false;
+    struct detour detour = {fn, arg, worker, worker->point};
+    stack->owner = &detour;
+    wi_stack_prepare(stack, wi_stack_top(stack), detour_entry, stack);
+    switch_to(worker, &stack->point);
+    stack->owner = NULL;
+    wi_stack_put(&worker->stacks, stack);
+    return true;
 }
 
 // Trimming --------------------------------------------------------------------

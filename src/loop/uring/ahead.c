@@ -438,7 +438,7 @@ static bool ask(struct uring_loop *loop, struct uring_file *file,
 {
     struct wi_fd *record = wi_fd_get(file->fd);
     enum wi_fd_claim claim =
-        io->code == WI_IO_POLL
+        io->code == WI_IO_POLL || io->code == WI_IO_CALL
             ? wi_fd_share(record, &loop->base)
             : wi_fd_claim(record, &loop->base, io->code == WI_IO_ACCEPT);
 
@@ -471,7 +471,8 @@ bool uring_serve_ahead(struct uring_loop *loop, struct uring_file *file,
                        struct wi_io *io)
 {
     if (io->code == WI_IO_WRITE || io->code == WI_IO_CONNECT ||
-        (io->code == WI_IO_POLL && !(io->events & WEFT_READABLE)) ||
+        ((io->code == WI_IO_POLL || io->code == WI_IO_CALL) &&
+         !(io->events & WEFT_READABLE)) ||
         file->kind == WI_FD_DISK)
         return false;
     if (file->claim == URING_UNASKED && !ask(loop, file, io))

@@ -132,6 +132,11 @@ void uring_single(struct uring_loop *loop, struct uring_file *file,
         move_bytes(loop, file, io);
         return;
     }
+    if (io->code == WI_IO_CALL) {
+        if (!plain(loop, file, io))
+            poll_first(loop, file, io);
+        return;
+    }
     if (io->code == WI_IO_POLL && file->kind == WI_FD_DISK) {
         uring_finish(loop, io, -EPERM);
         return;
