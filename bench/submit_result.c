@@ -130,6 +130,12 @@ static const struct bench_side sides[] = {
      .package = "libboost-dev"},
     {"oneTBB", BENCH_PEER, .program = "submit_result_tbb",
      .package = "libtbb-dev"},
+    {"libuv", BENCH_PEER, .program = "submit_result_libuv",
+     .package = "libuv1-dev"},
+    {"std::async", BENCH_PEER, .program = "submit_result_std",
+     .package = "g++"},
+    {"Python", BENCH_PEER, .program = "submit_result_python",
+     .package = "python3"},
     {0}};
 
 int main(int argc, char **argv)

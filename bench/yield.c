@@ -99,6 +99,7 @@ static const struct bench_side sides[] = {
     {"Boost.Fiber", BENCH_PEER, .program = "yield_boost_fiber",
      .package = "libboost-fiber-dev"},
     {"Go", BENCH_PEER, .program = "yield_go", .package = "golang-go"},
+    {"asyncio", BENCH_PEER, .program = "yield_asyncio", .package = "python3"},
     {0}};
 
 static void ask(const char *name, long tasks, long ops, double bar)

@@ -72,6 +72,15 @@ static inline void peer_sleep(long us)
     nanosleep(&gap, NULL);
 }
 
+// The generator of bench/support/bench.h.
+static inline uint64_t peer_random(uint64_t *state)
+{
+    uint64_t x = *state += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
 static inline int peer_compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;

@@ -92,8 +92,8 @@ static weft_future *broken_submit(weft_executor *ex, const struct weft_job *job,
     (void)job;
     (void)arg;
     (void)options;
-    return wi_future_failed(((struct broken *)ex)->code,
-                            "the executor could not be started");
+    int code = ((struct broken *)ex)->code;
+    return wi_future_failed(code, weft_strerror(code));
 }
 
 static size_t broken_width(weft_executor *ex)

@@ -9,6 +9,7 @@
 
 #include <weft/error.h>
 
+#include "base/cold.h"
 #include "base/fresh.h"
 #include "base/options.h"
 #include "future/external.h"
@@ -24,7 +25,7 @@
 
 int (*wi_run_job)(struct wi_task *t);
 
-static int run_job(struct wi_task *t)
+static __attribute__((noinline)) int run_job(struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
     if (worker != NULL)
@@ -262,68 +263,100 @@ struct wi_runtime *wi_default_runtime(int *rc)
 
 // Starting --------------------------------------------------------------------
 
-static weft_future *not_started(void *arg, void (*drop)(void *arg), int code)
+WI_COLD static weft_future *not_started(void *arg, void (*drop)(void *arg),
+                                        int code)
 {
     if (drop != NULL)
         drop(arg);
     return wi_future_failed(code, weft_strerror(code));
 }
 
-// Where the new task belongs and runs.
-static int place_of(const struct weft_task_options *options, weft_group **group,
-                    struct wi_runtime **runtime)
+// Where a task runs: group is what the caller gave. NULL: nowhere, and *rc says
+// why.
+static inline struct wi_runtime *runtime_of(const weft_group *group, int *rc)
 {
-    int rc = 0;
-    struct wi_worker *worker = wi_here.worker;
-    *group = options->group;
-    if (*group != NULL && (*group)->owner != NULL &&
-        (*group)->owner->home != NULL && (*group)->owner->home->count > 0)
-        *runtime = (*group)->owner->home;
-    else if (worker != NULL)
-        *runtime = worker->runtime;
-    else
-        *runtime = wi_default_runtime(&rc);
-    if (rc < 0)
-        return rc;
-    struct wi_task *self = wi_here.self;
-    if (*group == NULL && self != NULL)
-        *group = wi_group_innermost(self);
-    if (*group == NULL)
-        *group = (*runtime)->root;
-    return 0;
+    struct wi_task *owner = group != NULL ? group->owner : NULL;
+    if (owner != NULL && owner->home != NULL && owner->home->count > 0)
+        return owner->home;
+    if (WI_LIKELY(wi_here.worker != NULL))
+        return wi_here.worker->runtime;
+    return wi_default_runtime(rc);
 }
 
-static struct wi_task *task_record(weft_function *fn, void *arg,
-                                   const struct weft_task_options *options)
+// The group of a task for which none was given.
+static inline weft_group *own_group(const struct wi_runtime *runtime)
+{
+    struct wi_task *self = wi_here.self;
+    weft_group *group = self != NULL ? wi_group_innermost(self) : NULL;
+    return group != NULL ? group : runtime->root;
+}
+
+// A record that will not be queued: both references.
+WI_COLD static void give_up(struct wi_task *t)
+{
+    wi_local_leave(t);
+    wi_task_unref(t);
+    wi_task_unref(t);
+}
+
+WI_COLD static bool add_extra(struct wi_task *t,
+                              const struct weft_task_options *options)
+{
+    if (!wi_task_need_extra(t)) {
+        give_up(t);
+        return false;
+    }
+    wi_task_set_name(t, options->name);
+    t->extra->drop = options->drop;
+    return true;
+}
+
+static inline struct wi_task *
+task_record(weft_function *fn, void *arg,
+            const struct weft_task_options *options)
 {
     struct wi_task *t = wi_task_new(WI_KIND_TASK, WI_QUEUED, 2);
     if (t == NULL)
         return NULL;
     t->fn = fn;
     t->arg = arg;
-    bool extra = options->name != NULL || options->drop != NULL;
-    if (!wi_local_inherit(t) || (extra && !wi_task_need_extra(t))) {
-        wi_task_unref(t);
-        wi_task_unref(t);
+    if (WI_RARELY(!wi_local_inherit(t))) {
+        give_up(t);
         return NULL;
     }
-    if (extra) {
-        wi_task_set_name(t, options->name);
-        t->extra->drop = options->drop;
-    }
+    if ((options->name != NULL || options->drop != NULL) &&
+        !add_extra(t, options))
+        return NULL;
     return t;
 }
 
-// From here on the record is known to its group; what fails now ends as a
-// future does.
-static weft_future *queue(struct wi_runtime *runtime, struct wi_task *t,
-                          bool canceled)
+// The record is known to its group: what fails now ends as a future does.
+WI_COLD static void drop_queued(struct wi_task *t, int rc)
 {
-    // What starts in a canceled group is never queued.
-    int rc = canceled ? -WEFT_EJOBCANCELED : wi_runtime_submit(runtime, t);
     uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
-    if (rc < 0 && wi_task_claim(t, gen, WI_CANCELED))
+    if (wi_task_claim(t, gen, WI_CANCELED))
         wi_future_drop(t, rc);
+}
+
+static inline weft_future *start_at(struct wi_runtime *runtime,
+                                    weft_group *group, weft_function *fn,
+                                    void *arg,
+                                    const struct weft_task_options *options)
+{
+    struct wi_task *t = task_record(fn, arg, options);
+    if (WI_RARELY(t == NULL))
+        return not_started(arg, options->drop, -ENOMEM);
+    t->home = runtime;
+    bool canceled;
+    int rc = wi_group_add(group, t, &canceled);
+    if (WI_RARELY(rc < 0)) {
+        give_up(t);
+        return not_started(arg, options->drop, rc);
+    }
+    // What starts in a canceled group is never queued.
+    rc = canceled ? -WEFT_EJOBCANCELED : wi_runtime_submit(runtime, t);
+    if (WI_RARELY(rc < 0))
+        drop_queued(t, rc);
     return wi_as_future(t);
 }
 
@@ -331,18 +364,7 @@ weft_future *wi_task_start_at(struct wi_runtime *runtime, weft_group *group,
                               weft_function *fn, void *arg,
                               const struct weft_task_options *options)
 {
-    struct wi_task *t = task_record(fn, arg, options);
-    if (t == NULL)
-        return not_started(arg, options->drop, -ENOMEM);
-    t->home = runtime;
-    bool canceled = false;
-    int rc = wi_group_add(group, t, &canceled);
-    if (rc == 0)
-        return queue(runtime, t, canceled);
-    wi_local_leave(t);
-    wi_task_unref(t);
-    wi_task_unref(t);
-    return not_started(arg, options->drop, rc);
+    return start_at(runtime, group, fn, arg, options);
 }
 
 weft_future *weft_task_start_with(weft_function *fn, void *arg,
@@ -350,12 +372,13 @@ weft_future *weft_task_start_with(weft_function *fn, void *arg,
 {
     WI_OPTIONS(options);
     wi_require(fn != NULL, NULL, "a task's function must not be NULL");
-    weft_group *group;
-    struct wi_runtime *runtime;
-    int rc = wi_forked() ? -WEFT_EFORKED : place_of(options, &group, &runtime);
-    if (rc < 0)
+    weft_group *group = options->group;
+    int rc = -WEFT_EFORKED;
+    struct wi_runtime *runtime = wi_forked() ? NULL : runtime_of(group, &rc);
+    if (WI_RARELY(runtime == NULL))
         return not_started(arg, options->drop, rc);
-    return wi_task_start_at(runtime, group, fn, arg, options);
+    return start_at(runtime, group != NULL ? group : own_group(runtime), fn,
+                    arg, options);
 }
 
 // What a task asks of itself --------------------------------------------------

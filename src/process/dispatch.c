@@ -22,6 +22,7 @@
 
 #include "os/memfd.h"
 #include "process/carry.h"
+#include "sched/here.h"
 
 enum { AHEAD_NS = 100000, MOST_AHEAD = 200, MOST_DEPTH = 64 };
 
@@ -111,11 +112,11 @@ static unsigned take_ticket(struct wi_member *member)
 // Placing
 // -----------------------------------------------------------------------
 
-static bool has_room(const struct wi_member *member)
+bool wi_has_room(const struct wi_member *member)
 {
     return member->state == WI_MEMBER_READY && !member->retiring &&
            !member->held && member->free_count > 0 &&
-           (slot_state((struct wi_member *)member, member->tail) &
+           (slot_state((struct wi_member *)(uintptr_t)member, member->tail) &
             WI_SLOT_STATE) == WI_SLOT_FREE;
 }
 
@@ -127,7 +128,7 @@ static bool takes_more(const struct wi_member *member)
     if (ahead > MOST_AHEAD)
         ahead = MOST_AHEAD;
     return !member->blocked && member->open == 0 && member->flying <= ahead &&
-           has_room(member);
+           wi_has_room(member);
 }
 
 // The worker is told the names that it does not know yet.
@@ -164,6 +165,9 @@ static void publish(struct wi_member *member, struct wi_pjob *job,
     job->state = WI_JOB_PLACED;
     job->member = member;
     job->ticket = (uint16_t)ticket;
+    // relaxed: a hint; in a task nobody would look
+    __atomic_store_n(&member->ring->soon, wi_here.worker == NULL,
+                     __ATOMIC_RELAXED);
     teach(member);
     slot->job = job->number;
     slot->ticket = (uint16_t)ticket;
@@ -235,11 +239,22 @@ static struct wi_member *next_of(struct wi_pool *pool, struct wi_member *member)
                                                   : pool->members;
 }
 
+// An idle one that takes requests: a mad one may not.
+static struct wi_member *choose_idle(struct wi_pool *pool)
+{
+    struct wi_member *m = pool->idle;
+    while (m != NULL && !wi_has_room(m))
+        m = m->idle_next;
+    return m;
+}
+
 static struct wi_member *choose(struct wi_pool *pool)
 {
-    if (pool->idle != NULL && pool->active < pool->set.workers + pool->extra &&
-        has_room(pool->idle))
-        return pool->idle;
+    struct wi_member *idle = NULL;
+    if (pool->active < pool->set.workers + pool->extra)
+        idle = choose_idle(pool);
+    if (idle != NULL)
+        return idle;
     struct wi_member *start = next_of(pool, pool->turn), *m = start;
     if (m == NULL)
         return NULL;
@@ -262,7 +277,7 @@ static bool place_on_waiting(struct wi_pool *pool)
          job = job->next, looked++) {
         for (struct wi_member *m = pool->members; m != NULL; m = m->next) {
             if (m->blocked && m->flying == m->depth && m->depth < MOST_DEPTH &&
-                has_room(m) && wi_may_run_on(job, m)) {
+                wi_has_room(m) && wi_may_run_on(job, m)) {
                 wi_queue_remove(job);
                 place(m, job);
                 return true;

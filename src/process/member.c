@@ -20,9 +20,9 @@
 // without that. A new worker is asked for at once.
 //
 // Starts that come to nothing are repeated after 10 ms, 20 ms ... 5 s; after
-// five in a row without any worker left, the pool is broken. It is broken at
-// once if the initializer fails, if the program cannot be executed, or if it
-// does not reach weft_main_hook.
+// five in a row without any worker left (twelve, if they were killed), the pool
+// is broken. It is broken at once if the initializer fails, if the program
+// cannot be executed, or if it does not reach weft_main_hook.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,11 +39,14 @@
 
 enum {
     MOST_FAILURES = 5,
-    MANY = 8, // frames in one go: look again by time, not by bell
+    MOST_KILLED = 12, // for about 20 seconds
+    MANY = 8,         // frames in one go: look again by time, not by bell
+    DOUBTS = 10,      // audits without a sign of life from one that should run
 };
 static const int64_t poll_ns = 50000, verdict_ns = 20000000,
                      first_pause_ns = 10000000, last_pause_ns = 5000000000,
-                     trim_ns = 1000000000, hidden_ns = 10000000;
+                     trim_ns = 1000000000, audit_ns = 100000000,
+                     hidden_ns = 10000000;
 
 static struct wi_member *of_launch(struct wi_launch *launch)
 {
@@ -61,7 +64,9 @@ static unsigned wanted(const struct wi_pool *pool)
     unsigned waiting = pool->blocked < cap ? pool->blocked : cap;
     if (pool->stopping || pool->broken)
         return 0;
-    return pool->set.workers + 1 + waiting + pool->extra;
+    // The spare comes when the others are there.
+    bool spare = pool->alive - pool->starting >= pool->set.workers;
+    return pool->set.workers + spare + waiting + pool->extra;
 }
 
 bool wi_pool_grows(const struct wi_pool *pool)
@@ -95,13 +100,13 @@ void wi_pool_break(struct wi_pool *pool, int code, const char *text)
     wi_pool_tend(pool);
 }
 
-static void start_failed(struct wi_pool *pool, const char *text)
+static void start_failed(struct wi_pool *pool, unsigned most, const char *text)
 {
-    int64_t pause = first_pause_ns << pool->failures;
+    int64_t pause = first_pause_ns << (pool->failures < 9 ? pool->failures : 9);
     pool->failures++;
     pool->not_before =
         wi_os_now() + (pause < last_pause_ns ? pause : last_pause_ns);
-    if (pool->failures >= MOST_FAILURES && pool->alive == 0)
+    if (pool->failures >= most && pool->alive == 0)
         wi_pool_break(pool, -WEFT_EBROKEN, text);
 }
 
@@ -236,16 +241,18 @@ static int start_member(struct wi_pool *pool)
     return 0;
 }
 
+// After a failure one at a time: two might fail where one would not.
 static void start_members(struct wi_pool *pool)
 {
-    while (pool->alive < wanted(pool)) {
+    while (pool->alive < wanted(pool) &&
+           (pool->failures == 0 || pool->starting == 0)) {
         if (pool->not_before > wi_os_now()) {
             wi_alarm_set(&pool->retry, pool->not_before);
             return;
         }
         int rc = start_member(pool);
         if (rc < 0) {
-            start_failed(pool, weft_strerror(rc));
+            start_failed(pool, MOST_FAILURES, weft_strerror(rc));
             if (pool->broken)
                 return;
         }
@@ -336,6 +343,7 @@ static void add_ready(struct wi_member *member)
         return;
     wi_member_idle(member);
     wi_dispatch(member->pool);
+    wi_pool_tend(member->pool); // it may be time for the spare
 }
 
 // The child has told how far it has come.
@@ -444,6 +452,27 @@ static void verdict_rang(struct wi_alarm *alarm)
     wi_mutex_unlock(&member->pool->lock);
 }
 
+// Errors that the next try may not meet.
+static bool is_passing(int code)
+{
+    return code == -EAGAIN || code == -ENOMEM || code == -EMFILE ||
+           code == -ENFILE;
+}
+
+static bool is_killed(const struct wi_os_end *end)
+{
+    return end->how == WI_END_SIGNAL && end->status == wi_os_sigkill;
+}
+
+static void break_by_launch(struct wi_pool *pool, const char *said)
+{
+    char text[WI_CRASH_TEXT];
+    snprintf(text, sizeof text, "%s cannot be executed: %s",
+             pool->set.program != NULL ? pool->set.program : "the program",
+             said);
+    wi_pool_break(pool, -WEFT_EBROKEN, text);
+}
+
 // Its end before it was ready: what that means for the pool.
 static void judge_start(struct wi_member *member)
 {
@@ -453,10 +482,10 @@ static void judge_start(struct wi_member *member)
         return;
     if (member->launch_code < 0) {
         const char *said = weft_strerror(member->launch_code);
-        if (member->launch_code == -EAGAIN || member->launch_code == -ENOMEM)
-            start_failed(pool, said);
+        if (is_passing(member->launch_code))
+            start_failed(pool, MOST_FAILURES, said);
         else if (member->launch_code != -ECANCELED)
-            wi_pool_break(pool, member->launch_code, said);
+            break_by_launch(pool, said);
         return;
     }
     wi_crash_text(text, "starting a worker", member->child.pid, &member->end,
@@ -464,8 +493,10 @@ static void judge_start(struct wi_member *member)
     if (wi_boot_stage(member->boot) == WI_STAGE_NONE &&
         member->end.how == WI_END_EXIT)
         wi_pool_break(pool, -WEFT_ENOENTRY, text);
-    else
-        start_failed(pool, text);
+    else // SIGKILL comes from outside: from who may do it to the next one, too,
+        // or from the kernel, for want of memory
+        start_failed(
+            pool, is_killed(&member->end) ? MOST_KILLED : MOST_FAILURES, text);
 }
 
 // The first sign of death: nothing that it says counts any more.
@@ -614,6 +645,69 @@ static void look_for_hidden_waits(struct wi_pool *pool)
         return;
     }
     wi_alarm_set(&pool->retry, pool->stuck_at);
+}
+
+static void wake_for_certain(uint32_t *word)
+{
+    // relaxed: the futex orders what matters
+    __atomic_store_n(word, 0, __ATOMIC_RELAXED);
+    wi_os_futex_wake(word, 1, true);
+}
+
+// Whether it has said nothing since the last audit although it has requests;
+// or has none, but does not leave room for one.
+static bool is_silent(struct wi_member *member)
+{
+    bool owes = member->flying > 0 ? member->heard == member->audited
+                                   : member->idle && !wi_has_room(member);
+    return owes && member->state == WI_MEMBER_READY && !member->held;
+}
+
+// Now and then, while there are jobs. What nobody has heard is taken in, for
+// the bell of who has said it may be broken. What a silent worker sleeps on is
+// written anew, and it is woken. If it rests and that does not help, it has
+// lost its requests: it is mad. One that somebody has stopped is not.
+static void audit_member(struct wi_member *member)
+{
+    struct wi_ring *ring = member->ring;
+    // relaxed: a hint
+    uint32_t phase = __atomic_load_n(&ring->phase, __ATOMIC_RELAXED);
+    bool rests = phase == WI_PHASE_IDLE || phase == WI_PHASE_PARKED ||
+                 phase >= WI_PHASES;
+    bool silent = is_silent(member);
+    member->audited = member->heard;
+    if (!silent || !rests)
+        member->doubts = 0;
+    if (!silent)
+        return;
+    if (wi_has_said(member)) {
+        attend(member);
+        return;
+    }
+    if (rests && ++member->doubts > DOUBTS) {
+        member->doubts = 0;
+        if (!wi_os_child_stopped(&member->child))
+            wi_member_kill(member, "lost its requests");
+        return;
+    }
+    // release: as in wi_drain
+    __atomic_store_n(&ring->heard, member->heard, __ATOMIC_RELEASE);
+    wake_for_certain(&ring->full);
+    if (rests)
+        wake_for_certain(&ring->parked);
+}
+
+void wi_pool_audit(struct wi_alarm *alarm)
+{
+    struct wi_pool *pool =
+        (struct wi_pool *)((char *)alarm - offsetof(struct wi_pool, audit));
+    wi_mutex_lock(&pool->lock);
+    for (struct wi_member *m = pool->members; m != NULL; m = m->next)
+        audit_member(m);
+    pool->audits = pool->jobs > 0;
+    if (pool->audits)
+        wi_alarm_set(&pool->audit, wi_os_now() + audit_ns);
+    wi_mutex_unlock(&pool->lock);
 }
 
 static bool look_after(struct wi_pool *pool, struct wi_outcomes *out)

@@ -357,6 +357,10 @@ static void enter(struct wi_pjob *job)
         job->alarm.ring = deadline_passed;
         wi_alarm_set(&job->alarm, job->deadline);
     }
+    if (!pool->audits) {
+        pool->audits = true;
+        wi_alarm_set(&pool->audit, wi_os_now());
+    }
     bool first = pool->first == NULL;
     wi_queue_push(job, false);
     if (first) // else everybody is full, or the supervisor is about to look
@@ -546,9 +550,10 @@ static void dismiss(struct wi_pool *pool)
 // Afterwards the supervisor has no business with the pool.
 static void part(struct wi_pool *pool)
 {
-    wi_alarm_stop(&pool->retry);
     wi_supervisor_settle();
     wi_alarm_stop(&pool->retry);
+    wi_alarm_stop(&pool->audit);
+    wi_supervisor_settle(); // one that was just ringing
 }
 
 // The open pool with this id, which cannot be freed until it is unpinned.
@@ -652,6 +657,7 @@ static struct wi_pool *take_pool(void)
     pool->id = id;
     pool->tend.run = wi_pool_tend_errand;
     pool->retry.ring = wi_pool_retry;
+    pool->audit.ring = wi_pool_audit;
     return pool;
 }
 

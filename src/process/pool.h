@@ -21,9 +21,9 @@
 
 #include "os/futex.h"
 #include "os/process.h"
+#include "process/carry.h"
 #include "process/launcher.h"
 #include "process/life.h"
-#include "process/ring.h"
 #include "process/supervisor.h"
 
 struct wi_member;
@@ -116,19 +116,22 @@ struct wi_member {
     unsigned pins;   // threads that use it without the lock
     const char *why; // it was killed, for the texts
     struct wi_os_end end;
-    uint32_t heard;  // frames taken
-    uint32_t tail;   // slots filled
-    uint32_t said;   // replies written
-    uint32_t names;  // job names it was told
-    unsigned flying; // tickets taken
-    unsigned depth;  // jobs that wait on its stack
-    uint32_t mean;   // time of a job in ns, smoothed; 0: not known
-    uint16_t top;    // ticket of the job that spoke last, or WI_NONE
+    uint32_t heard;   // frames taken
+    uint32_t audited; // the same at the last audit
+    unsigned doubts;  // audits in a row that found it asleep on requests
+    uint32_t tail;    // slots filled
+    uint32_t said;    // replies written
+    uint32_t names;   // job names it was told
+    unsigned flying;  // tickets taken
+    unsigned depth;   // jobs that wait on its stack
+    uint32_t mean;    // time of a job in ns, smoothed; 0: not known
+    uint16_t top;     // ticket of the job that spoke last, or WI_NONE
     uint16_t free_tickets[WI_TICKETS];
     unsigned free_count;
     uint16_t slot_tickets[WI_SLOTS]; // who was put there last
     struct wi_flight flights[WI_TICKETS];
     struct wi_proxy *proxies[WI_PROXIES];
+    struct wi_kept kept;        // windows of results; whoever holds the member
     unsigned proxy_count, open; // all, and those whose future is not done
 };
 
@@ -148,6 +151,8 @@ struct wi_pool {
     } set;
     struct wi_errand tend; // start workers, send idle ones away
     struct wi_alarm retry; // the same, later
+    struct wi_alarm audit; // look for workers that have lost their wits
+    bool audits;           // it is set
     struct wi_member *members;
     unsigned alive;   // STARTING and READY, not retiring
     unsigned active;  // READY with jobs, not blocked
@@ -231,6 +236,7 @@ void wi_flight_end(struct wi_member *member, unsigned ticket);
 bool wi_flight_started(struct wi_member *member, unsigned ticket);
 void wi_member_idle(struct wi_member *member);
 void wi_member_not_idle(struct wi_member *member);
+bool wi_has_room(const struct wi_member *member); // for one more request
 
 // drain.c
 // Takes in what a member has said, as far as out has room; under the lock,
@@ -252,6 +258,7 @@ void wi_pool_tend(struct wi_pool *pool);        // the supervisor looks after it
 bool wi_pool_grows(const struct wi_pool *pool); // under the lock
 void wi_pool_tend_errand(struct wi_errand *errand);
 void wi_pool_retry(struct wi_alarm *alarm);
+void wi_pool_audit(struct wi_alarm *alarm);
 void wi_member_kill(struct wi_member *member, const char *why); // under it
 void wi_pool_leave(struct wi_pool *pool); // wakes the closer
 void wi_pool_break(struct wi_pool *pool, int code, const char *text);

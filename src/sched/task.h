@@ -116,7 +116,8 @@ struct wi_task {
     uint32_t state;       // any: see above
     uint32_t refs;        // any: handles, plus one for whoever will finish it
     struct wi_task *mail; // the link in an inbox
-    uint32_t inflight;    // any: in an inbox
+    uint16_t inflight;    // any: in an inbox
+    uint16_t held;        // self: how many locks it holds
     uint32_t permit;      // owner: an unpark came while it ran. Threads:
                           // any, the futex word (park.c)
     struct weft_scope *scope; // self: the innermost scope, NULL: the base
@@ -242,6 +243,13 @@ void wi_task_thread_exit(void);
 // Called for the last reference of a record that is published or has failed
 // unobserved; set by the futures above.
 extern void (*wi_task_last_words)(struct wi_task *t);
+
+// Locks that a record still holds when it ends; set by sync/lock.c.
+struct wi_held_ops {
+    void (*report)(struct wi_task *t); // it is about to end
+    void (*orphaned)(void);            // it has: whoever waits must look again
+};
+extern const struct wi_held_ops *wi_held_ops;
 
 // Calls fn for every record of every arena, free ones too.
 void wi_task_each(void (*fn)(struct wi_task *t, void *arg), void *arg);

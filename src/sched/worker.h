@@ -19,6 +19,7 @@
 #include "base/wheel.h"
 #include "os/biased.h"
 #include "os/futex.h"
+#include "os/spin.h"
 #include "os/thread.h"
 #include "sched/deque.h"
 #include "sched/here.h"
@@ -61,6 +62,10 @@ struct wi_worker {
     unsigned ready_count;
     int *errno_at;          // the thread's errno: a worker has one thread
     unsigned switches;      // since the last look around
+    bool new_turn;          // a new task is to run before the ready ones
+    bool searching;         // it is the one that looks for work: idle.c
+    bool in_mask;           // it has set its bit of the idle mask
+    struct wi_spin spin;    // what waiting before a sleep is worth
     struct wi_stack *loops; // suspended loop frames, by `owner`
     struct wi_deque jobs;   // unstarted; thieves take from it
     struct wi_wheel wheel;
@@ -82,6 +87,9 @@ struct wi_worker {
     struct wi_os_thread thread;
     struct wi_worker *next_free;
     struct wi_watched watch;
+    // Ranges of children (fork_join.c): those in use, which thieves follow, and
+    // some that are not.
+    struct wi_forks *forks, *forks_free;
 
     // Written by others, on a line of their own.
     struct wi_task *inbox __attribute__((aligned(64))); // by `mail`
@@ -99,6 +107,7 @@ struct wi_runtime {
     uint32_t stop;      // atomic
     size_t stack_size;
     uint32_t cancel_all; // atomic: jobs begin canceled
+    uint32_t forking;    // atomic: fork-join runs
     bool solo;           // its one worker has no thief, ever: no spare either
     bool watched;        // under the lock of the watchdog's life
     char name[16];       // of its threads
@@ -116,9 +125,12 @@ struct wi_runtime {
     wi_hint *ring;
     size_t mask, head, tail; // under the lock
     uint64_t waiting;        // tail - head, readable without it
+    uint64_t injected;       // records that came through it, so too
 
-    // One bit for each worker that sleeps, or is about to.
+    // One bit for each worker that sleeps, or is about to. With `searching` 0
+    // or 1: whether a worker looks for work, or was woken to: idle.c
     uint64_t idle[WI_MAX_LIVE / 64] __attribute__((aligned(64)));
+    uint32_t searching;
 };
 
 // worker.c --------------------------------------------------------------------
@@ -144,7 +156,21 @@ void wi_worker_ready(struct wi_worker *worker, struct wi_task *t);
 
 // Runs an unstarted record on the current stack, as a call. It must have been
 // claimed. The caller's record is current again when it returns.
-void wi_worker_call(struct wi_worker *worker, struct wi_task *t);
+static inline void wi_worker_call(struct wi_worker *worker, struct wi_task *t)
+{
+    struct wi_task *outer = wi_here.self;
+    // release: pairs with the acquire in wi_mail and in the canceller
+    __atomic_store_n(&t->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
+    wi_here_set_self(t);
+    worker->turns++;
+    worker->runtime->run(t);
+    wi_here_set_self(outer);
+}
+
+// Calls fn(arg) on a fresh stack, as a call: the caller's record runs on. False
+// if there is no memory for a stack.
+bool wi_worker_call_on_new_stack(struct wi_worker *worker, void (*fn)(void *),
+                                 void *arg);
 
 // Whether there are more idle stacks than worth keeping; gives some of them
 // back and returns whether there are still more.
@@ -215,8 +241,13 @@ void wi_worker_idle(struct wi_worker *worker);
 // Makes worker leave its sleep, or not begin it; whether it slept.
 bool wi_worker_wake(struct wi_worker *worker);
 
-// Wakes one idle worker of the runtime if there is one.
+// There is work for any worker: wakes one that is idle, unless one looks for
+// work already. After the work was published, with a full barrier between.
 void wi_runtime_wake_one(struct wi_runtime *runtime);
+
+// The worker has found work, or looks no more: then it must look once more
+// after this, and before it sleeps.
+void wi_worker_end_search(struct wi_worker *worker);
 
 // The worker's loop of file descriptors, opened at the first call: NULL with
 // *rc == 0 in a plain thread, NULL with *rc < 0 if it cannot be opened.
@@ -259,8 +290,24 @@ static inline bool wi_worker_rests(const struct wi_worker *worker)
                __atomic_load_n(&runtime->spares_on, __ATOMIC_SEQ_CST);
 }
 
+// Queues an unstarted record where others look too. 0 or -ENOMEM.
+int wi_runtime_submit_shared(struct wi_runtime *runtime, struct wi_task *t);
+
 // Queues an unstarted record. 0 or -ENOMEM.
-int wi_runtime_submit(struct wi_runtime *runtime, struct wi_task *t);
+static inline int wi_runtime_submit(struct wi_runtime *runtime,
+                                    struct wi_task *t)
+{
+    struct wi_worker *worker = wi_here.worker;
+    if (runtime->solo && worker != NULL && worker->runtime == runtime)
+        return wi_deque_push(&worker->jobs, wi_hint_of(t));
+    return wi_runtime_submit_shared(runtime, t);
+}
+
+static inline unsigned wi_runtime_live(struct wi_runtime *runtime)
+{
+    // acquire: pairs with the store in wi_runtime_add_spare
+    return __atomic_load_n(&runtime->live, __ATOMIC_ACQUIRE);
+}
 
 // The next unstarted record for worker: its own, from outside, stolen. It is
 // claimed. NULL if there is none.

@@ -158,12 +158,13 @@ static Suite *make_suite(const char *name, char **wanted)
         for (char **w = wanted; *w; w++)
             run |= !strcmp(*w, c->name);
         c->check = (TTest){c->name, run_numbered, c->file, c->line};
-        TCase *tcase = tcase_create(c->name);
-        tcase_set_timeout(tcase, (c->timeout > 0 ? c->timeout : 5) * scale);
-        _tcase_add_test(tcase, &c->check, c->signal, c->exit_code, first,
-                        first + rounds);
-        if (run)
+        if (run) {
+            TCase *tcase = tcase_create(c->name);
+            tcase_set_timeout(tcase, (c->timeout > 0 ? c->timeout : 5) * scale);
+            _tcase_add_test(tcase, &c->check, c->signal, c->exit_code, first,
+                            first + rounds);
             suite_add_tcase(suite, tcase);
+        }
         first += rounds;
     }
     return suite;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // weft_queue: order, waiting, time limits and cancel, unfinished items,
-// shutdown. Each case in three worlds: see world.h.
-#include "world.h"
+// shutdown. Each case in three worlds: see queue_world.h.
+#include "queue_world.h"
 
 enum { SIZE = 5 };
 
