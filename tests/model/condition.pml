@@ -29,7 +29,7 @@ proctype waiter(byte me; bool may_cancel)
     bool left = false;
     acquire();
     entered++;
-    state[me] = WAITING; /* cut: in line before the lock is free */
+    state[me] = WAITING; /* NEEDED: in line before the lock is free */
     release();
     do
     :: state[me] == WOKEN -> break
@@ -37,7 +37,7 @@ proctype waiter(byte me; bool may_cancel)
         /* Its wait is ended; under the lock of the line it looks. */
         atomic {
             if
-            :: state[me] != WAITING -> skip /* cut: it was chosen before */
+            :: state[me] != WAITING -> skip /* NEEDED: it was chosen before */
             :: else -> state[me] = OUT; left = true
             fi
         }
@@ -68,7 +68,7 @@ inline notify()
         fi
     }
     if
-    :: who < 2 -> state[who] = WOKEN /* cut: the last word */
+    :: who < 2 -> state[who] = WOKEN /* NEEDED: the last word */
     :: else
     fi
 }

@@ -1,76 +1,122 @@
 /* SPDX-License-Identifier: MIT
  *
- * The sleep of a worker (src/sched/idle.c): two send it a message each, one
- * brings work that anybody may take. Whatever comes is seen: the worker ends. */
-#define AWAKE  0
-#define ASLEEP 1
+ * Idle workers: src/sched/idle.c. Publishers bring work that any worker may
+ * take; at most one worker searches, and who brings work wakes nobody then.
+ * While there is work nobody may stay asleep, though the others be busy.
+ */
+#define WORKERS    2
+#define PUBLISHERS 2
 
-byte sleep_word = AWAKE;
-bool idle_bit = false;
-byte inbox = 0;
-byte work = 0;
-bool in_kernel = false;
+byte work;           /* what has not been taken */
+bit idle[WORKERS];   /* the mask */
+bit asleep[WORKERS]; /* the sleep words */
+bit searching;       /* one of them looks for work, or was woken to */
 
-inline wake()
+inline begin_search(won)
 {
-    atomic {
-        was = sleep_word;
-        sleep_word = AWAKE
-    }
-    if
-    :: was == ASLEEP -> in_kernel = false /* cut: it sleeps */
-    :: else
-    fi
+    atomic { won = !searching; searching = 1 }
 }
 
-active proctype worker()
+inline wake_one()
 {
-    byte done = 0;
     do
-    :: done < 3 ->
+    :: !(idle[0] || idle[1]) -> break
+    :: else ->
+        begin_search(won);
         if
-        :: atomic { inbox > 0 -> done = done + inbox; inbox = 0 }
-        :: atomic { work > 0 -> work--; done++ }
-        :: else ->
-            sleep_word = ASLEEP;
-            idle_bit = true;
-            if
-            :: inbox > 0 || work > 0 /* cut: look again after announcing */
-            :: else ->
-                atomic {
-                    if
-                    :: sleep_word == ASLEEP -> in_kernel = true
-                    :: else
-                    fi
-                }
-                !in_kernel
-            fi;
-            idle_bit = false;
-            sleep_word = AWAKE
+        :: !won -> break /* who searches will see the work */
+        :: else
+        fi;
+        if
+        :: atomic { idle[0] -> idle[0] = 0 }; asleep[0] = 0; break
+        :: atomic { idle[1] -> idle[1] = 0 }; asleep[1] = 0; break
+        :: !idle[0] && !idle[1]
+        fi;
+        searching = 0;
+        if
+        :: work == 0 -> break
+        :: else /* NEEDED: others relied on this search: is there an idle one now? */
         fi
-    :: else -> break
     od
 }
 
-active [2] proctype sender()
+inline leave_mask()
 {
-    byte was;
-    bool first;
-    atomic { first = (inbox == 0); inbox++ };
+    atomic {
+        if
+        :: !idle[me] -> mine = 1 /* NEEDED: who cleared it has handed us the search */
+        :: else -> idle[me] = 0
+        fi
+    }
+}
+
+inline end_search()
+{
     if
-    :: first -> wake() /* cut: the first message wakes */
+    :: mine -> mine = 0; searching = 0
     :: else
     fi
 }
 
-active proctype submitter()
+proctype worker(bit me)
 {
-    byte was;
-    bool idle;
-    work++;
-    atomic { idle = idle_bit; idle_bit = false };
+    bit mine; /* this one searches */
+    bit won, took;
+again:
+    atomic {
+        took = work > 0;
+        if
+        :: took -> work--
+        :: else
+        fi
+    }
     if
-    :: idle -> wake() /* cut: an idle worker is woken */
+    :: took ->
+        end_search(); /* NEEDED: it searches no more, and may take long */
+        if
+        :: work > 0 -> wake_one()
+        :: else
+        fi;
+        work == 0; /* it takes until others have taken what is left */
+        goto again
     :: else
-    fi
+    fi;
+    if
+    :: mine || searching
+    :: else -> /* it spins a little */
+        begin_search(won);
+        mine = won;
+        if
+        :: work > 0 -> goto again
+        :: skip
+        fi
+    fi;
+    end_search(); /* NEEDED: before the last look for work */
+    asleep[me] = 1;
+    idle[me] = 1;
+    if
+    :: work > 0 -> skip /* NEEDED: the second look */
+    :: else ->
+end_asleep:
+        !asleep[me]
+    fi;
+    leave_mask();
+    asleep[me] = 0;
+    goto again
+}
+
+proctype publisher()
+{
+    bit won;
+    work++;
+    wake_one()
+}
+
+init {
+    byte i;
+    atomic {
+        for (i : 0 .. WORKERS - 1) { run worker(i) }
+        for (i : 1 .. PUBLISHERS) { run publisher() }
+    }
+    timeout -> assert(work == 0 && !searching)
 }

@@ -1,59 +1,87 @@
 /* SPDX-License-Identifier: MIT
  *
- * The permit of a plain thread (src/sched/park.c): one waits for two items, two
- * bring one each. No wake is lost: the waiter ends. */
-#define NONE   0
-#define GIVEN  1
-#define ASLEEP 2
+ * Parking: src/sched/task.h, park.c, idle.c. A task waits until two others
+ * have each made something true and unparked it. Its worker alone writes
+ * whether it is parked; a wake is a message.
+ */
+bit truth[2];
+bit inflight; /* the record is in the inbox, or on its way there */
+bit inbox;
+bit parked, permit; /* the worker's own */
+bit asleep;
 
-byte permit = NONE;
-byte items = 0;
-bool in_kernel = false;
+inline unpark()
+{
+    atomic { was = inflight; inflight = 1 }
+    if
+    :: was /* on its way already */
+    :: else ->
+        inbox = 1;
+        asleep = 0 /* NEEDED: the worker may sleep */
+    fi
+}
+
+proctype waker(bit me)
+{
+    bit was;
+    truth[me] = 1;
+    unpark()
+}
+
+inline drain()
+{
+    if
+    :: inbox ->
+        inbox = 0;
+        inflight = 0; /* NEEDED: before the delivery, so that who finds it set is heard */
+        if
+        :: parked -> parked = 0
+        :: else ->
+            skip;
+            permit = 1 /* NEEDED: it is about to park */
+        fi
+    :: else
+    fi
+}
+
+inline idle()
+{
+    drain();
+    if
+    :: !parked
+    :: else ->
+        asleep = 1;
+        if
+        :: inbox -> asleep = 0 /* NEEDED: the second look, after the announcement */
+        :: else -> !asleep
+        fi
+    fi
+}
 
 inline park()
 {
-    atomic {
-        if
-        :: permit == GIVEN -> sleeps = false /* cut: a permit was given before */
-        :: else -> permit = ASLEEP; sleeps = true
-        fi
-    }
-    do
-    :: sleeps && permit == ASLEEP ->
-        /* The kernel compares and sleeps in one step. */
-        atomic {
-            if
-            :: permit == ASLEEP -> in_kernel = true
-            :: else
-            fi
-        }
-        !in_kernel
-    :: else -> break
-    od;
-    permit = NONE
-}
-
-active proctype waiter()
-{
-    byte got = 0;
-    bool sleeps;
-    do
-    :: got < 2 ->
-        if
-        :: atomic { items > 0 -> items-- }; got++
-        :: else -> park()
-        fi
-    :: else -> break
-    od
-}
-
-active [2] proctype waker()
-{
-    byte was;
-    items++; /* first what is waited for, then the wake */
-    atomic { was = permit; permit = GIVEN };
     if
-    :: was == ASLEEP -> in_kernel = false /* cut: it sleeps */
-    :: else
+    :: permit -> permit = 0
+    :: else ->
+        parked = 1;
+        do
+        :: parked -> idle()
+        :: else -> break
+        od
     fi
+}
+
+active proctype task()
+{
+    run waker(0);
+    run waker(1);
+    do
+    :: truth[0] && truth[1] -> break
+    :: else ->
+        if
+        :: drain() /* the worker looks around while the task runs */
+        :: skip
+        fi;
+        park()
+    od
 }
