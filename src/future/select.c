@@ -94,6 +94,8 @@ static int look_at_queue(struct select *s, size_t i)
     struct weft_case *c = &s->cases[i];
     struct wi_transfer t = transfer_of(s, c);
     weft_queue *q = c->object;
+    if (q->shared) // whose peers do not know of choices
+        return happened(c, i, -ENOTSUP);
     struct wi_side *side = wi_queue_side(q, t.put);
     wi_mutex_lock(side->lock);
     ssize_t moved = wi_queue_try(q, &t);

@@ -15,6 +15,7 @@
 #include "future/external.h"
 #include "future/future.h"
 #include "future/group.h"
+#include "future/interrupt.h"
 #include "future/local.h"
 #include "future/run.h"
 #include "os/fork.h"
@@ -47,19 +48,31 @@ void wi_run_body(struct wi_task *t)
 
 // weft_run --------------------------------------------------------------------
 
+// The body of the main task, while SIGINT cancels its run.
+static int run_interruptible(struct wi_task *main_task, weft_group *root)
+{
+    int rc = wi_interrupt_begin(root);
+    if (rc < 0)
+        return rc;
+    rc = main_task->fn(main_task->arg);
+    wi_interrupt_end();
+    return rc;
+}
+
 // The main task, on the thread's own stack: its body, then its root group.
 static int run_main(struct wi_worker *worker, struct wi_task *main_task,
-                    double grace)
+                    const struct weft_run_options *options)
 {
     // release: pairs with wi_mail
     __atomic_store_n(&main_task->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
     wi_here_set_self(main_task);
-    weft_group *root = wi_group_open_root(main_task, grace);
+    weft_group *root = wi_group_open_root(main_task, options->grace);
     int code = -ENOMEM;
     if (root != NULL) {
         if (worker->runtime->root == NULL)
             worker->runtime->root = root;
-        code = main_task->fn(main_task->arg);
+        code = options->interrupt ? run_interruptible(main_task, root)
+                                  : main_task->fn(main_task->arg);
         wi_local_leave(main_task);
         wi_require(main_task->scope == &root->head.scope, main_task->scope,
                    "a task must leave its scopes and groups before it ends");
@@ -94,7 +107,7 @@ static int run_in(struct wi_runtime *runtime, struct wi_task *t,
     if (rc < 0)
         return rc;
     struct wi_worker *worker = wi_worker_enter(runtime, 0);
-    rc = run_main(worker, t, options->grace);
+    rc = run_main(worker, t, options);
     wi_worker_leave(worker);
     wi_runtime_stop(runtime, 1);
     return rc;
@@ -168,7 +181,7 @@ static void default_thread(void *arg)
     struct default_loop *loop = arg;
     const struct weft_run_options options = {.size = sizeof options};
     struct wi_worker *worker = wi_worker_enter(loop->runtime, 0);
-    run_main(worker, loop->main, options.grace);
+    run_main(worker, loop->main, &options);
     wi_worker_leave(worker);
     wi_task_thread_exit();
 }

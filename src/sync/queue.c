@@ -382,6 +382,8 @@ wait_locked(weft_queue *q, struct wi_transfer *t, int64_t deadline)
 ssize_t wi_queue_transfer(weft_queue *q, struct wi_transfer *t,
                           int64_t deadline)
 {
+    if (__builtin_expect(q->shared, false))
+        return wi_queue_move_shared(q, t, deadline);
     struct wi_task *self = NULL;
     if (deadline != WI_NOWAIT) {
         self = wi_self();
@@ -404,8 +406,7 @@ ssize_t wi_queue_transfer(weft_queue *q, struct wi_transfer *t,
 
 // The calls -------------------------------------------------------------------
 
-// By when a call must end that has these options.
-static int64_t limit(bool nowait, double timeout, const char *function)
+int64_t wi_queue_limit(bool nowait, double timeout, const char *function)
 {
     if (nowait)
         return WI_NOWAIT;
@@ -421,7 +422,7 @@ int weft_queue_put_with(weft_queue *q, const void *item,
                             .priority = options->priority,
                             .put = true};
     ssize_t moved = wi_queue_transfer(
-        q, &t, limit(options->nowait, options->timeout, __func__));
+        q, &t, wi_queue_limit(options->nowait, options->timeout, __func__));
     return moved > 0 ? 0 : (int)moved;
 }
 
@@ -431,7 +432,7 @@ int weft_queue_get_with(weft_queue *q, void *item,
     WI_OPTIONS(options);
     struct wi_transfer t = {.items = item, .n = 1};
     ssize_t moved = wi_queue_transfer(
-        q, &t, limit(options->nowait, options->timeout, __func__));
+        q, &t, wi_queue_limit(options->nowait, options->timeout, __func__));
     return moved > 0 ? 0 : (int)moved;
 }
 
@@ -439,7 +440,8 @@ ssize_t weft_queue_put_n_with(weft_queue *q, const void *items, size_t n,
                               const struct weft_queue_put_options *options)
 {
     WI_OPTIONS(options);
-    int64_t deadline = limit(options->nowait, options->timeout, __func__);
+    int64_t deadline =
+        wi_queue_limit(options->nowait, options->timeout, __func__);
     struct wi_transfer t = {
         .items = (char *)items, .priority = options->priority, .put = true};
     size_t put = 0;
@@ -462,11 +464,13 @@ ssize_t weft_queue_get_n_with(weft_queue *q, void *items, size_t n,
     if (n == 0)
         return 0;
     return wi_queue_transfer(
-        q, &t, limit(options->nowait, options->timeout, __func__));
+        q, &t, wi_queue_limit(options->nowait, options->timeout, __func__));
 }
 
 size_t weft_queue_size(weft_queue *q)
 {
+    if (q->shared)
+        return wi_shared_queue_size(&q->handle);
     uint64_t head = wi_side_position(&q->get);
     uint64_t size = wi_side_position(&q->put) - head;
     return size < q->limit ? size : q->limit;
@@ -479,5 +483,6 @@ bool weft_queue_empty(weft_queue *q)
 
 bool weft_queue_full(weft_queue *q)
 {
-    return weft_queue_size(q) >= q->limit;
+    return q->shared ? wi_shared_queue_full(&q->handle)
+                     : weft_queue_size(q) >= q->limit;
 }

@@ -25,6 +25,7 @@
 #include <weft/queue.h>
 
 #include "os/futex.h"
+#include "shared/queue.h"
 #include "sync/waiter.h"
 
 #define WI_WATCHED ((uint64_t)1)
@@ -47,6 +48,9 @@ struct weft_queue {
     bool elastic;   // the store grows and shrinks
     enum weft_queue_kind kind;
     void (*drop)(void *item);
+    bool shared;                    // it lies in an arena: queue_shared.c
+    bool opened;                    // by weft_queue_open
+    struct wi_shared_handle handle; // of a shared one
     // Changed with both locks held, read with either.
     char *slots;
     uint64_t capacity; // slots; a power of two
@@ -145,6 +149,17 @@ void wi_queue_fini(weft_queue *q);
 
 // weft_queue_shutdown with another code for those who come later. 0.
 int wi_queue_close(weft_queue *q, int code, bool immediate);
+
+// The calls on one in an arena: queue_shared.c.
+bool wi_queue_new_shared(weft_queue *q,
+                         const struct weft_queue_options *options);
+ssize_t wi_queue_move_shared(weft_queue *q, struct wi_transfer *t,
+                             int64_t deadline);
+int wi_queue_shutdown_shared(weft_queue *q, bool immediate);
+int wi_queue_open_shared(weft_arena *a, void *place, weft_queue *q);
+
+// By when a call must end that has these options.
+int64_t wi_queue_limit(bool nowait, double timeout, const char *function);
 
 // What stands in for one that found no memory.
 extern weft_queue wi_queue_nomem;
