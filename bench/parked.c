@@ -151,6 +151,7 @@ static const struct bench_side sides[] = {
     {"Boost.Fiber", BENCH_PEER, .program = "parked_boost_fiber",
      .package = "libboost-fiber-dev"},
     {"Go", BENCH_PEER, .program = "parked_go", .package = "golang-go"},
+    {"asyncio", BENCH_PEER, .program = "parked_asyncio", .package = "python3"},
     {"pthread", BENCH_PEER, .fn = thread_side},
     {0}};
 

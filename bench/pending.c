@@ -91,6 +91,7 @@ static const struct bench_side sides[] = {
     {"array of calls", BENCH_FLOOR, .fn = array_side},
     {"Boost.Asio", BENCH_PEER, .program = "pending_asio",
      .package = "libboost-dev"},
+    {"asyncio", BENCH_PEER, .program = "pending_asyncio", .package = "python3"},
     {0}};
 
 int main(int argc, char **argv)

@@ -117,6 +117,8 @@ static const struct bench_side sides[] = {
      .package = "libglib2.0-dev"},
     {"Boost.Asio", BENCH_PEER, .program = "submit_asio",
      .package = "libboost-dev"},
+    {"libuv", BENCH_PEER, .program = "submit_libuv", .package = "libuv1-dev"},
+    {"Python", BENCH_PEER, .program = "submit_python", .package = "python3"},
     {"oneTBB", BENCH_PEER, .program = "submit_tbb", .package = "libtbb-dev"},
     {"Go", BENCH_PEER, .program = "submit_go", .package = "golang-go"},
     {0}};

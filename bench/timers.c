@@ -226,6 +226,8 @@ static const struct bench_side wheel_sides[] = {
     {"list", BENCH_FLOOR, .fn = list_wheel_side},
     {"Boost.Asio", BENCH_PEER, .program = "timers_asio",
      .package = "libboost-dev"},
+    {"libuv", BENCH_PEER, .program = "timers_libuv", .package = "libuv1-dev"},
+    {"libev", BENCH_PEER, .program = "timers_libev", .package = "libev-dev"},
     {"Go", BENCH_PEER, .program = "timers_go", .package = "golang-go"},
     {0}};
 static const struct bench_side churn_sides[] = {
@@ -233,6 +235,8 @@ static const struct bench_side churn_sides[] = {
     {"list", BENCH_FLOOR, .fn = list_churn_side},
     {"Boost.Asio", BENCH_PEER, .program = "timers_asio",
      .package = "libboost-dev"},
+    {"libuv", BENCH_PEER, .program = "timers_libuv", .package = "libuv1-dev"},
+    {"libev", BENCH_PEER, .program = "timers_libev", .package = "libev-dev"},
     {"Go", BENCH_PEER, .program = "timers_go", .package = "golang-go"},
     {0}};
 

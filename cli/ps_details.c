@@ -6,12 +6,12 @@
 
 #include "ps_records.h"
 
-enum { MEMO_SIZE = 64 };
+enum { MEMO_SIZE = 64, NAME_SIZE = 32 };
 
 struct memo {
     uint64_t key; // an address in the target
-    char name[32];
-    uint64_t native;
+    const char *name;
+    uint32_t native;
 };
 
 // The memo of key; *fresh if its contents have to be read.
@@ -52,33 +52,39 @@ static void read_text(const struct ps_target *target, uint64_t from, char *text,
             return;
 }
 
-static void add_job(struct ps_row *row, const struct ps_target *target,
+static void add_job(struct ps_table *table, struct ps_row *row,
+                    const struct ps_target *target,
                     struct memo memos[MEMO_SIZE])
 {
     bool fresh;
     struct memo *memo = remember(memos, row->job, &fresh);
 
-    if (fresh)
-        read_text(
-            target,
-            read_pointer(target, row->root, WI_ROOT_JOB, "name", row->job),
-            memo->name, sizeof(memo->name));
-    memcpy(row->name, memo->name, sizeof(row->name));
+    if (fresh) {
+        uint64_t at = read_pointer(target, row->model->root, WI_ROOT_JOB,
+                                   "name", row->job);
+        char *name = ps_table_text(table, NAME_SIZE);
+        if (name) {
+            read_text(target, at, name, NAME_SIZE);
+            ps_make_plain(name);
+        }
+        memo->name = name ? name : "";
+    }
+    row->name = memo->name;
 }
 
 static void add_thread(struct ps_table *table, struct ps_row *row,
                        const struct ps_target *target,
                        struct memo memos[MEMO_SIZE])
 {
-    uint64_t flags = row->root->owner_parked | row->root->owner_thread;
+    const struct wi_root *root = row->model->root;
+    uint64_t flags = root->owner_parked | root->owner_thread;
     uint64_t worker = row->owner & ~flags;
     bool fresh;
     struct memo *memo = remember(memos, worker, &fresh);
 
     if (fresh) {
-        const struct ps_row *base =
-            ps_table_find(table, read_pointer(target, row->root, WI_ROOT_WORKER,
-                                              "base", worker));
+        const struct ps_row *base = ps_table_find(
+            table, read_pointer(target, root, WI_ROOT_WORKER, "base", worker));
         memo->native = base ? base->native : 0;
     }
     row->native = memo->native;
@@ -91,10 +97,10 @@ void ps_table_details(struct ps_table *table, const struct ps_target *target)
     for (size_t i = 0; i < table->count; i++) {
         struct ps_row *row = &table->rows[i];
         if (row->name[0] == '\0' && row->job &&
-            row->kind == row->root->kind_job)
-            add_job(row, target, jobs);
+            row->kind == row->model->root->kind_job)
+            add_job(table, row, target, jobs);
         if (row->native == 0 && row->owner &&
-            !(row->owner & row->root->owner_thread))
+            !(row->owner & row->model->root->owner_thread))
             add_thread(table, row, target, workers);
     }
 }

@@ -12,18 +12,10 @@ using boost::asio::steady_timer;
 
 static uint64_t seed = 1;
 
-static uint64_t draw()
-{
-    uint64_t x = seed += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
 static std::chrono::nanoseconds some_time()
 {
     const uint64_t second = 1000000000;
-    uint64_t x = draw();
+    uint64_t x = peer_random(&seed);
     uint64_t range = x & 3 ? 60 * second : 3600 * second;
     return std::chrono::nanoseconds(3600 * second + (x >> 2) % range);
 }
@@ -50,7 +42,7 @@ int main(int argc, char **argv)
     double begin = peer_cpu();
     for (long i = 0; i < ops; i++) {
         if (churn) {
-            set(timers[draw() % (uint64_t)n]);
+            set(timers[peer_random(&seed) % (uint64_t)n]);
         } else {
             set(mine);
             mine.cancel();

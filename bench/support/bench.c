@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <unistd.h>
 
 #include <weft.h>
 
@@ -20,7 +18,7 @@
 #endif
 
 enum mode { FULL, QUICK, CHECK };
-enum { MAX_SIDES = 12, MAX_REPS = 64 };
+enum { MAX_SIDES = 16, MAX_REPS = 64 };
 
 static struct {
     const char *program;
@@ -50,7 +48,8 @@ static void bench_usage(int status)
             "  --ops N      operations in each sample\n"
             "  --only TEXT  only where TEXT is part of 'QUESTION CONTENDER'\n"
             "  --direct     Weft alone, once, in this process, for profilers\n"
-            "  --list       the questions and contenders\n",
+            "  --list       the questions, what they ask, the contenders, and "
+            "the\n               package that one needs, with tabs between\n",
             run.program);
     exit(status);
 }
@@ -73,9 +72,9 @@ void bench_start(const char *program, int argc, char **argv)
             run.mode = QUICK;
         else if (strcmp(arg, "--check") == 0)
             run.mode = CHECK;
-        else if (strcmp(arg, "--reps") == 0)
+        else if (strcmp(arg, "--reps") == 0 && i + 1 < argc)
             run.reps = (unsigned)read_number(argv[++i]);
-        else if (strcmp(arg, "--ops") == 0)
+        else if (strcmp(arg, "--ops") == 0 && i + 1 < argc)
             run.ops = read_number(argv[++i]);
         else if (strcmp(arg, "--only") == 0 && i + 1 < argc)
             run.only = argv[++i];
@@ -134,11 +133,13 @@ static const char *role_name(enum bench_role role)
     return role == BENCH_WEFT ? "weft" : role == BENCH_FLOOR ? "floor" : "peer";
 }
 
-static void print_bar(const struct bench_question *q)
+static void print_bar(const struct bench_question *q,
+                      const struct bench_side *side)
 {
-    if (q->bar == 0)
+    double bar = side->bar != 0 ? side->bar : q->bar;
+    if (bar == 0)
         return;
-    printf(", \"bar\": %.6g", q->bar);
+    printf(", \"bar\": %.6g", bar);
     if (q->bar_against != NULL) {
         printf(", ");
         print_text("bar_against", q->bar_against);
@@ -155,23 +156,22 @@ static void print_parameters(const struct bench_question *q, uint64_t ops)
                                                       : "check");
 }
 
-// Where the library was loaded from: proof of what was measured.
+// Which file the library was loaded from, and its folder: that it is the
+// shared one.
 static const char *library_path(void)
 {
     Dl_info info;
-    return dladdr((void *)weft_version, &info) ? info.dli_fname : "";
+    if (!dladdr((void *)weft_version, &info))
+        return "";
+    const char *at = strrchr(info.dli_fname, '/');
+    while (at && at > info.dli_fname && at[-1] != '/')
+        at--;
+    return at ? at : info.dli_fname;
 }
 
-static void print_machine(void)
+static void print_build(void)
 {
-    struct utsname u;
-    char kernel[256];
-    uname(&u);
-    snprintf(kernel, sizeof kernel, "%s %s %s", u.sysname, u.release,
-             u.machine);
     printf(", ");
-    print_text("kernel", kernel);
-    printf(", \"cpus\": %ld, ", sysconf(_SC_NPROCESSORS_ONLN));
 #ifdef __clang__
     print_text("compiler", __VERSION__);
 #else
@@ -201,16 +201,18 @@ static void print_score(const struct bench_question *q, uint64_t ops,
     print_text("unit", q->unit);
     printf(", \"min\": %.6g, ", least(s->value, s->n));
     print_values("samples", s->value, s->n);
+    printf(", \"also\": {");
     for (int i = 0; i < BENCH_MORE && q->more[i]; i++) {
-        printf(", ");
+        printf("%s", i ? ", " : "");
         print_values(q->more[i], s->more[i], s->n);
     }
+    printf("}");
     // Sorts the samples, so it is the last to read them.
     printf(", \"median\": %.6g", bench_median(s->value, s->n));
     if (side->role == BENCH_WEFT)
-        print_bar(q);
+        print_bar(q, side);
     print_parameters(q, ops);
-    print_machine();
+    print_build();
     printf("}\n");
     fflush(stdout);
 }
@@ -233,6 +235,16 @@ static bool wanted(const char *question, const char *side)
     return run.only == NULL || strstr(text, run.only) != NULL;
 }
 
+static bool is_there(const struct bench_side *side)
+{
+    return side->program == NULL || bench_peer_path(side->program) != NULL;
+}
+
+static const char *needs(const struct bench_side *side)
+{
+    return side->package ? side->package : side->program;
+}
+
 // Whether the contender takes part; says so if it is not there.
 static bool present(const struct bench_question *q,
                     const struct bench_side *side)
@@ -240,10 +252,9 @@ static bool present(const struct bench_question *q,
     char why[128];
     if (!wanted(q->name, side->name))
         return false;
-    if (side->program == NULL || bench_peer_path(side->program) != NULL)
+    if (is_there(side))
         return true;
-    snprintf(why, sizeof why, "not built: needs %s",
-             side->package ? side->package : side->program);
+    snprintf(why, sizeof why, "not built: needs %s", needs(side));
     bench_skip(q->name, side->name, why);
     return false;
 }
@@ -351,7 +362,8 @@ static void list(const struct bench_question *q, const struct bench_side *sides)
 {
     for (int i = 0; sides[i].name; i++)
         if (wanted(q->name, sides[i].name))
-            printf("%s %s\n", q->name, sides[i].name);
+            printf("%s\t%s, %s\t%s\t%s\n", q->name, q->what, q->unit,
+                   sides[i].name, is_there(&sides[i]) ? "" : needs(&sides[i]));
 }
 
 static unsigned count_reps(const struct bench_question *q)

@@ -40,6 +40,7 @@ struct bench_param {
 struct bench_ask {
     uint64_t ops;             // how often to do it
     long param[BENCH_PARAMS]; // of the question, in its order
+    const char *program;      // of the contender that is asked
 };
 
 // What it answers.
@@ -56,8 +57,10 @@ struct bench_side {
     enum bench_role role;
     bench_fn *fn;        // in this program, or
     const char *program; // peers/PROGRAM OPS PARAM..., which prints the value,
-                         // the answer and the other figures on one line
+                         // the answer and the other figures on one line; with
+                         // fn it is a program that fn starts
     const char *package; // what brings the program, when it is not there
+    double bar;          // of Weft: another than the question's; 0: the same
 };
 
 struct bench_question {
@@ -94,6 +97,9 @@ int bench_end(void);
 // In a contender: ends the sample as failed.
 void bench_fail(const char *format, ...)
     __attribute__((format(printf, 1, 2), noreturn));
+
+// Where the program of a contender is, or NULL. Overwritten by the next call.
+const char *bench_peer_path(const char *program);
 
 // Nanoseconds of CPU time of the process and of the thread, and of the clock.
 double bench_cpu(void);

@@ -69,10 +69,12 @@ static void child(const struct bench_side *side, const struct bench_ask *ask,
                   unsigned limit, int fd)
 {
     struct bench_reply reply = {0};
+    struct bench_ask with = *ask;
     alarm(limit);
-    if (side->program != NULL)
+    if (side->fn == NULL)
         become_program(side->program, ask, fd);
-    side->fn(ask, &reply);
+    with.program = side->program;
+    side->fn(&with, &reply);
     write_reply(fd, &reply);
     _exit(0);
 }

@@ -5,9 +5,6 @@
 
 #include "bench.h"
 
-// The path of a peer's program, or NULL if it is not there. Static storage.
-const char *bench_peer_path(const char *program);
-
 // Takes one sample, which may last `limit` seconds. False: why says what
 // happened. Static storage.
 bool bench_sample(const struct bench_side *side, const struct bench_ask *ask,

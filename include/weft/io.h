@@ -20,6 +20,7 @@
 #include <weft/base.h>
 
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 // What to wait for, as in poll(2).
 enum weft_fd_event {
@@ -51,6 +52,21 @@ WEFT_API ssize_t weft_write(int fd, const void *buf, size_t size);
 // Writes all of it, or fails; returns size or a negative code. When canceled
 // in the middle, an unknown part has been written. Since 0.1.
 WEFT_API ssize_t weft_write_all(int fd, const void *buf, size_t size);
+
+// As weft_write, from n buffers in their order; at most 1024 of them count.
+// Since 0.1.
+WEFT_API ssize_t weft_writev(int fd, const struct iovec *parts, int n);
+
+// Sends a message on a socket, as sendmsg(2): a datagram to an address,
+// descriptors over a Unix socket. Never raises SIGPIPE. Returns the bytes sent.
+// Blocks: the caller only. Cancels: yes. Threads: any. Errors: those of
+// sendmsg; -ECANCELED, -ETIMEDOUT. Since 0.1.
+WEFT_API ssize_t weft_sendmsg(int fd, const struct msghdr *message, int flags);
+
+// Receives one, as recvmsg(2); descriptors that come are close-on-exec. On a
+// stream socket that is no Unix socket it is weft_read into the first buffer,
+// and flags must be 0. Otherwise as weft_sendmsg. Since 0.1.
+WEFT_API ssize_t weft_recvmsg(int fd, struct msghdr *message, int flags);
 
 // Accepts one connection; returns its descriptor (close-on-exec, non-blocking)
 // and stores the peer's address if addr is not NULL (*len is 0 if the peer has

@@ -42,6 +42,15 @@ static weft_executor *target(weft_executor *ex)
     return ((struct weft_bound_executor *)ex)->target;
 }
 
+static const struct weft_executor_ops bound_ops;
+
+weft_executor *wi_executor_unbound(weft_executor *ex)
+{
+    while (ex->ops == &bound_ops)
+        ex = target(ex);
+    return ex;
+}
+
 static weft_future *bound_submit(weft_executor *ex, const struct weft_job *job,
                                  const void *arg,
                                  const struct weft_submit_options *options)
@@ -92,8 +101,8 @@ static weft_future *broken_submit(weft_executor *ex, const struct weft_job *job,
     (void)job;
     (void)arg;
     (void)options;
-    return wi_future_failed(((struct broken *)ex)->code,
-                            "the executor could not be started");
+    int code = ((struct broken *)ex)->code;
+    return wi_future_failed(code, weft_strerror(code));
 }
 
 static size_t broken_width(weft_executor *ex)

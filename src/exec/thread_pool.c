@@ -47,14 +47,23 @@ static uint64_t *slot(struct thread_pool *pool, struct counter *counters,
     return &counters[*own ? worker->index + 1 : 0].n;
 }
 
-static void count(struct thread_pool *pool, struct counter *counters)
+// Counts a job that one of the pool's workers is about to queue. The injector
+// counts what comes through it, so that others pay for one counter less.
+static void count_own(struct thread_pool *pool)
 {
     bool own;
-    uint64_t *n = slot(pool, counters, &own);
+    uint64_t *n = slot(pool, pool->submitted, &own);
     // relaxed: sums are taken after `closing`, see all_ended
     if (own)
         __atomic_store_n(n, *n + 1, __ATOMIC_RELAXED);
-    else
+}
+
+// A job that could not be queued, and will be counted among the ended.
+static void count_refused(struct thread_pool *pool)
+{
+    bool own;
+    uint64_t *n = slot(pool, pool->submitted, &own);
+    if (!own)
         __atomic_fetch_add(n, 1, __ATOMIC_RELAXED);
 }
 
@@ -77,7 +86,10 @@ static uint64_t sum(struct thread_pool *pool, struct counter *counters)
 static bool all_ended(struct thread_pool *pool)
 {
     uint64_t ended = sum(pool, pool->ended);
-    return ended == sum(pool, pool->submitted);
+    // relaxed: what is counted as ended was counted here before it was queued
+    uint64_t injected =
+        __atomic_load_n(&pool->runtime->injected, __ATOMIC_RELAXED);
+    return ended == injected + sum(pool, pool->submitted);
 }
 
 // The closer may free the pool once the last end is counted. One of the pool's
@@ -116,10 +128,13 @@ static weft_future *queue(struct thread_pool *pool, struct wi_task *t)
         (wi_here.worker == NULL || wi_here.worker->runtime != pool->runtime))
         return refused(t, -WEFT_ECLOSED);
     t->home = pool->runtime;
-    count(pool, pool->submitted);
+    count_own(pool);
     int rc = wi_runtime_submit(pool->runtime, t);
+    if (rc == 0)
+        return wi_as_future(t);
+    count_refused(pool);
     uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
-    if (rc < 0 && wi_task_claim(t, gen, WI_CANCELED))
+    if (wi_task_claim(t, gen, WI_CANCELED))
         wi_future_drop(t, rc);
     return wi_as_future(t);
 }

@@ -13,10 +13,12 @@
 #include <weft/error.h>
 
 #include "arch/arch.h"
+#include "base/cold.h"
 #include "base/fresh.h"
-#include "future/deadlock.h"
+#include "sched/deadlock.h"
 #include "future/external.h"
 #include "future/group.h"
+#include "future/local.h"
 #include "os/fork.h"
 #include "os/report.h"
 #include "os/thread.h"
@@ -128,7 +130,7 @@ static void grant(struct wi_node *node, struct wi_task *t)
 
 // The end of a record that only its joiner holds: nobody can watch it, unless
 // its body has given it an id, under which anybody may take a reference.
-static bool close_kept(struct wi_task *t)
+static inline bool close_kept(struct wi_task *t)
 {
     // acquire: who gave a reference back has done with the state before; pairs
     // with the decrement in wi_task_unref
@@ -143,8 +145,8 @@ static bool close_kept(struct wi_task *t)
     return true;
 }
 
-// Moves the state to DONE and returns the waiters, who are the caller's now.
-static struct wi_node *close_list(struct wi_task *t)
+// The end of a record that nobody waits for.
+static inline bool close_alone(struct wi_task *t)
 {
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
     while (!(state & (WI_LOCKED | WI_WAITED))) {
@@ -152,8 +154,14 @@ static struct wi_node *close_list(struct wi_task *t)
         if (__atomic_compare_exchange_n(&t->state, &state, state | WI_DONE,
                                         true, __ATOMIC_ACQ_REL,
                                         __ATOMIC_RELAXED))
-            return NULL;
+            return true;
     }
+    return false;
+}
+
+// Moves the state to DONE and returns the waiters, who are the caller's now.
+static struct wi_node *close_list(struct wi_task *t)
+{
     lock_list(t);
     struct wi_node *list = t->waiters;
     t->waiters = NULL;
@@ -162,20 +170,30 @@ static struct wi_node *close_list(struct wi_task *t)
     return list;
 }
 
-void wi_future_finish(struct wi_task *t, int code)
+static void tell_waiters(struct wi_task *t)
 {
-    t->code = code;
-    weft_group *group = t->group;
-    // A group hears of a failure before the waiters do, so that whoever has
-    // seen it sees the group canceled.
-    if (group != NULL && code < 0)
-        wi_group_failed(group, t, code);
-    struct wi_node *node = close_kept(t) ? NULL : close_list(t);
+    struct wi_node *node = close_list(t);
     while (node != NULL) {
         struct wi_node *next = node->next;
         grant(node, t);
         node = next;
     }
+}
+
+// For all but the quiet end of a task.
+static __attribute__((noinline)) void finish_aloud(struct wi_task *t, int code)
+{
+    bool holds = t->held != 0;
+    if (WI_RARELY(holds))
+        wi_held_ops->report(t);
+    t->held = 0;
+    weft_group *group = t->group;
+    // A group hears of a failure before the waiters do, so that whoever has
+    // seen it sees the group canceled.
+    if (group != NULL && code < 0)
+        wi_group_failed(group, t, code);
+    if (!close_kept(t) && !close_alone(t))
+        tell_waiters(t);
     if (group != NULL)
         wi_group_leave(group, t);
     struct wi_runtime *home = t->home;
@@ -184,12 +202,31 @@ void wi_future_finish(struct wi_task *t, int code)
         wi_task_unref(t);
     if (tell)
         home->job_ended(home);
+    if (WI_RARELY(holds))
+        wi_held_ops->orphaned();
+}
+
+void wi_future_finish(struct wi_task *t, int code)
+{
+    t->code = code;
+    weft_group *group = t->group;
+    if (code < 0 || t->kind != WI_KIND_TASK || group == NULL || t->held != 0) {
+        finish_aloud(t, code);
+    } else if (close_kept(t)) {
+        wi_group_leave(group, t);
+    } else if (!(t->flags & WI_KEPT) && close_alone(t)) {
+        wi_group_leave(group, t);
+        wi_task_unref(t);
+    } else {
+        finish_aloud(t, code);
+    }
 }
 
 void wi_future_drop(struct wi_task *t, int code)
 {
     if (t->extra != NULL && t->extra->drop != NULL)
         t->extra->drop(t->arg);
+    wi_local_leave(t);
     wi_future_finish(t, code);
 }
 
@@ -268,40 +305,45 @@ static struct wi_task *mark_hint(wi_hint hint)
 // Runs the claimed child t inside self's join. A cancel of self is passed on
 // to what runs inside: either the canceller sees the edge, which stood before
 // the claim's read-modify-write, or we see its mark.
-static void call_inside(struct wi_worker *worker, struct wi_task *self,
-                        struct wi_task *t, wi_hint hint)
+static inline void call_inside(struct wi_worker *worker, struct wi_task *self,
+                               struct wi_task *t, wi_hint hint)
 {
     if (wi_scope_canceled(self))
         mark_hint(hint);
     int saved = *worker->errno_at; // as in a wait that parks
     self->wait_object = t;
-    self->wait_kind = WI_WAIT_FUTURE;
+    // relaxed, here and below: as in wi_park
+    __atomic_store_n(&self->wait_kind, WI_WAIT_FUTURE, __ATOMIC_RELAXED);
     // The body's reference and ours become one: nobody else has any.
     t->flags |= WI_KEPT;
     __atomic_store_n(&t->refs, 1, __ATOMIC_RELAXED);
     wi_worker_call(worker, t);
-    self->wait_kind = WI_WAIT_NONE;
+    __atomic_store_n(&self->wait_kind, WI_WAIT_NONE, __ATOMIC_RELAXED);
     *worker->errno_at = saved;
 }
 
 // Whether nobody could tell the difference if t ran inside the join: it has
 // not started, no deadline would have to interrupt the wait, a cancel of the
 // joiner is one of t too, and nobody else holds the future.
-static bool may_run_inline(struct wi_worker *worker, struct wi_task *self,
-                           struct wi_task *t)
+static inline bool may_run_inline(struct wi_worker *worker,
+                                  struct wi_task *self, bool plain,
+                                  struct wi_task *t)
 {
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
-    return worker != NULL && (state & WI_PHASE) == WI_QUEUED &&
-           !(state & WI_PUBLISHED) && t->home == worker->runtime &&
+    return worker != NULL && (state & (WI_PHASE | WI_PUBLISHED)) == WI_QUEUED &&
+           t->home == worker->runtime &&
            __atomic_load_n(&t->refs, __ATOMIC_RELAXED) == 2 &&
-           wi_scope_deadline(self) == WI_FOREVER && !wi_scope_shielded(self) &&
+           (plain || (wi_scope_deadline(self) == WI_FOREVER &&
+                      !wi_scope_shielded(self))) &&
            wi_worker_has_room(worker, INLINE_ROOM);
 }
 
-static bool run_inline(struct wi_task *self, struct wi_task *t)
+// Whether t has run, and so has ended.
+static inline bool run_inline(struct wi_task *self, bool plain,
+                              struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
-    if (!may_run_inline(worker, self, t))
+    if (!may_run_inline(worker, self, plain, t))
         return false;
     wi_hint hint = wi_hint_of(t);
     wi_deque_pop_last(&worker->jobs, hint); // else a tombstone stays behind
@@ -331,11 +373,14 @@ static int park_for(struct wi_task *self, struct wi_task *t,
         rc = wi_park(&wait);
         if (rc == -ETIMEDOUT && wi_scope_deadline(self) > wi_os_now())
             rc = 0; // an earlier timer's late word
+        if (rc == 0 && !__atomic_load_n(&node->granted, __ATOMIC_ACQUIRE))
+            rc = wi_edge_check(self); // wi_edge_stir
     }
     return rc;
 }
 
-static int wait_parked(struct wi_task *self, struct wi_task *t)
+static __attribute__((noinline)) int wait_parked(struct wi_task *self,
+                                                 struct wi_task *t)
 {
     struct wi_node node = {.waiter = self};
     if (wi_scope_deadline(self) == WI_FOREVER)
@@ -358,12 +403,13 @@ static int wait_for(struct wi_task *t, bool inside)
     struct wi_task *self = wi_self();
     if (self == NULL)
         return -ENOMEM;
-    int rc = wi_scope_test(self);
+    bool plain = wi_scope_plain(self);
+    int rc = plain ? 0 : wi_scope_test_slow(self);
     if (rc < 0 || wi_future_done(t))
         return rc;
     if (t == self)
         return -WEFT_EDEADLOCK;
-    if (inside && run_inline(self, t) && wi_future_done(t))
+    if (inside && run_inline(self, plain, t))
         return 0;
     return wait_parked(self, t);
 }
@@ -386,10 +432,27 @@ int weft_result_into(weft_future *f, void *out, size_t size)
     return rc;
 }
 
+// The end of a join that has failed, or whose future has.
+WI_COLD static int join_failed(struct wi_task *t, int rc)
+{
+    if (rc == 0)
+        rc = wi_future_take(t, NULL, 0);
+    else if (wi_future_gave_up(rc))
+        wi_future_cancel(t);
+    wi_task_unref(t);
+    return rc;
+}
+
 int weft_join(weft_future *f)
 {
+    struct wi_task *t = wi_of_future(f);
     wi_require(f != NULL, f, "a future handle must not be NULL");
-    return weft_result_into(f, NULL, 0);
+    int rc = wait_for(t, true);
+    if (WI_RARELY(rc < 0 || t->code < 0))
+        return join_failed(t, rc);
+    int code = t->code;
+    wi_task_unref(t);
+    return code;
 }
 
 int weft_get_into(weft_future *f, void *out, size_t size)

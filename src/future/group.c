@@ -19,7 +19,7 @@
 #include "base/options.h"
 #include "base/text.h"
 #include "base/fresh.h"
-#include "future/deadlock.h"
+#include "sched/deadlock.h"
 #include "future/external.h"
 #include "future/future.h"
 #include "os/report.h"
@@ -87,15 +87,20 @@ weft_group *wi_group_innermost(struct wi_task *t)
     return t->group;
 }
 
-void wi_group_each(weft_group *group,
-                   bool (*fn)(struct wi_task *child, void *arg), void *arg)
+static void group_each(weft_group *group,
+                       bool (*fn)(struct wi_task *child, void *arg), void *arg)
 {
-    wi_group_lock(group);
+    bool fast = wi_group_lock(group);
     for (struct wi_task *t = group->children; t != NULL; t = t->sibling) {
         if (fn(t, arg))
             break;
     }
-    wi_group_unlock(group);
+    wi_group_unlock(group, fast);
+}
+
+__attribute__((constructor)) static void register_each(void)
+{
+    wi_edge_group_each = group_each;
 }
 
 // Canceling -------------------------------------------------------------------
@@ -148,10 +153,10 @@ static struct wi_task *cancel_locked(weft_group *group)
 
 static void cancel_group(weft_group *group)
 {
-    wi_group_lock(group);
+    bool fast = wi_group_lock(group);
     struct wi_task *collected = cancel_locked(group);
     struct wi_task *owner = group->owner;
-    wi_group_unlock(group);
+    wi_group_unlock(group, fast);
     if (owner != NULL) {
         wi_edge_cancel(owner);
         wi_future_nudge(owner);
@@ -173,7 +178,7 @@ void weft_group_cancel(weft_group *g)
 
 static void collect(weft_group *group, int code, const char *text)
 {
-    wi_group_lock(group);
+    bool fast = wi_group_lock(group);
     if (group->code == 0)
         group->code = code;
     if (group->failures < WI_GROUP_FAILURES) {
@@ -182,7 +187,7 @@ static void collect(weft_group *group, int code, const char *text)
             text != NULL && *text != '\0' ? wi_text_dup(text) : NULL;
         group->failures++;
     }
-    wi_group_unlock(group);
+    wi_group_unlock(group, fast);
 }
 
 // A child that was canceled has not failed.
@@ -210,30 +215,30 @@ int weft_group_fail(weft_group *g, int code)
 
 size_t weft_group_failures(weft_group *g)
 {
-    wi_group_lock(g);
+    bool fast = wi_group_lock(g);
     size_t n = g->failures;
-    wi_group_unlock(g);
+    wi_group_unlock(g, fast);
     return n;
 }
 
 int weft_group_failure(weft_group *g, size_t i, const char **text)
 {
-    wi_group_lock(g);
+    bool fast = wi_group_lock(g);
     int code = -ENOENT;
     if (i < g->failures) {
         code = g->failure[i].code;
         if (text != NULL)
             *text = g->failure[i].text != NULL ? g->failure[i].text : "";
     }
-    wi_group_unlock(g);
+    wi_group_unlock(g, fast);
     return code;
 }
 
 size_t weft_group_size(weft_group *g)
 {
-    wi_group_lock(g);
+    bool fast = wi_group_lock(g);
     size_t n = g->count;
-    wi_group_unlock(g);
+    wi_group_unlock(g, fast);
     return n;
 }
 
@@ -242,12 +247,12 @@ size_t weft_group_size(weft_group *g)
 // True once there is no child and there will be none.
 static bool try_close(weft_group *group, struct wi_task *self)
 {
-    wi_group_lock(group);
+    bool fast = wi_group_lock(group);
     group->waiter = self;
     bool empty = group->count == 0;
     if (empty)
         group->closed = 1;
-    wi_group_unlock(group);
+    wi_group_unlock(group, fast);
     return empty;
 }
 
@@ -278,7 +283,7 @@ static void wait_children(weft_group *group, struct wi_task *self)
             wait.flags = 0;
             wait.deadline = wi_deadline_in(group->grace, __func__);
         } else {
-            wi_group_each(group, report_child, group);
+            group_each(group, report_child, group);
             wait.deadline = WI_FOREVER;
         }
     }

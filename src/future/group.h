@@ -57,14 +57,15 @@ static inline bool wi_group_mine(const weft_group *group)
     return group->worker != NULL && group->worker == wi_here.worker;
 }
 
-static inline void wi_group_lock(weft_group *group)
+static inline bool wi_group_lock(weft_group *group)
 {
-    wi_biased_lock(&group->lock, wi_group_mine(group));
+    return wi_biased_lock(&group->lock, wi_group_mine(group));
 }
 
-static inline void wi_group_unlock(weft_group *group)
+// fast: what the lock returned.
+static inline void wi_group_unlock(weft_group *group, bool fast)
 {
-    wi_biased_unlock(&group->lock, wi_group_mine(group));
+    wi_biased_unlock(&group->lock, fast);
 }
 
 // Makes t a child. 0 or -WEFT_ECLOSED; *canceled: the group is canceled, so
@@ -72,7 +73,7 @@ static inline void wi_group_unlock(weft_group *group)
 static inline int wi_group_add(weft_group *group, struct wi_task *t,
                                bool *canceled)
 {
-    wi_group_lock(group);
+    bool fast = wi_group_lock(group);
     bool open = !group->closed;
     if (open) {
         t->group = group;
@@ -85,20 +86,20 @@ static inline int wi_group_add(weft_group *group, struct wi_task *t,
         group->count++;
         *canceled = group->canceled;
     }
-    wi_group_unlock(group);
+    wi_group_unlock(group, fast);
     return open ? 0 : -WEFT_ECLOSED;
 }
 
 // t has ended: the last touch of the group by t.
 static inline void wi_group_leave(weft_group *group, struct wi_task *t)
 {
-    wi_group_lock(group);
+    bool fast = wi_group_lock(group);
     *t->sibling_link = t->sibling;
     if (t->sibling != NULL)
         t->sibling->sibling_link = t->sibling_link;
     t->sibling = NULL;
     struct wi_task *waiter = --group->count == 0 ? group->waiter : NULL;
-    wi_group_unlock(group);
+    wi_group_unlock(group, fast);
     // The group may be gone; the waiter's record never is.
     if (waiter != NULL)
         wi_unpark(waiter);

@@ -9,11 +9,14 @@
 
 #include <weft/error.h>
 
+#include "base/cold.h"
 #include "base/fresh.h"
 #include "base/options.h"
 #include "future/external.h"
 #include "future/future.h"
 #include "future/group.h"
+#include "future/interrupt.h"
+#include "future/local.h"
 #include "future/run.h"
 #include "os/fork.h"
 #include "os/report.h"
@@ -23,7 +26,7 @@
 
 int (*wi_run_job)(struct wi_task *t);
 
-static int run_job(struct wi_task *t)
+static __attribute__((noinline)) int run_job(struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
     if (worker != NULL)
@@ -37,6 +40,7 @@ static int run_job(struct wi_task *t)
 void wi_run_body(struct wi_task *t)
 {
     int code = t->kind == WI_KIND_JOB ? run_job(t) : t->fn(t->arg);
+    wi_local_leave(t);
     wi_require(t->scope == NULL, t->scope,
                "a task must leave its scopes and groups before it ends");
     wi_future_finish(t, wi_future_own_code(code));
@@ -44,17 +48,32 @@ void wi_run_body(struct wi_task *t)
 
 // weft_run --------------------------------------------------------------------
 
+// The body of the main task, while SIGINT cancels its run.
+static int run_interruptible(struct wi_task *main_task, weft_group *root)
+{
+    int rc = wi_interrupt_begin(root);
+    if (rc < 0)
+        return rc;
+    rc = main_task->fn(main_task->arg);
+    wi_interrupt_end();
+    return rc;
+}
+
 // The main task, on the thread's own stack: its body, then its root group.
 static int run_main(struct wi_worker *worker, struct wi_task *main_task,
-                    double grace)
+                    const struct weft_run_options *options)
 {
     // release: pairs with wi_mail
     __atomic_store_n(&main_task->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
     wi_here_set_self(main_task);
-    weft_group *root = wi_group_open_root(main_task, grace);
+    weft_group *root = wi_group_open_root(main_task, options->grace);
     int code = -ENOMEM;
     if (root != NULL) {
-        code = main_task->fn(main_task->arg);
+        if (worker->runtime->root == NULL)
+            worker->runtime->root = root;
+        code = options->interrupt ? run_interruptible(main_task, root)
+                                  : main_task->fn(main_task->arg);
+        wi_local_leave(main_task);
         wi_require(main_task->scope == &root->head.scope, main_task->scope,
                    "a task must leave its scopes and groups before it ends");
         weft_group_cancel(root);
@@ -88,7 +107,7 @@ static int run_in(struct wi_runtime *runtime, struct wi_task *t,
     if (rc < 0)
         return rc;
     struct wi_worker *worker = wi_worker_enter(runtime, 0);
-    rc = run_main(worker, t, options->grace);
+    rc = run_main(worker, t, options);
     wi_worker_leave(worker);
     wi_runtime_stop(runtime, 1);
     return rc;
@@ -162,7 +181,7 @@ static void default_thread(void *arg)
     struct default_loop *loop = arg;
     const struct weft_run_options options = {.size = sizeof options};
     struct wi_worker *worker = wi_worker_enter(loop->runtime, 0);
-    run_main(worker, loop->main, options.grace);
+    run_main(worker, loop->main, &options);
     wi_worker_leave(worker);
     wi_task_thread_exit();
 }
@@ -257,68 +276,108 @@ struct wi_runtime *wi_default_runtime(int *rc)
 
 // Starting --------------------------------------------------------------------
 
-static weft_future *not_started(void *arg, void (*drop)(void *arg), int code)
+WI_COLD static weft_future *not_started(void *arg, void (*drop)(void *arg),
+                                        int code)
 {
     if (drop != NULL)
         drop(arg);
     return wi_future_failed(code, weft_strerror(code));
 }
 
-// Where the new task belongs and runs.
-static int place_of(const struct weft_task_options *options, weft_group **group,
-                    struct wi_runtime **runtime)
+// Where a task runs: group is what the caller gave. NULL: nowhere, and *rc says
+// why.
+static inline struct wi_runtime *runtime_of(const weft_group *group, int *rc)
 {
-    int rc = 0;
-    struct wi_worker *worker = wi_here.worker;
-    *group = options->group;
-    if (*group != NULL && (*group)->owner != NULL &&
-        (*group)->owner->home != NULL && (*group)->owner->home->count > 0)
-        *runtime = (*group)->owner->home;
-    else if (worker != NULL)
-        *runtime = worker->runtime;
-    else
-        *runtime = wi_default_runtime(&rc);
-    if (rc < 0)
-        return rc;
-    struct wi_task *self = wi_here.self;
-    if (*group == NULL && self != NULL)
-        *group = wi_group_innermost(self);
-    if (*group == NULL)
-        *group = (*runtime)->root;
-    return 0;
+    struct wi_task *owner = group != NULL ? group->owner : NULL;
+    if (owner != NULL && owner->home != NULL && owner->home->count > 0)
+        return owner->home;
+    if (WI_LIKELY(wi_here.worker != NULL))
+        return wi_here.worker->runtime;
+    return wi_default_runtime(rc);
 }
 
-static struct wi_task *task_record(weft_function *fn, void *arg,
-                                   const struct weft_task_options *options)
+// The group of a task for which none was given.
+static inline weft_group *own_group(const struct wi_runtime *runtime)
+{
+    struct wi_task *self = wi_here.self;
+    weft_group *group = self != NULL ? wi_group_innermost(self) : NULL;
+    return group != NULL ? group : runtime->root;
+}
+
+// A record that will not be queued: both references.
+WI_COLD static void give_up(struct wi_task *t)
+{
+    wi_local_leave(t);
+    wi_task_unref(t);
+    wi_task_unref(t);
+}
+
+WI_COLD static bool add_extra(struct wi_task *t,
+                              const struct weft_task_options *options)
+{
+    if (!wi_task_need_extra(t)) {
+        give_up(t);
+        return false;
+    }
+    wi_task_set_name(t, options->name);
+    t->extra->drop = options->drop;
+    return true;
+}
+
+static inline struct wi_task *
+task_record(weft_function *fn, void *arg,
+            const struct weft_task_options *options)
 {
     struct wi_task *t = wi_task_new(WI_KIND_TASK, WI_QUEUED, 2);
     if (t == NULL)
         return NULL;
     t->fn = fn;
     t->arg = arg;
-    if (options->name == NULL && options->drop == NULL)
-        return t;
-    if (!wi_task_need_extra(t)) {
-        wi_task_unref(t);
-        wi_task_unref(t);
+    if (WI_RARELY(!wi_local_inherit(t))) {
+        give_up(t);
         return NULL;
     }
-    wi_task_set_name(t, options->name);
-    t->extra->drop = options->drop;
+    if ((options->name != NULL || options->drop != NULL) &&
+        !add_extra(t, options))
+        return NULL;
     return t;
 }
 
-// From here on the record is known to its group; what fails now ends as a
-// future does.
-static weft_future *queue(struct wi_runtime *runtime, struct wi_task *t,
-                          bool canceled)
+// The record is known to its group: what fails now ends as a future does.
+WI_COLD static void drop_queued(struct wi_task *t, int rc)
 {
-    // What starts in a canceled group is never queued.
-    int rc = canceled ? -WEFT_EJOBCANCELED : wi_runtime_submit(runtime, t);
     uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
-    if (rc < 0 && wi_task_claim(t, gen, WI_CANCELED))
+    if (wi_task_claim(t, gen, WI_CANCELED))
         wi_future_drop(t, rc);
+}
+
+static inline weft_future *start_at(struct wi_runtime *runtime,
+                                    weft_group *group, weft_function *fn,
+                                    void *arg,
+                                    const struct weft_task_options *options)
+{
+    struct wi_task *t = task_record(fn, arg, options);
+    if (WI_RARELY(t == NULL))
+        return not_started(arg, options->drop, -ENOMEM);
+    t->home = runtime;
+    bool canceled;
+    int rc = wi_group_add(group, t, &canceled);
+    if (WI_RARELY(rc < 0)) {
+        give_up(t);
+        return not_started(arg, options->drop, rc);
+    }
+    // What starts in a canceled group is never queued.
+    rc = canceled ? -WEFT_EJOBCANCELED : wi_runtime_submit(runtime, t);
+    if (WI_RARELY(rc < 0))
+        drop_queued(t, rc);
     return wi_as_future(t);
+}
+
+weft_future *wi_task_start_at(struct wi_runtime *runtime, weft_group *group,
+                              weft_function *fn, void *arg,
+                              const struct weft_task_options *options)
+{
+    return start_at(runtime, group, fn, arg, options);
 }
 
 weft_future *weft_task_start_with(weft_function *fn, void *arg,
@@ -326,22 +385,13 @@ weft_future *weft_task_start_with(weft_function *fn, void *arg,
 {
     WI_OPTIONS(options);
     wi_require(fn != NULL, NULL, "a task's function must not be NULL");
-    weft_group *group;
-    struct wi_runtime *runtime;
-    int rc = wi_forked() ? -WEFT_EFORKED : place_of(options, &group, &runtime);
-    if (rc < 0)
+    weft_group *group = options->group;
+    int rc = -WEFT_EFORKED;
+    struct wi_runtime *runtime = wi_forked() ? NULL : runtime_of(group, &rc);
+    if (WI_RARELY(runtime == NULL))
         return not_started(arg, options->drop, rc);
-    struct wi_task *t = task_record(fn, arg, options);
-    if (t == NULL)
-        return not_started(arg, options->drop, -ENOMEM);
-    t->home = runtime;
-    bool canceled = false;
-    rc = wi_group_add(group, t, &canceled);
-    if (rc == 0)
-        return queue(runtime, t, canceled);
-    wi_task_unref(t);
-    wi_task_unref(t);
-    return not_started(arg, options->drop, rc);
+    return start_at(runtime, group != NULL ? group : own_group(runtime), fn,
+                    arg, options);
 }
 
 // What a task asks of itself --------------------------------------------------

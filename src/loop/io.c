@@ -31,12 +31,19 @@ static const uint16_t wait_kinds[] = {
     [WI_IO_CONNECT] = WI_WAIT_CONNECT,
 };
 
+static uint16_t wait_kind(const struct wi_io *io)
+{
+    if (io->code == WI_IO_CALL)
+        return io->events & WEFT_READABLE ? WI_WAIT_READ : WI_WAIT_WRITE;
+    return wait_kinds[io->code];
+}
+
 static struct wi_wait wait_for(const struct wi_io *io)
 {
     return (struct wi_wait){
         .object = (void *)(intptr_t)io->fd, // NOLINT: a number, for show
         .deadline = WI_FOREVER,
-        .kind = wait_kinds[io->code],
+        .kind = wait_kind(io),
         .flags = WI_SCOPED,
     };
 }
@@ -110,7 +117,8 @@ static ssize_t try_in_thread(struct wi_io *io, int kind)
 static bool reads(const struct wi_io *io)
 {
     return io->code == WI_IO_READ || io->code == WI_IO_ACCEPT ||
-           (io->code == WI_IO_POLL && (io->events & WEFT_READABLE));
+           ((io->code == WI_IO_POLL || io->code == WI_IO_CALL) &&
+            (io->events & WEFT_READABLE));
 }
 
 // Tries and sleeps in turn. wi_park_poll needs a free place in the array.
@@ -152,7 +160,7 @@ static ssize_t in_thread(struct wi_io *io)
     return n;
 }
 
-static ssize_t perform(struct wi_io *io)
+ssize_t wi_io_perform(struct wi_io *io)
 {
     int saved = errno, rc = wi_check_scopes();
     struct wi_loop *loop;
@@ -176,7 +184,7 @@ int weft_fd_wait(int fd, unsigned events)
         .events = events & (WEFT_READABLE | WEFT_WRITABLE),
     };
 
-    return (int)perform(&io);
+    return (int)wi_io_perform(&io);
 }
 
 // Nothing is asked for; only whether it might have been.
@@ -199,7 +207,7 @@ ssize_t weft_read(int fd, void *buf, size_t size)
         .size = size < MOST ? size : MOST,
     };
 
-    return size ? perform(&io) : no_bytes(fd);
+    return size ? wi_io_perform(&io) : no_bytes(fd);
 }
 
 ssize_t weft_write(int fd, const void *buf, size_t size)
@@ -211,7 +219,7 @@ ssize_t weft_write(int fd, const void *buf, size_t size)
         .size = size < MOST ? size : MOST,
     };
 
-    return perform(&io);
+    return wi_io_perform(&io);
 }
 
 ssize_t weft_write_all(int fd, const void *buf, size_t size)
@@ -252,7 +260,7 @@ int weft_accept(int fd, struct sockaddr *addr, socklen_t *len)
         .addr = addr,
         .addr_len = addr ? len : NULL,
     };
-    ssize_t n = perform(&io);
+    ssize_t n = wi_io_perform(&io);
 
     if (n >= 0)
         adopt_accepted(fd, (int)n);
@@ -291,7 +299,7 @@ int weft_connect(int fd, const struct sockaddr *addr, socklen_t len)
         return fd < 0 ? -EBADF : -ENOMEM;
     generation = wi_fd_generation(record);
     wi_fd_adopt_client(record);
-    while ((n = perform(&io)) == -EBUSY) {
+    while ((n = wi_io_perform(&io)) == -EBUSY) {
         int rc = pause_connect(&io, pause);
 
         if (rc < 0)

@@ -32,6 +32,7 @@ enum wi_io_code {
     WI_IO_WRITE,   // result: bytes
     WI_IO_ACCEPT,  // result: the new descriptor
     WI_IO_CONNECT, // result: 0
+    WI_IO_CALL,    // call(io), again each time one of `events` holds
     WI_IO_GIVE,    // fd.h: stop reading ahead on fd, hand over what was read
     WI_IO_FORGET,  // fd.h: ops->forget from another thread
 };
@@ -43,12 +44,13 @@ enum wi_io_code {
 struct wi_io {
     enum wi_io_code code;
     int fd;
-    void *buf;             // READ, WRITE
-    size_t size;           // READ, WRITE
-    unsigned events;       // POLL: enum weft_fd_event
-    struct sockaddr *addr; // ACCEPT (or NULL), CONNECT
-    socklen_t *addr_len;   // ACCEPT (or NULL)
-    socklen_t addr_size;   // CONNECT
+    void *buf;                               // READ, WRITE
+    size_t size;                             // READ, WRITE
+    unsigned events;                         // POLL, CALL: enum weft_fd_event
+    struct sockaddr *addr;                   // ACCEPT (or NULL), CONNECT
+    socklen_t *addr_len;                     // ACCEPT (or NULL)
+    socklen_t addr_size;                     // CONNECT
+    ssize_t (*call)(const struct wi_io *io); // CALL: never blocks; -EAGAIN
     struct wi_task *waiter;
     ssize_t result;            // >= 0 or -errno
     uint32_t done;             // release by the backend, acquire by the waiter
@@ -156,6 +158,11 @@ static inline void wi_loop_look(struct wi_loop *loop)
 
 // Writes to an eventfd, keeping errno: for ops->wake.
 void wi_loop_ring(int event_fd);
+
+// Performs io for the calling task or thread, whose scopes end it: what every
+// public call on a descriptor comes down to (io.c). Returns its result.
+// CALL must not read from a stream socket that may be read ahead on.
+ssize_t wi_io_perform(struct wi_io *io);
 
 static inline void wi_io_complete(struct wi_io *io, ssize_t result)
 {

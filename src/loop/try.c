@@ -59,10 +59,10 @@ int wi_try_kind(int fd)
             return -errno;
         return is_disk(&st) ? WI_FD_DISK : WI_FD_PLAIN;
     }
-    if (type != SOCK_STREAM)
-        return WI_FD_SOCKET;
     size = sizeof(domain);
     getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
+    if (type != SOCK_STREAM || domain == AF_UNIX)
+        return WI_FD_SOCKET;
     size = sizeof(protocol);
     getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size);
     if ((domain == AF_INET || domain == AF_INET6) && protocol == IPPROTO_TCP)
@@ -291,6 +291,8 @@ static ssize_t attempt(struct wi_io *io, uint8_t kind)
         return try_connect(io);
     case WI_IO_POLL:
         return try_poll(io, kind);
+    case WI_IO_CALL:
+        return io->call(io);
     default:
         return -EINVAL;
     }
@@ -315,6 +317,8 @@ ssize_t wi_try_blocking(const struct wi_io *io)
             n = outcome(read(io->fd, io->buf, io->size));
         else if (io->code == WI_IO_WRITE)
             n = outcome(write(io->fd, io->buf, io->size));
+        else if (io->code == WI_IO_CALL)
+            n = io->call(io);
         else
             return io->code == WI_IO_POLL ? -EPERM : -EINVAL;
     } while (n == -EINTR);

@@ -13,7 +13,9 @@
 // What kind of file a descriptor is, as far as the calls differ.
 enum wi_fd_kind {
     WI_FD_UNKNOWN = 0,
-    WI_FD_SOCKET, // any socket that is none of the next two
+    WI_FD_SOCKET, // any socket that is none of the next two; Unix sockets are
+                  // here, since descriptors that come with bytes which were
+                  // read ahead would be lost
     WI_FD_STREAM, // a stream socket
     WI_FD_TCP,    // one where a short read means that the buffer is empty
     WI_FD_PLAIN,  // not a socket: a pipe, a terminal, a timer, ...

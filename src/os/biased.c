@@ -52,10 +52,10 @@ void wi_biased_lock_slow(struct wi_biased *lock, bool owner)
     wait_for_owner(lock);
 }
 
-void wi_biased_unlock_slow(struct wi_biased *lock, bool owner)
+void wi_biased_unlock_slow(struct wi_biased *lock)
 {
-    if (!owner)
-        // release: pairs with the owner's acquire
-        __atomic_store_n(&lock->foreign, 0, __ATOMIC_RELEASE);
+    // release: pairs with the owner's acquire. It was 0 already if we are the
+    // owner.
+    __atomic_store_n(&lock->foreign, 0, __ATOMIC_RELEASE);
     wi_mutex_unlock(&lock->mutex);
 }

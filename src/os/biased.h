@@ -24,10 +24,11 @@ struct wi_biased {
 extern bool wi_biased_fast;
 
 void wi_biased_lock_slow(struct wi_biased *lock, bool owner);
-void wi_biased_unlock_slow(struct wi_biased *lock, bool owner);
+void wi_biased_unlock_slow(struct wi_biased *lock);
 
-// `owner`: the caller is the lock's one owner thread.
-static inline void wi_biased_lock(struct wi_biased *lock, bool owner)
+// `owner`: the caller is the lock's one owner thread. Returns whether it went
+// the owner's fast way, for unlock.
+static inline bool wi_biased_lock(struct wi_biased *lock, bool owner)
 {
     if (owner && wi_biased_fast) {
         // relaxed, and only the compiler is held: the foreign side's
@@ -36,19 +37,19 @@ static inline void wi_biased_lock(struct wi_biased *lock, bool owner)
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         // acquire: pairs with the release by which the foreign side leaves
         if (__atomic_load_n(&lock->foreign, __ATOMIC_ACQUIRE) == 0)
-            return;
+            return true;
     }
     wi_biased_lock_slow(lock, owner);
+    return false;
 }
 
-static inline void wi_biased_unlock(struct wi_biased *lock, bool owner)
+static inline void wi_biased_unlock(struct wi_biased *lock, bool fast)
 {
-    if (owner && wi_biased_fast &&
-        __atomic_load_n(&lock->inside, __ATOMIC_RELAXED) != 0)
+    if (fast)
         // release: pairs with the foreign side's acquire of `inside`
         __atomic_store_n(&lock->inside, 0, __ATOMIC_RELEASE);
     else
-        wi_biased_unlock_slow(lock, owner);
+        wi_biased_unlock_slow(lock);
 }
 
 // Owner, before the lock's memory goes: who left the lock last may still be

@@ -18,6 +18,7 @@
 enum { ALT_STACK = 64 << 10 };
 
 static struct wi_fault *page;
+static pid_t owner; // a child of fork has not the page
 static int fault_bell = -1;
 
 static uint64_t program_counter(const void *context)
@@ -36,7 +37,8 @@ static uint64_t program_counter(const void *context)
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
     // relaxed: only who is first matters
-    if (!__atomic_exchange_n(&page->claimed, 1, __ATOMIC_RELAXED)) {
+    if (getpid() == owner &&
+        !__atomic_exchange_n(&page->claimed, 1, __ATOMIC_RELAXED)) {
         page->sig = sig;
         page->code = info->si_code;
         page->address = (uintptr_t)info->si_addr;
@@ -70,6 +72,7 @@ void wi_os_fault_install(struct wi_fault *fault, int bell)
     static const int signals[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
                                   SIGABRT, SIGTRAP, SIGSYS};
     page = fault;
+    owner = getpid();
     fault_bell = bell;
     use_alternate_stack();
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {

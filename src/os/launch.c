@@ -42,6 +42,9 @@
 #ifndef CLONE_PIDFD
 #define CLONE_PIDFD 0x1000
 #endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
 #ifndef SYS_execveat
 #define SYS_execveat __NR_execveat
 #endif
@@ -150,6 +153,55 @@ static int null_stdin(void)
     return dup2(fd, STDIN_FILENO) < 0 ? -errno : 0;
 }
 
+static void close_range_of(int first, unsigned last)
+{
+    if (first >= 0 && (unsigned)first <= last)
+        syscall(SYS_close_range, (unsigned)first, last, 0);
+}
+
+// Closes all but 0, 1, 2 and the n that are kept: there must be free numbers
+// for the next step even if the parent has none left. Where the kernel refuses,
+// they become close-on-exec later.
+static void close_others(int *keep, int n)
+{
+    for (int i = 1; i < n; i++) { // sort
+        for (int k = i; k > 0 && keep[k - 1] > keep[k]; k--) {
+            int other = keep[k];
+            keep[k] = keep[k - 1];
+            keep[k - 1] = other;
+        }
+    }
+    int first = STDERR_FILENO + 1;
+    for (int i = 0; i < n; i++) {
+        if (keep[i] < first)
+            continue;
+        close_range_of(first, (unsigned)keep[i] - 1);
+        first = keep[i] + 1;
+    }
+    close_range_of(first, ~0u);
+}
+
+static void close_unneeded(const struct wi_os_launch *l)
+{
+    int keep[WI_LAUNCH_FDS + 1], n = 0;
+    for (unsigned i = 0; i < l->fd_count; i++)
+        if (l->fds[i] >= 0)
+            keep[n++] = l->fds[i];
+    if (l->self >= 0)
+        keep[n++] = l->self;
+    close_others(keep, n);
+}
+
+// Moves a descriptor out of the way of the fixed ones. One at a time, so that
+// one free number is enough. The table of descriptors is the child's own.
+static int move_up(int fd)
+{
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+    int rc = high < 0 ? -errno : high;
+    close(fd);
+    return rc;
+}
+
 // Moves the descriptors to their fixed places. All go high up first, for one
 // may lie where another has to go.
 static int place_fds(const struct wi_os_launch *l)
@@ -159,9 +211,9 @@ static int place_fds(const struct wi_os_launch *l)
         high[i] = -1;
         if (l->fds[i] < 0)
             continue;
-        high[i] = fcntl(l->fds[i], F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+        high[i] = move_up(l->fds[i]);
         if (high[i] < 0)
-            return -errno;
+            return high[i];
     }
     for (unsigned i = 0; i < l->fd_count; i++) {
         close(WI_LAUNCH_FD + (int)i);
@@ -200,14 +252,15 @@ static int prepare(const struct birth *birth)
 
 // Becomes the program; returns only with an error. /proc/self/exe is the
 // program also when its file was replaced or deleted; without /proc, the
-// descriptor opened before is.
+// descriptor opened before is. Under Valgrind it is Valgrind.
 static int become(const struct wi_os_launch *l, int self)
 {
     if (l->program != NULL) {
         execve(l->program, l->argv, l->env);
         return -errno;
     }
-    execve("/proc/self/exe", l->argv, l->env);
+    if (!WI_ON_VALGRIND)
+        execve("/proc/self/exe", l->argv, l->env);
     int rc = -errno;
     if (self >= 0)
         syscall(SYS_execveat, self, "", l->argv, l->env, AT_EMPTY_PATH);
@@ -220,8 +273,9 @@ static int child_main(void *arg)
 {
     struct birth *birth = arg;
     int self = birth->launch->self;
-    if (self >= 0) // out of the way of the fixed ones
-        self = fcntl(self, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+    close_unneeded(birth->launch);
+    if (self >= 0)
+        self = move_up(self);
     int rc = prepare(birth);
     birth->error = rc < 0 ? rc : become(birth->launch, self);
     _exit(127);

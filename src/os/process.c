@@ -113,26 +113,64 @@ bool wi_os_child_reap(struct wi_os_child *child, struct wi_os_end *end,
     return true;
 }
 
+// Reads /proc/PID/stat; NULL: it cannot be read. The text begins behind the
+// name, which may hold anything: " S ...", the state first.
+static const char *read_stat(pid_t pid, char text[1024])
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    ssize_t n = read(fd, text, 1023);
+    close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    const char *name_end = strrchr(text, ')');
+    return name_end != NULL ? name_end + 1 : NULL;
+}
+
 // The last number of /proc/PID/stat is the exit code in the form of waitpid;
 // the kernel sets it before it takes the process's memory apart.
 bool wi_os_child_peek(const struct wi_os_child *child, struct wi_os_end *end)
 {
-    char path[32], text[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)child->pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (n <= 0)
-        return false;
-    text[n] = '\0';
-    char *last = strrchr(text, ' ');
+    char text[1024];
+    const char *stat = read_stat(child->pid, text);
+    const char *last = stat != NULL ? strrchr(stat, ' ') : NULL;
     if (last == NULL)
         return false;
     *end = (struct wi_os_end){0};
     end_from_status(end, atoi(last + 1));
     return end->how != WI_END_UNKNOWN;
+}
+
+// The number in place n of stat, where the state is place 3.
+static double stat_number(const struct wi_os_child *child, int n)
+{
+    char text[1024];
+    const char *at = read_stat(child->pid, text);
+    for (int i = 3; at != NULL && i < n; i++)
+        at = strchr(at + 1, ' ');
+    return at != NULL ? atof(at + 1) : 0;
+}
+
+size_t wi_os_child_rss(const struct wi_os_child *child)
+{
+    enum { RSS = 24 };
+    return (size_t)stat_number(child, RSS) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+double wi_os_child_cpu(const struct wi_os_child *child)
+{
+    enum { UTIME = 14, STIME = 15 };
+    double ticks = stat_number(child, UTIME) + stat_number(child, STIME);
+    return ticks / (double)sysconf(_SC_CLK_TCK);
+}
+
+bool wi_os_child_stopped(const struct wi_os_child *child)
+{
+    char text[1024];
+    const char *stat = read_stat(child->pid, text);
+    return stat != NULL && (stat[1] == 'T' || stat[1] == 't');
 }
 
 void wi_os_child_close(struct wi_os_child *child)
@@ -244,6 +282,22 @@ void wi_os_close_on_exec_from(int fd)
 {
     if (syscall(SYS_close_range, fd, ~0u, CLOSE_RANGE_CLOEXEC) != 0)
         close_on_exec_by_proc(fd);
+}
+
+void wi_os_be_victim(void)
+{
+    char text[16];
+    int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    if (n > 0) {
+        text[n] = '\0';
+        int score = atoi(text) + 100;
+        n = snprintf(text, sizeof text, "%d", score < 1000 ? score : 1000);
+        n = pwrite(fd, text, (size_t)n, 0);
+    }
+    close(fd);
 }
 
 void wi_os_set_name(const char *name)

@@ -27,6 +27,14 @@ bool wi_os_child_reap(struct wi_os_child *child, struct wi_os_end *end,
 // How a child that is dying will have ended, before it can be waited for.
 // false: that cannot be seen.
 bool wi_os_child_peek(const struct wi_os_child *child, struct wi_os_end *end);
+
+// Its resident memory in bytes, and the CPU time that it has used in seconds;
+// 0 if that cannot be read. It must not have been reaped.
+size_t wi_os_child_rss(const struct wi_os_child *child);
+double wi_os_child_cpu(const struct wi_os_child *child);
+
+// Whether somebody has stopped the child: a signal or a debugger.
+bool wi_os_child_stopped(const struct wi_os_child *child);
 void wi_os_child_close(struct wi_os_child *child);
 
 // Sends a signal to the child, or to its whole process group. Returns 0 or a
@@ -43,6 +51,7 @@ bool wi_os_pidfd_ended(int pidfd); // whether that process has ended
 int wi_os_die_with_parent(pid_t parent);
 
 void wi_os_close_on_exec_from(int fd); // every descriptor from fd on
+void wi_os_be_victim(void); // rather than the parent, when memory runs out
 void wi_os_set_name(const char *name); // of the calling thread, 15 bytes
 void wi_os_unsetenv(const char *name);
 const char *wi_os_program_name(void); // what argv[0] was

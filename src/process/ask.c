@@ -22,6 +22,7 @@
 
 #include "future/external.h"
 #include "future/future.h"
+#include "os/memfd.h"
 #include "process/carry.h"
 #include "process/pool.h"
 
@@ -274,7 +275,10 @@ static int read_submit(struct wi_member *member, const struct wi_frame *frame,
     void *room = job->data;
     if (ask->size > WI_INLINE && (room = job->heap = malloc(ask->size)) == NULL)
         return -ENOMEM;
-    return wi_place_read(&place, room);
+    int rc = wi_place_read(&place, room);
+    if (place.form == WI_FORM_WINDOW)
+        wi_os_memfd_punch(place.fd, place.window, ask->size);
+    return rc;
 }
 
 static weft_future *submit_to(struct wi_pool *pool, struct wi_member *member,

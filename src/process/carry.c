@@ -180,3 +180,24 @@ int wi_place_read(const struct wi_place *place, void *bytes)
                size);
     return 0;
 }
+
+enum { PAGE_BITS = 12, KEPT_BYTES = 32 << 20 };
+
+void wi_kept_note(struct wi_kept *kept, const struct wi_place *place,
+                  unsigned ticket)
+{
+    if (place->form != WI_FORM_WINDOW)
+        return;
+    uint64_t pages = (place->far.size >> PAGE_BITS) + 1;
+    uint32_t *now = &kept->pages[ticket];
+    if (pages > *now) {
+        kept->total += (pages - *now) << PAGE_BITS;
+        *now = (uint32_t)pages;
+    }
+    if (kept->total <= KEPT_BYTES)
+        return;
+    uint64_t size = (uint64_t)*now << PAGE_BITS;
+    wi_os_memfd_punch(place->fd, place->window, size);
+    kept->total -= size;
+    *now = 0;
+}

@@ -65,4 +65,16 @@ int wi_place_look(struct wi_place *place);
 // Copies the far.size bytes out.
 int wi_place_read(const struct wi_place *place, void *bytes);
 
+// Windows whose pages are kept, since the next one who writes there is faster
+// for it; the reader's, who alone gives pages back.
+struct wi_kept {
+    uint64_t total;
+    uint32_t pages[WI_TICKETS];
+};
+
+// After a place of that ticket was read: gives its pages back if too many are
+// kept.
+void wi_kept_note(struct wi_kept *kept, const struct wi_place *place,
+                  unsigned ticket);
+
 #endif

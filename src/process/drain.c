@@ -42,7 +42,8 @@ static struct wi_place frame_place(struct wi_member *member,
 
 // Reads the bytes of a result, without the lock if they are many. Meanwhile
 // nobody else drains this member. NULL with *rc set: no memory, or nonsense.
-static void *fetch(struct wi_member *member, struct wi_place *place, int *rc)
+static void *fetch(struct wi_member *member, struct wi_place *place,
+                   unsigned ticket, int *rc)
 {
     void *bytes = malloc(place->far.size + 1);
     *rc = bytes == NULL ? -ENOMEM : 0;
@@ -54,6 +55,7 @@ static void *fetch(struct wi_member *member, struct wi_place *place, int *rc)
         wi_mutex_unlock(&member->pool->lock);
     }
     *rc = wi_place_read(place, bytes);
+    wi_kept_note(&member->kept, place, ticket);
     if (many) {
         wi_mutex_lock(&member->pool->lock);
         member->held = false;
@@ -151,15 +153,18 @@ static void job_done(struct wi_member *member, struct wi_frame *frame,
     }
     measure(member, frame);
     member->pool->failures = 0;
+    if (frame->code == -WEFT_ENOJOB)
+        member->names = 0; // perhaps it has spoiled what it was told
     if (is_quick(job, frame)) {
         struct wi_type type = wi_result_type(job->job);
         wi_flight_end(member, ticket);
         settle_inline(type, frame, wi_pjob_end(job, frame->code, NULL, out));
+        wi_wear_count(member);
         return;
     }
     int rc;
     uint64_t id = job->id;
-    void *bytes = fetch(member, &place, &rc);
+    void *bytes = fetch(member, &place, ticket, &rc);
     // The lock was left: a deadline may have ended the job.
     if (job->id != id || member->flights[ticket].job != job ||
         member->state != WI_MEMBER_READY) {
@@ -174,6 +179,7 @@ static void job_done(struct wi_member *member, struct wi_frame *frame,
         free(bytes);
     else
         settle(&copy, frame, bytes, place.far.size, o);
+    wi_wear_count(member);
 }
 
 // Frames

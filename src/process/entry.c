@@ -37,6 +37,7 @@
 
 static bool entered;         // the hook has run
 static struct wi_boot *boot; // of this process, if it is a child
+static uint32_t depth;       // processes above this one
 
 static _Noreturn void refuse(const char *why)
 {
@@ -83,7 +84,7 @@ bool wi_entry_ready(void)
 
 uint32_t wi_entry_depth(void)
 {
-    return boot != NULL ? boot->depth : 0;
+    return depth;
 }
 
 static struct wi_boot *open_boot(void)
@@ -109,6 +110,7 @@ static void stay_with_parent(void)
 static _Noreturn void run_child(void)
 {
     boot = open_boot();
+    depth = boot->depth;
     stay_with_parent();
     wi_os_close_on_exec(WI_BOOT_FD);
     wi_os_close_on_exec(WI_BELL_FD);
@@ -118,6 +120,8 @@ static _Noreturn void run_child(void)
         wi_os_set_name(boot->name);
     struct wi_words *words = wi_boot_words(boot);
     bool worker = boot->kind == WI_BOOT_WORKER;
+    if (worker)
+        wi_os_be_victim();
     wi_os_fault_install(&words->fault, worker ? WI_BELL_FD : -1);
     int at = worker ? wi_os_life_hold(words->life) : -1;
     words->life_at = at < 0 ? -1 : at;

@@ -16,18 +16,34 @@
 #include "os/cpu.h"
 #include "os/life.h"
 #include "process/pool.h"
+#include "os/spin.h"
+#include "sched/here.h"
 #include "sched/park.h"
 #include "sched/task.h"
 
-enum { SPIN_NS = 60000, QUICK_NS = 50000, MOST_WORDS = 8 };
+enum { QUICK_NS = 50000, MOST_WORDS = 8 };
 
 static unsigned cpus;
 static bool no_waitv; // the kernel has no futex_waitv
+static struct wi_spin spinning;
 
-static bool jobs_under_way(void)
+// Whether what the thread waits for may come from a worker process.
+static bool is_concerned(const struct wi_task *self)
 {
     // relaxed: a hint; whoever waits for a job has submitted it before
-    return __atomic_load_n(&wi_process_jobs, __ATOMIC_RELAXED) != 0;
+    if (__atomic_load_n(&wi_process_jobs, __ATOMIC_RELAXED) == 0)
+        return false;
+    switch (self->wait_kind) {
+    case WI_WAIT_FUTURE:
+        return ((const struct wi_task *)self->wait_object)->kind ==
+               WI_KIND_PROCESS_JOB;
+    case WI_WAIT_SET:
+    case WI_WAIT_GROUP:
+    case WI_WAIT_POOL:
+        return true;
+    default:
+        return false;
+    }
 }
 
 // Calls fn for each member of each pool, under its lock, until fn says stop.
@@ -142,18 +158,20 @@ static bool woken(struct wi_task *self)
     return __atomic_load_n(&self->permit, __ATOMIC_ACQUIRE) != 0;
 }
 
+static bool look(void *self)
+{
+    take_in();
+    return woken(self);
+}
+
 static void help(struct wi_task *self)
 {
     struct outlook outlook = {0, false};
-    if (!jobs_under_way() || woken(self) || wi_os_cpu_scarce())
+    if (!is_concerned(self) || woken(self) || wi_os_cpu_scarce())
         return;
     each_member(survey, &outlook);
     if (outlook.busy > 0 && outlook.busy < cpus && !outlook.slow) {
-        int64_t end = wi_os_now() + SPIN_NS;
-        while (!woken(self) && wi_os_now() < end) {
-            take_in();
-            wi_arch_relax();
-        }
+        wi_spin(&spinning, look, self);
     }
     bells_on();
 }
@@ -193,21 +211,28 @@ static void get_up(struct doze *doze)
         doze->members[i]->dozers--;
         wi_mutex_unlock(&pool->lock);
     }
-    while (take_in())
+    while (take_in()) // what we were called for, and what came with it
         ;
-    bells_on();
 }
 
+// While the thread takes in, its word says that it is awake, so that whoever
+// unparks it (mostly itself) makes no system call.
 static int sleep_on(uint32_t *word, uint32_t value, int64_t deadline)
 {
-    if (no_waitv || !jobs_under_way())
+    if (no_waitv || !is_concerned(wi_here.self))
         return wi_os_futex_wait(word, value, deadline, false);
     struct doze doze = {.n = 0};
+    uint32_t asleep = value, awake = 0;
     each_member(lie_down, &doze);
     int rc = 0;
     if (!doze.said)
         rc = wi_os_futex_wait_any(word, value, doze.words, doze.n, deadline);
+    // acq_rel: as in park.c; an unpark has changed the word for good
+    __atomic_compare_exchange_n(word, &asleep, 0, false, __ATOMIC_ACQ_REL,
+                                __ATOMIC_ACQUIRE);
     get_up(&doze);
+    __atomic_compare_exchange_n(word, &awake, value, false, __ATOMIC_ACQ_REL,
+                                __ATOMIC_ACQUIRE);
     if (rc != -ENOSYS)
         return rc;
     no_waitv = true;

@@ -20,9 +20,9 @@
 // without that. A new worker is asked for at once.
 //
 // Starts that come to nothing are repeated after 10 ms, 20 ms ... 5 s; after
-// five in a row without any worker left, the pool is broken. It is broken at
-// once if the initializer fails, if the program cannot be executed, or if it
-// does not reach weft_main_hook.
+// five in a row without any worker left (twelve, if they were killed), the pool
+// is broken. It is broken at once if the initializer fails, if the program
+// cannot be executed, or if it does not reach weft_main_hook.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,11 +39,14 @@
 
 enum {
     MOST_FAILURES = 5,
-    MANY = 8, // frames in one go: look again by time, not by bell
+    MOST_KILLED = 12, // for about 20 seconds
+    MANY = 8,         // frames in one go: look again by time, not by bell
+    DOUBTS = 10,      // audits without a sign of life from one that should run
 };
 static const int64_t poll_ns = 50000, verdict_ns = 20000000,
                      first_pause_ns = 10000000, last_pause_ns = 5000000000,
-                     trim_ns = 1000000000, hidden_ns = 10000000;
+                     trim_ns = 1000000000, audit_ns = 100000000,
+                     hidden_ns = 10000000;
 
 static struct wi_member *of_launch(struct wi_launch *launch)
 {
@@ -57,11 +60,13 @@ static struct wi_member *of_launch(struct wi_launch *launch)
 // that waits, as far as that is reasonable.
 static unsigned wanted(const struct wi_pool *pool)
 {
-    unsigned cap = 2 * pool->set.workers > 8 ? 2 * pool->set.workers : 8;
+    unsigned cap = 2 * pool->size > 8 ? 2 * pool->size : 8;
     unsigned waiting = pool->blocked < cap ? pool->blocked : cap;
     if (pool->stopping || pool->broken)
         return 0;
-    return pool->set.workers + 1 + waiting + pool->extra;
+    // The spare comes when the others are there.
+    bool spare = pool->size > 0 && pool->alive - pool->starting >= pool->size;
+    return pool->size + spare + waiting + pool->extra;
 }
 
 bool wi_pool_grows(const struct wi_pool *pool)
@@ -81,6 +86,13 @@ void wi_pool_retry(struct wi_alarm *alarm)
     wi_supervisor_post(&pool->tend);
 }
 
+void wi_pool_shrink(struct wi_alarm *alarm)
+{
+    struct wi_pool *pool =
+        (struct wi_pool *)((char *)alarm - offsetof(struct wi_pool, shrink));
+    wi_supervisor_post(&pool->tend);
+}
+
 // Breaking
 // ----------------------------------------------------------------------
 
@@ -95,13 +107,13 @@ void wi_pool_break(struct wi_pool *pool, int code, const char *text)
     wi_pool_tend(pool);
 }
 
-static void start_failed(struct wi_pool *pool, const char *text)
+static void start_failed(struct wi_pool *pool, unsigned most, const char *text)
 {
-    int64_t pause = first_pause_ns << pool->failures;
+    int64_t pause = first_pause_ns << (pool->failures < 9 ? pool->failures : 9);
     pool->failures++;
     pool->not_before =
         wi_os_now() + (pause < last_pause_ns ? pause : last_pause_ns);
-    if (pool->failures >= MOST_FAILURES && pool->alive == 0)
+    if (pool->failures >= most && pool->alive == 0)
         wi_pool_break(pool, -WEFT_EBROKEN, text);
 }
 
@@ -173,6 +185,7 @@ static int open_member(struct wi_member *member)
     member->boot->executor = pool->id;
     member->boot->width = pool->set.workers;
     member->boot->body = pool->set.initializer;
+    member->boot->finalizer = pool->set.finalizer;
     member->ring = wi_ring_of(member->boot);
     member->ring->listening = 1;
     if (!fill_env(member))
@@ -199,6 +212,7 @@ static struct wi_member *new_member(struct wi_pool *pool)
     member->pidfd_watch.heard = pidfd_heard;
     member->poll.ring = poll_rang;
     member->verdict.ring = verdict_rang;
+    member->overrun.ring = wi_overrun_rang;
     member->lifeline.errand = &pool->tend;
     for (unsigned i = WI_TICKETS; i-- > 0;)
         member->free_tickets[member->free_count++] = (uint16_t)i;
@@ -236,16 +250,18 @@ static int start_member(struct wi_pool *pool)
     return 0;
 }
 
+// After a failure one at a time: two might fail where one would not.
 static void start_members(struct wi_pool *pool)
 {
-    while (pool->alive < wanted(pool)) {
+    while (pool->alive < wanted(pool) &&
+           (pool->failures == 0 || pool->starting == 0)) {
         if (pool->not_before > wi_os_now()) {
             wi_alarm_set(&pool->retry, pool->not_before);
             return;
         }
         int rc = start_member(pool);
         if (rc < 0) {
-            start_failed(pool, weft_strerror(rc));
+            start_failed(pool, MOST_FAILURES, weft_strerror(rc));
             if (pool->broken)
                 return;
         }
@@ -270,7 +286,7 @@ static void discount(struct wi_member *member)
     wi_member_not_idle(member);
 }
 
-static void retire(struct wi_member *member)
+void wi_member_retire(struct wi_member *member)
 {
     wi_member_not_idle(member);
     member->pool->alive--;
@@ -292,6 +308,21 @@ void wi_member_kill(struct wi_member *member, const char *why)
     wi_pool_tend(member->pool);
 }
 
+void wi_member_stop(struct wi_member *member, const char *why)
+{
+    struct wi_pool *pool = member->pool;
+    if (pool->set.grace == 0 || member->state != WI_MEMBER_READY) {
+        wi_member_kill(member, why);
+        return;
+    }
+    discount(member);
+    member->state = WI_MEMBER_LOST;
+    member->why = why;
+    wi_os_child_signal(&member->child, wi_os_sigterm);
+    wi_alarm_set(&member->overrun, wi_os_now() + pool->set.grace);
+    wi_pool_tend(pool);
+}
+
 // Workers that are not needed any more go after a second, or at once if the
 // pool stops.
 static void send_home(struct wi_pool *pool)
@@ -310,13 +341,18 @@ static void send_home(struct wi_pool *pool)
     }
     pool->trim_at = 0;
     while (pool->alive > wanted(pool) && pool->idle != NULL)
-        retire(pool->idle);
+        wi_member_retire(pool->idle);
+    if (!pool->stopping && !pool->broken && pool->alive > wanted(pool)) {
+        pool->trim_at = now + trim_ns; // some are still at work
+        wi_alarm_set(&pool->retry, pool->trim_at);
+        return;
+    }
     if (!pool->stopping && !pool->broken)
         return;
     // Also those that are not ready yet: they find the word when they are.
     for (struct wi_member *m = pool->members; m != NULL; m = m->next)
         if (!m->retiring && m->state == WI_MEMBER_STARTING)
-            retire(m);
+            wi_member_retire(m);
 }
 
 // Listening
@@ -327,7 +363,9 @@ static void add_ready(struct wi_member *member)
     struct wi_words *words = wi_boot_words(member->boot);
     int32_t at = words->life_at;
     member->state = WI_MEMBER_READY;
+    member->born = wi_os_now();
     member->pool->starting--;
+    member->pool->counts.started++;
     if (at >= 0 && at <= WI_LIFE_SIZE - 4 && at % 4 == 0) {
         member->lifeline.word = (uint32_t *)(words->life + at);
         wi_life_watch(&member->lifeline);
@@ -336,20 +374,26 @@ static void add_ready(struct wi_member *member)
         return;
     wi_member_idle(member);
     wi_dispatch(member->pool);
+    wi_pool_tend(member->pool); // it may be time for the spare
+}
+
+static void break_by_words(struct wi_member *member)
+{
+    struct wi_words *words = wi_boot_words(member->boot);
+    char text[sizeof words->text + 1];
+    memcpy(text, words->text, sizeof words->text);
+    text[sizeof words->text] = '\0';
+    wi_pool_break(member->pool, -WEFT_EBROKEN, text);
 }
 
 // The child has told how far it has come.
 static void look_at_stage(struct wi_member *member)
 {
-    struct wi_words *words = wi_boot_words(member->boot);
     uint32_t stage = wi_boot_stage(member->boot);
     if (stage == WI_STAGE_READY) {
         add_ready(member);
     } else if (stage == WI_STAGE_DONE) {
-        char text[sizeof words->text + 1];
-        memcpy(text, words->text, sizeof words->text);
-        text[sizeof words->text] = '\0';
-        wi_pool_break(member->pool, -WEFT_EBROKEN, text);
+        break_by_words(member);
         wi_member_kill(member, "could not start");
     }
 }
@@ -361,9 +405,7 @@ static bool has_faulted(struct wi_member *member)
                            __ATOMIC_ACQUIRE);
 }
 
-// Takes in what it has said. Leaves the lock in between to tell. The member
-// stays: only this thread frees members. Returns the number of frames.
-static uint32_t take_in(struct wi_member *member)
+uint32_t wi_member_take_in(struct wi_member *member)
 {
     struct wi_outcomes out;
     uint32_t before = member->heard;
@@ -381,7 +423,7 @@ static void attend(struct wi_member *member)
 {
     uint32_t n;
     do {
-        n = take_in(member);
+        n = wi_member_take_in(member);
         if (n >= MANY && member->state == WI_MEMBER_READY) {
             wi_alarm_set(&member->poll, wi_os_now() + poll_ns);
             return;
@@ -444,6 +486,27 @@ static void verdict_rang(struct wi_alarm *alarm)
     wi_mutex_unlock(&member->pool->lock);
 }
 
+// Errors that the next try may not meet.
+static bool is_passing(int code)
+{
+    return code == -EAGAIN || code == -ENOMEM || code == -EMFILE ||
+           code == -ENFILE;
+}
+
+static bool is_killed(const struct wi_os_end *end)
+{
+    return end->how == WI_END_SIGNAL && end->status == wi_os_sigkill;
+}
+
+static void break_by_launch(struct wi_pool *pool, const char *said)
+{
+    char text[WI_CRASH_TEXT];
+    snprintf(text, sizeof text, "%s cannot be executed: %s",
+             pool->set.program != NULL ? pool->set.program : "the program",
+             said);
+    wi_pool_break(pool, -WEFT_EBROKEN, text);
+}
+
 // Its end before it was ready: what that means for the pool.
 static void judge_start(struct wi_member *member)
 {
@@ -453,10 +516,10 @@ static void judge_start(struct wi_member *member)
         return;
     if (member->launch_code < 0) {
         const char *said = weft_strerror(member->launch_code);
-        if (member->launch_code == -EAGAIN || member->launch_code == -ENOMEM)
-            start_failed(pool, said);
+        if (is_passing(member->launch_code))
+            start_failed(pool, MOST_FAILURES, said);
         else if (member->launch_code != -ECANCELED)
-            wi_pool_break(pool, member->launch_code, said);
+            break_by_launch(pool, said);
         return;
     }
     wi_crash_text(text, "starting a worker", member->child.pid, &member->end,
@@ -464,8 +527,36 @@ static void judge_start(struct wi_member *member)
     if (wi_boot_stage(member->boot) == WI_STAGE_NONE &&
         member->end.how == WI_END_EXIT)
         wi_pool_break(pool, -WEFT_ENOENTRY, text);
-    else
-        start_failed(pool, text);
+    else // SIGKILL comes from outside: from who may do it to the next one, too,
+        // or from the kernel, for want of memory
+        start_failed(
+            pool, is_killed(&member->end) ? MOST_KILLED : MOST_FAILURES, text);
+}
+
+// Whether it has left in order. The finalizer may have found something wrong.
+static bool has_left(struct wi_member *member)
+{
+    if (!member->reaped || member->end.how != WI_END_EXIT)
+        return false;
+    if (wi_boot_stage(member->boot) == WI_STAGE_DONE) {
+        break_by_words(member);
+        return true;
+    }
+    return member->end.status == 0 && member->flying == 0;
+}
+
+// A worker that was to leave did not do so in order.
+static void judge_leave(struct wi_member *member)
+{
+    char text[WI_CRASH_TEXT];
+    struct wi_pool *pool = member->pool;
+    if (pool->set.finalizer.build.size == 0 || member->why != NULL ||
+        member->flying > 0)
+        return;
+    wi_crash_text(text, "the finalizer", member->child.pid,
+                  member->reaped ? &member->end : NULL,
+                  wi_boot_words(member->boot));
+    wi_pool_break(pool, -WEFT_EBROKEN, text);
 }
 
 // The first sign of death: nothing that it says counts any more.
@@ -473,9 +564,17 @@ static void lose(struct wi_member *member)
 {
     struct wi_pool *pool = member->pool;
     bool was_ready = member->state == WI_MEMBER_READY;
-    take_in(member);
+    wi_member_take_in(member);
     if (member->state == WI_MEMBER_LOST)
         return;
+    if (member->retiring && has_left(member)) {
+        discount(member);
+        member->state = WI_MEMBER_LOST;
+        return;
+    }
+    pool->counts.died += was_ready;
+    if (member->retiring && was_ready)
+        judge_leave(member);
     uint32_t phase = __atomic_load_n(&member->ring->phase, __ATOMIC_RELAXED);
     pool->deaths[phase % WI_PHASES]++;
     discount(member);
@@ -508,8 +607,11 @@ static char *death_text(struct wi_member *member, const struct wi_pjob *job)
     char what[96], *text = malloc(WI_CRASH_TEXT);
     if (text == NULL)
         return NULL;
-    snprintf(what, sizeof what, "job %.40s (%llu)", job->job->name,
-             (unsigned long long)job->id);
+    int n = snprintf(what, sizeof what, "job %.40s (%llu)", job->job->name,
+                     (unsigned long long)job->id);
+    if (job->crashes > 1) // a poison: see tell_victims
+        snprintf(what + n, sizeof what - (size_t)n, ", at try %u",
+                 job->crashes);
     if (member->why != NULL)
         snprintf(text, WI_CRASH_TEXT, "%s: its process %d %s", what,
                  (int)member->child.pid, member->why);
@@ -517,6 +619,20 @@ static char *death_text(struct wi_member *member, const struct wi_pjob *job)
         wi_crash_text(text, what, member->child.pid, end,
                       wi_boot_words(member->boot));
     return text;
+}
+
+// A job that may run again does, unless the pool ends.
+static bool try_again(struct wi_pjob *job)
+{
+    struct wi_pool *pool = job->pool;
+    job->crashes++;
+    if (job->retries == 0 || pool->canceling || pool->broken)
+        return false;
+    job->retries--;
+    job->member = NULL;
+    pool->counts.retried++;
+    wi_queue_push(job, true);
+    return true;
 }
 
 // Fails what had begun. false: some are left, for out is full.
@@ -528,8 +644,10 @@ static bool tell_victims(struct wi_member *member, struct wi_outcomes *out)
             continue;
         if (wi_outcomes_full(out))
             return false;
-        char *text = death_text(member, job);
         member->flights[i].job = NULL;
+        if (try_again(job))
+            continue;
+        char *text = death_text(member, job);
         wi_pjob_end(job, -WEFT_ECRASHED, NULL, out)->heap = text;
     }
     return true;
@@ -568,6 +686,7 @@ static void bury(struct wi_member *member)
     wi_supervisor_forget(member->bell);
     wi_alarm_stop(&member->poll);
     wi_alarm_stop(&member->verdict);
+    wi_alarm_stop(&member->overrun);
     unlink_member(member);
     free_member(member);
 }
@@ -584,6 +703,10 @@ static void look_at_member(struct wi_member *member)
     }
     // acquire: pairs with the release of the life thread
     bool gone = __atomic_load_n(&member->lifeline.gone, __ATOMIC_ACQUIRE);
+    if (gone && member->retiring && !member->held) {
+        wi_member_take_in(member);
+        gone = member->flying > 0; // else it may have left in order: see below
+    }
     if (member->state != WI_MEMBER_LOST && !member->held &&
         (gone || member->reaped || has_faulted(member)))
         lose(member);
@@ -614,6 +737,75 @@ static void look_for_hidden_waits(struct wi_pool *pool)
         return;
     }
     wi_alarm_set(&pool->retry, pool->stuck_at);
+}
+
+static void wake_for_certain(uint32_t *word)
+{
+    // relaxed: the futex orders what matters
+    __atomic_store_n(word, 0, __ATOMIC_RELAXED);
+    wi_os_futex_wake(word, 1, true);
+}
+
+// Whether it has said nothing since the last audit although it has requests;
+// or has none, but does not leave room for one.
+static bool is_silent(struct wi_member *member)
+{
+    bool owes = member->flying > 0 ? member->heard == member->audited
+                                   : member->idle && !wi_has_room(member);
+    return owes && member->state == WI_MEMBER_READY && !member->held;
+}
+
+// Now and then, while there are jobs. What nobody has heard is taken in, for
+// the bell of who has said it may be broken. What a silent worker sleeps on is
+// written anew, and it is woken. If it rests and that does not help, it has
+// lost its requests: it is mad. One that somebody has stopped is not.
+static void audit_member(struct wi_member *member)
+{
+    struct wi_ring *ring = member->ring;
+    // relaxed: a hint
+    uint32_t phase = __atomic_load_n(&ring->phase, __ATOMIC_RELAXED);
+    bool rests = phase == WI_PHASE_IDLE || phase == WI_PHASE_PARKED ||
+                 phase >= WI_PHASES;
+    bool silent = is_silent(member);
+    member->audited = member->heard;
+    if (!silent || !rests)
+        member->doubts = 0;
+    if (!silent)
+        return;
+    if (wi_has_said(member)) {
+        attend(member);
+        return;
+    }
+    if (rests && ++member->doubts > DOUBTS) {
+        member->doubts = 0;
+        if (!wi_os_child_stopped(&member->child))
+            wi_member_kill(member, "lost its requests");
+        return;
+    }
+    // release: as in wi_drain
+    __atomic_store_n(&ring->heard, member->heard, __ATOMIC_RELEASE);
+    wake_for_certain(&ring->full);
+    if (rests)
+        wake_for_certain(&ring->parked);
+}
+
+static void audit_and_look(struct wi_member *member)
+{
+    audit_member(member);
+    wi_wear_look(member);
+}
+
+void wi_pool_audit(struct wi_alarm *alarm)
+{
+    struct wi_pool *pool =
+        (struct wi_pool *)((char *)alarm - offsetof(struct wi_pool, audit));
+    wi_mutex_lock(&pool->lock);
+    for (struct wi_member *m = pool->members; m != NULL; m = m->next)
+        audit_and_look(m);
+    pool->audits = pool->jobs > 0;
+    if (pool->audits)
+        wi_alarm_set(&pool->audit, wi_os_now() + audit_ns);
+    wi_mutex_unlock(&pool->lock);
 }
 
 static bool look_after(struct wi_pool *pool, struct wi_outcomes *out)
@@ -666,7 +858,9 @@ void wi_pool_tend_errand(struct wi_errand *errand)
         pool->tending = true;
         all = look_after(pool, &out) && end_queued(pool, &out);
         wi_dispatch(pool);
+        wi_rebalance(pool);
         look_for_hidden_waits(pool);
+        wi_size_look(pool);
         start_members(pool);
         send_home(pool);
         pool->tending = false;

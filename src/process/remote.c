@@ -23,7 +23,7 @@
 #include "base/fresh.h"
 #include "exec/job.h"
 #include "exec/pool.h"
-#include "future/deadlock.h"
+#include "sched/deadlock.h"
 #include "future/external.h"
 #include "future/id.h"
 #include "os/clock.h"
@@ -125,6 +125,8 @@ static void done(const struct wi_reply *reply)
         free(bytes);
         bytes = NULL;
     }
+    if (place.form == WI_FORM_WINDOW)
+        wi_os_memfd_punch(place.fd, place.window, place.far.size);
     complete(number, reply, bytes, place.far.size);
 }
 
@@ -257,6 +259,8 @@ static struct proxy *new_proxy(weft_future **failed)
 static weft_future *open_remote(uint64_t id)
 {
     weft_future *f;
+    if (wi_forked())
+        return wi_future_failed(-WEFT_EFORKED, weft_strerror(-WEFT_EFORKED));
     if (id == 0 || id >> WI_ID_BITS == (uint64_t)wi_os_pid())
         return NULL;
     struct proxy *proxy = new_proxy(&f);
@@ -318,7 +322,7 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
 {
     weft_future *f;
     (void)options;
-    int rc = wi_job_check(job);
+    int rc = wi_forked() ? -WEFT_EFORKED : wi_job_check(job);
     if (rc < 0)
         return wi_future_failed(rc, weft_strerror(rc));
     struct proxy *proxy = new_proxy(&f);
@@ -483,8 +487,18 @@ static void idling(bool begins)
     }
 }
 
+// A child of fork has no parent to ask.
+static void fresh(void)
+{
+    wi_future_open_remote = NULL;
+    wi_executor_open_remote = NULL;
+    wi_executor_id_remote = NULL;
+}
+
 void wi_remote_start(void)
 {
+    wi_fresh_add(fresh);
+    wi_fresh_in_use();
     for (unsigned i = 0; i < WI_PROXIES; i++)
         remote.proxies[i].next_free =
             i + 1 < WI_PROXIES ? (uint16_t)(i + 1) : WI_NONE;

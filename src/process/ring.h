@@ -175,9 +175,10 @@ struct wi_ring {
     // Both write, by exchange.
     _Alignas(128) uint32_t parked;    // the worker sleeps on it
     _Alignas(128) uint32_t listening; // 1: the parent wants the bell
-    _Alignas(128) uint32_t waiter;    // a thread of the parent sleeps on it
-    _Alignas(128) uint32_t full;      // the worker sleeps: no free frame
-    _Alignas(128) uint32_t uplink;    // the uplink thread sleeps on it
+    uint32_t soon; // the parent writes: the one who submits will look, probably
+    _Alignas(128) uint32_t waiter; // a thread of the parent sleeps on it
+    _Alignas(128) uint32_t full;   // the worker sleeps: no free frame
+    _Alignas(128) uint32_t uplink; // the uplink thread sleeps on it
     // The worker writes.
     _Alignas(128) uint32_t phase; // enum wi_phase
     uint32_t answered;            // replies taken: their places are free

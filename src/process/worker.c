@@ -27,14 +27,23 @@
 #include "os/cpu.h"
 #include "os/event.h"
 #include "os/process.h"
+#include "os/thread.h"
+#include "os/spin.h"
 #include "sched/park.h"
 #include "sched/task.h"
 
-enum { ROOM = 1024, SPIN_NS = 50000, SPINS_A_LOOK = 64 };
+enum { ROOM = 1024 };
 
 struct wi_worker_self wi_worker_self;
 
 static const struct weft_job *known[WI_JOB_NAMES];
+
+static bool may_spin; // there are CPUs to spare
+static struct wi_spin spinning;
+static struct wi_kept kept_args;
+static bool bell_due; // the main thread's: see call_parent
+
+static bool has_request(void *arg);
 
 // Speaking
 // ----------------------------------------------------------------------
@@ -49,17 +58,40 @@ static bool has_place(void *arg)
            WI_FRAMES;
 }
 
+static void ring_bell(struct wi_ring *ring)
+{
+    // relaxed, acq_rel: as in wi_ring_wake
+    if (__atomic_load_n(&ring->listening, __ATOMIC_RELAXED) != 0 &&
+        __atomic_exchange_n(&ring->listening, 0, __ATOMIC_ACQ_REL) != 0)
+        wi_os_event_set(WI_BELL_FD);
+}
+
+// Rings the bell that is due, unless the parent has looked by itself.
+static void settle_bell(struct wi_ring *ring)
+{
+    bell_due = false;
+    // acquire: as in has_place
+    if (__atomic_load_n(&ring->heard, __ATOMIC_ACQUIRE) !=
+        wi_worker_self.frames)
+        ring_bell(ring);
+}
+
 // Makes the parent look: a thread of it that sleeps for us, or its supervisor.
-static void call_parent(struct wi_ring *ring)
+// Where there are no CPUs to spare the one who has submitted may not have got
+// to its wait yet, for we run in its place. Then the bell can wait until it has
+// had the CPU again (wait_for_request); it would only wake a third.
+static void call_parent(struct wi_ring *ring, bool done)
 {
     wi_arch_fence(); // the frame before the look; pairs with wi_listen
     // relaxed, acq_rel: as in wi_ring_wake
     if (__atomic_load_n(&ring->waiter, __ATOMIC_RELAXED) != 0 &&
         __atomic_exchange_n(&ring->waiter, 0, __ATOMIC_ACQ_REL) != 0)
         wi_os_futex_wake(&ring->waiter, 1, true);
-    else if (__atomic_load_n(&ring->listening, __ATOMIC_RELAXED) != 0 &&
-             __atomic_exchange_n(&ring->listening, 0, __ATOMIC_ACQ_REL) != 0)
-        wi_os_event_set(WI_BELL_FD);
+    else if (done && !may_spin && !has_request(NULL) &&
+             __atomic_load_n(&ring->soon, __ATOMIC_RELAXED) != 0)
+        bell_due = true;
+    else
+        ring_bell(ring);
 }
 
 int wi_worker_tell(struct wi_frame *frame, const void *bytes, uint64_t size,
@@ -93,7 +125,7 @@ int wi_worker_tell(struct wi_frame *frame, const void *bytes, uint64_t size,
     }
     wi_mutex_unlock(&self->tell);
     if (rc == 0)
-        call_parent(ring);
+        call_parent(ring, frame->kind == WI_FRAME_DONE);
     return rc;
 }
 
@@ -171,7 +203,9 @@ static bool copy_out(struct request *r, uint32_t at)
     if (r->size > sizeof r->room &&
         (r->bytes = r->heap = malloc(r->size)) == NULL)
         return false;
-    return wi_place_read(&place, r->bytes) == 0;
+    int rc = wi_place_read(&place, r->bytes);
+    wi_kept_note(&kept_args, &place, r->slot.ticket);
+    return rc == 0;
 }
 
 // Runs one job; its result's bytes go into the answer.
@@ -403,6 +437,8 @@ bool wi_worker_run_one(void)
     uint32_t state;
     if (!claim(slot, &state))
         return false;
+    if (bell_due) // the next job may take long
+        settle_bell(self->ring);
     wi_ring_phase(self->ring, WI_PHASE_TAKING);
     r.slot = *slot;
     r.slot.state = state;
@@ -417,39 +453,48 @@ bool wi_worker_run_one(void)
 // The loop
 // ----------------------------------------------------------------------
 
-static bool spin(void)
-{
-    int64_t end = wi_os_now() + SPIN_NS;
-    do {
-        for (int i = 0; i < SPINS_A_LOOK; i++) {
-            if (has_request(NULL))
-                return true;
-            wi_arch_relax();
-        }
-    } while (wi_os_now() < end);
-    return false;
-}
-
-static void wait_for_request(struct wi_ring *ring, bool may_spin)
+static void wait_for_request(struct wi_ring *ring)
 {
     wi_ring_phase(ring, WI_PHASE_IDLE);
-    if (may_spin && spin())
+    if (may_spin && wi_spin(&spinning, has_request, NULL))
         return;
+    if (bell_due) {
+        wi_os_thread_yield();
+        settle_bell(ring);
+    }
     wi_ring_phase(ring, WI_PHASE_PARKED);
     wi_ring_sleep(&ring->parked, has_request, NULL, WI_FOREVER);
     wi_ring_phase(ring, WI_PHASE_IDLE);
 }
 
+// What the initializer was given, for the finalizer.
+static void *init_arg;
+
+static _Noreturn void give_up(struct wi_boot *boot, int code, const char *what);
+
+static _Noreturn void leave(void)
+{
+    struct wi_boot *boot = wi_worker_self.boot;
+    if (boot->finalizer.build.size != 0) {
+        weft_function *fn = wi_name_find_function(&boot->finalizer);
+        if (fn == NULL)
+            give_up(boot, -WEFT_ENOJOB, "the finalizer is not in this program");
+        int code = fn(init_arg);
+        if (code < 0)
+            give_up(boot, code, "the finalizer failed");
+    }
+    wi_os_leave(0);
+}
+
 static _Noreturn void work(struct wi_ring *ring)
 {
-    bool may_spin = !wi_os_cpu_scarce();
     for (;;) {
         if (wi_worker_run_one())
             continue;
         // acquire: requests come before; pairs with retire
         if (__atomic_load_n(&ring->stop, __ATOMIC_ACQUIRE) != 0)
-            wi_os_leave(0);
-        wait_for_request(ring, may_spin);
+            leave();
+        wait_for_request(ring);
     }
 }
 
@@ -469,16 +514,15 @@ static _Noreturn void give_up(struct wi_boot *boot, int code, const char *what)
 
 static void initialize(struct wi_boot *boot)
 {
-    void *arg;
     wi_boot_reach(boot, WI_STAGE_STARTED);
+    if (!wi_boot_arg(boot, &init_arg)) // stays for what is set up
+        give_up(boot, -ENOMEM, "the initializer's argument");
     if (boot->body.build.size == 0)
         return;
     weft_function *fn = wi_name_find_function(&boot->body);
     if (fn == NULL)
         give_up(boot, -WEFT_ENOJOB, "the initializer is not in this program");
-    if (!wi_boot_arg(boot, &arg))
-        give_up(boot, -ENOMEM, "the initializer's argument");
-    int code = fn(arg); // its argument stays for what it has set up
+    int code = fn(init_arg);
     if (code < 0)
         give_up(boot, code, "the initializer failed");
 }
@@ -492,6 +536,7 @@ _Noreturn void wi_worker_main(struct wi_boot *boot)
     self->record = wi_self();
     if (self->record == NULL)
         give_up(boot, -ENOMEM, "no memory to begin with");
+    may_spin = !wi_os_cpu_scarce();
     wi_remote_start();
     initialize(boot);
     wi_ring_phase(self->ring, WI_PHASE_IDLE);

@@ -79,16 +79,8 @@ int wi_deque_grow(struct wi_deque *deque, int64_t head)
     return 0;
 }
 
-bool wi_deque_pop_last(struct wi_deque *deque, wi_hint hint)
+bool wi_deque_pop_contended(struct wi_deque *deque, int64_t last)
 {
-    int64_t last = deque->tail - 1;
-    if (last < __atomic_load_n(&deque->head, __ATOMIC_RELAXED) ||
-        slot_read(deque->ring, last) != hint)
-        return false;
-    if (deque->solo) {
-        deque->tail = last;
-        return true;
-    }
     __atomic_store_n(&deque->tail, last, __ATOMIC_RELAXED);
     wi_arch_fence(); // the store above before the load below; pairs with the
                      // fence in take

@@ -61,8 +61,23 @@ static inline int wi_deque_push(struct wi_deque *deque, wi_hint hint)
     return 0;
 }
 
+// Owner: takes back the last one pushed, which lies at `last`, unless a thief
+// is faster.
+bool wi_deque_pop_contended(struct wi_deque *deque, int64_t last);
+
 // Owner: takes `hint` back if it is the last one pushed.
-bool wi_deque_pop_last(struct wi_deque *deque, wi_hint hint);
+static inline bool wi_deque_pop_last(struct wi_deque *deque, wi_hint hint)
+{
+    int64_t last = deque->tail - 1;
+    // relaxed: only the owner writes slots
+    if (last < __atomic_load_n(&deque->head, __ATOMIC_RELAXED) ||
+        deque->ring->slots[last & deque->ring->mask] != hint)
+        return false;
+    if (!deque->solo)
+        return wi_deque_pop_contended(deque, last);
+    deque->tail = last;
+    return true;
+}
 
 // Owner: takes the tombstones off the tail. A program that joins all that it
 // starts, inline, takes nothing from the head, where they would go else.

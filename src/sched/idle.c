@@ -10,9 +10,16 @@
 // other: nothing is slept through.
 //
 // A message to the inbox wakes its one owner. Work that anybody may take wakes
-// one idle worker, and a worker that takes some and sees more wakes the next:
-// wakes are a chain, never a herd. A spare that rests stays out of the mask; a
-// wake that it got although it takes nothing it passes on.
+// one idle worker, unless one searches already: one that was woken for work and
+// has found none yet, or that spins a little before it sleeps. A worker that
+// takes some work and sees more wakes the next: wakes are a chain, never a
+// herd. There is one searcher at most. Whoever clears a worker's bit in the
+// mask hands the search on to that worker, who sees it by the cleared bit. The
+// searcher ends its search before it looks for the last time, so whoever
+// relied on it is heard. (The Go scheduler does so with its spinning threads:
+// D. Vyukov, "Scalable Go Scheduler Design Doc", 2012.) A spare that rests
+// stays out of the mask; a wake that it got although it takes nothing it
+// passes on.
 //
 // The sleep is on a futex when no descriptor is waited for, else in the loop's
 // own wait, which `wake` ends.
@@ -22,6 +29,7 @@
 
 #include "arch/arch.h"
 #include "loop/loop.h"
+#include "os/cpu.h"
 #include "sched/fork_join.h"
 #include "sched/timer.h"
 #include "sched/watchdog.h"
@@ -161,14 +169,6 @@ static bool has_descriptors(const struct wi_worker *worker)
            (worker->loop->active | worker->loop->queued) != 0;
 }
 
-void wi_worker_look_around(struct wi_worker *worker)
-{
-    wi_inbox_drain(worker);
-    run_timers(worker);
-    if (has_descriptors(worker))
-        worker->loop->ops->poll(worker->loop, 0);
-}
-
 // Sleeping --------------------------------------------------------------------
 
 bool wi_worker_wake(struct wi_worker *worker)
@@ -198,17 +198,30 @@ static void announce(struct wi_worker *worker, enum wi_sleep how)
     // seq_cst: before the second look; pairs with wi_worker_wake
     __atomic_exchange_n(&worker->sleep, how, __ATOMIC_SEQ_CST);
     // seq_cst: the same; pairs with wi_runtime_wake_one
-    if (!wi_worker_rests(worker))
+    worker->in_mask = !wi_worker_rests(worker);
+    if (worker->in_mask)
         __atomic_fetch_or(&worker->runtime->idle[worker->index / 64], bit,
                           __ATOMIC_SEQ_CST);
     wi_arch_fence();
 }
 
-static void leave_sleep(struct wi_worker *worker)
+// Takes our bit out of the mask. If it is gone already, so has somebody who
+// has handed us the search.
+static void leave_mask(struct wi_worker *worker)
 {
     uint64_t bit = 1ull << (worker->index % 64);
-    __atomic_fetch_and(&worker->runtime->idle[worker->index / 64], ~bit,
-                       __ATOMIC_SEQ_CST);
+    if (!worker->in_mask)
+        return;
+    worker->in_mask = false;
+    uint64_t was = __atomic_fetch_and(
+        &worker->runtime->idle[worker->index / 64], ~bit, __ATOMIC_SEQ_CST);
+    if ((was & bit) == 0)
+        worker->searching = true;
+}
+
+static void leave_sleep(struct wi_worker *worker)
+{
+    leave_mask(worker);
     // A waker that found us polling uses the loop until it says AWAKE.
     uint32_t was = __atomic_load_n(&worker->sleep, __ATOMIC_ACQUIRE);
     while (was != WI_AWAKE) {
@@ -259,10 +272,70 @@ static void trim_if_due(struct wi_worker *worker)
 // else must come for that.
 static void pass_wake_on(struct wi_worker *worker)
 {
-    if (!worker->runtime->solo &&
-        (worker->ready != NULL || wi_worker_rests(worker)) &&
-        wi_runtime_has_unstarted(worker->runtime))
+    if (worker->runtime->solo ||
+        (worker->ready == NULL && !wi_worker_rests(worker)))
+        return;
+    wi_worker_end_search(worker);
+    if (wi_runtime_has_unstarted(worker->runtime))
         wi_runtime_wake_one(worker->runtime);
+}
+
+// Searching -------------------------------------------------------------------
+
+// Whether the caller is the one searcher now.
+static bool begin_search(struct wi_runtime *runtime)
+{
+    uint32_t none = 0;
+    // relaxed: the caller had a barrier after what it relies on; acquire: pairs
+    // with the release in end_search
+    return __atomic_load_n(&runtime->searching, __ATOMIC_RELAXED) == 0 &&
+           __atomic_compare_exchange_n(&runtime->searching, &none, 1, false,
+                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+static void end_search(struct wi_runtime *runtime)
+{
+    __atomic_store_n(&runtime->searching, 0, __ATOMIC_RELEASE);
+    wi_arch_fence(); // before the last look for work; pairs with the fence
+                     // between a publication and wi_runtime_wake_one
+}
+
+void wi_worker_end_search(struct wi_worker *worker)
+{
+    if (!worker->searching)
+        return;
+    worker->searching = false;
+    end_search(worker->runtime);
+}
+
+static bool sees_work(void *arg)
+{
+    struct wi_worker *worker = arg;
+    return __atomic_load_n(&worker->inbox, __ATOMIC_RELAXED) != NULL ||
+           __atomic_load_n(&worker->runtime->stop, __ATOMIC_RELAXED) != 0 ||
+           wi_runtime_has_unstarted(worker->runtime);
+}
+
+// Spins a little, if nobody else does; whether something has come.
+static bool spin(struct wi_worker *worker)
+{
+    struct wi_runtime *runtime = worker->runtime;
+    if (runtime->solo || wi_worker_rests(worker) || wi_os_cpu_scarce())
+        return false;
+    if (!worker->searching && !begin_search(runtime))
+        return false;
+    worker->searching = true;
+    return wi_spin(&worker->spin, sees_work, worker);
+}
+
+void wi_worker_look_around(struct wi_worker *worker)
+{
+    wi_inbox_drain(worker);
+    run_timers(worker);
+    if (has_descriptors(worker))
+        worker->loop->ops->poll(worker->loop, 0);
+    if (worker->searching)
+        pass_wake_on(worker);
 }
 
 // Whether others run children that they may share.
@@ -277,10 +350,18 @@ void wi_worker_idle(struct wi_worker *worker)
 {
     wi_inbox_drain(worker);
     run_timers(worker);
-    if (worker->ready != NULL || (is_forking(worker) && wi_fork_spin(worker)))
+    if (worker->ready != NULL) {
+        pass_wake_on(worker);
+        return;
+    }
+    bool forking = is_forking(worker);
+    if (forking && wi_fork_spin(worker))
         return;
     bool poll = has_descriptors(worker);
     int64_t limit = sleep_limit(worker);
+    if (!poll && !forking && limit - wi_os_now() > WI_SPIN_MOST && spin(worker))
+        return;
+    wi_worker_end_search(worker);
     announce(worker, poll ? WI_POLLING : WI_ASLEEP);
     if (is_forking(worker))
         wi_fork_ask(worker->runtime);
@@ -320,22 +401,53 @@ struct wi_loop *wi_loop_here(int *rc)
     return worker->loop;
 }
 
-void wi_runtime_wake_one(struct wi_runtime *runtime)
+// Words of the idle mask that are in use.
+static unsigned mask_words(const struct wi_runtime *runtime)
 {
     // acquire: a spare that is counted can be woken; pairs with add_spare. For
     // a late caller the runtime may be another one by now
-    unsigned live = __atomic_load_n(&runtime->live, __ATOMIC_ACQUIRE);
-    for (unsigned i = 0; i * 64 < live; i++) {
+    return (__atomic_load_n(&runtime->live, __ATOMIC_ACQUIRE) + 63) / 64;
+}
+
+static bool somebody_is_idle(const struct wi_runtime *runtime)
+{
+    uint64_t any = 0;
+    for (unsigned i = 0; i < mask_words(runtime); i++)
+        any |= __atomic_load_n(&runtime->idle[i], __ATOMIC_RELAXED);
+    return any != 0;
+}
+
+// Hands the search to an idle worker; false if there is none.
+static bool hand_search_on(struct wi_runtime *runtime)
+{
+    for (unsigned i = 0; i < mask_words(runtime); i++) {
         uint64_t mask = __atomic_load_n(&runtime->idle[i], __ATOMIC_RELAXED);
         while (mask != 0) {
-            unsigned bit = (unsigned)__builtin_ctzll(mask);
-            // seq_cst: pairs with announce; whoever clears the bit wakes
-            uint64_t was = __atomic_fetch_and(&runtime->idle[i], ~(1ull << bit),
-                                              __ATOMIC_SEQ_CST);
-            if ((was & (1ull << bit)) &&
-                wi_worker_wake(runtime->workers[i * 64 + bit]))
-                return;
-            mask = was & ~(1ull << bit);
+            uint64_t bit = mask & -mask;
+            // seq_cst: pairs with announce and leave_mask
+            uint64_t was =
+                __atomic_fetch_and(&runtime->idle[i], ~bit, __ATOMIC_SEQ_CST);
+            if (was & bit) {
+                // One that is awake already sees that its bit has gone.
+                unsigned at = i * 64 + (unsigned)__builtin_ctzll(bit);
+                wi_worker_wake(runtime->workers[at]);
+                return true;
+            }
+            mask = was;
         }
+    }
+    return false;
+}
+
+void wi_runtime_wake_one(struct wi_runtime *runtime)
+{
+    // Nobody may fall asleep between the look at the mask and the end of a
+    // search that others have relied on: so it is looked at again after that.
+    while (somebody_is_idle(runtime) && begin_search(runtime)) {
+        if (hand_search_on(runtime))
+            return;
+        end_search(runtime);
+        if (!wi_runtime_has_unstarted(runtime))
+            return;
     }
 }

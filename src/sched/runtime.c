@@ -71,9 +71,11 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     runtime->job_ended = NULL;
     runtime->executor = NULL;
     runtime->root = NULL;
+    runtime->timers = NULL;
     runtime->head = 0;
     runtime->tail = 0;
     runtime->waiting = 0;
+    runtime->injected = 0;
 }
 
 int wi_runtime_new(struct wi_runtime **out, unsigned count, bool solo,
@@ -239,10 +241,11 @@ static int injector_grow(struct wi_runtime *runtime)
 
 static void count_waiting(struct wi_runtime *runtime)
 {
-    // seq_cst: before the look at the idle mask; pairs with the load in
-    // wi_runtime_has_work, which follows the announcement of sleep
+    // relaxed: who adds has a barrier before the look at the idle mask, which
+    // pairs with the one between the announcement of sleep and the load in
+    // wi_runtime_has_work; who takes has looked
     __atomic_store_n(&runtime->waiting, runtime->tail - runtime->head,
-                     __ATOMIC_SEQ_CST);
+                     __ATOMIC_RELAXED);
 }
 
 static int inject(struct wi_runtime *runtime, wi_hint hint)
@@ -253,6 +256,9 @@ static int inject(struct wi_runtime *runtime, wi_hint hint)
         rc = injector_grow(runtime);
     if (rc == 0) {
         runtime->ring[runtime->tail++ & runtime->mask] = hint;
+        // relaxed: who takes the record out sees it by the lock
+        __atomic_store_n(&runtime->injected, runtime->injected + 1,
+                         __ATOMIC_RELAXED);
         count_waiting(runtime);
     }
     wi_mutex_unlock(&runtime->lock);
@@ -285,7 +291,7 @@ static bool grab(struct wi_worker *worker)
     return got > 0;
 }
 
-int wi_runtime_submit(struct wi_runtime *runtime, struct wi_task *t)
+int wi_runtime_submit_shared(struct wi_runtime *runtime, struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
     wi_hint hint = wi_hint_of(t);
@@ -307,7 +313,7 @@ int wi_runtime_submit(struct wi_runtime *runtime, struct wi_task *t)
 
 void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t)
 {
-    wi_biased_lock(&worker->jobs_lock, true);
+    bool fast = wi_biased_lock(&worker->jobs_lock, true);
     t->sibling = worker->jobs_running;
     t->sibling_link = &worker->jobs_running;
     if (t->sibling != NULL)
@@ -316,17 +322,17 @@ void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t)
     // relaxed: set before the lock was taken for the walk that missed t
     if (__atomic_load_n(&worker->runtime->cancel_all, __ATOMIC_RELAXED))
         __atomic_fetch_or(&t->state, WI_CANCELED, __ATOMIC_RELAXED);
-    wi_biased_unlock(&worker->jobs_lock, true);
+    wi_biased_unlock(&worker->jobs_lock, fast);
 }
 
 void wi_worker_job_ends(struct wi_worker *worker, struct wi_task *t)
 {
-    wi_biased_lock(&worker->jobs_lock, true);
+    bool fast = wi_biased_lock(&worker->jobs_lock, true);
     *t->sibling_link = t->sibling;
     if (t->sibling != NULL)
         t->sibling->sibling_link = t->sibling_link;
     t->sibling = NULL;
-    wi_biased_unlock(&worker->jobs_lock, true);
+    wi_biased_unlock(&worker->jobs_lock, fast);
 }
 
 void wi_runtime_cancel_jobs(struct wi_runtime *runtime,
@@ -439,7 +445,10 @@ struct wi_task *wi_runtime_next(struct wi_worker *worker)
         if (t == NULL && is_forking(worker->runtime))
             t = wi_fork_take(worker);
     }
-    if (t != NULL && wi_runtime_has_work(worker))
+    if (t == NULL)
+        return NULL;
+    wi_worker_end_search(worker);
+    if (wi_runtime_has_work(worker))
         wi_runtime_wake_one(worker->runtime);
     return t;
 }

@@ -47,6 +47,20 @@ static inline bool wi_scope_shielded(const struct wi_task *t)
     return false;
 }
 
+// Whether the record is not canceled, and has no deadline and no shield. May
+// say no to nested scopes where it is so.
+static inline bool wi_scope_plain(const struct wi_task *t)
+{
+    // relaxed: flags; whoever sets one wakes the record afterwards
+    const struct weft_scope *s = t->scope;
+    if (s != NULL && (s->outer != NULL || s->deadline != WI_FOREVER ||
+                      (s->flags & WI_SCOPE_SHIELD) != 0 ||
+                      __atomic_load_n(&s->canceled, __ATOMIC_RELAXED) != 0))
+        return false;
+    return t->deadline == WI_FOREVER &&
+           (__atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_CANCELED) == 0;
+}
+
 // 0, -ECANCELED or -ETIMEDOUT.
 int wi_scope_test_slow(const struct wi_task *t);
 

@@ -152,6 +152,7 @@ void wi_worker_leave(struct wi_worker *worker)
     wi_require(worker->point == &worker->os_point, worker,
                "a worker ends on its own stack");
     wi_watchdog_leave(worker);
+    wi_worker_end_search(worker);
     wi_inbox_close(worker);
     drop_loops(worker);
     wi_stack_cache_fini(&worker->stacks);
@@ -185,6 +186,10 @@ struct wi_worker *wi_worker_new(struct wi_runtime *runtime, unsigned index)
     worker->index = index;
     worker->random = index * 2654435761u + 1;
     worker->switches = 0;
+    worker->new_turn = false;
+    worker->searching = false;
+    worker->in_mask = false;
+    worker->spin = (struct wi_spin){0};
     worker->base = NULL;
     worker->watch = (struct wi_watched){.here = NULL};
     // release: pairs with the acquire of a late push in wi_mail
@@ -287,17 +292,16 @@ void wi_worker_ready(struct wi_worker *worker, struct wi_task *t)
     ready_push(worker, t);
 }
 
-// Time to look at what comes from outside, and for one new task: whether there
-// is one. The loop that starts it sets the count back.
-static bool fair_turn(struct wi_worker *worker)
+// Whether it is a new task's turn. Now and then it is time to look at what
+// comes from outside, and then it is.
+static inline bool is_new_turn(struct wi_worker *worker)
 {
-    if (worker->switches < WI_FAIR)
-        return false;
-    wi_worker_look_around(worker);
-    if (wi_runtime_has_work(worker))
-        return true;
-    worker->switches = 0;
-    return false;
+    if (worker->switches >= WI_FAIR) {
+        worker->switches = 0;
+        wi_worker_look_around(worker);
+        worker->new_turn |= wi_runtime_has_work(worker);
+    }
+    return worker->new_turn;
 }
 
 // Finds something to go on with for a parked `self`, and goes there. Returns
@@ -305,7 +309,7 @@ static bool fair_turn(struct wi_worker *worker)
 static void go_elsewhere(struct wi_worker *worker, struct wi_task *self)
 {
     for (;;) {
-        if (fair_turn(worker) && switch_to_loop(worker))
+        if (is_new_turn(worker) && switch_to_loop(worker))
             return;
         struct wi_task *t = ready_pop(worker);
         if (t == self)
@@ -331,22 +335,10 @@ void wi_worker_wait(struct wi_worker *worker, struct wi_task *self)
 
 void wi_worker_yield(struct wi_worker *worker, struct wi_task *self)
 {
-    // With nobody else ready, a new task has its turn now.
-    if (worker->ready == NULL && wi_runtime_has_work(worker))
-        worker->switches = WI_FAIR;
+    if (worker->ready == NULL) // with nobody else ready
+        worker->new_turn = wi_runtime_has_work(worker);
     ready_push(worker, self); // not parked: a wake leaves its permit
     wi_worker_wait(worker, self);
-}
-
-void wi_worker_call(struct wi_worker *worker, struct wi_task *t)
-{
-    struct wi_task *outer = wi_here.self;
-    // release: pairs with the acquire in wi_mail and in the canceller
-    __atomic_store_n(&t->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
-    wi_here_set_self(t);
-    worker->turns++;
-    worker->runtime->run(t);
-    wi_here_set_self(outer);
 }
 
 // Suspends this loop frame and goes on with a ready task.
@@ -363,11 +355,12 @@ static void loop(struct wi_worker *worker)
 {
     for (;;) {
         struct wi_task *t = NULL;
-        if (worker->ready == NULL || fair_turn(worker))
+        if (worker->ready == NULL || is_new_turn(worker)) {
             t = wi_runtime_next(worker);
+            worker->new_turn = false;
+        }
         if (t != NULL) {
-            worker->switches =
-                worker->switches < WI_FAIR ? worker->switches + 1 : 0;
+            worker->switches++;
             wi_worker_call(worker, t);
         } else if ((t = ready_pop(worker)) != NULL) {
             resume_from_loop(worker, t);

@@ -19,6 +19,7 @@
 #include "base/wheel.h"
 #include "os/biased.h"
 #include "os/futex.h"
+#include "os/spin.h"
 #include "os/thread.h"
 #include "sched/deque.h"
 #include "sched/here.h"
@@ -61,6 +62,10 @@ struct wi_worker {
     unsigned ready_count;
     int *errno_at;          // the thread's errno: a worker has one thread
     unsigned switches;      // since the last look around
+    bool new_turn;          // a new task is to run before the ready ones
+    bool searching;         // it is the one that looks for work: idle.c
+    bool in_mask;           // it has set its bit of the idle mask
+    struct wi_spin spin;    // what waiting before a sleep is worth
     struct wi_stack *loops; // suspended loop frames, by `owner`
     struct wi_deque jobs;   // unstarted; thieves take from it
     struct wi_wheel wheel;
@@ -109,7 +114,8 @@ struct wi_runtime {
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
     struct wi_worker *workers[WI_MAX_LIVE];
-    weft_group *root;
+    weft_group *root; // of its run, or where tasks go that jobs start
+    void *timers;     // any, atomically: see future/timer.c
     struct wi_runtime *next_free;
     struct wi_runtime *next_watched; // under the watchdog's lock
     uint64_t signals;                // blocked in its threads
@@ -119,9 +125,12 @@ struct wi_runtime {
     wi_hint *ring;
     size_t mask, head, tail; // under the lock
     uint64_t waiting;        // tail - head, readable without it
+    uint64_t injected;       // records that came through it, so too
 
-    // One bit for each worker that sleeps, or is about to.
+    // One bit for each worker that sleeps, or is about to. With `searching` 0
+    // or 1: whether a worker looks for work, or was woken to: idle.c
     uint64_t idle[WI_MAX_LIVE / 64] __attribute__((aligned(64)));
+    uint32_t searching;
 };
 
 // worker.c --------------------------------------------------------------------
@@ -147,7 +156,16 @@ void wi_worker_ready(struct wi_worker *worker, struct wi_task *t);
 
 // Runs an unstarted record on the current stack, as a call. It must have been
 // claimed. The caller's record is current again when it returns.
-void wi_worker_call(struct wi_worker *worker, struct wi_task *t);
+static inline void wi_worker_call(struct wi_worker *worker, struct wi_task *t)
+{
+    struct wi_task *outer = wi_here.self;
+    // release: pairs with the acquire in wi_mail and in the canceller
+    __atomic_store_n(&t->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
+    wi_here_set_self(t);
+    worker->turns++;
+    worker->runtime->run(t);
+    wi_here_set_self(outer);
+}
 
 // Calls fn(arg) on a fresh stack, as a call: the caller's record runs on. False
 // if there is no memory for a stack.
@@ -223,8 +241,13 @@ void wi_worker_idle(struct wi_worker *worker);
 // Makes worker leave its sleep, or not begin it; whether it slept.
 bool wi_worker_wake(struct wi_worker *worker);
 
-// Wakes one idle worker of the runtime if there is one.
+// There is work for any worker: wakes one that is idle, unless one looks for
+// work already. After the work was published, with a full barrier between.
 void wi_runtime_wake_one(struct wi_runtime *runtime);
+
+// The worker has found work, or looks no more: then it must look once more
+// after this, and before it sleeps.
+void wi_worker_end_search(struct wi_worker *worker);
 
 // The worker's loop of file descriptors, opened at the first call: NULL with
 // *rc == 0 in a plain thread, NULL with *rc < 0 if it cannot be opened.
@@ -267,8 +290,18 @@ static inline bool wi_worker_rests(const struct wi_worker *worker)
                __atomic_load_n(&runtime->spares_on, __ATOMIC_SEQ_CST);
 }
 
+// Queues an unstarted record where others look too. 0 or -ENOMEM.
+int wi_runtime_submit_shared(struct wi_runtime *runtime, struct wi_task *t);
+
 // Queues an unstarted record. 0 or -ENOMEM.
-int wi_runtime_submit(struct wi_runtime *runtime, struct wi_task *t);
+static inline int wi_runtime_submit(struct wi_runtime *runtime,
+                                    struct wi_task *t)
+{
+    struct wi_worker *worker = wi_here.worker;
+    if (runtime->solo && worker != NULL && worker->runtime == runtime)
+        return wi_deque_push(&worker->jobs, wi_hint_of(t));
+    return wi_runtime_submit_shared(runtime, t);
+}
 
 static inline unsigned wi_runtime_live(struct wi_runtime *runtime)
 {

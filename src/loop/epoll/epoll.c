@@ -121,7 +121,7 @@ static int tell_kernel(struct epoll_loop *loop, struct epoll_file *file,
 
 static uint32_t sides_of(const struct wi_io *io)
 {
-    if (io->code == WI_IO_POLL)
+    if (io->code == WI_IO_POLL || io->code == WI_IO_CALL)
         return (io->events & WEFT_READABLE ? IN : 0) |
                (io->events & WEFT_WRITABLE ? OUT : 0);
     return io->code == WI_IO_READ || io->code == WI_IO_ACCEPT ? IN : OUT;
@@ -154,7 +154,8 @@ static void wait_in_line(struct epoll_loop *loop, struct epoll_file *file,
                          struct wi_io *io)
 {
     uint32_t sides = sides_of(io);
-    bool anew = io->code != WI_IO_READ && io->code != WI_IO_WRITE;
+    bool anew = io->code == WI_IO_POLL || io->code == WI_IO_ACCEPT ||
+                io->code == WI_IO_CONNECT;
     int rc = 0;
 
     if (anew || (file->registered & sides) != sides)

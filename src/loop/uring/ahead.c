@@ -29,6 +29,7 @@
 #define STASH_LIMIT 16  // buffers of one socket that nobody reads
 #define CONN_LIMIT  128 // connections of one listener that nobody claims
 #define BULK_LIMIT  8   // full buffers in a row
+#define MOST_TRIES  250 // to cancel a standing request
 #define NO_END      1   // of uring_file.end: nothing has ended it
 
 // The stash -------------------------------------------------------------------
@@ -208,12 +209,20 @@ static struct uring_ahead *new_ahead(struct uring_loop *loop,
 {
     struct uring_ahead *ahead = loop->free_aheads;
 
-    if (ahead)
+    if (ahead) {
         loop->free_aheads = ahead->next;
-    else
+    } else {
         ahead = malloc(sizeof(*ahead));
-    if (ahead)
-        *ahead = (struct uring_ahead){.file = file, .requests = 1};
+        if (!ahead)
+            return NULL;
+        ahead->made = loop->aheads;
+        loop->aheads = ahead;
+    }
+    *ahead = (struct uring_ahead){
+        .file = file,
+        .made = ahead->made,
+        .requests = 1,
+    };
     return ahead;
 }
 
@@ -260,30 +269,62 @@ static bool arm(struct uring_loop *loop, struct uring_file *file, bool accepts)
     return true;
 }
 
-static void disarm(struct uring_loop *loop, struct uring_ahead *ahead)
+// Asks the kernel to end it: by its tag, and if that has not helped by its
+// descriptor, in turn. Linux 6.11 did not find a multishot receive by its tag
+// (liburing issue 1375). Other requests on the descriptor, if there are any,
+// end as well and are started again.
+static void stop(struct uring_loop *loop, struct uring_ahead *ahead)
 {
-    if (ahead->canceled || !uring_make_room(loop))
-        return;
-    ahead->canceled = true;
-    ahead->requests++;
-    uring_cancel_tag(loop, uring_tag(ahead, URING_AHEAD), ahead);
-}
-
-// Linux 6.11 did not find a multishot receive by its tag (liburing issue
-// 1375), but by its descriptor. Other requests on the descriptor, if there are
-// any, end as well and are started again.
-void uring_on_ahead_canceled(struct uring_loop *loop, struct uring_ahead *ahead,
-                             int result)
-{
+    uint64_t answer = uring_tag(ahead, URING_STOP_AHEAD);
     struct io_uring_sqe *sqe;
 
-    if (result == -ENOENT && ahead->file && ahead->file->ahead == ahead &&
-        uring_make_room(loop)) {
-        sqe = uring_entry(loop);
-        io_uring_prep_cancel_fd(sqe, ahead->file->fd, IORING_ASYNC_CANCEL_ALL);
-        io_uring_sqe_set_data64(sqe, URING_NONE);
+    if (!uring_make_room(loop)) {
+        ahead->next = loop->unasked;
+        loop->unasked = ahead;
+        return;
     }
-    put_ahead(loop, ahead);
+    ahead->by_fd = ahead->file && ahead->tries % 2 == 1;
+    ahead->tries++;
+    if (!ahead->by_fd) {
+        uring_stop(loop, uring_tag(ahead, URING_AHEAD), answer);
+        return;
+    }
+    sqe = uring_entry(loop);
+    io_uring_prep_cancel_fd(sqe, ahead->file->fd, IORING_ASYNC_CANCEL_ALL);
+    io_uring_sqe_set_data64(sqe, answer);
+}
+
+static void disarm(struct uring_loop *loop, struct uring_ahead *ahead)
+{
+    if (ahead->requests > 1)
+        return; // that was done
+    ahead->requests++;
+    stop(loop, ahead);
+}
+
+void uring_stop_unasked(struct uring_loop *loop)
+{
+    struct uring_ahead *ahead = loop->unasked;
+
+    loop->unasked = NULL;
+    while (ahead) {
+        struct uring_ahead *next = ahead->next;
+
+        stop(loop, ahead);
+        ahead = next;
+    }
+}
+
+// It is asked for until it is over, unless the kernel has found it: see
+// uring.h. After an answer for its descriptor nothing is known of it.
+void uring_on_stop_ahead(struct uring_loop *loop, struct uring_ahead *ahead,
+                         int answer)
+{
+    if (ahead->requests > 1 && ahead->tries < MOST_TRIES &&
+        (ahead->by_fd || answer == -ENOENT))
+        stop(loop, ahead);
+    else
+        put_ahead(loop, ahead);
 }
 
 // Giving ----------------------------------------------------------------------
@@ -330,8 +371,8 @@ void uring_give(struct uring_loop *loop, struct uring_file *file,
     }
     file->giving = why;
     if (file->ahead) {
+        line_up(file, io); // first: disarm may see the end of it
         disarm(loop, file->ahead);
-        line_up(file, io);
     } else {
         uring_finish(loop, io, hand_over(loop, file));
         file->giving = URING_KEEPING;
@@ -397,7 +438,7 @@ static bool ask(struct uring_loop *loop, struct uring_file *file,
 {
     struct wi_fd *record = wi_fd_get(file->fd);
     enum wi_fd_claim claim =
-        io->code == WI_IO_POLL
+        io->code == WI_IO_POLL || io->code == WI_IO_CALL
             ? wi_fd_share(record, &loop->base)
             : wi_fd_claim(record, &loop->base, io->code == WI_IO_ACCEPT);
 
@@ -417,8 +458,8 @@ static bool stop_for_poll(struct uring_loop *loop, struct uring_file *file,
     wi_fd_share(wi_fd_get(file->fd), &loop->base);
     file->giving = URING_SHARING;
     if (file->ahead) {
+        line_up(file, io); // first: disarm may see the end of it
         disarm(loop, file->ahead);
-        line_up(file, io);
         return true;
     }
     hand_over(loop, file); // nothing is left: it cannot fail
@@ -430,7 +471,8 @@ bool uring_serve_ahead(struct uring_loop *loop, struct uring_file *file,
                        struct wi_io *io)
 {
     if (io->code == WI_IO_WRITE || io->code == WI_IO_CONNECT ||
-        (io->code == WI_IO_POLL && !(io->events & WEFT_READABLE)) ||
+        ((io->code == WI_IO_POLL || io->code == WI_IO_CALL) &&
+         !(io->events & WEFT_READABLE)) ||
         file->kind == WI_FD_DISK)
         return false;
     if (file->claim == URING_UNASKED && !ask(loop, file, io))

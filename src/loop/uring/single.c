@@ -20,7 +20,7 @@
 #define BATCH 3 // operations a turn from which on requests are cheaper
 
 static void fly(struct uring_file *file, struct wi_io *io,
-                struct io_uring_sqe *sqe, enum uring_io_state state)
+                struct io_uring_sqe *sqe, uint32_t state)
 {
     io_uring_sqe_set_data64(sqe, uring_tag(io, URING_SINGLE));
     io->state = (io->state & URING_ASKED) | state;
@@ -103,7 +103,7 @@ static void disk(struct uring_loop *loop, struct uring_file *file,
         io_uring_prep_read(sqe, io->fd, io->buf, (unsigned)io->size, here);
     else
         io_uring_prep_write(sqe, io->fd, io->buf, (unsigned)io->size, here);
-    fly(file, io, sqe, URING_FLYING);
+    fly(file, io, sqe, URING_FLYING | URING_OPAQUE);
 }
 
 static void move_bytes(struct uring_loop *loop, struct uring_file *file,
@@ -132,6 +132,11 @@ void uring_single(struct uring_loop *loop, struct uring_file *file,
         move_bytes(loop, file, io);
         return;
     }
+    if (io->code == WI_IO_CALL) {
+        if (!plain(loop, file, io))
+            poll_first(loop, file, io);
+        return;
+    }
     if (io->code == WI_IO_POLL && file->kind == WI_FD_DISK) {
         uring_finish(loop, io, -EPERM);
         return;
@@ -149,12 +154,32 @@ void uring_single(struct uring_loop *loop, struct uring_file *file,
 
 // Completions -----------------------------------------------------------------
 
+// The request is over. The tag is given back with the last word about it.
+static void end(struct uring_loop *loop, struct wi_io *io, ssize_t result)
+{
+    if (!(io->state & URING_ANSWER)) {
+        uring_finish(loop, io, result);
+        return;
+    }
+    io->state = URING_ENDED | URING_ASKED | URING_ANSWER;
+    io->result = result;
+}
+
+void uring_on_stop_single(struct uring_loop *loop, struct wi_io *io, int answer)
+{
+    io->state &= ~(uint32_t)URING_ANSWER;
+    if ((io->state & URING_STATES) == URING_ENDED)
+        uring_finish(loop, io, io->result);
+    else if (answer == -ENOENT && !(io->state & URING_OPAQUE))
+        uring_ask(loop, io);
+}
+
 // The number may belong to another file by now: never touch it.
 static void on_forgotten(struct uring_loop *loop, struct wi_io *io, int result)
 {
     bool polled = (io->state & URING_STATES) == URING_POLLING;
 
-    uring_finish(loop, io, polled || result == -EAGAIN ? -ECANCELED : result);
+    end(loop, io, polled || result == -EAGAIN ? -ECANCELED : result);
 }
 
 // Whether io has to go on: not ready after all, or ended for no reason.
@@ -190,11 +215,14 @@ void uring_on_single(struct uring_loop *loop, struct wi_io *io, int result,
     ssize_t n = result;
     bool more = n == (ssize_t)io->size;
 
+    if (io->state & URING_AGAIN)
+        wi_io_queue_remove(&loop->delayed, io);
+    else if (file)
+        wi_io_queue_remove(&file->flying, io);
     if (!file) {
         on_forgotten(loop, io, result);
         return;
     }
-    wi_io_queue_remove(&file->flying, io);
     if ((io->state & URING_STATES) == URING_POLLING && result >= 0) {
         n = wi_try(io, file->kind);
         more = n == (ssize_t)io->size;
@@ -204,5 +232,5 @@ void uring_on_single(struct uring_loop *loop, struct wi_io *io, int result,
     if (go_on(loop, file, io, n))
         return;
     learn(file, io, n, more);
-    uring_finish(loop, io, final(io, n));
+    end(loop, io, final(io, n));
 }

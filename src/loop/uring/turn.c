@@ -18,10 +18,15 @@
 
 #define ROOM 8 // entries that one operation needs at most, and some
 
+static bool is_behind(const struct uring_loop *loop)
+{
+    return loop->delayed.head || loop->unasked || loop->wake_unarmed;
+}
+
 static void count_queued(struct uring_loop *loop)
 {
     loop->base.queued =
-        io_uring_sq_ready(&loop->ring) + (loop->delayed.head ? 1 : 0);
+        io_uring_sq_ready(&loop->ring) + (is_behind(loop) ? 1 : 0);
 }
 
 // Entering --------------------------------------------------------------------
@@ -86,8 +91,11 @@ static void dispatch(struct uring_loop *loop, const struct io_uring_cqe *cqe)
     case URING_AHEAD:
         uring_on_ahead(loop, object, cqe);
         break;
-    case URING_CANCELED:
-        uring_on_ahead_canceled(loop, object, cqe->res);
+    case URING_STOP_SINGLE:
+        uring_on_stop_single(loop, object, cqe->res);
+        break;
+    case URING_STOP_AHEAD:
+        uring_on_stop_ahead(loop, object, cqe->res);
         break;
     case URING_WAKE:
         on_wake(loop, cqe);
@@ -116,17 +124,21 @@ static int reap(struct uring_loop *loop)
     return (int)loop->batch;
 }
 
-// What found no room while completions were gone through.
+// What found no room while completions were gone through. To make room may
+// end what is delayed, and delay more.
 static void catch_up(struct uring_loop *loop)
 {
-    struct wi_io_queue delayed = loop->delayed;
     struct wi_io *io;
 
     if (loop->wake_unarmed)
         uring_arm_wake(loop);
-    loop->delayed = (struct wi_io_queue){0};
-    while ((io = wi_io_queue_pop(&delayed)))
-        uring_start(loop, io->slot, io);
+    uring_stop_unasked(loop);
+    while (loop->delayed.head) {
+        uring_make_room(loop);
+        io = wi_io_queue_pop(&loop->delayed);
+        if (io)
+            uring_resume(loop, io);
+    }
 }
 
 int uring_poll(struct wi_loop *base, int64_t deadline)
@@ -135,12 +147,12 @@ int uring_poll(struct wi_loop *base, int64_t deadline)
     int done;
 
     if (deadline == 0 || io_uring_cq_ready(&loop->ring) ||
-        wi_loop_has_mail(base) || loop->delayed.head)
+        wi_loop_has_mail(base) || is_behind(loop))
         enter_now(loop);
     else
         enter_and_wait(loop, deadline);
     done = reap(loop);
-    if (loop->delayed.head || loop->wake_unarmed)
+    if (is_behind(loop))
         catch_up(loop);
     if (wi_loop_has_mail(base))
         wi_loop_read_mail(base);
@@ -178,14 +190,12 @@ struct io_uring_sqe *uring_entry(struct uring_loop *loop)
     return io_uring_get_sqe(&loop->ring);
 }
 
-void uring_cancel_tag(struct uring_loop *loop, uint64_t tag,
-                      struct uring_ahead *about)
+void uring_stop(struct uring_loop *loop, uint64_t target, uint64_t answer)
 {
     struct io_uring_sqe *sqe = uring_entry(loop);
 
-    io_uring_prep_cancel64(sqe, tag, 0);
-    io_uring_sqe_set_data64(sqe, about ? uring_tag(about, URING_CANCELED)
-                                       : (uint64_t)URING_NONE);
+    io_uring_prep_cancel64(sqe, target, 0);
+    io_uring_sqe_set_data64(sqe, answer);
 }
 
 // The eventfd is not read while the standing poll lives: each write to it is

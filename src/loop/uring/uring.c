@@ -92,11 +92,45 @@ static void uring_submit(struct wi_loop *base, struct wi_io *io)
         uring_start(loop, file, io);
 }
 
+void uring_resume(struct uring_loop *loop, struct wi_io *io)
+{
+    struct uring_file *file = io->slot;
+
+    if ((io->state & URING_STATES) == URING_DELAYED) {
+        uring_start(loop, file, io);
+        return;
+    }
+    io->state &= ~(uint32_t)URING_AGAIN;
+    if (file)
+        wi_io_queue_push(&file->flying, io);
+    uring_ask(loop, io);
+}
+
+void uring_ask(struct uring_loop *loop, struct wi_io *io)
+{
+    struct uring_file *file = io->slot;
+
+    io->state |= URING_ASKED;
+    if (io_uring_sq_space_left(&loop->ring)) {
+        io->state |= URING_ANSWER;
+        uring_stop(loop, uring_tag(io, URING_SINGLE),
+                   uring_tag(io, URING_STOP_SINGLE));
+        return;
+    }
+    if (file)
+        wi_io_queue_remove(&file->flying, io);
+    io->state |= URING_AGAIN;
+    wi_io_queue_push(&loop->delayed, io);
+}
+
 static void uring_cancel(struct wi_loop *base, struct wi_io *io)
 {
     struct uring_loop *loop = (struct uring_loop *)base;
     struct uring_file *file = io->slot;
 
+    uring_make_room(loop);
+    if (io->done) // that may have ended it
+        return;
     switch (io->state & (URING_STATES | URING_ASKED)) {
     case URING_WAITING:
         wi_io_queue_remove(&file->waiting, io);
@@ -108,11 +142,7 @@ static void uring_cancel(struct wi_loop *base, struct wi_io *io)
         break;
     case URING_FLYING:
     case URING_POLLING:
-        uring_make_room(loop);
-        if (io->done) // that may have ended it
-            break;
-        io->state |= URING_ASKED;
-        uring_cancel_tag(loop, uring_tag(io, URING_SINGLE), NULL);
+        uring_ask(loop, io);
         break;
     default: // asked before
         break;
@@ -129,7 +159,9 @@ static void cancel_delayed(struct uring_loop *loop,
     while (io) {
         struct wi_io *next = io->next;
 
-        if (io->slot == file) {
+        if (io->slot == file && (io->state & URING_AGAIN)) {
+            io->slot = NULL;
+        } else if (io->slot == file) {
             wi_io_queue_remove(&loop->delayed, io);
             uring_finish(loop, io, -ECANCELED);
         }
@@ -148,8 +180,7 @@ static void cancel_flying(struct uring_loop *loop, struct uring_file *file)
             continue;
         if (!io_uring_sq_space_left(&loop->ring))
             break; // another round
-        io->state |= URING_ASKED;
-        uring_cancel_tag(loop, uring_tag(io, URING_SINGLE), NULL);
+        uring_ask(loop, io);
     }
     uring_flush(loop);
 }
@@ -308,9 +339,9 @@ static void uring_close(struct wi_loop *base)
     io_uring_queue_exit(&loop->ring);
     if (loop->buffers)
         uring_buffers_close(loop->buffers);
-    while (loop->free_aheads) {
-        struct uring_ahead *ahead = loop->free_aheads;
-        loop->free_aheads = ahead->next;
+    while (loop->aheads) {
+        struct uring_ahead *ahead = loop->aheads;
+        loop->aheads = ahead->made;
         free(ahead);
     }
     close(loop->wake_fd);

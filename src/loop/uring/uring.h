@@ -12,7 +12,13 @@
 // generation, because what it points to outlives the request by rule: a struct
 // wi_io is given back to its task only when its one completion has been seen,
 // and a struct uring_ahead is reused only after the completion that says no
-// more will follow. A cancel request's own completion carries no address.
+// more will follow. Both wait for the answers to requests to cancel them, too.
+//
+// Those answers matter. A request whose descriptor has become ready waits in a
+// list of the kernel's for its second attempt, and a request to cancel it finds
+// it nowhere (-ENOENT). If that attempt then comes too late, as somebody else
+// has taken what was there, the request sleeps on, and nothing would end it:
+// it has to be asked for again.
 #ifndef WI_LOOP_URING_H
 #define WI_LOOP_URING_H
 
@@ -23,22 +29,29 @@
 #include "loop/table.h"
 
 enum uring_tag {
-    URING_SINGLE = 0,   // struct wi_io
-    URING_AHEAD = 1,    // struct uring_ahead
-    URING_CANCELED = 2, // the request to cancel one of those
-    URING_WAKE = 3,     // the eventfd
-    URING_NONE = 4,     // nobody is interested
+    URING_SINGLE = 0,      // struct wi_io
+    URING_AHEAD = 1,       // struct uring_ahead
+    URING_STOP_SINGLE = 2, // the request to cancel a struct wi_io
+    URING_STOP_AHEAD = 3,  // the request to cancel a struct uring_ahead
+    URING_WAKE = 4,        // the eventfd
+    URING_NONE = 5,        // nobody is interested
     URING_TAGS = 7,
 };
 
-// The state of a struct wi_io in this backend, and a flag.
+// The state of a struct wi_io in this backend, and flags.
 enum uring_io_state {
     URING_FLYING = 1,  // the kernel has it: in file->flying
     URING_POLLING = 2, // as FLYING, but only a poll; the attempt comes after it
     URING_WAITING = 3, // served by a standing request: in file->waiting
     URING_DELAYED = 4, // no room in the queue: in loop->delayed
+    URING_ENDED = 5,   // waits only for the answer to a request to cancel it
     URING_STATES = 7,
-    URING_ASKED = 8, // the kernel was asked to cancel it
+    URING_ASKED = 8,   // it shall end: the kernel is asked to cancel it
+    URING_ANSWER = 16, // and has not answered yet
+    URING_AGAIN = 32,  // has to be asked again, but there was no room: not in
+                       // file->flying but in loop->delayed
+    URING_OPAQUE = 64, // a file's own work, which the kernel may not find when
+                       // asked to cancel it; it ends by itself
 };
 
 // A list of received buffers by their numbers.
@@ -85,11 +98,13 @@ struct uring_conns {
 
 // A standing request. It lives until its last completion.
 struct uring_ahead {
-    struct uring_file *file; // NULL: forgotten; throw away what comes
-    struct uring_ahead *next;
-    unsigned requests; // itself, and requests to cancel it
-    bool accepts;      // else it receives
-    bool canceled;
+    struct uring_file *file;  // NULL: forgotten; throw away what comes
+    struct uring_ahead *next; // free, or to be canceled
+    struct uring_ahead *made; // the one that was made before
+    unsigned requests;        // itself, and the request to cancel it
+    uint8_t tries;            // to cancel it
+    bool by_fd;               // the last one, for all on its descriptor
+    bool accepts;             // else it receives
 };
 
 struct uring_buffers {
@@ -109,7 +124,9 @@ struct uring_loop {
     struct wi_table files;
     struct uring_buffers *buffers; // NULL: none
     struct wi_io_queue delayed;
+    struct uring_ahead *aheads; // all that were made
     struct uring_ahead *free_aheads;
+    struct uring_ahead *unasked; // to be canceled: there was no room
     int wake_fd;
     unsigned batch;      // operations that the last turn completed
     bool multishot;      // accept and provided buffers: Linux 5.19
@@ -135,6 +152,10 @@ void uring_finish(struct uring_loop *loop, struct wi_io *io, ssize_t result);
 // Starts io, or starts it again.
 void uring_start(struct uring_loop *loop, struct uring_file *file,
                  struct wi_io *io);
+// Goes on with what was delayed.
+void uring_resume(struct uring_loop *loop, struct wi_io *io);
+// Asks the kernel to end a flying io.
+void uring_ask(struct uring_loop *loop, struct wi_io *io);
 
 // turn.c
 int uring_poll(struct wi_loop *base, int64_t deadline);
@@ -145,9 +166,8 @@ bool uring_make_room(struct uring_loop *loop);
 struct io_uring_sqe *uring_entry(struct uring_loop *loop);
 // Gives the kernel all that is queued and takes what it has, without waiting.
 void uring_flush(struct uring_loop *loop);
-// Asks to end what has this tag. `about`: gets the answer, or NULL.
-void uring_cancel_tag(struct uring_loop *loop, uint64_t tag,
-                      struct uring_ahead *about);
+// Asks to end what has the tag `target`; the answer has the tag `answer`.
+void uring_stop(struct uring_loop *loop, uint64_t target, uint64_t answer);
 void uring_arm_wake(struct uring_loop *loop);
 
 // single.c
@@ -155,6 +175,8 @@ void uring_single(struct uring_loop *loop, struct uring_file *file,
                   struct wi_io *io);
 void uring_on_single(struct uring_loop *loop, struct wi_io *io, int result,
                      unsigned flags);
+void uring_on_stop_single(struct uring_loop *loop, struct wi_io *io,
+                          int answer);
 
 // ahead.c
 // Whether io is served by reading ahead: it is done (perhaps with
@@ -163,8 +185,10 @@ bool uring_serve_ahead(struct uring_loop *loop, struct uring_file *file,
                        struct wi_io *io);
 void uring_on_ahead(struct uring_loop *loop, struct uring_ahead *ahead,
                     const struct io_uring_cqe *cqe);
-void uring_on_ahead_canceled(struct uring_loop *loop, struct uring_ahead *ahead,
-                             int result);
+void uring_on_stop_ahead(struct uring_loop *loop, struct uring_ahead *ahead,
+                         int answer);
+// Asks the kernel to end those that it could not be asked for before.
+void uring_stop_unasked(struct uring_loop *loop);
 // Stops reading ahead on file, hands over, then finishes io.
 void uring_give(struct uring_loop *loop, struct uring_file *file,
                 struct wi_io *io, enum uring_giving why);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <pty.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -792,6 +793,69 @@ LOOP_TEST(more_completions_than_room, .timeout = 30)
     for (int i = 0; i < WAITERS; i++)
         ck_assert_int_eq(call_join(&calls[i]), WEFT_READABLE);
     close_both(fds);
+    return 0;
+}
+
+// Reads and their cancels reach the kernel together, while somebody else puts
+// bytes into the socket and takes them out again: the kernel may hold a read
+// for a second attempt, which then finds nothing. It must end all the same.
+struct teaser {
+    int fds[2];
+    int asked, done; // rounds; atomic. Odd: tease until asked for the next
+};
+
+static int tease(void *arg)
+{
+    struct teaser *t = arg;
+    int round = 0;
+    char byte;
+
+    for (; round >= 0; round = __atomic_load_n(&t->asked, __ATOMIC_ACQUIRE)) {
+        if (round % 2) {
+            ck_assert_int_eq(send(t->fds[1], "x", 1, 0), 1);
+            recv(t->fds[0], &byte, 1, MSG_DONTWAIT);
+        }
+        __atomic_store_n(&t->done, round, __ATOMIC_RELEASE);
+    }
+    return 0;
+}
+
+static void ask_teaser(struct teaser *t, int round)
+{
+    __atomic_store_n(&t->asked, round, __ATOMIC_RELEASE);
+    while (__atomic_load_n(&t->done, __ATOMIC_ACQUIRE) != round)
+        sched_yield();
+}
+
+LOOP_TEST(a_cancel_is_not_missed, .timeout = 30)
+{
+    enum { N = 32, ROUNDS = 60 };
+    static struct call calls[N];
+    struct teaser t = {.asked = 0};
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, t.fds),
+                     0);
+    weft_future *teaser = weft_thread_start(tease, &t);
+    for (int round = 1; round < 2 * ROUNDS; round += 2) {
+        ask_teaser(&t, round);
+        for (int i = 0; i < N; i++) {
+            calls[i] = (struct call){.fd = t.fds[0], .size = 1};
+            calls[i].task = weft_task_start(call_read, &calls[i]);
+        }
+        while (!calls[N - 1].started)
+            weft_yield();
+        for (int i = 0; i < N; i++)
+            weft_cancel(calls[i].task);
+        weft_join(calls[0].task); // the kernel has all of them now
+        ask_teaser(&t, round + 1);
+        for (int i = 1; i < N; i++) {
+            ssize_t n = call_join(&calls[i]);
+            ck_assert(n == 1 || n == -ECANCELED);
+        }
+    }
+    __atomic_store_n(&t.asked, -1, __ATOMIC_RELEASE);
+    ck_assert_int_eq(weft_join(teaser), 0);
+    close_both(t.fds);
     return 0;
 }
 

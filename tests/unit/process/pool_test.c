@@ -342,7 +342,8 @@ WEFT_TEST(an_initializer_runs_in_each_worker)
 WEFT_TEST(a_program_that_does_not_exist_breaks_the_pool)
 {
     ex = weft_process_pool(.workers = 2, .program = "/nonexistent");
-    expect(weft_submit(ex, square, 1), -ENOENT);
+    expect_text(weft_submit(ex, square, 1), -WEFT_EBROKEN,
+                "/nonexistent cannot be executed: No such file");
     close_pool();
     ex = weft_process_pool(.workers = 2, .program = "/bin/true");
     expect(weft_submit(ex, square, 1), -WEFT_ENOENTRY);

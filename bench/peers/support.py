@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+# What the Python peers need: clocks, arguments, the line that they print.
+import sys
+import time
+
+cpu = time.process_time_ns
+thread_cpu = time.thread_time_ns
+wall = time.perf_counter_ns
+
+
+def argument(i):
+    """The i-th argument: 0 is the number of operations, then the parameters."""
+    return int(sys.argv[1 + i])
+
+
+def reply(value, answer, *more):
+    print(value, answer, *more)
+
+
+def status(name):
+    """Bytes: VmRSS, VmPTE."""
+    with open("/proc/self/status") as text:
+        for line in text:
+            if line.startswith(name + ":"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def check(right):
+    if not right:
+        sys.exit("not what was to be computed")

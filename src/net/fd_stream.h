@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+//
+// fd_stream.h: streams over descriptors, for the files that make sockets.
+#ifndef WI_NET_FD_STREAM_H
+#define WI_NET_FD_STREAM_H
+
+#include <weft/stream.h>
+
+// A stream over a socket of Weft's own, which does not block. On failure, which
+// is -ENOMEM, fd is closed.
+int wi_stream_of_socket(int fd, bool tcp, weft_stream **stream);
+
+#endif

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+//
+// turn.h: one at a time, in the order of asking, with a wait that cancel and
+// deadline end: for writers of a stream, who may stand behind one that a slow
+// peer holds up. Valid when zeroed.
+#ifndef WI_NET_TURN_H
+#define WI_NET_TURN_H
+
+#include <stdbool.h>
+
+#include "os/futex.h"
+
+struct wi_turn_waiter;
+
+struct wi_turn {
+    struct wi_mutex lock; // for all below
+    bool taken;
+    struct wi_turn_waiter *first, *last;
+};
+
+// 0: it is the caller's turn until wi_turn_end. Else -ECANCELED, -ETIMEDOUT.
+int wi_turn_begin(struct wi_turn *turn);
+void wi_turn_end(struct wi_turn *turn);
+
+#endif
