@@ -600,4 +600,119 @@ KIT_TASK(an_end_that_was_not_announced)
     weft_tls_unref(server.tls);
 }
 
+// Layers ----------------------------------------------------------------------
+
+KIT_TASK(tls_within_tls)
+{
+    struct link l;
+    struct weft_tls_info info = {.size = sizeof(info)};
+
+    authority_begin();
+    authority_issue("server", "DNS:here.test", -1, 10, 0);
+    weft_tls *client = client_config(), *server = server_config("server");
+    connect_in_memory(&l, client, server, "here.test");
+    kit_assert_code(l.code, 0);
+    l.server.task = weft_task_start(accept_tls, &l.server);
+    kit_assert_code(weft_tls_start(client, &l.client, .host = "here.test"), 0);
+    kit_assert_code(weft_join(l.server.task), 0);
+    kit_assert_code(l.server.code, 0);
+    kit_assert_code(weft_tls_info(l.client, &info), 0);
+    say(l.client, "twice");
+    hear(l.server.stream, "twice");
+    kit_assert_code(weft_stream_close(l.client), 0);
+    hear_end(l.server.stream);
+    kit_assert_code(weft_stream_close(l.server.stream), 0);
+    weft_tls_unref(client);
+    weft_tls_unref(server);
+}
+
+// One byte at a time, both ways.
+struct torn {
+    weft_stream base;
+    weft_stream *below;
+};
+
+static ssize_t torn_read(weft_stream *s, void *buf, size_t size)
+{
+    (void)size;
+    return weft_stream_read(((struct torn *)s)->below, buf, 1);
+}
+
+static ssize_t torn_write(weft_stream *s, const void *buf, size_t size)
+{
+    (void)size;
+    return weft_stream_write(((struct torn *)s)->below, buf, 1);
+}
+
+static int torn_close(weft_stream *s)
+{
+    return weft_stream_close(((struct torn *)s)->below);
+}
+
+static const struct weft_stream_ops torn_ops = {
+    .size = sizeof(torn_ops),
+    .kind = "torn",
+    .read = torn_read,
+    .write = torn_write,
+    .close = torn_close,
+};
+
+KIT_TASK(a_peer_that_dribbles, .timeout = 20)
+{
+    weft_stream *pair[2];
+    struct torn torn[2];
+    struct half server;
+    static char much[40000], got[40000];
+
+    authority_begin();
+    authority_issue("server", "DNS:here.test", -1, 10, 0);
+    weft_tls *client = client_config();
+    kit_assert_code(weft_stream_pair(pair), 0);
+    for (int i = 0; i < 2; i++) {
+        weft_stream_init(&torn[i].base, &torn_ops);
+        torn[i].below = pair[i];
+        pair[i] = &torn[i].base;
+    }
+    server = (struct half){server_config("server"), pair[1], 0, NULL};
+    server.task = weft_task_start(accept_tls, &server);
+    kit_assert_code(weft_tls_start(client, &pair[0], .host = "here.test"), 0);
+    kit_assert_code(weft_join(server.task), 0);
+    memset(much, 'm', sizeof(much));
+    struct peer peer = {.stream = pair[0], .text = much, .size = sizeof(much)};
+    peer_start(&peer);
+    kit_assert_code(weft_stream_read_exactly(server.stream, got, sizeof(got)),
+                    sizeof(got));
+    ck_assert_int_eq(memcmp(got, much, sizeof(got)), 0);
+    peer_join(&peer);
+    kit_assert_code(weft_stream_close(pair[0]), 0);
+    hear_end(server.stream);
+    kit_assert_code(weft_stream_close(server.stream), 0);
+    weft_tls_unref(client);
+    weft_tls_unref(server.tls);
+}
+
+KIT_TASK(garbage_in_the_middle)
+{
+    weft_stream *pair[2], *raw;
+    struct half server;
+    char byte;
+
+    authority_begin();
+    authority_issue("server", "DNS:here.test", -1, 10, 0);
+    weft_tls *client = client_config();
+    kit_assert_code(weft_stream_pair(pair), 0);
+    raw = pair[0];
+    server = (struct half){server_config("server"), pair[1], 0, NULL};
+    server.task = weft_task_start(accept_tls, &server);
+    kit_assert_code(weft_tls_start(client, &pair[0], .host = "here.test"), 0);
+    kit_assert_code(weft_join(server.task), 0);
+    say(raw, "this is no record of TLS");
+    kit_assert_code(weft_stream_read(server.stream, &byte, 1), -WEFT_ETLS);
+    kit_assert_code(weft_stream_read(server.stream, &byte, 1), -WEFT_ETLS);
+    kit_assert_code(weft_stream_close(pair[0]), 0);
+    kit_assert_code(weft_stream_close(server.stream), 0);
+    weft_tls_unref(client);
+    weft_tls_unref(server.tls);
+}
+
 WEFT_TEST_MAIN("tls")
