@@ -23,6 +23,7 @@
 #include <weft/net.h>
 #include <weft/dns.h>
 #include <weft/queue.h>
+#include <weft/signal.h>
 #include <weft/arena.h>
 #include <weft/channel.h>
 #include <weft/select.h>
