@@ -15,6 +15,8 @@
 #include <weft/process.h>
 #include <weft/job.h>
 #include <weft/executor.h>
+#include <weft/work.h>
+#include <weft/combine.h>
 #include <weft/parallel.h>
 #include <weft/graph.h>
 #include <weft/process_pool.h>
