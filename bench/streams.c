@@ -122,7 +122,7 @@ static int echo(weft_stream *s, void *arg)
 // As echo, by lines: through the buffer.
 static int echo_lines(weft_stream *s, void *arg)
 {
-    char line[1024];
+    char line[256];
     ssize_t n;
     (void)arg;
     while ((n = weft_stream_read_line(s, line, sizeof line)) > 0)
