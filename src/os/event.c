@@ -2,6 +2,7 @@
 #include "os/event.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,6 +35,12 @@ void wi_os_event_take(int fd)
             poll(&wait, 1, -1);
     }
     errno = saved;
+}
+
+int wi_os_dup(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    return copy < 0 ? -errno : copy;
 }
 
 void wi_os_close(int fd)
