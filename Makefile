@@ -24,7 +24,7 @@ SCRIPTS = $(shell git grep --untracked -lE '^\#!/bin/(ba)?sh' -- scripts tests .
 .DEFAULT_GOAL := build
 .PHONY: build tour test bench install stress fuzz format format-check lint \
     clean help setup setup-quiet configure all check-exports check-doors \
-    check-style check-headers check-install check-cross check-sanitizers \
+    check-floors check-style check-headers check-install check-cross check-sanitizers \
     check-valgrind update-exports
 
 ## build: the libraries, the weft command and the man pages
@@ -66,6 +66,9 @@ update-exports:
 ## check-doors: only src/os and src/loop call the system
 check-doors: all
 	@scripts/check-doors $(BUILD)
+## check-floors: the folders of the library include only those below them
+check-floors:
+	@scripts/check-floors
 ## check-style: lengths of functions, files and lines
 check-style:
 	@scripts/check-style

@@ -4,7 +4,7 @@
 #define CLI_COMMANDS(X)                                                        \
     X(tour, "[DIR]", "show the ways of working, on the files under DIR")       \
     X(bench, "", "what things cost, in Weft and in other libraries")           \
-    X(ps, "PID", "list what runs in a program and what it waits for")          \
+    X(ps, "PID | CORE", "list what runs in a program and what it waits for")   \
     X(version, "", "print the version of the tool and of the library")
 
 // Those that the tool itself starts; not listed.

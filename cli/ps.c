@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: MIT
 //
-// weft ps PID: every task, thread, process and job of a running program, and
-// what it waits for. The program is only read, never stopped or entered, so it
-// may hang, be stopped or be deadlocked.
+// weft ps PID | CORE: every task, thread, process and job of a running program,
+// and what it waits for. The program is only read, never stopped or entered, so
+// it may hang, be stopped or be deadlocked.
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <weft/error.h>
 
 #include "cli.h"
 #include "ps_print.h"
 
 static const char usage[] =
-    "usage: weft ps [--json] [--all] PID\n\n"
+    "usage: weft ps [--json] [--all] PID | CORE\n\n"
     "Lists the tasks, threads, processes and jobs of a program that uses "
     "Weft,\n"
     "and what each of them waits for. The program is read from outside: it "
     "may\n"
-    "be stopped, or hang.\n\n"
+    "be stopped, or hang, or have ended and left a core file.\n\n"
     "  --all   also what is done, but whose result nobody has taken\n"
     "  --json  one JSON object instead of a table\n\n"
     "Exit codes: 0 done, 1 it cannot be read, 2 wrong usage.";
@@ -59,7 +60,7 @@ static void explain_permission(pid_t pid)
                                   : "nobody may, until the next boot");
 }
 
-static int explain(const struct ps_target *target, int code)
+static void explain_process(const struct ps_target *target, int code)
 {
     char path[64], name[64];
     int pid = (int)target->pid;
@@ -76,11 +77,6 @@ static int explain(const struct ps_target *target, int code)
                 "weft ps: process %d (%s) has no memory: it has ended, or "
                 "belongs to the kernel\n",
                 pid, name);
-    else if (code == -ENOEXEC && target->newer)
-        fprintf(stderr,
-                "weft ps: process %d (%s) uses a Weft that this one cannot "
-                "read; use the weft command\nof its version\n",
-                pid, name);
     else if (code == -ENOEXEC)
         fprintf(stderr, "weft ps: process %d (%s) does not use Weft\n", pid,
                 name);
@@ -88,20 +84,45 @@ static int explain(const struct ps_target *target, int code)
         fprintf(stderr,
                 "weft ps: process %d (%s): cannot read its records: %s\n", pid,
                 name, weft_strerror(code));
+}
+
+static int explain(const struct ps_options *o, const struct ps_target *target,
+                   int code)
+{
+    if (code == -ENOEXEC && target->newer)
+        fputs("weft ps: it uses a Weft that this one cannot read; use the weft "
+              "command\nof its version\n",
+              stderr);
+    else if (!o->core)
+        explain_process(target, code);
+    else if (code == -ENOEXEC)
+        fprintf(stderr, "weft ps: %s: %s\n", o->core,
+                target->core ? "a program that does not use Weft, or its core "
+                               "is cut off"
+                             : "no core file of this kind of machine");
+    else
+        fprintf(stderr, "weft ps: %s: %s\n", o->core, weft_strerror(code));
     return CLI_FAILED;
 }
 
 // The command -----------------------------------------------------------------
 
-static int read_pid(const char *text, pid_t *pid)
+// A number is a process, anything else a file.
+static int read_target(const char *text, struct ps_options *o)
 {
     char *end;
 
     errno = 0;
     long number = strtol(text, &end, 10);
-    if (errno || end == text || *end || number < 1 || number > INT32_MAX)
-        return cli_usage("ps", "'%s' is no process id", text);
-    *pid = (pid_t)number;
+    if (end != text && *end == '\0') {
+        if (errno || number < 1 || number > INT32_MAX)
+            return cli_usage("ps", "'%s' is no process id", text);
+        o->pid = (pid_t)number;
+        return CLI_OK;
+    }
+    if (access(text, F_OK) != 0)
+        return cli_usage("ps", "'%s' is no process id, and no file", text);
+    o->core = text;
     return CLI_OK;
 }
 
@@ -123,7 +144,7 @@ static int read_options(struct ps_options *o, int argc, char **argv)
         return cli_usage("ps", "%s",
                          optind == argc ? "no process id given"
                                         : "more than one process");
-    return read_pid(argv[optind], &o->pid);
+    return read_target(argv[optind], o);
 }
 
 int cmd_ps(int argc, char **argv)
@@ -139,16 +160,19 @@ int cmd_ps(int argc, char **argv)
     int code = read_options(&o, argc, argv);
     if (code != CLI_OK)
         return code;
-    int rc = ps_target_open(&target, o.pid);
+    int rc = o.core ? ps_target_open_core(&target, o.core)
+                    : ps_target_open(&target, o.pid);
     if (rc < 0)
-        return explain(&target, rc);
+        return explain(&o, &target, rc);
+    o.pid = target.pid;
     rc = ps_table_read(&table, &target);
     if (rc < 0)
-        code = explain(&target, rc);
+        code = explain(&o, &target, rc);
     else if (o.json)
         ps_print_json(&o, &table);
     else
         ps_print_table(&o, &table);
     ps_table_free(&table);
+    ps_target_close(&target);
     return code;
 }

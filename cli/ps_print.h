@@ -9,6 +9,7 @@
 struct ps_options {
     bool json, all;
     pid_t pid;
+    const char *core; // the file, NULL: a process
 };
 
 void ps_print_table(const struct ps_options *o, const struct ps_table *table);

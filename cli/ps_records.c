@@ -348,7 +348,7 @@ int ps_table_read(struct ps_table *table, const struct ps_target *target)
         rc = read_root(table, target, &table->models[i]);
     if (rc == 0)
         rc = ps_table_sort(table);
-    for (size_t i = 0; rc == 0 && i < target->count; i++)
+    for (size_t i = 0; rc == 0 && !target->core && i < target->count; i++)
         read_chunks(table, target, &table->models[i], compare_rows);
     if (rc == 0)
         ps_table_details(table, target);

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "ps_core.h"
+
 enum {
     PIECES_AT_ONCE = 512, // below IOV_MAX
     GAP_MAX = 1024,       // bytes
@@ -21,6 +23,8 @@ enum {
 int ps_target_read(const struct ps_target *target, uint64_t address, void *to,
                    size_t size)
 {
+    if (target->core)
+        return ps_core_read(target->core, address, to, size);
     struct iovec local = {to, size};
     struct iovec remote = {(void *)(uintptr_t)address, size};
     ssize_t n = process_vm_readv(target->pid, &local, 1, &remote, 1, 0);
@@ -54,6 +58,9 @@ static void read_each(const struct ps_target *target,
 {
     size_t done = 0;
 
+    for (; target->core && done < n; done++)
+        ps_target_read(target, pieces[done].address, pieces[done].to,
+                       pieces[done].size);
     while (done < n) {
         size_t left = n - done;
         size_t many = left < PIECES_AT_ONCE ? left : PIECES_AT_ONCE;
@@ -263,4 +270,27 @@ int ps_target_open(struct ps_target *target, pid_t pid)
     if (rc < 0)
         return rc;
     return target->count > 0 ? 0 : -ENOEXEC;
+}
+
+static void search_core_image(void *target, uint64_t address)
+{
+    search_image(target, address);
+}
+
+int ps_target_open_core(struct ps_target *target, const char *path)
+{
+    *target = (struct ps_target){0};
+    int rc = ps_core_open(&target->core, path, &target->pid);
+
+    if (rc < 0)
+        return rc;
+    ps_core_images(target->core, search_core_image, target);
+    return target->count > 0 ? 0 : -ENOEXEC;
+}
+
+void ps_target_close(struct ps_target *target)
+{
+    if (target->core)
+        ps_core_close(target->core);
+    target->core = NULL;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// ps_target.h: the memory of another process, and Weft's root in it. Nothing
-// is stopped, and nothing runs in the target.
+// ps_target.h: the memory of another process, or of one that has ended and left
+// a core file, and Weft's root in it. Nothing is stopped, and nothing runs in
+// the target.
 #ifndef WEFT_CLI_PS_TARGET_H
 #define WEFT_CLI_PS_TARGET_H
 
@@ -14,9 +15,12 @@
 
 enum { PS_ROOTS_MAX = 8 };
 
+struct ps_core;
+
 struct ps_target {
     pid_t pid;
-    size_t count; // of roots: one for each copy of Weft in the process
+    struct ps_core *core; // NULL: a process
+    size_t count;         // of roots: one for each copy of Weft in the process
     struct wi_root roots[PS_ROOTS_MAX];
     bool newer; // a root was of a version that this program cannot read
 };
@@ -24,6 +28,10 @@ struct ps_target {
 // Finds the roots. 0; -ESRCH, -EPERM; -ENOENT: it has no memory of its own (a
 // kernel thread, or it has ended); -ENOEXEC: no Weft in it.
 int ps_target_open(struct ps_target *target, pid_t pid);
+// The same in a core file. 0; -ENOEXEC: it is none (then core is NULL), or
+// there is no Weft in it; or why the file cannot be read.
+int ps_target_open_core(struct ps_target *target, const char *path);
+void ps_target_close(struct ps_target *target);
 
 // Reads size bytes at address. 0, or a negative code.
 int ps_target_read(const struct ps_target *target, uint64_t address, void *to,

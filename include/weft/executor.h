@@ -15,6 +15,7 @@
 #include <weft/base.h>
 #include <weft/future.h>
 #include <weft/job.h>
+#include <weft/task.h>
 
 typedef struct weft_executor weft_executor;
 
@@ -54,6 +55,12 @@ struct weft_close_options {
     size_t size;
     enum weft_close_mode mode;
     double deadline; // seconds; then the mode becomes CANCEL_ALL. 0: none
+};
+
+struct weft_blocking_options {
+    size_t size;
+    const char *name; // of the call, for `weft ps`; copied
+    bool abandon;     // do not wait for fn once the caller's scopes have ended
 };
 
 // The interface of an executor. A user's own executor puts struct
@@ -142,9 +149,30 @@ WEFT_API size_t weft_executor_width(weft_executor *ex);
 // as *bound. Since 0.1.
 WEFT_API weft_executor *weft_executor_bind(struct weft_bound_executor *bound);
 
+// Runs fn(arg) on a thread of its own, while other tasks of this worker go on:
+// for a function that blocks in the kernel or computes for long. In a plain
+// thread it is just called. Returns what fn returned. When the caller's scopes
+// end the wait, fn is asked to cancel (its own calls of Weft then fail) and is
+// waited for all the same; with .abandon it is left to itself, and arg must
+// stay valid until it ends. Threads come from one pool of the process: they
+// start as they are needed, up to the limit, and leave when they are idle;
+// beyond it callers wait. Blocks: the caller only. Cancels: yes. Threads: any.
+// Errors: those of fn; -ECANCELED, -ETIMEDOUT (it was abandoned, or had not
+// begun), -EAGAIN (no thread), -ENOMEM, -WEFT_EFORKED. Since 0.1.
+WEFT_API int weft_blocking_with(weft_function *fn, void *arg,
+                                const struct weft_blocking_options *options);
+
+// How many threads weft_blocking may use at once: 64 unless this is called
+// before its first use. Returns 0; -EBUSY after that, -EINVAL (0). Since 0.1.
+WEFT_API int weft_blocking_limit(unsigned threads);
+
 WEFT_END
 
 #ifndef __cplusplus
+#define weft_blocking(...) WEFT_BLOCKING_(__VA_ARGS__, )
+#define WEFT_BLOCKING_(fn, arg, ...)                                           \
+    weft_blocking_with((fn), (arg),                                            \
+                       WEFT_OPTIONS(weft_blocking_options, __VA_ARGS__))
 #define weft_thread_pool(...)                                                  \
     weft_thread_pool_with(WEFT_OPTIONS(weft_thread_pool_options, __VA_ARGS__))
 #define weft_executor_close(...) WEFT_CLOSE_(__VA_ARGS__, )
@@ -160,6 +188,10 @@ WEFT_END
 #define WEFT_SUBMIT_(ex, job, ...)                                             \
     weft_submit_job((ex), &weft_job_##job,                                     \
                     &(const weft_arg_of_##job){__VA_ARGS__})
+// The same when the argument is a structure and the caller has one.
+#define weft_submit_struct(ex, job, value)                                     \
+    weft_submit_job((ex), &weft_job_##job,                                     \
+                    (const weft_arg_of_##job[1]){(value)})
 #define weft_map(ex, job, in, n, ...) WEFT_MAP_(ex, job, in, n, __VA_ARGS__, )
 #define WEFT_MAP_(ex, job, in, n, out, ...)                                    \
     weft_map_job((ex), &weft_job_##job,                                        \
@@ -167,6 +199,12 @@ WEFT_END
                  1 ? (out) : (weft_result_of_##job *)0,                        \
                  WEFT_OPTIONS(weft_map_options, __VA_ARGS__))
 #else
+inline int weft_blocking(weft_function *fn, void *arg,
+                         weft_blocking_options o = {})
+{
+    o.size = sizeof o;
+    return weft_blocking_with(fn, arg, &o);
+}
 inline weft_executor *weft_thread_pool(weft_thread_pool_options o = {})
 {
     o.size = sizeof o;
@@ -201,6 +239,8 @@ inline weft_future *weft_submit_value(weft_executor *ex, const weft_job *job,
 #define weft_submit(ex, ...) WEFT_SUBMIT_((ex), __VA_ARGS__, )
 #define WEFT_SUBMIT_(ex, job, ...)                                             \
     weft_submit_value((ex), &weft_job_##job, weft_arg_of_##job{__VA_ARGS__})
+#define weft_submit_struct(ex, job, value)                                     \
+    weft_submit_value((ex), &weft_job_##job, weft_arg_of_##job(value))
 template <class A, class R>
 inline int weft_map_values(weft_executor *ex, const weft_job *job, const A *in,
                            size_t n, R *out, weft_map_options o = {})

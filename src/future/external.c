@@ -19,7 +19,7 @@
 
 #include "base/options.h"
 #include "base/text.h"
-#include "future/deadlock.h"
+#include "sched/deadlock.h"
 #include "future/future.h"
 #include "future/group.h"
 #include "os/report.h"

@@ -15,9 +15,10 @@
 #include "arch/arch.h"
 #include "base/cold.h"
 #include "base/fresh.h"
-#include "future/deadlock.h"
+#include "sched/deadlock.h"
 #include "future/external.h"
 #include "future/group.h"
+#include "future/local.h"
 #include "os/fork.h"
 #include "os/report.h"
 #include "os/thread.h"
@@ -182,6 +183,10 @@ static void tell_waiters(struct wi_task *t)
 // For all but the quiet end of a task.
 static __attribute__((noinline)) void finish_aloud(struct wi_task *t, int code)
 {
+    bool holds = t->held != 0;
+    if (WI_RARELY(holds))
+        wi_held_ops->report(t);
+    t->held = 0;
     weft_group *group = t->group;
     // A group hears of a failure before the waiters do, so that whoever has
     // seen it sees the group canceled.
@@ -197,13 +202,15 @@ static __attribute__((noinline)) void finish_aloud(struct wi_task *t, int code)
         wi_task_unref(t);
     if (tell)
         home->job_ended(home);
+    if (WI_RARELY(holds))
+        wi_held_ops->orphaned();
 }
 
 void wi_future_finish(struct wi_task *t, int code)
 {
     t->code = code;
     weft_group *group = t->group;
-    if (code < 0 || t->kind != WI_KIND_TASK || group == NULL) {
+    if (code < 0 || t->kind != WI_KIND_TASK || group == NULL || t->held != 0) {
         finish_aloud(t, code);
     } else if (close_kept(t)) {
         wi_group_leave(group, t);
@@ -219,6 +226,7 @@ void wi_future_drop(struct wi_task *t, int code)
 {
     if (t->extra != NULL && t->extra->drop != NULL)
         t->extra->drop(t->arg);
+    wi_local_leave(t);
     wi_future_finish(t, code);
 }
 
@@ -304,12 +312,13 @@ static inline void call_inside(struct wi_worker *worker, struct wi_task *self,
         mark_hint(hint);
     int saved = *worker->errno_at; // as in a wait that parks
     self->wait_object = t;
-    self->wait_kind = WI_WAIT_FUTURE;
+    // relaxed, here and below: as in wi_park
+    __atomic_store_n(&self->wait_kind, WI_WAIT_FUTURE, __ATOMIC_RELAXED);
     // The body's reference and ours become one: nobody else has any.
     t->flags |= WI_KEPT;
     __atomic_store_n(&t->refs, 1, __ATOMIC_RELAXED);
     wi_worker_call(worker, t);
-    self->wait_kind = WI_WAIT_NONE;
+    __atomic_store_n(&self->wait_kind, WI_WAIT_NONE, __ATOMIC_RELAXED);
     *worker->errno_at = saved;
 }
 
@@ -364,6 +373,8 @@ static int park_for(struct wi_task *self, struct wi_task *t,
         rc = wi_park(&wait);
         if (rc == -ETIMEDOUT && wi_scope_deadline(self) > wi_os_now())
             rc = 0; // an earlier timer's late word
+        if (rc == 0 && !__atomic_load_n(&node->granted, __ATOMIC_ACQUIRE))
+            rc = wi_edge_check(self); // wi_edge_stir
     }
     return rc;
 }

@@ -19,7 +19,7 @@
 #include "base/options.h"
 #include "base/text.h"
 #include "base/fresh.h"
-#include "future/deadlock.h"
+#include "sched/deadlock.h"
 #include "future/external.h"
 #include "future/future.h"
 #include "os/report.h"
@@ -87,8 +87,8 @@ weft_group *wi_group_innermost(struct wi_task *t)
     return t->group;
 }
 
-void wi_group_each(weft_group *group,
-                   bool (*fn)(struct wi_task *child, void *arg), void *arg)
+static void group_each(weft_group *group,
+                       bool (*fn)(struct wi_task *child, void *arg), void *arg)
 {
     bool fast = wi_group_lock(group);
     for (struct wi_task *t = group->children; t != NULL; t = t->sibling) {
@@ -96,6 +96,11 @@ void wi_group_each(weft_group *group,
             break;
     }
     wi_group_unlock(group, fast);
+}
+
+__attribute__((constructor)) static void register_each(void)
+{
+    wi_edge_group_each = group_each;
 }
 
 // Canceling -------------------------------------------------------------------
@@ -278,7 +283,7 @@ static void wait_children(weft_group *group, struct wi_task *self)
             wait.flags = 0;
             wait.deadline = wi_deadline_in(group->grace, __func__);
         } else {
-            wi_group_each(group, report_child, group);
+            group_each(group, report_child, group);
             wait.deadline = WI_FOREVER;
         }
     }

@@ -10,7 +10,7 @@
 
 #include <weft/future.h>
 
-#include "future/deadlock.h"
+#include "sched/deadlock.h"
 #include "future/future.h"
 #include "sched/scope.h"
 
@@ -82,6 +82,8 @@ static int park_for_set(struct set *set, int64_t deadline)
     // acquire: pairs with one_done
     while (rc == 0 && !__atomic_load_n(&set->enough, __ATOMIC_ACQUIRE)) {
         rc = wi_park(&wait);
+        if (rc == 0 && !__atomic_load_n(&set->enough, __ATOMIC_ACQUIRE))
+            rc = wi_edge_check(set->waiter); // wi_edge_stir
         if (rc == -ETIMEDOUT && wi_scope_test(set->waiter) == 0)
             return deadline <= wi_os_now() ? 0 : park_for_set(set, deadline);
     }
@@ -91,7 +93,8 @@ static int park_for_set(struct set *set, int64_t deadline)
 static int wait_set(struct set *set, struct set_node *nodes,
                     weft_future *const *futures, size_t n, int64_t deadline)
 {
-    struct wi_edge_set edges = {(struct wi_task *const *)futures, n};
+    struct wi_edge_set edges = {.items = (struct wi_task *const *)futures,
+                                .n = n};
     struct wi_task *self = set->waiter;
     if (set->mode == WEFT_ALL_COMPLETED && deadline == WI_FOREVER &&
         wi_scope_deadline(self) == WI_FOREVER)

@@ -74,9 +74,15 @@ __attribute__((section(".weft.root"), used)) struct wi_root wi_root = {
                [WI_WAIT_FD] = "fd",
                [WI_WAIT_LOCK] = "lock",
                [WI_WAIT_QUEUE] = "queue",
-               [WI_WAIT_POOL] = "pool"}},
+               [WI_WAIT_POOL] = "pool",
+               [WI_WAIT_CONDITION] = "condition",
+               [WI_WAIT_SEMAPHORE] = "semaphore",
+               [WI_WAIT_EVENT] = "event",
+               [WI_WAIT_BARRIER] = "barrier",
+               [WI_WAIT_ONCE] = "once",
+               [WI_WAIT_CHILD] = "child"}},
 };
-_Static_assert(WI_WAIT_KINDS == WI_WAIT_POOL + 1, "a wait has no name here");
+_Static_assert(WI_WAIT_KINDS == WI_WAIT_CHILD + 1, "a wait has no name here");
 _Static_assert(WI_GEN == 1 << 16, "the generation's place");
 _Static_assert(sizeof(struct wi_task_chunk) <= CHUNK_BEGIN, "chunk header");
 

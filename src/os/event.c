@@ -37,12 +37,6 @@ void wi_os_event_take(int fd)
     errno = saved;
 }
 
-int wi_os_dup(int fd)
-{
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    return copy < 0 ? -errno : copy;
-}
-
 void wi_os_close(int fd)
 {
     int saved = errno;

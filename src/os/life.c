@@ -61,6 +61,11 @@ int wi_os_life_hold(void *area)
     return -ENOTSUP;
 }
 
+void wi_os_life_release(void *area)
+{
+    pthread_mutex_unlock(area);
+}
+
 bool wi_os_life_gone(uint32_t value)
 {
     return (value & FUTEX_OWNER_DIED) || (value & FUTEX_TID_MASK) == 0;
@@ -104,4 +109,15 @@ int wi_os_futex_wait_any(uint32_t *own, uint32_t own_value,
     for (unsigned i = 0; i < n; i++)
         waits[i + 1] = (struct waitv){1, (uintptr_t)words[i], WAITV_32, 0};
     return wait_any(waits, n + 1, deadline);
+}
+
+int wi_os_futex_wait_many(const struct wi_futex_wait *words, unsigned n,
+                          int64_t deadline)
+{
+    struct waitv waits[WI_LIFE_MAX + 1];
+    for (unsigned i = 0; i < n; i++)
+        waits[i] =
+            (struct waitv){words[i].value, (uintptr_t)words[i].word,
+                           WAITV_32 | (words[i].shared ? 0 : WAITV_PRIVATE), 0};
+    return wait_any(waits, n, deadline);
 }

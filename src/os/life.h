@@ -17,6 +17,9 @@ enum { WI_LIFE_SIZE = 64, WI_LIFE_MAX = 127 };
 // area, or a negative code.
 int wi_os_life_hold(void *area);
 
+// The thread that holds the area gives it back: its word is 0 then.
+void wi_os_life_release(void *area);
+
 // Whether the value of a life word says that its holder is dead.
 bool wi_os_life_gone(uint32_t value);
 
@@ -36,5 +39,17 @@ int wi_os_life_wait(uint32_t *control, uint32_t value,
 // most until deadline (monotonic ns). 0, -ETIMEDOUT, or -ENOSYS before 5.16.
 int wi_os_futex_wait_any(uint32_t *own, uint32_t own_value,
                          uint32_t *const *words, unsigned n, int64_t deadline);
+
+struct wi_futex_wait {
+    uint32_t *word;
+    uint32_t value;
+    bool shared; // it lies in memory that several processes map
+};
+
+// Sleeps while every one of n <= WI_LIFE_MAX + 1 words has its value, at most
+// until deadline (monotonic ns, WI_FOREVER for none). May return for no reason.
+// 0, -ETIMEDOUT, or -ENOSYS before 5.16.
+int wi_os_futex_wait_many(const struct wi_futex_wait *words, unsigned n,
+                          int64_t deadline);
 
 #endif

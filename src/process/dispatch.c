@@ -23,6 +23,7 @@
 #include "os/memfd.h"
 #include "process/carry.h"
 #include "sched/here.h"
+#include "sched/task.h"
 
 enum { AHEAD_NS = 100000, MOST_AHEAD = 200, MOST_DEPTH = 64 };
 
@@ -132,6 +133,15 @@ static struct wi_place place_of(struct wi_member *member, struct wi_pjob *job,
                              .far = job->arg};
 }
 
+// For `weft ps`, which cannot ask native_id(): the worker that has the job, 0:
+// none. The future is not done, so that it has its extra part.
+static void show_worker(struct wi_pjob *job, pid_t pid)
+{
+    // relaxed: nothing is ordered by it
+    __atomic_store_n(&wi_of_future(job->future)->extra->native, pid,
+                     __ATOMIC_RELAXED);
+}
+
 static void publish(struct wi_member *member, struct wi_pjob *job,
                     unsigned ticket, const struct wi_place *place)
 {
@@ -145,6 +155,7 @@ static void publish(struct wi_member *member, struct wi_pjob *job,
     job->state = WI_JOB_PLACED;
     job->member = member;
     job->ticket = (uint16_t)ticket;
+    show_worker(job, member->child.pid);
     // relaxed: a hint; in a task nobody would look
     __atomic_store_n(&member->ring->soon, wi_here.worker == NULL,
                      __ATOMIC_RELAXED);
@@ -346,6 +357,7 @@ bool wi_recall(struct wi_pjob *job)
         return false;
     retreat(member);
     wi_flight_end(member, job->ticket);
+    show_worker(job, 0);
     job->member = NULL;
     job->state = WI_JOB_HELD;
     return true;

@@ -23,7 +23,7 @@
 #include "base/fresh.h"
 #include "exec/job.h"
 #include "exec/pool.h"
-#include "future/deadlock.h"
+#include "sched/deadlock.h"
 #include "future/external.h"
 #include "future/id.h"
 #include "os/clock.h"

@@ -8,6 +8,7 @@
 #include "os/event.h"
 #include "os/memfd.h"
 #include "os/process.h"
+#include "os/segment.h"
 
 // Copies
 // ------------------------------------------------------------------------

@@ -30,6 +30,7 @@
 #include "arch/arch.h"
 #include "loop/loop.h"
 #include "os/cpu.h"
+#include "sched/fork_join.h"
 #include "sched/timer.h"
 #include "sched/watchdog.h"
 
@@ -51,8 +52,10 @@ static bool inbox_push(struct wi_worker *worker, struct wi_task *t)
         // pairs with the exchange in wi_inbox_drain
     } while (!__atomic_compare_exchange_n(&worker->inbox, &head, t, true,
                                           __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE));
-    if (head == NULL)
+    if (head == NULL) {
+        wi_fork_ask_worker(worker); // children that it runs let others go on
         wi_worker_wake(worker);
+    }
     return true;
 }
 
@@ -335,6 +338,14 @@ void wi_worker_look_around(struct wi_worker *worker)
         pass_wake_on(worker);
 }
 
+// Whether others run children that they may share.
+static bool is_forking(struct wi_worker *worker)
+{
+    // relaxed: a run that begins now wakes us
+    return !worker->runtime->solo && !wi_worker_rests(worker) &&
+           __atomic_load_n(&worker->runtime->forking, __ATOMIC_RELAXED) != 0;
+}
+
 void wi_worker_idle(struct wi_worker *worker)
 {
     wi_inbox_drain(worker);
@@ -343,12 +354,17 @@ void wi_worker_idle(struct wi_worker *worker)
         pass_wake_on(worker);
         return;
     }
+    bool forking = is_forking(worker);
+    if (forking && wi_fork_spin(worker))
+        return;
     bool poll = has_descriptors(worker);
     int64_t limit = sleep_limit(worker);
-    if (!poll && limit - wi_os_now() > WI_SPIN_MOST && spin(worker))
+    if (!poll && !forking && limit - wi_os_now() > WI_SPIN_MOST && spin(worker))
         return;
     wi_worker_end_search(worker);
     announce(worker, poll ? WI_POLLING : WI_ASLEEP);
+    if (is_forking(worker))
+        wi_fork_ask(worker->runtime);
     if (__atomic_load_n(&worker->inbox, __ATOMIC_SEQ_CST) != NULL ||
         wi_runtime_has_work(worker)) {
         unannounce(worker);

@@ -18,26 +18,33 @@
 
 #include "base/fresh.h"
 #include "os/event.h"
+#include "os/life.h"
 #include "os/report.h"
 #include "os/thread.h"
 #include "sched/scope.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
 
-enum { SLICE_NS = 10000000 }; // see poll_slice
+enum { SLICE_NS = 10000000 };       // see poll_slice
+enum { SHARED_SLICE_NS = 1000000 }; // see park_thread_shared
 
 enum permit { NONE = 0, GIVEN = 1, ON_FUTEX = 2, IN_POLL = 3 };
 
 // A thread's own record -------------------------------------------------------
 
 void (*wi_thread_left)(struct wi_task *t);
+void (*wi_thread_values_left)(void);
 
 static void thread_gone(void *value)
 {
     struct wi_task *t = wi_here.thread;
-    if (wi_here.worker != NULL)
+    if (wi_here.worker != NULL) {
+        wi_stack_fell_back(&wi_here.worker->os_point);
         wi_panic("pthread_exit", value,
                  "a task must return; pthread_exit() would end its worker");
+    }
+    if (wi_thread_values_left != NULL)
+        wi_thread_values_left();
     wi_here.self = NULL;
     wi_here.thread = NULL;
     if (t == NULL)
@@ -130,13 +137,37 @@ static int park_thread(struct wi_task *self, int64_t deadline)
     return was == GIVEN ? 0 : rc;
 }
 
-static int sleep_thread(struct wi_task *self, int64_t deadline)
+// As park_thread, on a word of other processes as well. Before Linux 5.16 the
+// sleep is cut in slices, after each of which the caller looks at the word.
+static int park_thread_shared(struct wi_task *self, int64_t deadline,
+                              const struct wi_wait *wait)
+{
+    if (take_permit(self, ON_FUTEX))
+        return 0;
+    const struct wi_futex_wait words[] = {
+        {&self->permit, ON_FUTEX, false},
+        {wait->shared, wait->shared_value, true}};
+    int rc = wi_os_futex_wait_many(words, 2, deadline);
+    if (rc == -ENOSYS) {
+        int64_t slice = wi_os_now() + SHARED_SLICE_NS;
+        bool last = deadline <= slice;
+        rc = wi_os_futex_wait(&self->permit, ON_FUTEX, last ? deadline : slice,
+                              false);
+        rc = last ? rc : 0;
+    }
+    uint32_t was = __atomic_exchange_n(&self->permit, NONE, __ATOMIC_ACQ_REL);
+    return was == GIVEN ? 0 : rc;
+}
+
+static int sleep_thread(struct wi_task *self, int64_t deadline,
+                        const struct wi_wait *wait)
 {
     if (wi_here.sleeping != NULL)
         wi_here.sleeping(true);
     if (sleep_ops() != NULL)
         sleep_ops()->help(self);
-    int rc = park_thread(self, deadline);
+    int rc = wait->shared != NULL ? park_thread_shared(self, deadline, wait)
+                                  : park_thread(self, deadline);
     if (wi_here.sleeping != NULL)
         wi_here.sleeping(false);
     if (wi_here.refused != 0) {
@@ -212,12 +243,13 @@ static int wait_limit(const struct wi_wait *wait, struct wi_task *self,
 static void announce(struct wi_task *self, const struct wi_wait *wait)
 {
     self->wait_object = wait->object;
-    self->wait_kind = wait->kind;
+    // relaxed: read by those who wake the waiters of a kind (sync/lock.c)
+    __atomic_store_n(&self->wait_kind, wait->kind, __ATOMIC_RELAXED);
 }
 
 static void unannounce(struct wi_task *self)
 {
-    self->wait_kind = WI_WAIT_NONE;
+    __atomic_store_n(&self->wait_kind, WI_WAIT_NONE, __ATOMIC_RELAXED);
 }
 
 int wi_park(const struct wi_wait *wait)
@@ -232,7 +264,7 @@ int wi_park(const struct wi_wait *wait)
     announce(self, wait);
     struct wi_worker *worker = wi_here.worker;
     rc = worker != NULL ? park_task(worker, self, deadline)
-                        : sleep_thread(self, deadline);
+                        : sleep_thread(self, deadline, wait);
     unannounce(self);
     return rc;
 }

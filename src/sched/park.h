@@ -42,6 +42,12 @@ enum wi_wait_kind {
     WI_WAIT_LOCK, // object: the lock; owner: its holder
     WI_WAIT_QUEUE,
     WI_WAIT_POOL, // object: the executor
+    WI_WAIT_CONDITION,
+    WI_WAIT_SEMAPHORE,
+    WI_WAIT_EVENT,
+    WI_WAIT_BARRIER,
+    WI_WAIT_ONCE,
+    WI_WAIT_CHILD, // of fork-join; object: its slot
     WI_WAIT_KINDS
 };
 
@@ -57,6 +63,10 @@ struct wi_wait {
     int64_t deadline;      // of this call itself; WI_FOREVER: none
     uint16_t kind;         // enum wi_wait_kind
     uint16_t flags;        // enum wi_wait_flags
+    // A plain thread also wakes when this word, which other processes write,
+    // has not this value any more (NULL: none). A task does not look at it.
+    uint32_t *shared;
+    uint32_t shared_value;
 };
 
 // Parks the caller until wi_unpark, the deadline or (as the flags say) the

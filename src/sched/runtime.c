@@ -14,16 +14,11 @@
 #include "base/fresh.h"
 #include "base/text.h"
 #include "os/thread.h"
+#include "sched/fork_join.h"
 #include "sched/watchdog.h"
 #include "sched/worker.h"
 
 enum { INJECTOR_SIZE = 1024, GRAB = 64 };
-
-static unsigned live(struct wi_runtime *runtime)
-{
-    // acquire: pairs with the store in wi_runtime_add_spare
-    return __atomic_load_n(&runtime->live, __ATOMIC_ACQUIRE);
-}
 
 static void free_workers(struct wi_runtime *runtime)
 {
@@ -72,9 +67,11 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     runtime->spares_on = 0;
     runtime->stop = 0;
     runtime->cancel_all = 0;
+    runtime->forking = 0;
     runtime->job_ended = NULL;
     runtime->executor = NULL;
     runtime->root = NULL;
+    runtime->timers = NULL;
     runtime->head = 0;
     runtime->tail = 0;
     runtime->waiting = 0;
@@ -213,7 +210,7 @@ void wi_runtime_stop(struct wi_runtime *runtime, unsigned from)
     // seq_cst: before the look at the owner of each base (wi_mail); pairs with
     // the load in worker_thread
     __atomic_store_n(&runtime->stop, 1, __ATOMIC_SEQ_CST);
-    for (unsigned i = from; i < live(runtime); i++) {
+    for (unsigned i = from; i < wi_runtime_live(runtime); i++) {
         struct wi_worker *worker = runtime->workers[i];
         if (worker->base == NULL)
             continue;
@@ -343,7 +340,7 @@ void wi_runtime_cancel_jobs(struct wi_runtime *runtime,
 {
     // relaxed: the locks below order it
     __atomic_store_n(&runtime->cancel_all, 1, __ATOMIC_RELAXED);
-    for (unsigned i = 0; i < live(runtime); i++) {
+    for (unsigned i = 0; i < wi_runtime_live(runtime); i++) {
         struct wi_worker *worker = runtime->workers[i];
         wi_biased_lock(&worker->jobs_lock, false);
         for (struct wi_task *t = worker->jobs_running; t; t = t->sibling)
@@ -385,7 +382,7 @@ struct wi_task *wi_runtime_take_unstarted(struct wi_runtime *runtime)
             return wi_hint_task(hint);
     }
     struct wi_task *t = NULL;
-    for (unsigned i = 0; t == NULL && i < live(runtime); i++)
+    for (unsigned i = 0; t == NULL && i < wi_runtime_live(runtime); i++)
         t = take_canceled(&runtime->workers[i]->jobs);
     return t;
 }
@@ -415,7 +412,7 @@ static struct wi_task *take_from(struct wi_deque *deque)
 static struct wi_task *steal(struct wi_worker *worker)
 {
     struct wi_runtime *runtime = worker->runtime;
-    unsigned count = live(runtime);
+    unsigned count = wi_runtime_live(runtime);
     // xorshift, George Marsaglia (2003)
     worker->random ^= worker->random << 13;
     worker->random ^= worker->random >> 17;
@@ -430,6 +427,12 @@ static struct wi_task *steal(struct wi_worker *worker)
     return NULL;
 }
 
+static bool is_forking(struct wi_runtime *runtime)
+{
+    // relaxed: a hint; a run that begins wakes a sleeper
+    return __atomic_load_n(&runtime->forking, __ATOMIC_RELAXED) != 0;
+}
+
 struct wi_task *wi_runtime_next(struct wi_worker *worker)
 {
     struct wi_task *t = take_from(&worker->jobs);
@@ -437,8 +440,11 @@ struct wi_task *wi_runtime_next(struct wi_worker *worker)
         t = take_from(&worker->jobs);
     if (worker->runtime->solo)
         return t;
-    if (t == NULL && !wi_worker_rests(worker))
+    if (t == NULL && !wi_worker_rests(worker)) {
         t = steal(worker);
+        if (t == NULL && is_forking(worker->runtime))
+            t = wi_fork_take(worker);
+    }
     if (t == NULL)
         return NULL;
     wi_worker_end_search(worker);
@@ -451,11 +457,11 @@ bool wi_runtime_has_unstarted(struct wi_runtime *runtime)
 {
     if (__atomic_load_n(&runtime->waiting, __ATOMIC_SEQ_CST) != 0)
         return true;
-    for (unsigned i = 0; i < live(runtime); i++) {
+    for (unsigned i = 0; i < wi_runtime_live(runtime); i++) {
         if (!wi_deque_empty(&runtime->workers[i]->jobs))
             return true;
     }
-    return false;
+    return is_forking(runtime) && wi_fork_public(runtime);
 }
 
 bool wi_runtime_has_work(struct wi_worker *worker)

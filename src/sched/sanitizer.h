@@ -63,13 +63,30 @@ static inline void wi_switch_point_init(struct wi_switch_point *point,
 #endif
 }
 
+#if WI_ASAN
+// The bounds of the calling OS thread's stack as ASan knows them: it tells the
+// old ones at the end of a switch, and this one leads back here. The C library
+// would have to open a file for them, for which there may be no descriptor.
+static inline void wi_asan_stack_bounds(void **low, size_t *size)
+{
+    const void *bottom;
+    void *fake = NULL;
+
+    __sanitizer_start_switch_fiber(&fake, &fake, sizeof fake);
+    __sanitizer_finish_switch_fiber(fake, &bottom, size);
+    *low = (void *)(uintptr_t)bottom;
+    __sanitizer_start_switch_fiber(&fake, *low, *size);
+    __sanitizer_finish_switch_fiber(fake, NULL, NULL);
+}
+#endif
+
 // Fill in the point of the calling OS thread.
 static inline void wi_switch_point_thread(struct wi_switch_point *point)
 {
     point->sp = NULL;
 #if WI_ASAN
     point->fake = NULL;
-    (void)wi_os_stack_bounds(&point->low, &point->size);
+    wi_asan_stack_bounds(&point->low, &point->size);
 #endif
 #if WI_TSAN
     point->fiber = __tsan_get_current_fiber();
@@ -99,6 +116,15 @@ static inline void wi_switch_point_renew(struct wi_switch_point *point)
 #if WI_TSAN
     wi_switch_point_fini(point);
     point->fiber = __tsan_create_fiber(0);
+#endif
+}
+
+// The caller has come to the stack of `point` by itself, leaving others behind.
+static inline void wi_stack_fell_back(struct wi_switch_point *point)
+{
+    (void)point;
+#if WI_ASAN
+    __asan_unpoison_memory_region(point->low, point->size);
 #endif
 }
 

@@ -31,6 +31,7 @@ extern char wi_root[];
 __attribute__((used)) static void *const keep_root = wi_root;
 
 void (*wi_task_last_words)(struct wi_task *t);
+const struct wi_held_ops *wi_held_ops;
 
 static struct wi_mutex pool_lock;
 // Batches of free records: linked by `next` inside, by `sibling` outside.
@@ -38,9 +39,19 @@ static struct wi_task *pool;
 static struct wi_extra *extra_pool;
 static uint64_t id_counter = 1;
 
-// In a fork's child: what other threads had is lost, the common pool stays.
+// Nothing runs this record any more: whatever it holds has no owner.
+static void bury(struct wi_task *t, void *arg)
+{
+    (void)arg;
+    t->edge = 0;
+    t->owner = 0;
+    t->state = ((t->state & ~(WI_GEN - 1u)) + WI_GEN) | WI_FREE;
+}
+
+// In a fork's child: the records of the parent are gone, and never used again.
 static void fresh(void)
 {
+    wi_task_each(bury, NULL);
     pool_lock = (struct wi_mutex){0};
     pool = NULL;
     extra_pool = NULL;
@@ -235,19 +246,26 @@ static inline void reuse(struct wi_task *t, uint32_t state)
 // What only some records have goes first.
 WI_COLD static void strip_and_reuse(struct wi_task *t, uint32_t state)
 {
+    bool holds = t->held != 0; // a thread's own record, or a run's main task
+    if (holds)
+        wi_held_ops->report(t);
+    t->held = 0;
     if ((state & WI_PUBLISHED) || (t->code < 0 && !(state & WI_OBSERVED)))
         wi_task_last_words(t);
     free_payload(t);
     if (t->extra != NULL)
         free_extra(t);
     reuse(t, state);
+    if (holds)
+        wi_held_ops->orphaned();
 }
 
 static inline void recycle(struct wi_task *t)
 {
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
     if (WI_RARELY((state & WI_PUBLISHED) != 0 || t->code < 0 ||
-                  (t->flags & ~WI_KEPT) != 0 || t->extra != NULL))
+                  (t->flags & ~WI_KEPT) != 0 || t->extra != NULL ||
+                  t->held != 0))
         strip_and_reuse(t, state);
     else
         reuse(t, state);

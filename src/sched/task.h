@@ -36,6 +36,7 @@
 #include "sched/park.h"
 
 struct wi_external_ops;
+struct wi_locals;
 struct wi_runtime;
 struct wi_switch_point;
 struct wi_worker;
@@ -91,7 +92,9 @@ struct wi_extra {
     pid_t native;           // the kernel's id of a thread
     uint32_t external_lock; // see external.c
     void *left;             // what the producer has left; from malloc
-    struct wi_extra *next;  // free list
+    struct wi_locals *own;  // values of the task: future/local.c
+    struct wi_locals *inherited;
+    struct wi_extra *next; // free list
 };
 
 // One waiter of a future, in the waiter's storage. Before DONE the list
@@ -114,7 +117,8 @@ struct wi_task {
     uint32_t state;       // any: see above
     uint32_t refs;        // any: handles, plus one for whoever will finish it
     struct wi_task *mail; // the link in an inbox
-    uint32_t inflight;    // any: in an inbox
+    uint16_t inflight;    // any: in an inbox
+    uint16_t held;        // self: how many locks it holds
     uint32_t permit;      // owner: an unpark came while it ran. Threads:
                           // any, the futex word (park.c)
     struct weft_scope *scope; // self: the innermost scope, NULL: the base
@@ -240,6 +244,13 @@ void wi_task_thread_exit(void);
 // Called for the last reference of a record that is published or has failed
 // unobserved; set by the futures above.
 extern void (*wi_task_last_words)(struct wi_task *t);
+
+// Locks that a record still holds when it ends; set by sync/lock.c.
+struct wi_held_ops {
+    void (*report)(struct wi_task *t); // it is about to end
+    void (*orphaned)(void);            // it has: whoever waits must look again
+};
+extern const struct wi_held_ops *wi_held_ops;
 
 // Calls fn for every record of every arena, free ones too.
 void wi_task_each(void (*fn)(struct wi_task *t, void *arg), void *arg);

@@ -31,6 +31,7 @@
 #include "base/fresh.h"
 #include "loop/loop.h"
 #include "os/report.h"
+#include "sched/fork_join.h"
 #include "sched/overflow.h"
 #include "sched/watchdog.h"
 
@@ -199,6 +200,7 @@ struct wi_worker *wi_worker_new(struct wi_runtime *runtime, unsigned index)
 void wi_worker_free(struct wi_worker *worker)
 {
     wi_inbox_close(worker); // of one that nobody entered
+    wi_forks_free(worker);
     wi_deque_fini(&worker->jobs);
     worker->runtime = NULL;
     worker_release(worker);
@@ -366,6 +368,43 @@ static void loop(struct wi_worker *worker)
             wi_worker_idle(worker);
         }
     }
+}
+
+// Depth -----------------------------------------------------------------------
+
+// A call that goes on on another stack, in its caller's frame.
+struct detour {
+    void (*fn)(void *);
+    void *arg;
+    struct wi_worker *worker;
+    struct wi_switch_point *back;
+};
+
+static void take_detour(struct detour *detour)
+{
+    detour->fn(detour->arg);
+    switch_to(detour->worker, detour->back);
+}
+
+static void detour_entry(void *arg)
+{
+    wi_stack_arrived(&((struct wi_stack *)arg)->point);
+    take_detour(((struct wi_stack *)arg)->owner);
+}
+
+bool wi_worker_call_on_new_stack(struct wi_worker *worker, void (*fn)(void *),
+                                 void *arg)
+{
+    struct wi_stack *stack = wi_stack_new(&worker->stacks);
+    if (stack == NULL)
+        return false;
+    struct detour detour = {fn, arg, worker, worker->point};
+    stack->owner = &detour;
+    wi_stack_prepare(stack, wi_stack_top(stack), detour_entry, stack);
+    switch_to(worker, &stack->point);
+    stack->owner = NULL;
+    wi_stack_put(&worker->stacks, stack);
+    return true;
 }
 
 // Trimming --------------------------------------------------------------------

@@ -87,6 +87,9 @@ struct wi_worker {
     struct wi_os_thread thread;
     struct wi_worker *next_free;
     struct wi_watched watch;
+    // Ranges of children (fork_join.c): those in use, which thieves follow, and
+    // some that are not.
+    struct wi_forks *forks, *forks_free;
 
     // Written by others, on a line of their own.
     struct wi_task *inbox __attribute__((aligned(64))); // by `mail`
@@ -104,13 +107,15 @@ struct wi_runtime {
     uint32_t stop;      // atomic
     size_t stack_size;
     uint32_t cancel_all; // atomic: jobs begin canceled
+    uint32_t forking;    // atomic: fork-join runs
     bool solo;           // its one worker has no thief, ever: no spare either
     bool watched;        // under the lock of the watchdog's life
     char name[16];       // of its threads
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
     struct wi_worker *workers[WI_MAX_LIVE];
-    weft_group *root;
+    weft_group *root; // of its run, or where tasks go that jobs start
+    void *timers;     // any, atomically: see future/timer.c
     struct wi_runtime *next_free;
     struct wi_runtime *next_watched; // under the watchdog's lock
     uint64_t signals;                // blocked in its threads
@@ -161,6 +166,11 @@ static inline void wi_worker_call(struct wi_worker *worker, struct wi_task *t)
     worker->runtime->run(t);
     wi_here_set_self(outer);
 }
+
+// Calls fn(arg) on a fresh stack, as a call: the caller's record runs on. False
+// if there is no memory for a stack.
+bool wi_worker_call_on_new_stack(struct wi_worker *worker, void (*fn)(void *),
+                                 void *arg);
 
 // Whether there are more idle stacks than worth keeping; gives some of them
 // back and returns whether there are still more.
@@ -291,6 +301,12 @@ static inline int wi_runtime_submit(struct wi_runtime *runtime,
     if (runtime->solo && worker != NULL && worker->runtime == runtime)
         return wi_deque_push(&worker->jobs, wi_hint_of(t));
     return wi_runtime_submit_shared(runtime, t);
+}
+
+static inline unsigned wi_runtime_live(struct wi_runtime *runtime)
+{
+    // acquire: pairs with the store in wi_runtime_add_spare
+    return __atomic_load_n(&runtime->live, __ATOMIC_ACQUIRE);
 }
 
 // The next unstarted record for worker: its own, from outside, stolen. It is

@@ -6,7 +6,6 @@
 #include "sync/queue.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include <weft/error.h>
 
@@ -38,20 +37,21 @@ static uint64_t fitting(const weft_queue *q, uint64_t count)
 }
 
 // Finds slots for n more items; how many there are.
-static size_t find_slots(weft_queue *q, uint64_t tail, size_t n)
+static size_t find_slots(weft_queue *q, uint64_t tail, size_t n, bool both)
 {
     struct wi_side *put = &q->put, *get = &q->get;
     put->seen = wi_side_position(get);
     if (fitting(q, tail - put->seen + n) == q->capacity)
         return n;
-    if (get->lock != put->lock)
+    both = both || get->lock == put->lock;
+    if (!both)
         wi_mutex_lock(get->lock);
     put->seen = wi_side_position(get);
     uint64_t count = tail - put->seen;
     if (!wi_store_resize(q, fitting(q, count + n), put->seen, tail) &&
         q->capacity - count < n)
         n = q->capacity - count;
-    if (get->lock != put->lock)
+    if (!both)
         wi_mutex_unlock(get->lock);
     return n;
 }
@@ -64,53 +64,80 @@ static bool wants_slots(const weft_queue *q, uint64_t tail, size_t n)
                           (tail & (q->capacity - 1)) == 0);
 }
 
-static ssize_t try_put(weft_queue *q, struct wi_transfer *t)
+// With the lock of the side held: n items more have passed it.
+static inline ssize_t passed(struct wi_side *side, struct wi_transfer *t,
+                             size_t n)
 {
-    struct wi_side *put = &q->put;
-    // relaxed: it moves under this lock; others change the bit only
-    uint64_t tail = __atomic_load_n(&put->word, __ATOMIC_RELAXED) >> 1;
-    uint64_t room = q->limit - (tail - put->seen);
-    if (room < t->n || q->kind != WEFT_QUEUE_FIFO) {
-        put->seen = wi_side_position(&q->get);
-        room = q->limit - (tail - put->seen);
-    }
-    size_t n = t->n < room ? t->n : room;
-    if (n == 0)
-        return 0;
-    if (wants_slots(q, tail, n) && (n = find_slots(q, tail, n)) == 0)
-        return -ENOMEM;
-    wi_store_put(q, put->seen, tail, t, n);
-    // acq_rel: the items are there; pairs with wi_side_position, and for the
-    // bit with the RMW in wi_queue_list
-    uint64_t was = __atomic_fetch_add(&put->word, 2 * n, __ATOMIC_ACQ_REL);
+    // acq_rel: the items are there, or the slots are free; pairs with
+    // wi_side_position, and for the bit with the RMW in wi_queue_list
+    uint64_t was = __atomic_fetch_add(&side->word, 2 * n, __ATOMIC_ACQ_REL);
     t->watched = was & WI_WATCHED;
     return (ssize_t)n;
 }
 
-static ssize_t try_get(weft_queue *q, struct wi_transfer *t)
+static ssize_t put_some(weft_queue *q, struct wi_transfer *t, uint64_t tail)
+{
+    struct wi_side *put = &q->put;
+    put->seen = wi_side_position(&q->get);
+    uint64_t room = q->limit - (tail - put->seen);
+    size_t n = t->n < room ? t->n : room;
+    if (n == 0)
+        return 0;
+    if (wants_slots(q, tail, n) && (n = find_slots(q, tail, n, t->both)) == 0)
+        return -ENOMEM;
+    wi_store_put(q, put->seen, tail, t, n);
+    return passed(put, t, n);
+}
+
+static inline ssize_t try_put(weft_queue *q, struct wi_transfer *t)
+{
+    struct wi_side *put = &q->put;
+    // relaxed: it moves under this lock; others change the bit only
+    uint64_t tail = __atomic_load_n(&put->word, __ATOMIC_RELAXED) >> 1;
+    if (q->kind != WEFT_QUEUE_FIFO || t->n != 1 || wants_slots(q, tail, 1))
+        return put_some(q, t, tail);
+    if (tail - put->seen == q->limit &&
+        tail - (put->seen = wi_side_position(&q->get)) == q->limit)
+        return 0;
+    wi_item_copy(wi_ring_slot(q, tail), t->items, q->item);
+    return passed(put, t, 1);
+}
+
+static ssize_t get_some(weft_queue *q, struct wi_transfer *t, uint64_t head)
 {
     struct wi_side *get = &q->get;
-    // relaxed: as in try_put
-    uint64_t head = __atomic_load_n(&get->word, __ATOMIC_RELAXED) >> 1;
-    if (get->seen - head < t->n || q->kind != WEFT_QUEUE_FIFO)
-        get->seen = wi_side_position(&q->put);
+    get->seen = wi_side_position(&q->put);
     size_t n = get->seen - head;
     if (n > t->n)
         n = t->n;
     if (n == 0)
         return q->closed;
     wi_store_get(q, head, get->seen, t->items, n);
-    // acq_rel: the slots are free; pairs as in try_put
-    uint64_t was = __atomic_fetch_add(&get->word, 2 * n, __ATOMIC_ACQ_REL);
-    t->watched = was & WI_WATCHED;
-    return (ssize_t)n;
+    return passed(get, t, n);
+}
+
+static inline ssize_t try_get(weft_queue *q, struct wi_transfer *t)
+{
+    struct wi_side *get = &q->get;
+    // relaxed: as in try_put
+    uint64_t head = __atomic_load_n(&get->word, __ATOMIC_RELAXED) >> 1;
+    if (q->kind != WEFT_QUEUE_FIFO || t->n != 1)
+        return get_some(q, t, head);
+    if (get->seen == head && (get->seen = wi_side_position(&q->put)) == head)
+        return q->closed;
+    wi_item_copy(t->items, wi_ring_slot(q, head), q->item);
+    return passed(get, t, 1);
 }
 
 // Takes off the first who waits on the other side and can still be claimed.
-static struct wi_waiter *meet(struct wi_waiters *list)
+static struct wi_waiter *meet(struct wi_waiters *list,
+                              const struct wi_choice *own)
 {
-    struct wi_waiter *waiter;
-    while ((waiter = list->first) != NULL) {
+    struct wi_waiter *waiter, *next;
+    for (waiter = list->first; waiter != NULL; waiter = next) {
+        next = waiter->next;
+        if (own != NULL && waiter->choice == own)
+            continue;
         wi_waiters_unlink(list, waiter);
         if (waiter->choice == NULL ||
             wi_choice_claim(waiter->choice, waiter->index))
@@ -125,11 +152,12 @@ static ssize_t try_meet(weft_queue *q, struct wi_transfer *t)
 {
     if (q->closed != 0)
         return q->closed;
-    struct wi_waiter *other = meet(&wi_queue_side(q, !t->put)->waiting);
+    struct wi_waiter *other =
+        meet(&wi_queue_side(q, !t->put)->waiting, t->choice);
     if (other == NULL)
         return 0;
-    memcpy(t->put ? other->item : t->items, t->put ? t->items : other->item,
-           q->item);
+    wi_item_copy(t->put ? other->item : t->items,
+                 t->put ? t->items : other->item, q->item);
     // relaxed: under the lock; others count with them
     __atomic_store_n(&q->put.word, q->put.word + 2, __ATOMIC_RELAXED);
     __atomic_store_n(&q->get.word, q->get.word + 2, __ATOMIC_RELAXED);
@@ -137,15 +165,19 @@ static ssize_t try_meet(weft_queue *q, struct wi_transfer *t)
     return 1;
 }
 
-ssize_t wi_queue_try(weft_queue *q, struct wi_transfer *t)
+// Of the kinds that hold items.
+static inline ssize_t try_move(weft_queue *q, struct wi_transfer *t)
 {
     t->watched = false;
-    t->task = NULL;
-    if (__builtin_expect(q->kind == WEFT_QUEUE_RENDEZVOUS, false))
-        return try_meet(q, t);
     if (!t->put)
         return try_get(q, t);
     return __builtin_expect(q->closed != 0, false) ? q->closed : try_put(q, t);
+}
+
+ssize_t wi_queue_try(weft_queue *q, struct wi_transfer *t)
+{
+    t->task = NULL;
+    return q->kind == WEFT_QUEUE_RENDEZVOUS ? try_meet(q, t) : try_move(q, t);
 }
 
 // Waking ----------------------------------------------------------------------
@@ -243,8 +275,6 @@ struct wi_task *wi_queue_unlist(weft_queue *q, bool put,
 // runs on another CPU, yielding one that waits for this CPU.
 static void linger(weft_queue *q, bool put)
 {
-    if (wi_here.worker != NULL)
-        return;
     int spins = wi_os_cpu_scarce() ? 0 : SPINS;
     uint64_t enough = put ? q->limit / 4 + 1 : 1;
     for (int i = 0; i < spins + YIELDS; i++) {
@@ -279,38 +309,72 @@ static ssize_t leave(weft_queue *q, struct wi_transfer *t,
     return wi_waiter_state(waiter) == WI_WAITER_SERVED ? 1 : rc;
 }
 
+// A rendezvous: serves the first who waits on the other side, or is served. A
+// waiter is woken for nothing only by shutdown.
+static ssize_t meet_or_wait(weft_queue *q, struct wi_transfer *t,
+                            struct wi_task *self, int64_t deadline)
+{
+    struct wi_waiter waiter;
+    wi_mutex_lock(&q->put.own);
+    ssize_t met = try_meet(q, t);
+    if (met != 0 || deadline == WI_NOWAIT) {
+        wi_mutex_unlock(&q->put.own);
+        if (met > 0)
+            wi_unpark(t->task);
+        return met != 0 ? met : -EAGAIN;
+    }
+    waiter.task = self;
+    waiter.item = t->items;
+    waiter.choice = NULL;
+    wi_waiters_add(&wi_queue_side(q, t->put)->waiting, &waiter);
+    wi_mutex_unlock(&q->put.own);
+    const struct wi_wait wait = {.object = q,
+                                 .deadline = deadline,
+                                 .kind = WI_WAIT_QUEUE,
+                                 .flags = WI_SCOPED};
+    int rc = sleep_listed(&waiter, &wait);
+    if (wi_waiter_state(&waiter) == WI_WAITER_SERVED)
+        return 1;
+    return rc < 0 ? leave(q, t, &waiter, rc) : q->closed;
+}
+
+// With the lock held, which is given up. 0: the waiter is listed.
 static ssize_t try_or_list(weft_queue *q, struct wi_transfer *t,
                            struct wi_waiter *waiter)
 {
     struct wi_side *side = wi_queue_side(q, t->put);
     bool again = wi_waiter_state(waiter) == WI_WAITER_WOKEN;
     ssize_t moved;
-    wi_mutex_lock(side->lock);
-    do
-        moved = wi_queue_try(q, t);
-    while (moved == 0 && !wi_queue_list(q, t->put, waiter, again));
+    while ((moved = try_move(q, t)) == 0 &&
+           !wi_queue_list(q, t->put, waiter, again))
+        continue;
     wi_mutex_unlock(side->lock);
-    if (moved > 0)
-        wi_queue_moved(q, t, (size_t)moved);
+    if (moved > 0 && t->watched)
+        wake(q, !t->put, (size_t)moved);
     return moved;
 }
 
-static ssize_t wait_for(weft_queue *q, struct wi_transfer *t, int64_t deadline)
+// With the lock held, under which nothing could be moved; it is given up.
+static __attribute__((noinline)) ssize_t
+wait_locked(weft_queue *q, struct wi_transfer *t, int64_t deadline)
 {
     const struct wi_wait wait = {.object = q,
                                  .deadline = deadline,
                                  .kind = WI_WAIT_QUEUE,
                                  .flags = WI_SCOPED};
+    struct wi_mutex *lock = wi_queue_side(q, t->put)->lock;
     struct wi_waiter waiter = {.task = wi_self(), .item = t->items};
     ssize_t moved;
-    if (q->kind != WEFT_QUEUE_RENDEZVOUS)
+    if (wi_here.worker == NULL) {
+        wi_mutex_unlock(lock);
         linger(q, t->put);
+        wi_mutex_lock(lock);
+    }
     while ((moved = try_or_list(q, t, &waiter)) == 0) {
         int rc = sleep_listed(&waiter, &wait);
-        if (wi_waiter_state(&waiter) == WI_WAITER_SERVED)
-            return 1;
         if (rc < 0)
             return leave(q, t, &waiter, rc);
+        wi_mutex_lock(lock);
     }
     return moved;
 }
@@ -318,26 +382,31 @@ static ssize_t wait_for(weft_queue *q, struct wi_transfer *t, int64_t deadline)
 ssize_t wi_queue_transfer(weft_queue *q, struct wi_transfer *t,
                           int64_t deadline)
 {
+    if (__builtin_expect(q->shared, false))
+        return wi_queue_move_shared(q, t, deadline);
+    struct wi_task *self = NULL;
     if (deadline != WI_NOWAIT) {
-        int rc = wi_check_scopes();
+        self = wi_self();
+        int rc = self == NULL ? -ENOMEM : wi_scope_test(self);
         if (rc < 0)
             return rc;
     }
-    struct wi_side *side = wi_queue_side(q, t->put);
-    wi_mutex_lock(side->lock);
-    ssize_t moved = wi_queue_try(q, t);
-    wi_mutex_unlock(side->lock);
-    if (moved > 0)
-        wi_queue_moved(q, t, (size_t)moved);
-    if (moved != 0)
-        return moved;
-    return deadline == WI_NOWAIT ? -EAGAIN : wait_for(q, t, deadline);
+    if (q->kind == WEFT_QUEUE_RENDEZVOUS)
+        return meet_or_wait(q, t, self, deadline);
+    struct wi_mutex *lock = wi_queue_side(q, t->put)->lock;
+    wi_mutex_lock(lock);
+    ssize_t moved = try_move(q, t);
+    if (moved == 0 && deadline != WI_NOWAIT)
+        return wait_locked(q, t, deadline);
+    wi_mutex_unlock(lock);
+    if (moved > 0 && t->watched)
+        wake(q, !t->put, (size_t)moved);
+    return moved != 0 ? moved : -EAGAIN;
 }
 
 // The calls -------------------------------------------------------------------
 
-// By when a call must end that has these options.
-static int64_t limit(bool nowait, double timeout, const char *function)
+int64_t wi_queue_limit(bool nowait, double timeout, const char *function)
 {
     if (nowait)
         return WI_NOWAIT;
@@ -353,7 +422,7 @@ int weft_queue_put_with(weft_queue *q, const void *item,
                             .priority = options->priority,
                             .put = true};
     ssize_t moved = wi_queue_transfer(
-        q, &t, limit(options->nowait, options->timeout, __func__));
+        q, &t, wi_queue_limit(options->nowait, options->timeout, __func__));
     return moved > 0 ? 0 : (int)moved;
 }
 
@@ -363,7 +432,7 @@ int weft_queue_get_with(weft_queue *q, void *item,
     WI_OPTIONS(options);
     struct wi_transfer t = {.items = item, .n = 1};
     ssize_t moved = wi_queue_transfer(
-        q, &t, limit(options->nowait, options->timeout, __func__));
+        q, &t, wi_queue_limit(options->nowait, options->timeout, __func__));
     return moved > 0 ? 0 : (int)moved;
 }
 
@@ -371,7 +440,8 @@ ssize_t weft_queue_put_n_with(weft_queue *q, const void *items, size_t n,
                               const struct weft_queue_put_options *options)
 {
     WI_OPTIONS(options);
-    int64_t deadline = limit(options->nowait, options->timeout, __func__);
+    int64_t deadline =
+        wi_queue_limit(options->nowait, options->timeout, __func__);
     struct wi_transfer t = {
         .items = (char *)items, .priority = options->priority, .put = true};
     size_t put = 0;
@@ -394,11 +464,13 @@ ssize_t weft_queue_get_n_with(weft_queue *q, void *items, size_t n,
     if (n == 0)
         return 0;
     return wi_queue_transfer(
-        q, &t, limit(options->nowait, options->timeout, __func__));
+        q, &t, wi_queue_limit(options->nowait, options->timeout, __func__));
 }
 
 size_t weft_queue_size(weft_queue *q)
 {
+    if (q->shared)
+        return wi_shared_queue_size(&q->handle);
     uint64_t head = wi_side_position(&q->get);
     uint64_t size = wi_side_position(&q->put) - head;
     return size < q->limit ? size : q->limit;
@@ -411,5 +483,6 @@ bool weft_queue_empty(weft_queue *q)
 
 bool weft_queue_full(weft_queue *q)
 {
-    return weft_queue_size(q) >= q->limit;
+    return q->shared ? wi_shared_queue_full(&q->handle)
+                     : weft_queue_size(q) >= q->limit;
 }

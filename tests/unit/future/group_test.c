@@ -5,13 +5,17 @@
 KIT_BOTH(close_waits_for_all_children)
 {
     int runs = 0;
+    struct kit_gate gate = kit_gate_new();
     weft_group *g = weft_group_open(.name = "all");
 
+    weft_future_unref(weft_task_start(kit_wait_at_gate, &gate));
     for (int i = 0; i < 50; i++)
         weft_future_unref(weft_task_start(kit_count, &runs));
     ck_assert_int_gt(weft_group_size(g), 0);
+    kit_gate_open(&gate);
     kit_assert_code(weft_group_close(g), 0);
     ck_assert_int_eq(runs, 50);
+    kit_gate_free(&gate);
 }
 
 KIT_BOTH(an_empty_group_closes_with_success)

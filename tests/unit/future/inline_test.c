@@ -5,8 +5,8 @@
 #include <math.h>
 #include <weft/weft.h>
 
+#include "kit.h"
 #include "sched/worker.h"
-#include "weft_test.h"
 
 static weft_future *child;
 static uint64_t id;
@@ -49,10 +49,14 @@ WEFT_TEST(waiter_by_id_is_told, .timeout = 30)
     ck_assert_int_eq(weft_run(publish_inside, NULL), 0);
 }
 
-static int nap(void *arg)
+static struct kit_gate gate;
+static int waiting; // children at the gate
+
+static int wait_and_say_5(void *arg)
 {
     (void)arg;
-    int rc = weft_sleep(0.02);
+    waiting++;
+    int rc = kit_gate_wait(&gate);
     return rc < 0 ? rc : 5;
 }
 
@@ -60,13 +64,13 @@ static int join_in_shield(void *arg)
 {
     (void)arg;
     WEFT_SHIELD((double)INFINITY);
-    return weft_join(weft_task_start(nap, NULL));
+    return weft_join(weft_task_start(wait_and_say_5, NULL));
 }
 
 // The one waiter gives up, the other goes on: the child is not canceled.
 static int get_then_join(void *arg)
 {
-    weft_future *f = weft_task_start(nap, NULL);
+    weft_future *f = weft_task_start(wait_and_say_5, NULL);
     *(int *)arg = weft_get_into(f, NULL, 0);
     WEFT_SHIELD((double)INFINITY);
     return weft_join(f);
@@ -76,14 +80,18 @@ static int cancel_joiners(void *arg)
 {
     (void)arg;
     int got = 0;
+    gate = kit_gate_new();
     weft_future *f = weft_task_start(join_in_shield, NULL);
     weft_future *g = weft_task_start(get_then_join, &got);
-    weft_sleep(0.001);
+    while (waiting < 2)
+        weft_yield();
     weft_cancel(f);
     weft_cancel(g);
+    kit_gate_open(&gate); // those who were canceled go on first
     ck_assert_int_eq(weft_join(f), 5);
     ck_assert_int_eq(weft_join(g), 5);
     ck_assert_int_eq(got, -ECANCELED);
+    kit_gate_free(&gate);
     return 0;
 }
 
@@ -102,7 +110,8 @@ static int nothing(void *arg)
 static size_t queue_length(void)
 {
     const struct wi_deque *jobs = &wi_here.worker->jobs;
-    return (size_t)(jobs->tail - jobs->head);
+    return (size_t)(jobs->tail -
+                    __atomic_load_n(&jobs->head, __ATOMIC_RELAXED));
 }
 
 static int join_in_order(void *arg)

@@ -88,6 +88,9 @@ static void need_threads_in_the_child(void)
 {
     if (KIT_TSAN)
         weft_test_skip("TSan ends a forked child that starts threads");
+    if (KIT_SANITIZED)
+        weft_test_skip(
+            "at the fork a thread may hold the lock of ASan's malloc");
 }
 
 static int exec_true(void)

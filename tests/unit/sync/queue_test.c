@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // weft_queue: order, waiting, time limits and cancel, unfinished items,
-// shutdown. Each case in three worlds: see world.h.
-#include "world.h"
+// shutdown. Each case in three worlds: see queue_world.h.
+#include "queue_world.h"
 
 enum { SIZE = 5 };
 
@@ -185,7 +185,7 @@ WORLDS(equal_priorities_leave_in_the_order_of_coming)
 }
 
 // Growing and shrinking, with the ring turned by any amount, keeps all items.
-WORLDS(an_unbounded_queue_grows_and_shrinks)
+WORLDS(an_unbounded_queue_grows_and_shrinks, .timeout = 30)
 {
     EACH_KIND(kind)
     {

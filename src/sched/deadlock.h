@@ -5,14 +5,15 @@
 //     0                          nothing in particular
 //     a hint                     that one record
 //     hint | WI_EDGE_INLINE      that one record, which runs inside the join
-//     pointer | WI_EDGE_ALL      all records of a struct wi_edge_set
+//     pointer | WI_EDGE_ALL      all records of a struct wi_edge_set, or the
+//                                one that holds what it names
 //     pointer | WI_EDGE_GROUP    all children of a group
 // With WI_EDGE_FIRM a shield keeps cancels from ending the wait; they never end
 // that for a group or for what runs inside.
 // There is no edge while a deadline is in force, nor for first-of waits: those
 // waits can end otherwise.
-#ifndef WI_FUTURE_DEADLOCK_H
-#define WI_FUTURE_DEADLOCK_H
+#ifndef WI_SCHED_DEADLOCK_H
+#define WI_SCHED_DEADLOCK_H
 
 #include <stddef.h>
 
@@ -46,9 +47,14 @@ static inline wi_hint wi_edge_hint(uint64_t edge)
                                              : 0;
 }
 
+// Either n records, or whoever holds `object` at the moment: holder says who,
+// 0 if nobody does. The holder may change while the wait lasts. Whoever becomes
+// it does not wait, so that a cycle is closed by the start of a wait only.
 struct wi_edge_set {
     struct wi_task *const *items;
     size_t n;
+    wi_hint (*holder)(const void *object); // NULL: items
+    const void *object;
 };
 
 // Announces the edge. The caller then publishes its wait with a
@@ -66,8 +72,16 @@ void wi_edge_clear(struct wi_task *self);
 // A scope that t waits in was canceled: its wait is about to end.
 void wi_edge_cancel(struct wi_task *t);
 
-// Calls fn for each child of a group, under its lock (group.c).
-void wi_group_each(weft_group *group,
-                   bool (*fn)(struct wi_task *child, void *arg), void *arg);
+// For a wait that cannot be ended: if it closes a cycle, wakes the others of
+// it, who call wi_edge_check whenever they are woken for nothing.
+void wi_edge_stir(struct wi_task *self);
+
+// Whether the record that a hint stands for has not ended.
+bool wi_hint_blocks(wi_hint hint);
+
+// Calls fn for each child of a group, under its lock; set by group.c.
+extern void (*wi_edge_group_each)(weft_group *group,
+                                  bool (*fn)(struct wi_task *child, void *arg),
+                                  void *arg);
 
 #endif

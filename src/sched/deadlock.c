@@ -11,12 +11,16 @@
 // A single edge is cleared by a plain store: the record it names is
 // type-stable, and a hint to a finished one is recognised. An edge to a set or
 // a group names memory that goes away, so it is cleared under the lock.
-#include "future/deadlock.h"
+#include "sched/deadlock.h"
 
 #include <weft/error.h>
 
 #include "base/fresh.h"
 #include "sched/scope.h"
+
+void (*wi_edge_group_each)(weft_group *group,
+                           bool (*fn)(struct wi_task *child, void *arg),
+                           void *arg);
 
 static struct wi_mutex lock;
 static uint32_t walk_number; // under the lock: marks what a walk has seen
@@ -79,11 +83,31 @@ static bool blocks(struct wi_task *t)
     return (state & WI_PHASE) != WI_DONE && (state & WI_PHASE) != WI_FREE;
 }
 
-static bool hint_blocks(wi_hint hint)
+bool wi_hint_blocks(wi_hint hint)
 {
     struct wi_task *t = wi_hint_task(hint);
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_ACQUIRE);
     return state >> 16 == wi_hint_gen(hint) && blocks(t);
+}
+
+static void *edge_object(uint64_t edge)
+{
+    return (void *)(uintptr_t)(edge & ~(uint64_t)WI_EDGE_BITS);
+}
+
+// Whether t's edge names at most one record: *hint, 0 for none.
+static bool edge_to_one(struct wi_task *t, uint64_t edge, wi_hint *hint)
+{
+    *hint = wi_edge_hint(edge);
+    if (*hint != 0)
+        return true;
+    const struct wi_edge_set *set = edge_object(edge);
+    if (wi_edge_tag(edge) != WI_EDGE_ALL || set->holder == NULL)
+        return false;
+    *hint = set->holder(set->object);
+    if (wi_hint_task(*hint) == t)
+        *hint = 0; // it has been handed over: the wait is about to end
+    return true;
 }
 
 struct walk {
@@ -106,13 +130,13 @@ enum { MAX_DEPTH = 64 }; // of sets within sets; chains are walked in a loop
 // Whether the goal can be reached over what the set or group waits for.
 static bool walk_set(struct walk *walk, uint64_t edge)
 {
-    void *object = (void *)(uintptr_t)(edge & ~(uint64_t)WI_EDGE_BITS);
+    void *object = edge_object(edge);
     bool found = false;
     if (++walk->depth > MAX_DEPTH) {
         found = false;
     } else if (wi_edge_tag(edge) == WI_EDGE_GROUP) {
         walk->found = false;
-        wi_group_each(object, walk_child, walk);
+        wi_edge_group_each(object, walk_child, walk);
         found = walk->found;
     } else {
         const struct wi_edge_set *set = object;
@@ -142,10 +166,10 @@ static bool walk_from(struct walk *walk, struct wi_task *t)
         uint64_t edge = edge_of(t);
         if (edge == 0 || ends_by_cancel(t, edge))
             return false;
-        wi_hint hint = wi_edge_hint(edge);
-        if (hint == 0)
+        wi_hint hint;
+        if (!edge_to_one(t, edge, &hint))
             return walk_set(walk, edge);
-        if (!hint_blocks(hint))
+        if (hint == 0 || !wi_hint_blocks(hint))
             return false;
         t = wi_hint_task(hint);
     }
@@ -157,10 +181,11 @@ static bool cycle(struct wi_task *self)
     struct walk walk = {.goal = self};
     uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
     walk_number++;
-    wi_hint hint = wi_edge_hint(edge);
-    if (hint == 0)
+    wi_hint hint;
+    if (!edge_to_one(self, edge, &hint))
         return walk_set(&walk, edge);
-    return hint_blocks(hint) && walk_from(&walk, wi_hint_task(hint));
+    return hint != 0 && wi_hint_blocks(hint) &&
+           walk_from(&walk, wi_hint_task(hint));
 }
 
 static bool has_edge(struct wi_task *t, void *arg)
@@ -173,13 +198,14 @@ static bool has_edge(struct wi_task *t, void *arg)
 static bool suspicious(struct wi_task *self)
 {
     uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
-    void *object = (void *)(uintptr_t)(edge & ~(uint64_t)WI_EDGE_BITS);
+    void *object = edge_object(edge);
     bool found = false;
-    wi_hint hint = wi_edge_hint(edge);
-    if (hint != 0)
-        return wi_hint_task(hint) == self || edge_of(wi_hint_task(hint)) != 0;
+    wi_hint hint;
+    if (edge_to_one(self, edge, &hint))
+        return hint != 0 &&
+               (wi_hint_task(hint) == self || edge_of(wi_hint_task(hint)) != 0);
     if (wi_edge_tag(edge) == WI_EDGE_GROUP) {
-        wi_group_each(object, has_edge, &found);
+        wi_edge_group_each(object, has_edge, &found);
         return found;
     }
     const struct wi_edge_set *set = object;
@@ -199,4 +225,21 @@ int wi_edge_check(struct wi_task *self)
         __atomic_store_n(&self->edge, 0, __ATOMIC_RELAXED);
     wi_mutex_unlock(&lock);
     return found ? -WEFT_EDEADLOCK : 0;
+}
+
+static void wake_visited(struct wi_task *t, void *arg)
+{
+    (void)arg;
+    if (t->visited == walk_number)
+        wi_unpark(t);
+}
+
+void wi_edge_stir(struct wi_task *self)
+{
+    if (!suspicious(self))
+        return;
+    wi_mutex_lock(&lock);
+    if (cycle(self) && cycle(self))
+        wi_task_each(wake_visited, NULL);
+    wi_mutex_unlock(&lock);
 }

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+#include "os/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <weft/error.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u // since 6.3
+#endif
+#ifndef MFD_HUGE_2MB
+#define MFD_HUGE_2MB (21u << 26)
+#endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x10
+#endif
+
+static int create(const char *name, unsigned more)
+{
+    unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING | more;
+    int fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL)
+        fd = memfd_create(name, flags);
+    return fd < 0 ? -errno : fd;
+}
+
+// A file beyond RLIMIT_FSIZE would raise SIGXFSZ.
+static bool too_big(uint64_t end)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+           limit.rlim_cur != RLIM_INFINITY && end > limit.rlim_cur;
+}
+
+static int begin(int fd, size_t size, bool certain)
+{
+    int rc = certain                           ? wi_os_segment_grow(fd, 0, size)
+             : too_big(size)                   ? -EFBIG
+             : ftruncate(fd, (off_t)size) != 0 ? -errno
+                                               : 0;
+    if (rc == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) != 0)
+        rc = -errno;
+    if (rc < 0)
+        close(fd);
+    return rc < 0 ? rc : fd;
+}
+
+int wi_os_segment_new(const char *name, size_t size, enum wi_pages *pages)
+{
+    if (*pages == WI_PAGES_HUGE) {
+        int fd = create(name, MFD_HUGETLB | MFD_HUGE_2MB);
+        if (fd >= 0)
+            fd = begin(fd, size, true);
+        if (fd >= 0)
+            return fd;
+        *pages = WI_PAGES_ADVISED;
+    }
+    int fd = create(name, 0);
+    return fd < 0 ? fd : begin(fd, size, false);
+}
+
+// Address space at a place that suits huge pages.
+static void *reserve(size_t limit)
+{
+    size_t whole = limit + WI_HUGE_PAGE;
+    char *at = mmap(NULL, whole, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED)
+        return NULL;
+    size_t front = -(uintptr_t)at & (WI_HUGE_PAGE - 1);
+    if (front > 0)
+        munmap(at, front);
+    munmap(at + front + limit, whole - front - limit);
+    return at + front;
+}
+
+static int map_at(void *at, int fd, size_t limit, int rights)
+{
+    void *map =
+        mmap(at, limit, rights, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    madvise(map, limit, MADV_DONTFORK);
+    return 0;
+}
+
+int wi_os_segment_map(int fd, size_t limit, enum wi_pages pages, bool read_only,
+                      void **map)
+{
+    void *at = reserve(limit);
+    if (at == NULL)
+        return -ENOMEM;
+    int rc =
+        map_at(at, fd, limit, read_only ? PROT_READ : PROT_READ | PROT_WRITE);
+    if (rc < 0) {
+        munmap(at, limit);
+        return rc;
+    }
+    if (pages == WI_PAGES_ADVISED)
+        madvise(at, limit, MADV_HUGEPAGE);
+    *map = at;
+    return 0;
+}
+
+void wi_os_segment_unmap(void *map, size_t limit)
+{
+    munmap(map, limit);
+}
+
+int wi_os_segment_grow(int fd, uint64_t from, uint64_t to)
+{
+    if (too_big(to))
+        return -EFBIG;
+    int rc;
+    do
+        rc = fallocate(fd, 0, (off_t)from, (off_t)(to - from));
+    while (rc != 0 && errno == EINTR);
+    if (rc == 0)
+        return 0;
+    return errno == ENOSPC ? -ENOMEM : -errno;
+}
+
+int64_t wi_os_segment_size(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    int seals = fcntl(fd, F_GET_SEALS);
+    return S_ISREG(st.st_mode) && seals >= 0 && (seals & F_SEAL_SHRINK)
+               ? st.st_size
+               : -WEFT_EPROTO;
+}
+
+bool wi_os_segment_sealed(int fd)
+{
+    int seals = fcntl(fd, F_GET_SEALS);
+    return seals >= 0 && (seals & F_SEAL_WRITE);
+}
+
+int wi_os_segment_seal(int fd, void *map, size_t limit)
+{
+    void *empty =
+        mmap(map, limit, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    if (empty == MAP_FAILED)
+        return -errno;
+    int rc = fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SEAL);
+    if (rc != 0)
+        rc = -errno;
+    int back =
+        map_at(map, fd, limit, rc == 0 ? PROT_READ : PROT_READ | PROT_WRITE);
+    return rc < 0 ? rc : back;
+}
+
+int wi_os_dup(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return copy < 0 ? -errno : copy;
+}
+
+int wi_os_random(void *bytes, size_t size)
+{
+    ssize_t n;
+    do
+        n = getrandom(bytes, size, 0);
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)size ? 0 : n < 0 ? -errno : -EIO;
+}
+
+// The 22nd number of /proc/PID/stat; the name before it may hold anything.
+uint64_t wi_os_start_time(pid_t pid)
+{
+    char path[32], text[1024];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    char *at = strrchr(text, ')');
+    for (int i = 0; i < 20 && at != NULL; i++)
+        at = strchr(at + 1, ' ');
+    return at != NULL ? strtoull(at, NULL, 10) : 0;
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+//
+// The word is 0, or the owner's tag, with WI_TAG_FLAG if somebody may sleep.
+// Who has slept takes it with the flag, since others may still sleep; so one
+// wake at each release is enough. A release whose wake is lost because the
+// process dies between the two is made good by the keepers: a death wakes all
+// who nap.
+#include "shared/lock.h"
+
+#include "arch/arch.h"
+#include "os/cpu.h"
+#include "os/thread.h"
+#include "shared/keeper.h"
+#include "shared/member.h"
+
+enum { SPINS = 200 };
+
+// Takes a lock that is free or whose owner is dead. 1: it was dead; 0: taken;
+// -1: not taken, *seen is what stands there.
+static int try_take(weft_arena *a, struct wi_shared_lock *lock, uint32_t flag,
+                    uint32_t *seen)
+{
+    *seen = __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
+    bool dead = *seen != 0 && !wi_member_lives(a, *seen);
+    if (*seen != 0 && !dead)
+        return -1;
+    uint32_t mine = a->tag | flag | (*seen & WI_TAG_FLAG);
+    // acquire: pairs with the release in wi_shared_unlock; of a dead owner
+    // everything is seen, the kernel has told of its death
+    bool taken = __atomic_compare_exchange_n(
+        &lock->word, seen, mine, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    return taken ? dead : -1;
+}
+
+static int sleep_on(weft_arena *a, struct wi_shared_lock *lock)
+{
+    struct wi_nap nap;
+    int took;
+    uint32_t seen;
+    wi_nap_begin(&nap, a);
+    while ((took = try_take(a, lock, WI_TAG_FLAG, &seen)) < 0) {
+        uint32_t marked = seen | WI_TAG_FLAG;
+        if (seen == 0 ||
+            (seen != marked &&
+             !__atomic_compare_exchange_n(&lock->word, &seen, marked, false,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED)))
+            continue;
+        struct wi_wait wait = {
+            .object = lock, .deadline = WI_FOREVER, .kind = WI_WAIT_LOCK};
+        if (wi_nap(&nap, &lock->word, marked, &wait) < 0)
+            wi_os_thread_yield(); // no memory for a record, or a fork's child
+    }
+    wi_nap_end(&nap);
+    return took;
+}
+
+bool wi_shared_lock_slow(weft_arena *a, struct wi_shared_lock *lock)
+{
+    int spins = wi_os_cpu_scarce() ? 0 : SPINS;
+    uint32_t seen;
+    for (int i = 0; i <= spins; i++) {
+        // Whether the owner lives is asked once: that touches more memory.
+        seen = __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
+        int took = seen == 0 || i == spins ? try_take(a, lock, 0, &seen) : -1;
+        if (took >= 0)
+            return took;
+        wi_arch_relax();
+    }
+    return sleep_on(a, lock);
+}
+
+void wi_shared_unlock_slow(struct wi_shared_lock *lock)
+{
+    wi_os_futex_wake(&lock->word, 1, true);
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+//
+// lock.h: the lock of Weft's own objects in an arena, for sections of some
+// hundred instructions. The owner is the attachment of a process; if that
+// dies, the next who wants the lock gets it, and is told. An object under it
+// either writes last the one word that makes a change count (a queue), or
+// keeps a journal (the heap).
+#ifndef WI_SHARED_LOCK_H
+#define WI_SHARED_LOCK_H
+
+#include "shared/segment.h"
+
+// Takes it. Whether its last owner has died within. Never fails.
+bool wi_shared_lock_slow(weft_arena *a, struct wi_shared_lock *lock);
+void wi_shared_unlock_slow(struct wi_shared_lock *lock);
+
+static inline bool wi_shared_lock(weft_arena *a, struct wi_shared_lock *lock)
+{
+    uint32_t free = 0;
+    // acquire: pairs with the release in wi_shared_unlock
+    if (__builtin_expect(__atomic_compare_exchange_n(&lock->word, &free, a->tag,
+                                                     false, __ATOMIC_ACQUIRE,
+                                                     __ATOMIC_RELAXED),
+                         true))
+        return false;
+    return wi_shared_lock_slow(a, lock);
+}
+
+// seq_cst: also orders what was published before against the looks at waiters
+// that follow.
+static inline void wi_shared_unlock(struct wi_shared_lock *lock)
+{
+    if (__builtin_expect(__atomic_exchange_n(&lock->word, 0, __ATOMIC_SEQ_CST) &
+                             WI_TAG_FLAG,
+                         false))
+        wi_shared_unlock_slow(lock);
+}
+
+#endif

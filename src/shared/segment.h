@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+//
+// segment.h: how the memory of an arena is laid out, and what a process knows
+// of one that it has attached. Every address in the memory is an offset from
+// its start: each process maps it where it likes.
+//
+//     struct wi_segment      head, participants, journal, bins
+//     the heap               blocks, up to `end`; grows towards `limit`
+//
+// The processes that attach an arena trust one another: who may write to it
+// may spoil it. What is checked is what accidents bring: another version,
+// another file, an offset beyond the end.
+#ifndef WI_SHARED_SEGMENT_H
+#define WI_SHARED_SEGMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/arena.h>
+
+#include "os/futex.h"
+#include "os/life.h"
+#include "os/segment.h"
+
+#define WI_SEGMENT_MAGIC   0x616e657261746677u // "wftarena"
+#define WI_SEGMENT_VERSION 1u
+
+enum {
+    WI_PARTICIPANTS = 1024, // processes that have it attached at once
+    WI_JOURNAL = 64,        // words that one operation of the heap may change
+    WI_BIN_ROWS = 44,       // one for each power of two from 256 on
+    WI_BIN_COLUMNS = 16,
+};
+
+// A tag names one attachment of one process for ever: the number of its place
+// in the table and the generation of that place. Bit 31 is left for whoever
+// keeps a tag in a word with a flag. 0: nobody.
+enum { WI_TAG_PLACE = WI_PARTICIPANTS - 1, WI_TAG_STEP = WI_PARTICIPANTS };
+#define WI_TAG_FLAG 0x80000000u
+
+// An owner's lock: a tag, and WI_TAG_FLAG if somebody sleeps. See lock.h.
+struct wi_shared_lock {
+    uint32_t word;
+};
+
+// One process. See member.c.
+struct wi_participant {
+    uint64_t state; // enum wi_place_state | generation << 2 | pid << 32
+    uint64_t start; // when that process started
+    int32_t life_at;
+    uint32_t slack[11];
+    _Alignas(64) char life[WI_LIFE_SIZE];
+};
+_Static_assert(sizeof(struct wi_participant) == 128, "two cache lines");
+
+struct wi_journal_entry {
+    uint64_t at, old;
+};
+
+struct wi_segment {
+    // Constant once the magic is there.
+    uint64_t magic; // last, by release
+    uint32_t version;
+    uint32_t layout; // sizes of what follows: another build's may differ
+    uint64_t id[2];
+    uint64_t limit;
+    uint32_t pages; // enum wi_pages
+    // Any participant.
+    uint32_t joined;  // futex: one more has joined, or one has died
+    uint32_t places;  // of the table that have ever been taken, and one
+    uint32_t unclean; // somebody has died; the heap was not looked through
+    uint64_t root;    // atomic: an offset that the user gave
+    // The heap's, under its lock.
+    _Alignas(128) struct wi_shared_lock heap_lock;
+    uint32_t entries; // of the journal: 0 between operations
+    uint64_t end;     // of the heap
+    uint64_t fresh;   // what lies behind is zero: see heap.c
+    uint64_t used;    // bytes in blocks that are not free
+    uint64_t blocks;  // that are not free
+    uint64_t rows;    // bit n: row n of the bins is not empty
+    uint64_t columns[WI_BIN_ROWS];
+    uint64_t bins[WI_BIN_ROWS][WI_BIN_COLUMNS]; // offset of the first block
+    struct wi_journal_entry journal[WI_JOURNAL];
+    _Alignas(128) struct wi_participant participants[WI_PARTICIPANTS];
+};
+
+enum {
+    WI_SEGMENT_LAYOUT =
+        (sizeof(struct wi_segment) << 8) ^ (WI_PARTICIPANTS << 4) ^ WI_BIN_ROWS,
+    WI_HEAP_BEGIN = (sizeof(struct wi_segment) + 4095) / 4096 * 4096
+};
+
+// An arena in this process; one for each, however often it is opened.
+struct weft_arena {
+    char *base;
+    uint64_t limit;
+    int fd;
+    uint32_t tag; // this process; 0: it may only read
+    bool read_only;
+    uint32_t refs;           // under the lock of arena.c
+    struct weft_arena *next; // the same
+    // The keeper's, under its lock.
+    struct weft_arena *next_kept;
+    bool watched; // lives of others are watched
+    uint32_t joined_seen;
+    void *offer; // what gives it to other processes: offer.c
+};
+
+static inline struct wi_segment *wi_segment_of(const weft_arena *a)
+{
+    return (struct wi_segment *)a->base;
+}
+
+static inline void *wi_segment_at(const weft_arena *a, uint64_t offset)
+{
+    return a->base + offset;
+}
+
+static inline uint64_t wi_segment_offset(const weft_arena *a, const void *p)
+{
+    return (uint64_t)((const char *)p - a->base);
+}
+
+// The arena of this process that p lies in, or NULL. Takes a lock: for once,
+// not for each operation.
+weft_arena *wi_arena_around(const void *p);
+
+#endif

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+//
+// What the declarations WEFT_LOCKED and WEFT_RLOCKED call.
+#include <errno.h>
+
+#include <weft/lock.h>
+
+#include "os/report.h"
+
+static void check(int rc, const void *lock)
+{
+    if (rc == -EOWNERDEAD)
+        wi_panic("WEFT_LOCKED", lock,
+                 "an earlier holder ended without releasing this lock; use "
+                 "weft_lock_acquire to repair what it guards");
+    if (rc < 0)
+        wi_panic("WEFT_LOCKED", lock,
+                 "waiting for this lock would close a cycle of waits; use "
+                 "weft_lock_acquire to handle that");
+}
+
+struct weft_lock *weft_lock_guard(struct weft_lock *lock)
+{
+    check(weft_lock_acquire(lock), lock);
+    return lock;
+}
+
+void weft_lock_guard_leave(struct weft_lock **guard)
+{
+    weft_lock_release(*guard);
+}
+
+struct weft_rlock *weft_rlock_guard(struct weft_rlock *lock)
+{
+    check(weft_rlock_acquire(lock), lock);
+    return lock;
+}
+
+void weft_rlock_guard_leave(struct weft_rlock **guard)
+{
+    weft_rlock_release(*guard);
+}

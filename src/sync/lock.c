@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: MIT
+//
+// The lock. `word` is the hint of the holder's record and flags:
+//
+//     WAITED    the line is not empty; changed under the line's lock
+//     WAKING    a waiter was woken and has not looked at the lock since
+//     HAND_OVER the first of the line gets the lock from its holder directly
+//     ORPHANED  a holder ended without releasing it
+//
+// Free and without flags it is 0: then acquire and release are one
+// compare-and-swap each. A release with waiters frees the lock and wakes the
+// first of the line, unless one is WAKING already: whoever comes first takes
+// it, so that a thread which releases and acquires again goes on at full speed
+// while the woken one is on its way. The woken one that finds the lock taken
+// returns to the head of the line. After LOST such times it asks for
+// HAND_OVER, and the next release makes it the holder: every waiter has a
+// bounded number of turns before it.
+//
+// The order in a release: choose under the line's lock, give that back, change
+// the word, tell the chosen one. After the word is changed the lock is not
+// touched any more: the next holder may free it.
+//
+// A holder that ended: the generation in the hint tells. Whoever ends with a
+// lock wakes all who wait for locks (wi_held_ops), and they look.
+#include "sync/lock.h"
+
+#include <errno.h>
+
+#include <weft/error.h>
+
+#include "arch/arch.h"
+#include "os/report.h"
+#include "sched/here.h"
+
+enum {
+    WAITED = 1,
+    WAKING = 2,
+    HAND_OVER = 4,
+    ORPHANED = 8,
+};
+
+enum {
+    SPINS = 60, // looks at a lock whose holder runs, before standing in line
+    LOST = 4,   // races that a woken waiter loses before it is handed the lock
+};
+
+static uint64_t load(const struct weft_lock *lock)
+{
+    // relaxed: a look; what is done with it is a compare-and-swap
+    return __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
+}
+
+wi_hint wi_lock_holder(const void *lock)
+{
+    // seq_cst: among the loads of a walk; pairs with wi_edge_set
+    return wi_owner_of(__atomic_load_n(&((const struct weft_lock *)lock)->word,
+                                       __ATOMIC_SEQ_CST));
+}
+
+// Taking it -------------------------------------------------------------------
+
+// What acquire returns to one who has the lock now.
+static int took(struct weft_lock *lock, struct wi_task *self)
+{
+    self->held++;
+    return load(lock) & ORPHANED ? -EOWNERDEAD : 0;
+}
+
+// The word after self has taken a lock that is free or whose holder is gone;
+// 0 if it can't be taken.
+static uint64_t taken(uint64_t word, wi_hint self)
+{
+    if (wi_owner_of(word) == 0)
+        return word | self;
+    if (wi_owner_gone(word))
+        return (word & WI_OWNER_FLAGS) | ORPHANED | self;
+    return 0;
+}
+
+// `off`: flags to take off at the same time.
+static bool try_take(struct weft_lock *lock, wi_hint self, uint64_t off)
+{
+    uint64_t word = load(lock), next;
+    while ((next = taken(word, self)) != 0) {
+        // acquire: pairs with the release of whoever held it before
+        if (__atomic_compare_exchange_n(&lock->word, &word, next & ~off, true,
+                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return true;
+    }
+    return false;
+}
+
+// Waits on the CPU while that is likely to be shorter than a sleep.
+static bool spin(struct weft_lock *lock, wi_hint self, uint64_t off)
+{
+    for (int i = 0; i < SPINS; i++) {
+        uint64_t word = load(lock);
+        wi_hint owner = wi_owner_of(word);
+        if (owner == 0 && try_take(lock, self, off))
+            return true;
+        if (owner != 0 && !wi_owner_runs(owner))
+            return false;
+        wi_arch_relax();
+    }
+    return false;
+}
+
+// Standing in line ------------------------------------------------------------
+
+struct wait {
+    struct weft_lock *lock;
+    struct wi_task *self;
+    struct wi_place *place;
+    unsigned lost; // how often it was woken and found the lock taken
+};
+
+// Takes the lock (true), or goes into its line: the last, or after it was
+// woken the first again.
+static bool stand_in_line(struct wait *w)
+{
+    uintptr_t *line = &w->lock->line;
+    wi_hint self = wi_hint_of(w->self);
+    uint64_t off = w->lost > 0 ? WAKING : 0;
+    struct wi_place *first = wi_line_lock(line);
+    uint64_t word = load(w->lock), next;
+    bool mine;
+    do {
+        next = taken(word, self);
+        mine = next != 0;
+        if (!mine)
+            next = word | WAITED | (w->lost >= LOST ? HAND_OVER : 0);
+        // seq_cst: after wi_edge_set, before wi_edge_check; acquire if taken
+    } while (!__atomic_compare_exchange_n(&w->lock->word, &word, next & ~off,
+                                          true, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_RELAXED));
+    if (!mine && w->lost > 0)
+        wi_line_add_first(&first, w->place);
+    else if (!mine)
+        wi_line_add(&first, w->place);
+    wi_line_unlock(line, first);
+    return mine;
+}
+
+// A woken one gives up: whoever releases next wakes another. True if it has
+// the lock instead, since it was free.
+static bool decline(struct wait *w)
+{
+    wi_hint self = wi_hint_of(w->self);
+    uint64_t word = load(w->lock), next;
+    bool mine;
+    do {
+        next = taken(word, self);
+        mine = next != 0;
+        if (!mine)
+            next = word;
+        // acquire: as in try_take
+    } while (!__atomic_compare_exchange_n(&w->lock->word, &word,
+                                          next & ~(uint64_t)WAKING, true,
+                                          __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+    return mine;
+}
+
+// Out of the line after a wait that was ended. True if it has the lock anyway.
+static bool leave(struct wait *w)
+{
+    uintptr_t *line = &w->lock->line;
+    struct wi_place *first = wi_line_lock(line);
+    bool waits = wi_place_state(w->place) == WI_PLACE_WAITING;
+    if (waits)
+        wi_line_remove(&first, w->place);
+    if (waits && first == NULL)
+        // relaxed: under the line's lock, by which the next waiter comes
+        __atomic_fetch_and(&w->lock->word, ~(uint64_t)(WAITED | HAND_OVER),
+                           __ATOMIC_RELAXED);
+    wi_line_unlock(line, first);
+    if (waits)
+        return false;
+    wi_place_await(w->place);
+    return wi_place_state(w->place) == WI_PLACE_GIVEN || decline(w);
+}
+
+// In line until the lock is ours, 0, or the wait is ended.
+static int wait_in_line(struct wait *w, int64_t deadline, bool edge)
+{
+    const struct wi_wait wait = {
+        .object = w->lock, .deadline = deadline, .kind = WI_WAIT_LOCK};
+    wi_hint self = wi_hint_of(w->self);
+    for (;;) {
+        int rc = wi_owner_wait(w->self, w->place, &wait, wi_lock_holder, edge);
+        if (rc < 0) {
+            if (leave(w))
+                return 0;
+            if (rc != -EOWNERDEAD && !wi_owner_gone(load(w->lock)))
+                return rc;
+        } else if (wi_place_state(w->place) == WI_PLACE_GIVEN) {
+            return 0;
+        }
+        // Woken, or the holder is gone.
+        w->lost = rc == 0 ? w->lost + 1 : 0;
+        if (spin(w->lock, self, rc == 0 ? WAKING : 0) || stand_in_line(w))
+            return 0;
+    }
+}
+
+static int acquire_in_line(struct weft_lock *lock, struct wi_task *self,
+                           int64_t deadline)
+{
+    struct wi_place place = wi_place_of(self);
+    struct wi_edge_set holder = {.holder = wi_lock_holder, .object = lock};
+    struct wait w = {.lock = lock, .self = self, .place = &place};
+    bool edge = deadline == WI_FOREVER;
+    if (edge)
+        wi_owner_edge(self, &holder);
+    int rc = stand_in_line(&w) ? 0 : wait_in_line(&w, deadline, edge);
+    wi_edge_clear(self);
+    return rc;
+}
+
+__attribute__((noinline)) static int acquire(struct weft_lock *lock,
+                                             int64_t deadline)
+{
+    struct wi_task *self = wi_sync_self(lock);
+    wi_hint hint = wi_hint_of(self);
+    if (wi_owner_of(load(lock)) == hint)
+        return -WEFT_EDEADLOCK;
+    if (!try_take(lock, hint, 0) && !spin(lock, hint, 0)) {
+        int rc = acquire_in_line(lock, self, deadline);
+        if (rc < 0)
+            return rc;
+    }
+    return took(lock, self);
+}
+
+// The case of every day: a known caller, a free lock.
+static inline bool acquire_fast(struct weft_lock *lock)
+{
+    struct wi_task *self = wi_here.self;
+    uint64_t nobody = 0;
+    // acquire: pairs with the release in release_fast
+    if (__builtin_expect(self == NULL, false) ||
+        !__atomic_compare_exchange_n(&lock->word, &nobody, wi_hint_of(self),
+                                     false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        return false;
+    self->held++;
+    return true;
+}
+
+int weft_lock_acquire(struct weft_lock *lock)
+{
+    return acquire_fast(lock) ? 0 : acquire(lock, WI_FOREVER);
+}
+
+int weft_lock_acquire_for(struct weft_lock *lock, double seconds)
+{
+    if (acquire_fast(lock))
+        return 0;
+    return acquire(lock, wi_deadline_in(seconds, __func__));
+}
+
+int weft_lock_try(struct weft_lock *lock)
+{
+    if (acquire_fast(lock))
+        return 0;
+    struct wi_task *self = wi_sync_self(lock);
+    return try_take(lock, wi_hint_of(self), 0) ? took(lock, self) : -EAGAIN;
+}
+
+// Releasing -------------------------------------------------------------------
+
+// Frees a lock for which nobody has to be woken; false: somebody has.
+static bool free_quietly(struct weft_lock *lock)
+{
+    uint64_t word = load(lock);
+    while (!(word & WAITED) || (word & (WAKING | HAND_OVER)) == WAKING) {
+        // release: pairs with the acquire of the next holder
+        if (__atomic_compare_exchange_n(&lock->word, &word,
+                                        word & WI_OWNER_FLAGS, true,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            return true;
+    }
+    return false;
+}
+
+// Chooses the first of the line, NULL if it has left; *hand_over: to be made
+// the holder.
+static struct wi_place *choose(struct weft_lock *lock, bool *hand_over)
+{
+    struct wi_place *first = wi_line_lock(&lock->line);
+    struct wi_place *place = first;
+    if (place != NULL) {
+        wi_line_choose(&first, place);
+        uint64_t word = load(lock), next;
+        do {
+            *hand_over = word & HAND_OVER;
+            next = *hand_over ? word & ~(uint64_t)HAND_OVER : word | WAKING;
+            if (first == NULL)
+                next &= ~(uint64_t)WAITED;
+            // relaxed: flags, whose order is that of the line's lock
+        } while (!__atomic_compare_exchange_n(&lock->word, &word, next, true,
+                                              __ATOMIC_RELAXED,
+                                              __ATOMIC_RELAXED));
+    }
+    wi_line_unlock(&lock->line, first);
+    return place;
+}
+
+static void pass_on(struct weft_lock *lock, wi_hint next_holder)
+{
+    uint64_t word = load(lock);
+    // release: pairs with the acquire of the next holder
+    while (!__atomic_compare_exchange_n(
+        &lock->word, &word, (word & WI_OWNER_FLAGS) | next_holder, true,
+        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
+}
+
+__attribute__((noinline)) static void release(struct weft_lock *lock,
+                                              struct wi_task *self)
+{
+    if (!wi_lock_is_mine(lock, self))
+        wi_panic("weft_lock_release", lock,
+                 "a lock is released by the task or thread that holds it");
+    self->held--;
+    while (!free_quietly(lock)) {
+        bool hand_over;
+        struct wi_place *place = choose(lock, &hand_over);
+        if (place == NULL)
+            continue;
+        pass_on(lock, hand_over ? wi_hint_of(place->task) : 0);
+        wi_place_end(place, hand_over ? WI_PLACE_GIVEN : WI_PLACE_WOKEN);
+        return;
+    }
+}
+
+void weft_lock_release(struct weft_lock *lock)
+{
+    struct wi_task *self = wi_here.self;
+    uint64_t mine = self != NULL ? wi_hint_of(self) : 0;
+    // release: pairs with the acquire of the next holder
+    if (self != NULL &&
+        __atomic_compare_exchange_n(&lock->word, &mine, 0, false,
+                                    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        self->held--;
+    else
+        release(lock, self);
+}
+
+// Looking ---------------------------------------------------------------------
+
+bool weft_lock_held(const struct weft_lock *lock)
+{
+    return wi_lock_is_mine(lock, wi_here.self);
+}
+
+bool weft_lock_locked(const struct weft_lock *lock)
+{
+    return wi_owner_of(load(lock)) != 0;
+}
+
+bool wi_lock_orphaned(const struct weft_lock *lock)
+{
+    return load(lock) & ORPHANED;
+}
+
+void weft_lock_repaired(struct weft_lock *lock)
+{
+    wi_require(weft_lock_held(lock), lock,
+               "a lock is marked repaired by the task or thread that holds it");
+    // relaxed: the release of the lock orders it
+    __atomic_fetch_and(&lock->word, ~(uint64_t)ORPHANED, __ATOMIC_RELAXED);
+}
+
+void weft_lock_fini(struct weft_lock *lock)
+{
+    uint64_t word = load(lock);
+    wi_require(wi_owner_of(word) == 0, lock, "a lock that ends is not held");
+    wi_require(!(word & (WAITED | WAKING)), lock,
+               "nobody waits for a lock that ends");
+    *lock = (struct weft_lock){0};
+}
+
+// For conditions --------------------------------------------------------------
+
+void wi_lock_line_up(struct weft_lock *lock, struct wi_place *place)
+{
+    struct wi_place *first = wi_line_lock(&lock->line);
+    wi_line_add(&first, place);
+    // relaxed: the caller holds the lock, and looks at it when it releases it
+    __atomic_fetch_or(&lock->word, WAITED, __ATOMIC_RELAXED);
+    wi_line_unlock(&lock->line, first);
+}
+
+static int come_back(struct wait *w)
+{
+    // A re-acquire cannot fail: another one of a cycle must be told.
+    wi_edge_stir(w->self);
+    int rc = wait_in_line(w, WI_FOREVER, false);
+    wi_edge_clear(w->self);
+    return rc < 0 ? rc : took(w->lock, w->self);
+}
+
+int wi_lock_come_back(struct weft_lock *lock, struct wi_task *self,
+                      struct wi_place *place)
+{
+    struct wait w = {.lock = lock, .self = self, .place = place};
+    return come_back(&w);
+}
+
+int wi_lock_take_back(struct weft_lock *lock, struct wi_task *self)
+{
+    wi_hint hint = wi_hint_of(self);
+    if (try_take(lock, hint, 0) || spin(lock, hint, 0))
+        return took(lock, self);
+    struct wi_place place = wi_place_of(self);
+    struct wi_edge_set holder = {.holder = wi_lock_holder, .object = lock};
+    struct wait w = {.lock = lock, .self = self, .place = &place};
+    wi_owner_edge(self, &holder);
+    if (!stand_in_line(&w))
+        return come_back(&w);
+    wi_edge_clear(self);
+    return took(lock, self);
+}
