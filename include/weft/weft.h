@@ -19,5 +19,6 @@
 #include <weft/stream.h>
 #include <weft/queue.h>
 #include <weft/arena.h>
+#include <weft/connection.h>
 
 #endif

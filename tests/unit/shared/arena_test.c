@@ -14,6 +14,8 @@
 
 #include <weft.h>
 
+#include "base/sanitizer_detect.h"
+
 static weft_arena *arena_of(size_t limit)
 {
     weft_arena *a = NULL;
@@ -532,7 +534,8 @@ WEFT_TEST(nothing_is_left_open)
     }
     ck_assert_int_eq(weft_test_count_fds(), fds);
     ck_assert_int_eq(weft_test_count_threads(), threads);
-    ck_assert_int_le(weft_test_count_mappings(), maps + 4);
+    if (!WI_ASAN && !WI_TSAN) // malloc keeps or returns what it likes
+        ck_assert_int_le(weft_test_count_mappings(), maps + 4);
 }
 
 WEFT_TEST_MAIN("arena")
