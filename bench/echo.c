@@ -13,6 +13,7 @@
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -118,6 +119,7 @@ struct client {
     int epoll_fd;
     int *fds;
     unsigned count;
+    uint16_t port;
     uint64_t asked, answered; // requests
     uint64_t sum;             // of the numbers that came back
 };
@@ -141,13 +143,22 @@ static int dial(uint16_t port)
     return fd;
 }
 
-static void client_open(struct client *c, unsigned count, uint16_t port)
+// With room for so many connections; none is there yet.
+static void client_open(struct client *c, unsigned room, uint16_t port)
 {
     *c = (struct client){.epoll_fd = epoll_create1(EPOLL_CLOEXEC),
-                         .fds = calloc(count, sizeof(int)),
-                         .count = count};
-    for (unsigned i = 0; i < count; i++)
-        watch(c->epoll_fd, c->fds[i] = dial(port));
+                         .fds = calloc(room, sizeof(int)),
+                         .port = port};
+}
+
+// So many more connections, with a request on each.
+static void client_dial(struct client *c, unsigned more)
+{
+    for (; more > 0; more--) {
+        int fd = c->fds[c->count++] = dial(c->port);
+        watch(c->epoll_fd, fd);
+        ask_one(c, fd);
+    }
 }
 
 static void take_one(struct client *c, int fd)
@@ -224,36 +235,86 @@ static double cpu_of(clockid_t clock)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
+// A server and its client, which has `count` connections.
+struct pair {
+    pid_t server;
+    struct client client;
+};
+
+static void open_pair(struct pair *p, const struct bench_ask *ask,
+                      void (*serve)(int listener))
+{
+    struct rlimit files = {16384, 16384};
+    uint16_t port;
+    setrlimit(RLIMIT_NOFILE, &files);
+    int listener = listen_somewhere(&port);
+    p->server = start_server(serve, ask->program, listener);
+    close(listener);
+    pin(1);
+    client_open(&p->client, (unsigned)ask->param[0], port);
+}
+
+static void close_pair(struct pair *p)
+{
+    kill(p->server, SIGKILL);
+    waitpid(p->server, NULL, 0);
+}
+
 static void round_of(const struct bench_ask *ask, struct bench_reply *reply,
                      void (*serve)(int listener))
 {
     unsigned count = (unsigned)ask->param[0];
     uint64_t warm = ask->ops / 4 + count, to = warm + ask->ops,
              all = to + count;
-    struct rlimit files = {16384, 16384};
-    struct client c;
+    struct pair p;
     clockid_t clock;
-    uint16_t port;
-    setrlimit(RLIMIT_NOFILE, &files);
-    int listener = listen_somewhere(&port);
-    pid_t pid = start_server(serve, ask->program, listener);
-    close(listener);
-    pin(1);
-    clock_getcpuclockid(pid, &clock);
-    client_open(&c, count, port);
-    for (unsigned i = 0; i < count; i++)
-        ask_one(&c, c.fds[i]);
-    client_run(&c, warm, all);
+    open_pair(&p, ask, serve);
+    clock_getcpuclockid(p.server, &clock);
+    client_dial(&p.client, count);
+    client_run(&p.client, warm, all);
     double cpu = cpu_of(clock), wall = bench_wall();
-    client_run(&c, to, all);
+    client_run(&p.client, to, all);
     cpu = cpu_of(clock) - cpu;
     wall = bench_wall() - wall;
-    client_run(&c, all, all);
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
+    client_run(&p.client, all, all);
+    close_pair(&p);
     reply->value = cpu / (double)ask->ops / 1000;
-    reply->answer = c.sum;
+    reply->answer = p.client.sum;
     reply->more[0] = (double)ask->ops / wall * 1e9;
+}
+
+// Resident memory and page tables of another process.
+static double memory_of(pid_t pid)
+{
+    char path[64], line[128];
+    double kib = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *in = fopen(path, "re");
+    while (in != NULL && fgets(line, sizeof line, in) != NULL)
+        if (strncmp(line, "VmRSS:", 6) == 0 || strncmp(line, "VmPTE:", 6) == 0)
+            kib += strtod(line + 6, NULL);
+    if (in != NULL)
+        fclose(in);
+    return kib * 1024;
+}
+
+// What each connection after the first hundred adds, once it has had an answer
+// and waits for more.
+static void memory_round(const struct bench_ask *ask, struct bench_reply *reply,
+                         void (*serve)(int listener))
+{
+    enum { FEW = 100 };
+    unsigned count = (unsigned)ask->param[0];
+    struct pair p;
+    open_pair(&p, ask, serve);
+    client_dial(&p.client, FEW);
+    client_run(&p.client, FEW, FEW);
+    double before = memory_of(p.server);
+    client_dial(&p.client, count - FEW);
+    client_run(&p.client, count, count);
+    reply->value = (memory_of(p.server) - before) / (count - FEW);
+    reply->answer = p.client.sum;
+    close_pair(&p);
 }
 
 #define SIDE(name)                                                             \
@@ -261,6 +322,11 @@ static void round_of(const struct bench_ask *ask, struct bench_reply *reply,
                             struct bench_reply *reply)                         \
     {                                                                          \
         round_of(ask, reply, serve_##name);                                    \
+    }                                                                          \
+    static void name##_memory(const struct bench_ask *ask,                     \
+                              struct bench_reply *reply)                       \
+    {                                                                          \
+        memory_round(ask, reply, serve_##name);                                \
     }
 SIDE(raw)
 SIDE(uring)
@@ -271,10 +337,15 @@ static void program_side(const struct bench_ask *ask, struct bench_reply *reply)
     round_of(ask, reply, NULL);
 }
 
-#define PEER(text, binary, needs)                                              \
+static void program_memory(const struct bench_ask *ask,
+                           struct bench_reply *reply)
+{
+    memory_round(ask, reply, NULL);
+}
+
+#define PEER(text, function, binary, needs)                                    \
     {                                                                          \
-        text, BENCH_PEER, .fn = program_side, .program = binary,               \
-                          .package = needs                                     \
+        text, BENCH_PEER, .fn = function, .program = binary, .package = needs  \
     }
 
 static int nothing(void *arg)
@@ -296,37 +367,65 @@ static bool have_uring(void)
     return status == 0;
 }
 
-// The bar of the ring falls with the number of connections; epoll has its own.
-static void ask(const char *name, long connections, long ops, double bar)
-{
-    const struct bench_side all[] = {
-        {"weft io_uring", BENCH_WEFT, .fn = uring_side},
-        {"weft epoll", BENCH_WEFT, .fn = epoll_side, .bar = 1.1},
-        {"epoll loop", BENCH_FLOOR, .fn = raw_side},
-        PEER("libuv", "echo_libuv", "libuv1-dev"),
-        PEER("libev", "echo_libev", "libev-dev"),
-        PEER("GLib", "echo_glib", "libglib2.0-dev"),
-        PEER("Boost.Asio", "echo_asio", "libboost-dev"),
-        PEER("Go", "echo_go", "golang-go"),
-        PEER("asyncio", "echo_asyncio", "python3"),
-        PEER("uvloop", "echo_uvloop", "python3-uvloop"),
-        {0}};
-    const struct bench_side *sides = all;
-    if (!have_uring()) {
-        bench_skip(name, all[0].name, "no io_uring here");
-        sides++;
+#define SIDES(raw, uring, epoll, program, epoll_bar)                           \
+    {                                                                          \
+        {"weft io_uring", BENCH_WEFT, .fn = uring},                            \
+            {"weft epoll", BENCH_WEFT, .fn = epoll, .bar = epoll_bar},         \
+            {"epoll loop", BENCH_FLOOR, .fn = raw},                            \
+            PEER("libuv", program, "echo_libuv", "libuv1-dev"),                \
+            PEER("libev", program, "echo_libev", "libev-dev"),                 \
+            PEER("GLib", program, "echo_glib", "libglib2.0-dev"),              \
+            PEER("Boost.Asio", program, "echo_asio", "libboost-dev"),          \
+            PEER("Go", program, "echo_go", "golang-go"),                       \
+            PEER("asyncio", program, "echo_asyncio", "python3"),               \
+            PEER("uvloop", program, "echo_uvloop", "python3-uvloop"),          \
+        {                                                                      \
+            0                                                                  \
+        }                                                                      \
     }
-    bench_ask(&(struct bench_question){.name = name,
-                                       .what = "the server's CPU time of one "
-                                               "request of 64 bytes",
-                                       .unit = "us",
-                                       .ops = (uint64_t)ops,
-                                       .warm = 1000,
-                                       .params = {{"connections", connections}},
-                                       .more = {"requests_per_second"},
-                                       .bar = bar,
-                                       .bar_against = "epoll loop"},
-              sides);
+
+static const struct bench_side cpu_sides[] =
+    SIDES(raw_side, uring_side, epoll_side, program_side, 1.1);
+static const struct bench_side memory_sides[] =
+    SIDES(raw_memory, uring_memory, epoll_memory, program_memory, 0);
+
+static void ask(const struct bench_question *q, const struct bench_side *sides)
+{
+    static int uring = -1;
+    if (uring < 0)
+        uring = have_uring();
+    if (!uring)
+        bench_skip(q->name, sides[0].name, "no io_uring here");
+    bench_ask(q, uring ? sides : sides + 1);
+}
+
+// The bar of the ring falls with the number of connections; epoll has its own.
+static void ask_cpu(const char *name, long connections, long ops, double bar)
+{
+    ask(&(struct bench_question){.name = name,
+                                 .what = "the server's CPU time of one request "
+                                         "of 64 bytes",
+                                 .unit = "us",
+                                 .ops = (uint64_t)ops,
+                                 .warm = 1000,
+                                 .params = {{"connections", connections}},
+                                 .more = {"requests_per_second"},
+                                 .bar = bar,
+                                 .bar_against = "epoll loop"},
+        cpu_sides);
+}
+
+static void ask_memory(long connections)
+{
+    ask(&(struct bench_question){.name = "connection",
+                                 .what = "the server's memory for a connection "
+                                         "that waits",
+                                 .unit = "bytes",
+                                 .ops = 1,
+                                 .slow = true,
+                                 .params = {{"connections", connections}},
+                                 .reps = (unsigned)bench_pick(7, 3, 1)},
+        memory_sides);
 }
 
 int main(int argc, char **argv)
@@ -334,10 +433,11 @@ int main(int argc, char **argv)
     bench_start("echo", argc, argv);
     long few = bench_pick(20000, 3000, 100);
     long many = bench_pick(60000, 8000, 300);
-    ask("echo/1", 1, few, 1);
-    ask("echo/64", 64, many, 1);
-    ask("echo/1000", bench_pick(1000, 1000, 100), many, 0.9);
+    ask_cpu("echo/1", 1, few, 1);
+    ask_cpu("echo/64", 64, many, 1);
+    ask_cpu("echo/1000", bench_pick(1000, 1000, 100), many, 0.9);
     if (bench_pick(1, 0, 0))
-        ask("echo/8000", 8000, many, 0.9);
+        ask_cpu("echo/8000", 8000, many, 0.9);
+    ask_memory(bench_pick(5000, 2000, 200));
     return bench_end();
 }

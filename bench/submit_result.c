@@ -4,15 +4,18 @@
 // are on one CPU: elsewhere the wake of an idle CPU is all one would measure.
 #include <linux/futex.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <weft.h>
 
 #include "support/bench.h"
 
-enum { MAX_ROUNDS = 20000, WARM = 20 };
+enum { MAX_ROUNDS = 20000, WARM = 20, HOGS = 2 };
 
 WEFT_JOB(long, triple, long, x)
 {
@@ -138,20 +141,53 @@ static const struct bench_side sides[] = {
      .package = "python3"},
     {0}};
 
+static void ask(const char *name, const char *what, double bar)
+{
+    bench_ask(
+        &(struct bench_question){.name = name,
+                                 .what = what,
+                                 .unit = "us",
+                                 .ops = (uint64_t)bench_pick(2000, 500, 10),
+                                 .warm = 100,
+                                 .params = {{"gap_us", 200}},
+                                 .more = {"least", "p99", "cpu_us"},
+                                 .bar = bar,
+                                 .bar_against = "futex"},
+        sides);
+}
+
+// Processes that compute all the time, as many as `n`, on the CPU where the
+// contenders run. They end when this program does, however it ends.
+static void start_hogs(pid_t *hogs, int n)
+{
+    for (int i = 0; i < n; i++) {
+        hogs[i] = fork();
+        if (hogs[i] < 0)
+            bench_fail("fork failed");
+        if (hogs[i] == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            bench_pin();
+            for (volatile unsigned x = 0;; x++)
+                ;
+        }
+    }
+}
+
+static void end_hogs(const pid_t *hogs, int n)
+{
+    for (int i = 0; i < n; i++) {
+        kill(hogs[i], SIGKILL);
+        waitpid(hogs[i], NULL, 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    pid_t hogs[HOGS];
     bench_start("submit_result", argc, argv);
-    bench_ask(
-        &(struct bench_question){
-            .name = "submit_result",
-            .what = "from submit to result, idle pool, one CPU, median",
-            .unit = "us",
-            .ops = (uint64_t)bench_pick(2000, 500, 10),
-            .warm = 100,
-            .params = {{"gap_us", 200}},
-            .more = {"least", "p99", "cpu_us"},
-            .bar = 1.1,
-            .bar_against = "futex"},
-        sides);
+    ask("submit_result/idle", "from submit to result, idle pool, one CPU", 1.1);
+    start_hogs(hogs, HOGS);
+    ask("submit_result/busy", "the same beside two processes that compute", 0);
+    end_hogs(hogs, HOGS);
     return bench_end();
 }

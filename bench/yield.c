@@ -120,7 +120,11 @@ int main(int argc, char **argv)
     bench_start("yield", argc, argv);
     long many = bench_pick(100000, 100000, 300);
     ask("yield/2", 2, bench_pick(4000000, 1000000, 2000), 10);
+    if (bench_pick(1, 0, 0))
+        ask("yield/10", 10, 4000000, 0);
     ask("yield/1000", 1000, bench_pick(4000000, 1000000, 2000), 30);
-    ask("yield/100000", many, many * bench_pick(20, 8, 5), 150);
+    if (bench_pick(1, 0, 0))
+        ask("yield/10000", 10000, 4000000, 0);
+    ask("yield/100000", many, many * bench_pick(20, 5, 5), 150);
     return bench_end();
 }

@@ -68,7 +68,7 @@ static inline void peer_pin(void)
 
 static inline void peer_sleep(long us)
 {
-    struct timespec gap = {0, us * 1000};
+    struct timespec gap = {us / 1000000, us % 1000000 * 1000};
     nanosleep(&gap, NULL);
 }
 
@@ -92,6 +92,18 @@ static inline void peer_reply(double value, uint64_t answer, double more0,
 {
     printf("%.17g %" PRIu64 " %.17g %.17g %.17g %.17g\n", value, answer, more0,
            more1, more2, more3);
+}
+
+// Once n jobs are done: the CPU time in ms of waiting, as in bench/idle.c.
+static inline void peer_idle(long ms, long *done, long n)
+{
+    // acquire; partner: what the jobs add
+    while (__atomic_load_n(done, __ATOMIC_ACQUIRE) < n)
+        sched_yield();
+    peer_sleep(ms * 500);
+    double begin = peer_cpu();
+    peer_sleep(ms * 1000);
+    peer_reply((peer_cpu() - begin) / (double)ms, (uint64_t)n, 0, 0, 0, 0);
 }
 
 // The rounds of submit_result, as in bench/submit_result.c.

@@ -3,10 +3,10 @@
 // connection.h: messages between processes of one machine, with boundaries,
 // and with descriptors and arenas in them. Python's Pipe, Listener and Client.
 //
-//     weft_listener *l;                          // one process
-//     weft_listener_open("prices", &l);
+//     weft_connection_listener *l;                          // one process
+//     weft_connection_listen("prices", &l);
 //     weft_connection *c;
-//     weft_listener_accept(l, &c);
+//     weft_connection_accept(l, &c);
 //     weft_connection_send(c, &price, sizeof price);
 //
 //     weft_connection_open("prices", &c);        // another
@@ -25,7 +25,7 @@
 #include <sys/types.h>
 
 typedef struct weft_connection weft_connection;
-typedef struct weft_listener weft_listener;
+typedef struct weft_connection_listener weft_connection_listener;
 
 enum { WEFT_MESSAGE_FDS = 16 }; // that one message can carry
 
@@ -115,18 +115,21 @@ WEFT_API int weft_connection_peer(weft_connection *c, struct weft_peer *peer);
 // is not there; what a dead listener has left there is replaced. Returns 0.
 // Errors: -EADDRINUSE, -EINVAL (name), -EACCES (the folder is not this user's
 // alone), -EMFILE, -ENOMEM. Since 0.1.
-WEFT_API int weft_listener_open(const char *name, weft_listener **l);
+WEFT_API int weft_connection_listen(const char *name,
+                                    weft_connection_listener **l);
 
 // Waits for a connection; one of another user is closed unseen. Returns 0.
 // Blocks: the caller only. Cancels: yes. Threads: any. Errors: -EMFILE (try
 // again when a descriptor is free), -ENOMEM, -ECANCELED, -ETIMEDOUT.
 // Since 0.1.
-WEFT_API int weft_listener_accept(weft_listener *l, weft_connection **c);
+WEFT_API int weft_connection_accept(weft_connection_listener *l,
+                                    weft_connection **c);
 
-WEFT_API int weft_listener_fd(weft_listener *l); // to wait for with others
+// Its descriptor, to wait for with others. Since 0.1.
+WEFT_API int weft_connection_listener_fd(weft_connection_listener *l);
 
 // Ends it; who waits in accept gets -ECANCELED. NULL is allowed. Since 0.1.
-WEFT_API void weft_listener_close(weft_listener *l);
+WEFT_API void weft_connection_listener_close(weft_connection_listener *l);
 
 WEFT_END
 

@@ -4,8 +4,8 @@
 // plain threads in any mixture. Python's queue.Queue and asyncio.Queue in one,
 // with shutdown as in Python 3.13.
 //
-//     weft_queue *q = weft_queue_new(.item = sizeof(struct job), .maxsize =
-//     128); weft_queue_put(q, &job);                  // copies the job in
+//     weft_queue *q = weft_queue_new(.item = sizeof(job), .maxsize = 128);
+//     weft_queue_put(q, &job);                  // copies the job in
 //     weft_queue_get(q, &job, .timeout = 2.5);  // copies one out
 //     weft_queue_free(q);
 //

@@ -20,6 +20,8 @@
 #ifndef WI_SYNC_QUEUE_H
 #define WI_SYNC_QUEUE_H
 
+#include <string.h>
+
 #include <weft/queue.h>
 
 #include "os/futex.h"
@@ -70,9 +72,19 @@ struct wi_transfer {
     size_t n;
     int64_t priority;
     bool put;
-    bool watched;         // somebody waits on the other side
-    struct wi_task *task; // a rendezvous: who was served
+    bool both;                      // the locks of both sides are held
+    const struct wi_choice *choice; // never to be met: the caller's own
+    bool watched;                   // somebody waits on the other side
+    struct wi_task *task;           // a rendezvous: who was served
 };
+
+static inline void wi_item_copy(void *to, const void *from, size_t size)
+{
+    if (__builtin_expect(size == sizeof(uint64_t), true)) // without a call
+        memcpy(to, from, sizeof(uint64_t));
+    else
+        memcpy(to, from, size);
+}
 
 static inline struct wi_side *wi_queue_side(weft_queue *q, bool put)
 {
@@ -128,6 +140,9 @@ char *wi_store_at(const weft_queue *q, uint64_t position);
 // Makes and ends one in the caller's memory; false: no memory.
 bool wi_queue_init(weft_queue *q, const struct weft_queue_options *options);
 void wi_queue_fini(weft_queue *q);
+
+// weft_queue_shutdown with another code for those who come later. 0.
+int wi_queue_close(weft_queue *q, int code, bool immediate);
 
 // The calls on one in an arena: queue_shared.c.
 bool wi_queue_new_shared(weft_queue *q,

@@ -203,7 +203,7 @@ static void drop_rest(struct rest *rest)
     free(store->slots);
 }
 
-int weft_queue_shutdown(weft_queue *q, bool immediate)
+int wi_queue_close(weft_queue *q, int code, bool immediate)
 {
     if (q->shared)
         return wi_queue_shutdown_shared(q, immediate);
@@ -211,7 +211,7 @@ int weft_queue_shutdown(weft_queue *q, bool immediate)
     lock_both(q);
     if (q->closed == 0)
         // relaxed: those who act on it read it under a lock
-        __atomic_store_n(&q->closed, -WEFT_ECLOSED, __ATOMIC_RELAXED);
+        __atomic_store_n(&q->closed, code, __ATOMIC_RELAXED);
     if (immediate)
         take_rest(q, &rest);
     unlock_both(q);
@@ -220,6 +220,11 @@ int weft_queue_shutdown(weft_queue *q, bool immediate)
     drop_rest(&rest);
     wi_queue_wake_all(q);
     return 0;
+}
+
+int weft_queue_shutdown(weft_queue *q, bool immediate)
+{
+    return wi_queue_close(q, -WEFT_ECLOSED, immediate);
 }
 
 static int *closed_of(weft_queue *q)

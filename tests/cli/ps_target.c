@@ -72,6 +72,11 @@ WEFT_JOB(int, nap)
     return weft_sleep(3600);
 }
 
+WEFT_JOB(int, doze)
+{
+    return weft_sleep(3600);
+}
+
 static int amain(void *arg)
 {
     bool hang = *(bool *)arg;
@@ -86,6 +91,7 @@ static int amain(void *arg)
                       .on_exit = WEFT_EXIT_ABANDON);
     weft_process_start(sleep_long, NULL, 0, .name = "kid");
     weft_submit(weft_thread_pool(.workers = 1), nap);
+    weft_submit(weft_process_pool(.workers = 1), doze);
     for (int i = 0; i < 10; i++)
         weft_yield(); // all tasks come to their waits
     puts("ready");

@@ -16,7 +16,7 @@
 
 enum { MOST_NAME = 79 };
 
-struct weft_listener {
+struct weft_connection_listener {
     int fd;
     char *path; // to be removed; NULL: none
 };
@@ -55,13 +55,13 @@ static int connect_to(const char *name)
     return rc == -ECONNREFUSED ? -ENOENT : rc;
 }
 
-int weft_listener_open(const char *name, weft_listener **l)
+int weft_connection_listen(const char *name, weft_connection_listener **l)
 {
     wi_require(name != NULL && l != NULL, NULL, "a name and a place");
     if (wi_forked())
         return -WEFT_EFORKED;
     size_t size = strlen(name) + 1;
-    weft_listener *made = malloc(sizeof *made + size);
+    weft_connection_listener *made = malloc(sizeof *made + size);
     if (made == NULL)
         return -ENOMEM;
     made->path = is_path(name) ? memcpy(made + 1, name, size) : NULL;
@@ -75,7 +75,7 @@ int weft_listener_open(const char *name, weft_listener **l)
     return rc;
 }
 
-void weft_listener_close(weft_listener *l)
+void weft_connection_listener_close(weft_connection_listener *l)
 {
     if (l == NULL)
         return;
@@ -85,14 +85,14 @@ void weft_listener_close(weft_listener *l)
     free(l);
 }
 
-int weft_listener_fd(weft_listener *l)
+int weft_connection_listener_fd(weft_connection_listener *l)
 {
     wi_require(l != NULL, l, "a listener is needed");
     return l->fd;
 }
 
 // l may be gone once a wait was ended by its close.
-int weft_listener_accept(weft_listener *l, weft_connection **c)
+int weft_connection_accept(weft_connection_listener *l, weft_connection **c)
 {
     wi_require(l != NULL && c != NULL, l, "a listener and a place");
     int at = l->fd, rc = wi_check_scopes();
