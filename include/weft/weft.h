@@ -25,6 +25,7 @@
 #include <weft/queue.h>
 #include <weft/arena.h>
 #include <weft/connection.h>
+#include <weft/buffer.h>
 #include <weft/channel.h>
 #include <weft/select.h>
 #include <weft/timer.h>
