@@ -27,6 +27,8 @@
 #include <weft/queue.h>
 #include <weft/signal.h>
 #include <weft/arena.h>
+#include <weft/connection.h>
+#include <weft/buffer.h>
 #include <weft/channel.h>
 #include <weft/select.h>
 #include <weft/timer.h>
