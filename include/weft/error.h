@@ -29,6 +29,7 @@
     X(WEFT_EABANDONED, 4107, "the promise was dropped before it was kept")     \
     X(WEFT_ETOOBIG, 4108, "the value is larger than this way can carry")       \
     X(WEFT_EPROTO, 4109, "the other side sent what the protocol forbids")      \
+    X(WEFT_EBARRIER, 4110, "the barrier is broken")                            \
     X(WEFT_EENDED, 4120, "the stream ended in the middle of a message")        \
     X(WEFT_ENOHOST, 4121, "there is no host or service of that name")          \
     X(WEFT_ERESOLVE, 4122, "the name cannot be looked up at present")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // executor.h: something that runs jobs. The same job runs on threads or on
-// processes by changing the line that makes the executor.
+// processes (process_pool.h) by changing the line that makes the executor.
 //
 //     weft_executor *ex = weft_thread_pool(); // or: weft_process_pool()
 //     weft_future *f = weft_submit(ex, square, 7);
@@ -15,6 +15,7 @@
 #include <weft/base.h>
 #include <weft/future.h>
 #include <weft/job.h>
+#include <weft/task.h>
 
 typedef struct weft_executor weft_executor;
 
@@ -24,6 +25,13 @@ struct weft_submit_options {
     double deadline;  // seconds from submit; the job then fails with
                       // -WEFT_EJOBTIMEOUT. 0: none
     const char *name; // copied; the job's name if NULL
+    // Of process pools only:
+    double timeout;   // seconds that it may run once a worker has it; its
+                      // worker is then killed, and it fails with
+                      // -WEFT_EJOBTIMEOUT. 0: none
+    unsigned retries; // how often it runs again when its worker died: for
+                      // jobs that may run twice. 0: it fails then
+    int priority;     // above 0: before jobs of 0; below: after them
 };
 
 struct weft_map_options {
@@ -47,6 +55,12 @@ struct weft_close_options {
     size_t size;
     enum weft_close_mode mode;
     double deadline; // seconds; then the mode becomes CANCEL_ALL. 0: none
+};
+
+struct weft_blocking_options {
+    size_t size;
+    const char *name; // of the call, for `weft ps`; copied
+    bool abandon;     // do not wait for fn once the caller's scopes have ended
 };
 
 // The interface of an executor. A user's own executor puts struct
@@ -91,16 +105,6 @@ struct weft_thread_pool_options {
     size_t stack_size; // of a job that parks: bytes; 0: 256 KiB
 };
 
-struct weft_process_pool_options {
-    size_t size;
-    unsigned workers; // 0: weft_cpu_count()
-    const char *name;
-    const char *program;           // exec this instead of the program itself
-    int (*initializer)(void *arg); // runs first in each worker; a negative
-    const void *init_arg;          // code breaks the pool. The argument is
-    size_t init_size;              // copied
-};
-
 WEFT_BEGIN
 
 // A pool of worker threads that steal unstarted jobs from each other. A job
@@ -112,17 +116,12 @@ WEFT_BEGIN
 WEFT_API weft_executor *
 weft_thread_pool_with(const struct weft_thread_pool_options *options);
 
-// A pool of worker processes, started by exec of this program (process.h). A
-// job that crashes its process fails its own future only. Never NULL.
-// Since 0.1.
-WEFT_API weft_executor *
-weft_process_pool_with(const struct weft_process_pool_options *options);
-
 // Submits a job with a copy of its argument. The macro weft_submit(ex, job,
 // value...) fills in the record, and checks the argument's type. Never NULL.
-// Blocks: no. Threads: any, also jobs of the same executor. Errors: a failed
-// future with -WEFT_ECLOSED, -WEFT_ENOJOB, -WEFT_ENOENTRY, -WEFT_EBROKEN,
-// -WEFT_ETOOBIG, -ENOMEM. Since 0.1.
+// Blocks: no, but for a process pool whose .window is full. Threads: any, also
+// jobs of the same executor. Errors: a failed future with -WEFT_ECLOSED,
+// -WEFT_ENOJOB, -WEFT_ENOENTRY, -WEFT_EBROKEN, -WEFT_ETOOBIG, -ENOMEM. Since
+// 0.1.
 WEFT_API weft_future *
 weft_submit_job(weft_executor *ex, const struct weft_job *job, const void *arg);
 
@@ -146,29 +145,36 @@ WEFT_API int weft_executor_close_with(weft_executor *ex,
 // How many jobs ex can run at once. Since 0.1.
 WEFT_API size_t weft_executor_width(weft_executor *ex);
 
-// The number of a process pool, which may travel in a job's argument; 0 if ex
-// is none. Threads: any. Blocks: no. Since 0.1.
-WEFT_API uint64_t weft_executor_id(weft_executor *ex);
-
-// In a job of a process pool: the parent's process pool with this number, 0 for
-// the pool that runs the job. Jobs may submit to it and wait for what they
-// submit, also in a pool of one worker. In the process that has the pool: the
-// pool. Never NULL; a pool that is unknown fails each submit with -ESRCH.
-// weft_executor_close on a parent's pool does nothing. Threads: any. Blocks:
-// no. Since 0.1.
-WEFT_API weft_executor *weft_executor_open(uint64_t id);
-
 // Fills in a bound executor and returns it as an executor; it lives as long
 // as *bound. Since 0.1.
 WEFT_API weft_executor *weft_executor_bind(struct weft_bound_executor *bound);
 
+// Runs fn(arg) on a thread of its own, while other tasks of this worker go on:
+// for a function that blocks in the kernel or computes for long. In a plain
+// thread it is just called. Returns what fn returned. When the caller's scopes
+// end the wait, fn is asked to cancel (its own calls of Weft then fail) and is
+// waited for all the same; with .abandon it is left to itself, and arg must
+// stay valid until it ends. Threads come from one pool of the process: they
+// start as they are needed, up to the limit, and leave when they are idle;
+// beyond it callers wait. Blocks: the caller only. Cancels: yes. Threads: any.
+// Errors: those of fn; -ECANCELED, -ETIMEDOUT (it was abandoned, or had not
+// begun), -EAGAIN (no thread), -ENOMEM, -WEFT_EFORKED. Since 0.1.
+WEFT_API int weft_blocking_with(weft_function *fn, void *arg,
+                                const struct weft_blocking_options *options);
+
+// How many threads weft_blocking may use at once: 64 unless this is called
+// before its first use. Returns 0; -EBUSY after that, -EINVAL (0). Since 0.1.
+WEFT_API int weft_blocking_limit(unsigned threads);
+
 WEFT_END
 
 #ifndef __cplusplus
+#define weft_blocking(...) WEFT_BLOCKING_(__VA_ARGS__, )
+#define WEFT_BLOCKING_(fn, arg, ...)                                           \
+    weft_blocking_with((fn), (arg),                                            \
+                       WEFT_OPTIONS(weft_blocking_options, __VA_ARGS__))
 #define weft_thread_pool(...)                                                  \
     weft_thread_pool_with(WEFT_OPTIONS(weft_thread_pool_options, __VA_ARGS__))
-#define weft_process_pool(...)                                                 \
-    weft_process_pool_with(WEFT_OPTIONS(weft_process_pool_options, __VA_ARGS__))
 #define weft_executor_close(...) WEFT_CLOSE_(__VA_ARGS__, )
 #define WEFT_CLOSE_(ex, ...)                                                   \
     weft_executor_close_with((ex),                                             \
@@ -182,6 +188,10 @@ WEFT_END
 #define WEFT_SUBMIT_(ex, job, ...)                                             \
     weft_submit_job((ex), &weft_job_##job,                                     \
                     &(const weft_arg_of_##job){__VA_ARGS__})
+// The same when the argument is a structure and the caller has one.
+#define weft_submit_struct(ex, job, value)                                     \
+    weft_submit_job((ex), &weft_job_##job,                                     \
+                    (const weft_arg_of_##job[1]){(value)})
 #define weft_map(ex, job, in, n, ...) WEFT_MAP_(ex, job, in, n, __VA_ARGS__, )
 #define WEFT_MAP_(ex, job, in, n, out, ...)                                    \
     weft_map_job((ex), &weft_job_##job,                                        \
@@ -189,15 +199,16 @@ WEFT_END
                  1 ? (out) : (weft_result_of_##job *)0,                        \
                  WEFT_OPTIONS(weft_map_options, __VA_ARGS__))
 #else
+inline int weft_blocking(weft_function *fn, void *arg,
+                         weft_blocking_options o = {})
+{
+    o.size = sizeof o;
+    return weft_blocking_with(fn, arg, &o);
+}
 inline weft_executor *weft_thread_pool(weft_thread_pool_options o = {})
 {
     o.size = sizeof o;
     return weft_thread_pool_with(&o);
-}
-inline weft_executor *weft_process_pool(weft_process_pool_options o = {})
-{
-    o.size = sizeof o;
-    return weft_process_pool_with(&o);
 }
 inline int weft_executor_close(weft_executor *ex, weft_close_options o = {})
 {
@@ -228,6 +239,8 @@ inline weft_future *weft_submit_value(weft_executor *ex, const weft_job *job,
 #define weft_submit(ex, ...) WEFT_SUBMIT_((ex), __VA_ARGS__, )
 #define WEFT_SUBMIT_(ex, job, ...)                                             \
     weft_submit_value((ex), &weft_job_##job, weft_arg_of_##job{__VA_ARGS__})
+#define weft_submit_struct(ex, job, value)                                     \
+    weft_submit_value((ex), &weft_job_##job, weft_arg_of_##job(value))
 template <class A, class R>
 inline int weft_map_values(weft_executor *ex, const weft_job *job, const A *in,
                            size_t n, R *out, weft_map_options o = {})

@@ -22,12 +22,15 @@
 //    under the name it was forked with, before the function returns.
 //  - A child must not depend on the progress of its siblings or its parent: it
 //    may run at any time between fork and join, on any worker of the pool.
-//  - A body is no task: it may block (its worker then runs other work), but it
-//    has no identity of its own, and what it starts must end inside it.
-//    A lock that is held across a join must not be wanted by a child.
+//  - A body is no task: it may block (its worker then runs other work, but see
+//    weft_fork_share), but it has no identity of its own, and what it starts
+//    must end inside it. A lock that is held across a join must not be wanted
+//    by a child.
 //  - fork and join are points at which the worker may run something else.
 //  - When the run is canceled, children that have not started and calls of
-//    forkable functions return zero at once, and weft_fork_run says so.
+//    forkable functions return zero at once, and weft_fork_run says so. A body
+//    that relies on what its children left in memory asks weft_fork_canceled
+//    after the join: if a child was left out, it says true.
 #ifndef WEFT_FORK_H
 #define WEFT_FORK_H
 
@@ -93,6 +96,10 @@ WEFT_API weft_worker *weft_fork_bytes(weft_worker *w, weft_fork_function *run,
 // caller only; not ended by cancel. Since 0.1.
 WEFT_API weft_worker *weft_join_bytes(weft_worker *w, void *result,
                                       size_t size);
+
+// Lets others steal the children that were forked so far, though nobody has
+// asked yet: before a body blocks for long. Blocks: no. Since 0.1.
+WEFT_API void weft_fork_share(weft_worker *w);
 
 // Whether the run that w belongs to is canceled: long loops that do not fork
 // ask this now and then. Blocks: no. Since 0.1.

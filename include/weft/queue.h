@@ -4,8 +4,8 @@
 // plain threads in any mixture. Python's queue.Queue and asyncio.Queue in one,
 // with shutdown as in Python 3.13.
 //
-//     weft_queue *q = weft_queue_new(.item = sizeof(struct job), .maxsize =
-//     128); weft_queue_put(q, &job);                  // copies the job in
+//     weft_queue *q = weft_queue_new(.item = sizeof(job), .maxsize = 128);
+//     weft_queue_put(q, &job);                  // copies the job in
 //     weft_queue_get(q, &job, .timeout = 2.5);  // copies one out
 //     weft_queue_free(q);
 //
@@ -20,6 +20,13 @@
 // Shutdown: from weft_queue_shutdown on, puts fail with -WEFT_ECLOSED; gets
 // take what is left, then fail too. With `immediate` nothing is left.
 //
+// Processes: with .arena the queue lies in shared memory, and other processes
+// open it by its reference: weft_queue_open. It is a FIFO with a bound (1,024
+// items if none is given), from the same calls. There is no thread in between:
+// when a put returns, the item can be got. A process that is killed within a
+// put or get has put or taken its items or has not; all others go on. With
+// .bytes it holds records of any length: weft_queue_put_bytes.
+//
 // Threads: all functions but free may be called by any thread or task at any
 // time; none in a signal handler. Memory: a queue with a bound of up to 65,536
 // items has all of it from the start; others grow and shrink in put. Waiting
@@ -27,6 +34,7 @@
 #ifndef WEFT_QUEUE_H
 #define WEFT_QUEUE_H
 
+#include <weft/arena.h>
 #include <weft/base.h>
 
 typedef struct weft_queue weft_queue;
@@ -47,6 +55,10 @@ struct weft_queue_options {
     unsigned producers;       // who will call weft_queue_producer_done
     void (*drop)(void *item); // called for each item that nobody will get:
                               // immediate shutdown, weft_queue_free
+    weft_arena *arena; // where it lies; NULL: in this process. It must stay
+                       // open as long as the queue is
+    size_t bytes;      // with .arena: holds records of up to so many bytes
+                       // together, with 8 bytes each; .item and .maxsize are 0
 };
 
 struct weft_queue_put_options {
@@ -69,8 +81,16 @@ WEFT_BEGIN
 WEFT_API weft_queue *
 weft_queue_new_with(const struct weft_queue_options *options);
 
-// Frees q and drops what is in it. NULL is allowed. Nobody else may be in a
-// call on q: who waits there aborts the program. Since 0.1.
+// The queue of a reference, as weft_arena_open; and a reference to one in an
+// arena (its id is 0: see weft_arena_ref; for a queue without an arena too).
+// weft_queue_open is never NULL: a failure is told by the first call, with the
+// code of weft_arena_open. Threads: any. Since 0.1.
+WEFT_API weft_queue *weft_queue_open(struct weft_arena_ref ref);
+WEFT_API struct weft_arena_ref weft_queue_ref(weft_queue *q);
+
+// Frees q and drops what is in it; one that was opened is given back only, and
+// one that was made in an arena is gone for all. NULL is allowed. Nobody else
+// may be in a call on q: who waits there aborts the program. Since 0.1.
 WEFT_API void weft_queue_free(weft_queue *q);
 
 // Copies one item in; waits while q is full. Returns 0. Blocks: the caller
@@ -100,6 +120,17 @@ weft_queue_put_n_with(weft_queue *q, const void *items, size_t n,
 WEFT_API ssize_t
 weft_queue_get_n_with(weft_queue *q, void *items, size_t n,
                       const struct weft_queue_get_options *options);
+
+// Puts a record of size bytes (0 too), or takes one into a place of size bytes
+// and returns its length: queues made with .bytes, which other calls may not
+// put to or get from. As put and get otherwise. Errors: -WEFT_ETOOBIG (larger
+// than the queue; larger than the place: then it is still there). Since 0.1.
+WEFT_API int
+weft_queue_put_bytes_with(weft_queue *q, const void *data, size_t size,
+                          const struct weft_queue_put_options *options);
+WEFT_API ssize_t
+weft_queue_get_bytes_with(weft_queue *q, void *data, size_t size,
+                          const struct weft_queue_get_options *options);
 
 // How many items are in q, whether it has none, whether a put would wait: a
 // snapshot, which other threads may outdate at once. A rendezvous has none and
@@ -157,6 +188,16 @@ WEFT_END
 #define WEFT_QUEUE_GET_N_(q, items, n, ...)                                    \
     weft_queue_get_n_with(q, items, (n),                                       \
                           WEFT_OPTIONS(weft_queue_get_options, __VA_ARGS__))
+#define weft_queue_put_bytes(q, data, ...)                                     \
+    WEFT_QUEUE_PUT_BYTES_((q), (data), __VA_ARGS__, )
+#define WEFT_QUEUE_PUT_BYTES_(q, data, bytes, ...)                             \
+    weft_queue_put_bytes_with(                                                 \
+        q, data, (bytes), WEFT_OPTIONS(weft_queue_put_options, __VA_ARGS__))
+#define weft_queue_get_bytes(q, data, ...)                                     \
+    WEFT_QUEUE_GET_BYTES_((q), (data), __VA_ARGS__, )
+#define WEFT_QUEUE_GET_BYTES_(q, data, bytes, ...)                             \
+    weft_queue_get_bytes_with(                                                 \
+        q, data, (bytes), WEFT_OPTIONS(weft_queue_get_options, __VA_ARGS__))
 #define weft_queue_try_put(q, ...) WEFT_QUEUE_TRY_PUT_((q), __VA_ARGS__, )
 #define WEFT_QUEUE_TRY_PUT_(q, item, ...)                                      \
     weft_queue_put_with(                                                       \
@@ -194,6 +235,18 @@ inline ssize_t weft_queue_get_n(weft_queue *q, void *items, size_t n,
 {
     o.size = sizeof o;
     return weft_queue_get_n_with(q, items, n, &o);
+}
+inline int weft_queue_put_bytes(weft_queue *q, const void *data, size_t size,
+                                weft_queue_put_options o = {})
+{
+    o.size = sizeof o;
+    return weft_queue_put_bytes_with(q, data, size, &o);
+}
+inline ssize_t weft_queue_get_bytes(weft_queue *q, void *data, size_t size,
+                                    weft_queue_get_options o = {})
+{
+    o.size = sizeof o;
+    return weft_queue_get_bytes_with(q, data, size, &o);
 }
 inline int weft_queue_try_put(weft_queue *q, const void *item,
                               weft_queue_put_options o = {})

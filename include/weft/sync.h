@@ -9,6 +9,12 @@
 #ifndef WEFT_SYNC_H
 #define WEFT_SYNC_H
 
+#include <weft/barrier.h>
+#include <weft/condition.h>
+#include <weft/event.h>
 #include <weft/lock.h>
+#include <weft/once.h>
+#include <weft/rwlock.h>
+#include <weft/semaphore.h>
 
 #endif

@@ -25,6 +25,9 @@ struct weft_run_options {
     size_t stack_size; // of each task: bytes; 0 means 256 KiB
     double grace;      // seconds before a child that will not end is reported;
                        // 0 means 10, INFINITY never
+    bool interrupt;    // SIGINT cancels the root group and the main task, and
+                       // a second one does what it did before: it ends the
+                       // program. Not where the process ignores SIGINT
 };
 
 struct weft_task_options {
@@ -42,7 +45,8 @@ WEFT_BEGIN
 // negative code if the run could not start. Inside a task: a nested run,
 // which blocks the worker; start a group instead.
 // Blocks: the calling thread. Threads: any plain thread. Errors: -ENOMEM,
-// -EMFILE, -EINVAL (options), -WEFT_EFORKED. Since 0.1.
+// -EMFILE, -EINVAL (options), -EBUSY (.interrupt: another run of this process
+// has it), -WEFT_EFORKED. Since 0.1.
 WEFT_API int weft_run_with(weft_function *fn, void *arg,
                            const struct weft_run_options *options);
 

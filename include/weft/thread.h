@@ -41,6 +41,29 @@ weft_thread_start_with(weft_function *fn, void *arg,
 // neither. Since 0.1.
 WEFT_API pid_t weft_future_native_id(weft_future *f);
 
+// A handle on the task, job or thread that runs; the caller's. NULL in the main
+// task of a run and in a thread that Weft did not start: nobody can join these.
+// Threads: any. Since 0.1.
+WEFT_API weft_future *weft_current(void);
+
+// Names the running task or thread (copied, cut at 31 bytes); the operating
+// system shows the first 15 bytes of a thread's. Returns 0 or -ENOMEM.
+// Since 0.1.
+WEFT_API int weft_set_current_name(const char *name);
+
+// The kernel's id of the calling thread. Since 0.1.
+WEFT_API pid_t weft_native_id(void);
+
+// Handles on the threads that weft_thread_start has started and that still run,
+// the latest first; at most n, which are the caller's to give back. Returns how
+// many there are. Threads: any. Since 0.1.
+WEFT_API size_t weft_thread_list(weft_future **threads, size_t n);
+
+// How many bytes of the stack that the caller runs on have ever been used, in
+// whole pages: by the caller and, since stacks are used again, by others before
+// it. 0 if it cannot be told. Since 0.1.
+WEFT_API size_t weft_stack_high_water(void);
+
 // How many CPUs this process may use: affinity and every cgroup quota above
 // it, rounded up, at least 1; WEFT_NPROC overrides. Since 0.1.
 WEFT_API unsigned weft_cpu_count(void);

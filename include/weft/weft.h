@@ -15,9 +15,18 @@
 #include <weft/process.h>
 #include <weft/job.h>
 #include <weft/executor.h>
+#include <weft/parallel.h>
+#include <weft/graph.h>
+#include <weft/process_pool.h>
 #include <weft/io.h>
 #include <weft/stream.h>
+#include <weft/net.h>
+#include <weft/dns.h>
 #include <weft/queue.h>
 #include <weft/arena.h>
+#include <weft/channel.h>
+#include <weft/select.h>
+#include <weft/timer.h>
+#include <weft/local.h>
 
 #endif

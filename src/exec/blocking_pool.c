@@ -17,6 +17,7 @@
 #include "exec/pool.h"
 #include "future/external.h"
 #include "future/future.h"
+#include "future/local.h"
 #include "future/run.h"
 #include "os/report.h"
 #include "os/thread.h"
@@ -128,6 +129,7 @@ static void run_one(struct blocking_pool *pool, struct wi_task *t)
     int code = wi_run_job(t);
     wi_require(t->scope == NULL, t->scope,
                "a job must leave its scopes and groups before it ends");
+    wi_local_leave(t);
     wi_mutex_lock(&pool->lock);
     *t->sibling_link = t->sibling;
     if (t->sibling != NULL)

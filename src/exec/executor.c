@@ -42,6 +42,15 @@ static weft_executor *target(weft_executor *ex)
     return ((struct weft_bound_executor *)ex)->target;
 }
 
+static const struct weft_executor_ops bound_ops;
+
+weft_executor *wi_executor_unbound(weft_executor *ex)
+{
+    while (ex->ops == &bound_ops)
+        ex = target(ex);
+    return ex;
+}
+
 static weft_future *bound_submit(weft_executor *ex, const struct weft_job *job,
                                  const void *arg,
                                  const struct weft_submit_options *options)

@@ -14,6 +14,7 @@
 #include "exec/job.h"
 #include "future/external.h"
 #include "future/future.h"
+#include "future/local.h"
 #include "future/run.h"
 #include "sched/culprit.h"
 #include "sched/scope.h"
@@ -22,6 +23,7 @@ static struct wi_task *fail(weft_future **failed, struct wi_task *t, int code)
 {
     *failed = wi_future_failed(code, weft_strerror(code));
     if (t != NULL) {
+        wi_local_leave(t);
         wi_task_unref(t);
         wi_task_unref(t);
     }
@@ -48,7 +50,7 @@ struct wi_task *wi_job_record(const struct weft_job *job, const void *arg,
     if (rc < 0)
         return fail(failed, NULL, rc);
     struct wi_task *t = wi_task_new(WI_KIND_JOB, WI_QUEUED, 2);
-    if (t == NULL || !set_options(t, options))
+    if (t == NULL || !set_options(t, options) || !wi_local_inherit(t))
         return fail(failed, t, -ENOMEM);
     t->job = job;
     bool heap;

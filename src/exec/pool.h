@@ -23,6 +23,9 @@ struct wi_task *wi_chunk_record(const struct weft_job *job, const void *in,
 // start. Never NULL.
 weft_executor *wi_broken_executor(int code);
 
+// The executor itself beneath those that weft_executor_with has bound to it.
+weft_executor *wi_executor_unbound(weft_executor *ex);
+
 weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options);
 
 #endif

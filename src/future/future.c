@@ -18,6 +18,7 @@
 #include "sched/deadlock.h"
 #include "future/external.h"
 #include "future/group.h"
+#include "future/local.h"
 #include "os/fork.h"
 #include "os/report.h"
 #include "os/thread.h"
@@ -225,6 +226,7 @@ void wi_future_drop(struct wi_task *t, int code)
 {
     if (t->extra != NULL && t->extra->drop != NULL)
         t->extra->drop(t->arg);
+    wi_local_leave(t);
     wi_future_finish(t, code);
 }
 

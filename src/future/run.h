@@ -15,6 +15,11 @@ void wi_run_body(struct wi_task *t);
 // returns its code, with the result in place.
 extern int (*wi_run_job)(struct wi_task *t);
 
+// weft_task_start with a given place. `options` is whole.
+weft_future *wi_task_start_at(struct wi_runtime *runtime, weft_group *group,
+                              weft_function *fn, void *arg,
+                              const struct weft_task_options *options);
+
 // The process-wide loop of one thread for tasks that plain threads start, made
 // at the first call; NULL: no memory or no thread, *rc says which.
 struct wi_runtime *wi_default_runtime(int *rc);

@@ -15,6 +15,8 @@
 #include "future/external.h"
 #include "future/future.h"
 #include "future/group.h"
+#include "future/interrupt.h"
+#include "future/local.h"
 #include "future/run.h"
 #include "os/fork.h"
 #include "os/report.h"
@@ -38,6 +40,7 @@ static __attribute__((noinline)) int run_job(struct wi_task *t)
 void wi_run_body(struct wi_task *t)
 {
     int code = t->kind == WI_KIND_JOB ? run_job(t) : t->fn(t->arg);
+    wi_local_leave(t);
     wi_require(t->scope == NULL, t->scope,
                "a task must leave its scopes and groups before it ends");
     wi_future_finish(t, wi_future_own_code(code));
@@ -45,17 +48,32 @@ void wi_run_body(struct wi_task *t)
 
 // weft_run --------------------------------------------------------------------
 
+// The body of the main task, while SIGINT cancels its run.
+static int run_interruptible(struct wi_task *main_task, weft_group *root)
+{
+    int rc = wi_interrupt_begin(root);
+    if (rc < 0)
+        return rc;
+    rc = main_task->fn(main_task->arg);
+    wi_interrupt_end();
+    return rc;
+}
+
 // The main task, on the thread's own stack: its body, then its root group.
 static int run_main(struct wi_worker *worker, struct wi_task *main_task,
-                    double grace)
+                    const struct weft_run_options *options)
 {
     // release: pairs with wi_mail
     __atomic_store_n(&main_task->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
     wi_here_set_self(main_task);
-    weft_group *root = wi_group_open_root(main_task, grace);
+    weft_group *root = wi_group_open_root(main_task, options->grace);
     int code = -ENOMEM;
     if (root != NULL) {
-        code = main_task->fn(main_task->arg);
+        if (worker->runtime->root == NULL)
+            worker->runtime->root = root;
+        code = options->interrupt ? run_interruptible(main_task, root)
+                                  : main_task->fn(main_task->arg);
+        wi_local_leave(main_task);
         wi_require(main_task->scope == &root->head.scope, main_task->scope,
                    "a task must leave its scopes and groups before it ends");
         weft_group_cancel(root);
@@ -89,7 +107,7 @@ static int run_in(struct wi_runtime *runtime, struct wi_task *t,
     if (rc < 0)
         return rc;
     struct wi_worker *worker = wi_worker_enter(runtime, 0);
-    rc = run_main(worker, t, options->grace);
+    rc = run_main(worker, t, options);
     wi_worker_leave(worker);
     wi_runtime_stop(runtime, 1);
     return rc;
@@ -163,7 +181,7 @@ static void default_thread(void *arg)
     struct default_loop *loop = arg;
     const struct weft_run_options options = {.size = sizeof options};
     struct wi_worker *worker = wi_worker_enter(loop->runtime, 0);
-    run_main(worker, loop->main, options.grace);
+    run_main(worker, loop->main, &options);
     wi_worker_leave(worker);
     wi_task_thread_exit();
 }
@@ -289,6 +307,7 @@ static inline weft_group *own_group(const struct wi_runtime *runtime)
 // A record that will not be queued: both references.
 WI_COLD static void give_up(struct wi_task *t)
 {
+    wi_local_leave(t);
     wi_task_unref(t);
     wi_task_unref(t);
 }
@@ -314,6 +333,10 @@ task_record(weft_function *fn, void *arg,
         return NULL;
     t->fn = fn;
     t->arg = arg;
+    if (WI_RARELY(!wi_local_inherit(t))) {
+        give_up(t);
+        return NULL;
+    }
     if ((options->name != NULL || options->drop != NULL) &&
         !add_extra(t, options))
         return NULL;
@@ -328,6 +351,35 @@ WI_COLD static void drop_queued(struct wi_task *t, int rc)
         wi_future_drop(t, rc);
 }
 
+static inline weft_future *start_at(struct wi_runtime *runtime,
+                                    weft_group *group, weft_function *fn,
+                                    void *arg,
+                                    const struct weft_task_options *options)
+{
+    struct wi_task *t = task_record(fn, arg, options);
+    if (WI_RARELY(t == NULL))
+        return not_started(arg, options->drop, -ENOMEM);
+    t->home = runtime;
+    bool canceled;
+    int rc = wi_group_add(group, t, &canceled);
+    if (WI_RARELY(rc < 0)) {
+        give_up(t);
+        return not_started(arg, options->drop, rc);
+    }
+    // What starts in a canceled group is never queued.
+    rc = canceled ? -WEFT_EJOBCANCELED : wi_runtime_submit(runtime, t);
+    if (WI_RARELY(rc < 0))
+        drop_queued(t, rc);
+    return wi_as_future(t);
+}
+
+weft_future *wi_task_start_at(struct wi_runtime *runtime, weft_group *group,
+                              weft_function *fn, void *arg,
+                              const struct weft_task_options *options)
+{
+    return start_at(runtime, group, fn, arg, options);
+}
+
 weft_future *weft_task_start_with(weft_function *fn, void *arg,
                                   const struct weft_task_options *options)
 {
@@ -338,21 +390,8 @@ weft_future *weft_task_start_with(weft_function *fn, void *arg,
     struct wi_runtime *runtime = wi_forked() ? NULL : runtime_of(group, &rc);
     if (WI_RARELY(runtime == NULL))
         return not_started(arg, options->drop, rc);
-    struct wi_task *t = task_record(fn, arg, options);
-    if (WI_RARELY(t == NULL))
-        return not_started(arg, options->drop, -ENOMEM);
-    t->home = runtime;
-    bool canceled;
-    rc = wi_group_add(group != NULL ? group : own_group(runtime), t, &canceled);
-    if (WI_RARELY(rc < 0)) {
-        give_up(t);
-        return not_started(arg, options->drop, rc);
-    }
-    // What starts in a canceled group is never queued.
-    rc = canceled ? -WEFT_EJOBCANCELED : wi_runtime_submit(runtime, t);
-    if (WI_RARELY(rc < 0))
-        drop_queued(t, rc);
-    return wi_as_future(t);
+    return start_at(runtime, group != NULL ? group : own_group(runtime), fn, arg,
+                    options);
 }
 
 // What a task asks of itself --------------------------------------------------

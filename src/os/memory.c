@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -120,4 +121,31 @@ int wi_os_forbid(void *base, size_t size)
 void wi_os_discard(const struct wi_os_range *ranges, int n)
 {
     (void)advise(ranges, n, MADV_DONTNEED);
+}
+
+void *wi_os_first_touched(void *low, void *high)
+{
+    unsigned char there[256];
+    size_t page = wi_os_page_size(), at = (size_t)low & ~(page - 1);
+    int saved = errno;
+
+    while (at < (size_t)high) {
+        size_t bytes = (size_t)high - at;
+        if (bytes > sizeof(there) * page)
+            bytes = sizeof(there) * page;
+        memset(there, 0, sizeof(there));
+        // A part that is not mapped has no memory.
+        if (mincore((void *)at, bytes, there) < 0) // NOLINT: an address
+            bytes = page;
+        for (size_t i = 0; i * page < bytes; i++) {
+            if (there[i] & 1) {
+                errno = saved;
+                at += i * page;
+                return at > (size_t)low ? (void *)at : low; // NOLINT: the same
+            }
+        }
+        at += bytes;
+    }
+    errno = saved;
+    return high;
 }

@@ -28,6 +28,11 @@ bool wi_os_child_reap(struct wi_os_child *child, struct wi_os_end *end,
 // false: that cannot be seen.
 bool wi_os_child_peek(const struct wi_os_child *child, struct wi_os_end *end);
 
+// Its resident memory in bytes, and the CPU time that it has used in seconds;
+// 0 if that cannot be read. It must not have been reaped.
+size_t wi_os_child_rss(const struct wi_os_child *child);
+double wi_os_child_cpu(const struct wi_os_child *child);
+
 // Whether somebody has stopped the child: a signal or a debugger.
 bool wi_os_child_stopped(const struct wi_os_child *child);
 void wi_os_child_close(struct wi_os_child *child);

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "os/socket.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -105,4 +110,128 @@ bool wi_os_is_write_only(int fd)
     int flags = fcntl(fd, F_GETFL);
 
     return flags >= 0 && (flags & O_ACCMODE) == O_WRONLY;
+}
+
+// Addresses -------------------------------------------------------------------
+
+static int parse_v6(const char *host, uint16_t port, struct sockaddr_in6 *in6)
+{
+    char text[INET6_ADDRSTRLEN];
+    size_t size = strcspn(host, "%");
+
+    if (size >= sizeof(text))
+        return -EINVAL;
+    memcpy(text, host, size);
+    text[size] = '\0';
+    *in6 = (struct sockaddr_in6){.sin6_family = AF_INET6,
+                                 .sin6_port = htons(port)};
+    if (inet_pton(AF_INET6, text, &in6->sin6_addr) != 1)
+        return -EINVAL;
+    if (host[size] == '%') {
+        in6->sin6_scope_id = if_nametoindex(host + size + 1);
+        if (in6->sin6_scope_id == 0)
+            return -EINVAL;
+    }
+    return 0;
+}
+
+int wi_os_parse_address(const char *host, uint16_t port,
+                        struct sockaddr_storage *to, socklen_t *len)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in6 in6;
+
+    memset(to, 0, sizeof(*to));
+    if (inet_pton(AF_INET, host, &in.sin_addr) == 1) {
+        memcpy(to, &in, sizeof(in));
+        *len = sizeof(in);
+        return 0;
+    }
+    if (parse_v6(host, port, &in6) < 0)
+        return -EINVAL;
+    memcpy(to, &in6, sizeof(in6));
+    *len = sizeof(in6);
+    return 0;
+}
+
+uint16_t wi_os_port(const struct sockaddr_storage *addr)
+{
+    if (addr->ss_family == AF_INET)
+        return ntohs(((const struct sockaddr_in *)addr)->sin_port);
+    if (addr->ss_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)addr)->sin6_port);
+    return 0;
+}
+
+void wi_os_set_port(struct sockaddr_storage *addr, uint16_t port)
+{
+    if (addr->ss_family == AF_INET)
+        ((struct sockaddr_in *)addr)->sin_port = htons(port);
+    else if (addr->ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)addr)->sin6_port = htons(port);
+}
+
+void wi_os_address_host(const struct sockaddr_storage *addr, char *text,
+                        size_t size)
+{
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)addr;
+    const void *bytes = &in6->sin6_addr;
+    int family = addr->ss_family;
+
+    if (family == AF_INET) {
+        bytes = &((const struct sockaddr_in *)addr)->sin_addr;
+    } else if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+        bytes = &in6->sin6_addr.s6_addr[12];
+        family = AF_INET;
+    }
+    if (inet_ntop(family, bytes, text, (socklen_t)size) == NULL)
+        text[0] = '\0';
+}
+
+// Connecting ------------------------------------------------------------------
+
+int wi_os_connect_begin(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    int rc;
+
+    do
+        rc = outcome(connect(fd, addr, len));
+    while (rc == -EINTR);
+    return rc;
+}
+
+int wi_os_connect_result(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    int code;
+
+    if (poll(&p, 1, 0) <= 0)
+        return -EINPROGRESS;
+    code = wi_os_get_option(fd, SOL_SOCKET, SO_ERROR);
+    return code > 0 ? -code : code;
+}
+
+// Unix sockets ----------------------------------------------------------------
+
+int wi_os_set_mode(int fd, unsigned mode)
+{
+    return outcome(fchmod(fd, (mode_t)mode));
+}
+
+int wi_os_path_identity(const char *path, struct wi_os_identity *identity)
+{
+    struct stat st;
+
+    if (lstat(path, &st) < 0)
+        return -errno;
+    if (!S_ISSOCK(st.st_mode))
+        return -ENOTSOCK;
+    identity->device = st.st_dev;
+    identity->number = st.st_ino;
+    return 0;
+}
+
+int wi_os_unlink(const char *path)
+{
+    return outcome(unlink(path));
 }

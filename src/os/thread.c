@@ -47,6 +47,14 @@ uint64_t wi_os_thread_blocked_signals(void)
     return blocked;
 }
 
+void wi_os_thread_set_name(const char *name)
+{
+    char cut[16];
+    strncpy(cut, name, sizeof cut - 1);
+    cut[sizeof cut - 1] = '\0';
+    pthread_setname_np(pthread_self(), cut);
+}
+
 static void *run(void *arg)
 {
     struct start start = *(struct start *)arg;

@@ -26,6 +26,12 @@ int wi_os_watch_add(int set, int fd, void *tag)
     return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
 }
 
+int wi_os_watch_add_writer(int set, int fd)
+{
+    struct epoll_event event = {.events = EPOLLOUT};
+    return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
 void wi_os_watch_remove(int set, int fd)
 {
     epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL);

@@ -54,6 +54,7 @@ struct wi_boot {
     uint64_t width;            // of that pool
     uint64_t arg_at, arg_size; // the argument's place in the file
     struct wi_name body;       // the function; a worker: the initializer
+    struct wi_name finalizer;  // of a worker
     char name[32];
 };
 
@@ -64,7 +65,8 @@ enum wi_stage {
     WI_STAGE_STARTED, // the function or the initializer is about to run
     WI_STAGE_READY,   // a worker takes jobs
     WI_STAGE_DONE,    // the function has returned `code`; a worker: it cannot
-                      // start, `code` and `text` say why
+                      // start, or its finalizer has failed; `code` and `text`
+                      // say why
 };
 
 struct wi_words {

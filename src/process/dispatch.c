@@ -27,29 +27,6 @@
 
 enum { AHEAD_NS = 100000, MOST_AHEAD = 200, MOST_DEPTH = 64 };
 
-// The queue
-// ---------------------------------------------------------------------
-
-void wi_queue_push(struct wi_pjob *job, bool front)
-{
-    struct wi_pool *pool = job->pool;
-    job->state = WI_JOB_PENDING;
-    job->prev = front ? NULL : pool->last;
-    job->next = front ? pool->first : NULL;
-    *(job->prev != NULL ? &job->prev->next : &pool->first) = job;
-    *(job->next != NULL ? &job->next->prev : &pool->last) = job;
-    pool->pending++;
-}
-
-void wi_queue_remove(struct wi_pjob *job)
-{
-    struct wi_pool *pool = job->pool;
-    *(job->prev != NULL ? &job->prev->next : &pool->first) = job->next;
-    *(job->next != NULL ? &job->next->prev : &pool->last) = job->prev;
-    pool->pending--;
-    job->state = WI_JOB_HELD;
-}
-
 // Idle workers
 // ------------------------------------------------------------------
 
@@ -104,8 +81,10 @@ void wi_flight_end(struct wi_member *member, unsigned ticket)
 
 static unsigned take_ticket(struct wi_member *member)
 {
-    if (member->flying++ == 0 && !member->blocked)
-        member->pool->active++;
+    struct wi_pool *pool = member->pool;
+    if (member->flying++ == 0 && !member->blocked &&
+        ++pool->active > pool->peak)
+        pool->peak = pool->active;
     wi_member_not_idle(member);
     return member->free_tickets[--member->free_count];
 }
@@ -117,6 +96,7 @@ bool wi_has_room(const struct wi_member *member)
 {
     return member->state == WI_MEMBER_READY && !member->retiring &&
            !member->held && member->free_count > 0 &&
+           wi_wear_left(member) > 0 &&
            (slot_state((struct wi_member *)(uintptr_t)member, member->tail) &
             WI_SLOT_STATE) == WI_SLOT_FREE;
 }
@@ -190,6 +170,10 @@ static void publish(struct wi_member *member, struct wi_pjob *job,
         wi_slot_word(WI_SLOT_READY, place->form, place->inline_size),
         __ATOMIC_RELEASE);
     member->tail++;
+    if (member->flying == 2) // the first that has to wait
+        wi_size_grow(member->pool);
+    if (job->timeout != 0)
+        wi_overrun_begin(member, job);
     if (member->blocked)
         wi_reply_run(member);
     else
@@ -222,6 +206,8 @@ static bool still_wanted(struct wi_member *member, struct wi_pjob *job,
     if (rc < 0 && job->doomed == 0)
         job->doomed = rc;
     wi_flight_end(member, ticket);
+    if (job->doomed != 0)
+        job->rank = 0; // so that it is seen
     wi_queue_push(job, true);
     wi_supervisor_post(&member->pool->tend); // ends it if it is doomed
     return false;
@@ -251,7 +237,7 @@ static struct wi_member *next_of(struct wi_pool *pool, struct wi_member *member)
 }
 
 // An idle one that takes requests: a mad one may not.
-static struct wi_member *choose_idle(struct wi_pool *pool)
+static struct wi_member *find_idle(struct wi_pool *pool)
 {
     struct wi_member *m = pool->idle;
     while (m != NULL && !wi_has_room(m))
@@ -259,12 +245,23 @@ static struct wi_member *choose_idle(struct wi_pool *pool)
     return m;
 }
 
+static struct wi_member *choose_idle(struct wi_pool *pool)
+{
+    struct wi_member *m;
+    do
+        m = find_idle(pool);
+    while (m != NULL && wi_wear_old(m));
+    return m;
+}
+
+// A job with a timeout gets a worker that begins it at once: its time runs from
+// then on.
 static struct wi_member *choose(struct wi_pool *pool)
 {
     struct wi_member *idle = NULL;
-    if (pool->active < pool->set.workers + pool->extra)
+    if (pool->active < pool->size + pool->extra)
         idle = choose_idle(pool);
-    if (idle != NULL)
+    if (idle != NULL || pool->first->timeout != 0)
         return idle;
     struct wi_member *start = next_of(pool, pool->turn), *m = start;
     if (m == NULL)
@@ -301,7 +298,7 @@ static bool place_on_waiting(struct wi_pool *pool)
 // Jobs are queued and workers wait: for what is queued, perhaps.
 static void see_to_progress(struct wi_pool *pool)
 {
-    if (pool->blocked == pool->alive && !wi_pool_grows(pool))
+    if (pool->blocked >= pool->alive && !wi_pool_grows(pool))
         pool->extra++;
     if (wi_pool_grows(pool) && !pool->tending)
         wi_pool_tend(pool);
@@ -322,6 +319,8 @@ void wi_dispatch(struct wi_pool *pool)
             !place_on_waiting(pool))
             break;
     }
+    if (pool->first != NULL)
+        wi_size_grow(pool);
     if (pool->first != NULL && pool->blocked > 0)
         see_to_progress(pool);
 }
@@ -392,7 +391,7 @@ void wi_recall_all(struct wi_member *member)
 void wi_rebalance(struct wi_pool *pool)
 {
     if (pool->first != NULL || pool->idle == NULL ||
-        pool->active >= pool->set.workers + pool->extra)
+        pool->active >= pool->size + pool->extra)
         return;
     struct wi_member *most = NULL;
     for (struct wi_member *m = pool->members; m != NULL; m = m->next) {

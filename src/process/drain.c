@@ -159,6 +159,7 @@ static void job_done(struct wi_member *member, struct wi_frame *frame,
         struct wi_type type = wi_result_type(job->job);
         wi_flight_end(member, ticket);
         settle_inline(type, frame, wi_pjob_end(job, frame->code, NULL, out));
+        wi_wear_count(member);
         return;
     }
     int rc;
@@ -178,6 +179,7 @@ static void job_done(struct wi_member *member, struct wi_frame *frame,
         free(bytes);
     else
         settle(&copy, frame, bytes, place.far.size, o);
+    wi_wear_count(member);
 }
 
 // Frames

@@ -60,13 +60,13 @@ static struct wi_member *of_launch(struct wi_launch *launch)
 // that waits, as far as that is reasonable.
 static unsigned wanted(const struct wi_pool *pool)
 {
-    unsigned cap = 2 * pool->set.workers > 8 ? 2 * pool->set.workers : 8;
+    unsigned cap = 2 * pool->size > 8 ? 2 * pool->size : 8;
     unsigned waiting = pool->blocked < cap ? pool->blocked : cap;
     if (pool->stopping || pool->broken)
         return 0;
     // The spare comes when the others are there.
-    bool spare = pool->alive - pool->starting >= pool->set.workers;
-    return pool->set.workers + spare + waiting + pool->extra;
+    bool spare = pool->size > 0 && pool->alive - pool->starting >= pool->size;
+    return pool->size + spare + waiting + pool->extra;
 }
 
 bool wi_pool_grows(const struct wi_pool *pool)
@@ -83,6 +83,13 @@ void wi_pool_retry(struct wi_alarm *alarm)
 {
     struct wi_pool *pool =
         (struct wi_pool *)((char *)alarm - offsetof(struct wi_pool, retry));
+    wi_supervisor_post(&pool->tend);
+}
+
+void wi_pool_shrink(struct wi_alarm *alarm)
+{
+    struct wi_pool *pool =
+        (struct wi_pool *)((char *)alarm - offsetof(struct wi_pool, shrink));
     wi_supervisor_post(&pool->tend);
 }
 
@@ -178,6 +185,7 @@ static int open_member(struct wi_member *member)
     member->boot->executor = pool->id;
     member->boot->width = pool->set.workers;
     member->boot->body = pool->set.initializer;
+    member->boot->finalizer = pool->set.finalizer;
     member->ring = wi_ring_of(member->boot);
     member->ring->listening = 1;
     if (!fill_env(member))
@@ -204,6 +212,7 @@ static struct wi_member *new_member(struct wi_pool *pool)
     member->pidfd_watch.heard = pidfd_heard;
     member->poll.ring = poll_rang;
     member->verdict.ring = verdict_rang;
+    member->overrun.ring = wi_overrun_rang;
     member->lifeline.errand = &pool->tend;
     for (unsigned i = WI_TICKETS; i-- > 0;)
         member->free_tickets[member->free_count++] = (uint16_t)i;
@@ -277,7 +286,7 @@ static void discount(struct wi_member *member)
     wi_member_not_idle(member);
 }
 
-static void retire(struct wi_member *member)
+void wi_member_retire(struct wi_member *member)
 {
     wi_member_not_idle(member);
     member->pool->alive--;
@@ -299,6 +308,21 @@ void wi_member_kill(struct wi_member *member, const char *why)
     wi_pool_tend(member->pool);
 }
 
+void wi_member_stop(struct wi_member *member, const char *why)
+{
+    struct wi_pool *pool = member->pool;
+    if (pool->set.grace == 0 || member->state != WI_MEMBER_READY) {
+        wi_member_kill(member, why);
+        return;
+    }
+    discount(member);
+    member->state = WI_MEMBER_LOST;
+    member->why = why;
+    wi_os_child_signal(&member->child, wi_os_sigterm);
+    wi_alarm_set(&member->overrun, wi_os_now() + pool->set.grace);
+    wi_pool_tend(pool);
+}
+
 // Workers that are not needed any more go after a second, or at once if the
 // pool stops.
 static void send_home(struct wi_pool *pool)
@@ -317,13 +341,18 @@ static void send_home(struct wi_pool *pool)
     }
     pool->trim_at = 0;
     while (pool->alive > wanted(pool) && pool->idle != NULL)
-        retire(pool->idle);
+        wi_member_retire(pool->idle);
+    if (!pool->stopping && !pool->broken && pool->alive > wanted(pool)) {
+        pool->trim_at = now + trim_ns; // some are still at work
+        wi_alarm_set(&pool->retry, pool->trim_at);
+        return;
+    }
     if (!pool->stopping && !pool->broken)
         return;
     // Also those that are not ready yet: they find the word when they are.
     for (struct wi_member *m = pool->members; m != NULL; m = m->next)
         if (!m->retiring && m->state == WI_MEMBER_STARTING)
-            retire(m);
+            wi_member_retire(m);
 }
 
 // Listening
@@ -334,7 +363,9 @@ static void add_ready(struct wi_member *member)
     struct wi_words *words = wi_boot_words(member->boot);
     int32_t at = words->life_at;
     member->state = WI_MEMBER_READY;
+    member->born = wi_os_now();
     member->pool->starting--;
+    member->pool->counts.started++;
     if (at >= 0 && at <= WI_LIFE_SIZE - 4 && at % 4 == 0) {
         member->lifeline.word = (uint32_t *)(words->life + at);
         wi_life_watch(&member->lifeline);
@@ -346,18 +377,23 @@ static void add_ready(struct wi_member *member)
     wi_pool_tend(member->pool); // it may be time for the spare
 }
 
+static void break_by_words(struct wi_member *member)
+{
+    struct wi_words *words = wi_boot_words(member->boot);
+    char text[sizeof words->text + 1];
+    memcpy(text, words->text, sizeof words->text);
+    text[sizeof words->text] = '\0';
+    wi_pool_break(member->pool, -WEFT_EBROKEN, text);
+}
+
 // The child has told how far it has come.
 static void look_at_stage(struct wi_member *member)
 {
-    struct wi_words *words = wi_boot_words(member->boot);
     uint32_t stage = wi_boot_stage(member->boot);
     if (stage == WI_STAGE_READY) {
         add_ready(member);
     } else if (stage == WI_STAGE_DONE) {
-        char text[sizeof words->text + 1];
-        memcpy(text, words->text, sizeof words->text);
-        text[sizeof words->text] = '\0';
-        wi_pool_break(member->pool, -WEFT_EBROKEN, text);
+        break_by_words(member);
         wi_member_kill(member, "could not start");
     }
 }
@@ -369,9 +405,7 @@ static bool has_faulted(struct wi_member *member)
                            __ATOMIC_ACQUIRE);
 }
 
-// Takes in what it has said. Leaves the lock in between to tell. The member
-// stays: only this thread frees members. Returns the number of frames.
-static uint32_t take_in(struct wi_member *member)
+uint32_t wi_member_take_in(struct wi_member *member)
 {
     struct wi_outcomes out;
     uint32_t before = member->heard;
@@ -389,7 +423,7 @@ static void attend(struct wi_member *member)
 {
     uint32_t n;
     do {
-        n = take_in(member);
+        n = wi_member_take_in(member);
         if (n >= MANY && member->state == WI_MEMBER_READY) {
             wi_alarm_set(&member->poll, wi_os_now() + poll_ns);
             return;
@@ -499,14 +533,48 @@ static void judge_start(struct wi_member *member)
             pool, is_killed(&member->end) ? MOST_KILLED : MOST_FAILURES, text);
 }
 
+// Whether it has left in order. The finalizer may have found something wrong.
+static bool has_left(struct wi_member *member)
+{
+    if (!member->reaped || member->end.how != WI_END_EXIT)
+        return false;
+    if (wi_boot_stage(member->boot) == WI_STAGE_DONE) {
+        break_by_words(member);
+        return true;
+    }
+    return member->end.status == 0 && member->flying == 0;
+}
+
+// A worker that was to leave did not do so in order.
+static void judge_leave(struct wi_member *member)
+{
+    char text[WI_CRASH_TEXT];
+    struct wi_pool *pool = member->pool;
+    if (pool->set.finalizer.build.size == 0 || member->why != NULL ||
+        member->flying > 0)
+        return;
+    wi_crash_text(text, "the finalizer", member->child.pid,
+                  member->reaped ? &member->end : NULL,
+                  wi_boot_words(member->boot));
+    wi_pool_break(pool, -WEFT_EBROKEN, text);
+}
+
 // The first sign of death: nothing that it says counts any more.
 static void lose(struct wi_member *member)
 {
     struct wi_pool *pool = member->pool;
     bool was_ready = member->state == WI_MEMBER_READY;
-    take_in(member);
+    wi_member_take_in(member);
     if (member->state == WI_MEMBER_LOST)
         return;
+    if (member->retiring && has_left(member)) {
+        discount(member);
+        member->state = WI_MEMBER_LOST;
+        return;
+    }
+    pool->counts.died += was_ready;
+    if (member->retiring && was_ready)
+        judge_leave(member);
     uint32_t phase = __atomic_load_n(&member->ring->phase, __ATOMIC_RELAXED);
     pool->deaths[phase % WI_PHASES]++;
     discount(member);
@@ -539,8 +607,11 @@ static char *death_text(struct wi_member *member, const struct wi_pjob *job)
     char what[96], *text = malloc(WI_CRASH_TEXT);
     if (text == NULL)
         return NULL;
-    snprintf(what, sizeof what, "job %.40s (%llu)", job->job->name,
-             (unsigned long long)job->id);
+    int n = snprintf(what, sizeof what, "job %.40s (%llu)", job->job->name,
+                     (unsigned long long)job->id);
+    if (job->crashes > 1) // a poison: see tell_victims
+        snprintf(what + n, sizeof what - (size_t)n, ", at try %u",
+                 job->crashes);
     if (member->why != NULL)
         snprintf(text, WI_CRASH_TEXT, "%s: its process %d %s", what,
                  (int)member->child.pid, member->why);
@@ -548,6 +619,20 @@ static char *death_text(struct wi_member *member, const struct wi_pjob *job)
         wi_crash_text(text, what, member->child.pid, end,
                       wi_boot_words(member->boot));
     return text;
+}
+
+// A job that may run again does, unless the pool ends.
+static bool try_again(struct wi_pjob *job)
+{
+    struct wi_pool *pool = job->pool;
+    job->crashes++;
+    if (job->retries == 0 || pool->canceling || pool->broken)
+        return false;
+    job->retries--;
+    job->member = NULL;
+    pool->counts.retried++;
+    wi_queue_push(job, true);
+    return true;
 }
 
 // Fails what had begun. false: some are left, for out is full.
@@ -559,8 +644,10 @@ static bool tell_victims(struct wi_member *member, struct wi_outcomes *out)
             continue;
         if (wi_outcomes_full(out))
             return false;
-        char *text = death_text(member, job);
         member->flights[i].job = NULL;
+        if (try_again(job))
+            continue;
+        char *text = death_text(member, job);
         wi_pjob_end(job, -WEFT_ECRASHED, NULL, out)->heap = text;
     }
     return true;
@@ -599,6 +686,7 @@ static void bury(struct wi_member *member)
     wi_supervisor_forget(member->bell);
     wi_alarm_stop(&member->poll);
     wi_alarm_stop(&member->verdict);
+    wi_alarm_stop(&member->overrun);
     unlink_member(member);
     free_member(member);
 }
@@ -615,6 +703,10 @@ static void look_at_member(struct wi_member *member)
     }
     // acquire: pairs with the release of the life thread
     bool gone = __atomic_load_n(&member->lifeline.gone, __ATOMIC_ACQUIRE);
+    if (gone && member->retiring && !member->held) {
+        wi_member_take_in(member);
+        gone = member->flying > 0; // else it may have left in order: see below
+    }
     if (member->state != WI_MEMBER_LOST && !member->held &&
         (gone || member->reaped || has_faulted(member)))
         lose(member);
@@ -697,13 +789,19 @@ static void audit_member(struct wi_member *member)
         wake_for_certain(&ring->parked);
 }
 
+static void audit_and_look(struct wi_member *member)
+{
+    audit_member(member);
+    wi_wear_look(member);
+}
+
 void wi_pool_audit(struct wi_alarm *alarm)
 {
     struct wi_pool *pool =
         (struct wi_pool *)((char *)alarm - offsetof(struct wi_pool, audit));
     wi_mutex_lock(&pool->lock);
     for (struct wi_member *m = pool->members; m != NULL; m = m->next)
-        audit_member(m);
+        audit_and_look(m);
     pool->audits = pool->jobs > 0;
     if (pool->audits)
         wi_alarm_set(&pool->audit, wi_os_now() + audit_ns);
@@ -760,7 +858,9 @@ void wi_pool_tend_errand(struct wi_errand *errand)
         pool->tending = true;
         all = look_after(pool, &out) && end_queued(pool, &out);
         wi_dispatch(pool);
+        wi_rebalance(pool);
         look_for_hidden_waits(pool);
+        wi_size_look(pool);
         start_members(pool);
         send_home(pool);
         pool->tending = false;

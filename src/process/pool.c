@@ -11,6 +11,7 @@
 #include "process/pool.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,10 @@ struct wi_pjob *wi_pjob_new(struct wi_pool *pool, const struct weft_job *job)
     pj->pool = pool;
     pj->job = job;
     pj->deadline = WI_FOREVER;
+    pj->timeout = pj->run_until = 0;
+    pj->rank = 1;
+    pj->gated = false;
+    pj->retries = pj->crashes = 0;
     pj->doomed = 0;
     pj->rung = pj->orphan = false;
     pj->member = NULL;
@@ -112,6 +117,8 @@ struct wi_outcome *wi_pjob_end(struct wi_pjob *job, int code, const char *text,
     // relaxed: a hint for help.c
     __atomic_fetch_sub(&wi_process_jobs, 1, __ATOMIC_RELAXED);
     pool->jobs--;
+    wi_stats_end(pool, code);
+    wi_gate_leave(job);
     if (job->orphan)
         job->state = WI_JOB_FREE;
     else
@@ -234,10 +241,8 @@ static int take_chunk(struct wi_pjob *job, const void *in, size_t count,
 // Cancel and deadlines
 // ----------------------------------------------------------
 
-// Under the lock: takes a job that must not go on out of the pool. out->n grows
-// unless the job is held: then it will fail soon.
-static void stop_job(struct wi_pjob *job, int code, const char *text,
-                     struct wi_outcomes *out)
+void wi_pjob_stop(struct wi_pjob *job, int code, const char *text,
+                  struct wi_outcomes *out)
 {
     struct wi_member *member = job->member;
     if (job->state == WI_JOB_HELD) {
@@ -257,8 +262,8 @@ static void stop_job(struct wi_pjob *job, int code, const char *text,
     member->flights[job->ticket].job = NULL;
     job->member = NULL;
     wi_pjob_end(job, code, text, out);
-    wi_member_kill(member, "was ended because a job that it ran was canceled "
-                           "or ran past its deadline");
+    wi_member_stop(member, "was ended because a job that it ran was canceled "
+                           "or ran too long");
 }
 
 static void cancel(weft_future *f, void *owner)
@@ -269,7 +274,7 @@ static void cancel(weft_future *f, void *owner)
     out.n = 0;
     wi_mutex_lock(&pool->lock);
     if (job->future == f && job->state != WI_JOB_FREE)
-        stop_job(job, -WEFT_EJOBCANCELED, "canceled", &out);
+        wi_pjob_stop(job, -WEFT_EJOBCANCELED, "canceled", &out);
     wi_mutex_unlock(&pool->lock);
     wi_outcomes_tell(&out);
 }
@@ -322,7 +327,7 @@ static void deadline_passed(struct wi_alarm *alarm)
     }
     if (job->id == id && job->state != WI_JOB_FREE &&
         job->deadline <= wi_os_now())
-        stop_job(job, -WEFT_EJOBTIMEOUT, "ran past its deadline", &out);
+        wi_pjob_stop(job, -WEFT_EJOBTIMEOUT, "ran past its deadline", &out);
     wi_mutex_unlock(&pool->lock);
     wi_outcomes_tell(&out);
 }
@@ -330,10 +335,26 @@ static void deadline_passed(struct wi_alarm *alarm)
 // Submit
 // ------------------------------------------------------------------------
 
+// A time span of the options. 0 and INFINITY: none.
+static int64_t nanoseconds(double seconds)
+{
+    wi_require(!isnan(seconds), NULL, "a time span must not be NaN");
+    return seconds <= 0 || seconds > 9e9 ? 0 : (int64_t)(seconds * 1e9) + 1;
+}
+
+// A job that never entered.
+static void give_back(struct wi_pjob *job)
+{
+    wi_mutex_lock(&job->pool->lock);
+    wi_gate_leave(job);
+    wi_mutex_unlock(&job->pool->lock);
+    wi_pjob_free(job);
+}
+
 static weft_future *refuse(struct wi_pjob *job, int code, const char *text)
 {
     if (job != NULL)
-        wi_pjob_free(job);
+        give_back(job);
     return wi_future_failed(code, text != NULL ? text : weft_strerror(code));
 }
 
@@ -351,6 +372,7 @@ static void enter(struct wi_pjob *job)
 {
     struct wi_pool *pool = job->pool;
     pool->jobs++;
+    pool->counts.submitted++;
     // relaxed: a hint for help.c
     __atomic_fetch_add(&wi_process_jobs, 1, __ATOMIC_RELAXED);
     if (job->deadline != WI_FOREVER) {
@@ -383,7 +405,7 @@ weft_future *wi_pool_submit(struct wi_pjob *job, const char *name)
         wi_external_new(WI_KIND_PROCESS_JOB, &job_ops, job,
                         name != NULL ? name : job->job->name, NULL, &made);
     if (!made) {
-        wi_pjob_free(job);
+        give_back(job);
         return f;
     }
     if (job->wanted_id != 0)
@@ -403,7 +425,7 @@ weft_future *wi_pool_submit(struct wi_pjob *job, const char *name)
     wi_mutex_unlock(&pool->lock);
     wi_outcomes_tell(&out);
     if (rc < 0) {
-        wi_pjob_free(job);
+        give_back(job);
         wi_external_complete(f, rc, NULL, 0, false,
                              pool->broken ? pool->broken_text
                                           : weft_strerror(rc));
@@ -423,19 +445,68 @@ static struct wi_pjob *new_job(weft_executor *ex, const struct weft_job *job,
     return pj;
 }
 
+static void take_options(struct wi_pjob *job,
+                         const struct weft_submit_options *options)
+{
+    if (options->deadline != 0)
+        job->deadline = wi_deadline_in(options->deadline, "weft_submit");
+    job->timeout = nanoseconds(options->timeout);
+    job->retries = options->retries;
+    job->rank = options->priority > 0 ? 0 : options->priority == 0 ? 1 : 2;
+}
+
+static void ignore_cancel(weft_future *f, void *owner)
+{
+    (void)f;
+    (void)owner;
+}
+
+// When the window is full: the job as part of the caller.
+static weft_future *run_here(const struct weft_job *job, const void *arg,
+                             const char *name)
+{
+    static const struct wi_external_ops ops = {.cancel = ignore_cancel};
+    struct wi_job_frame frame;
+    bool made;
+    void *result = malloc(job->result_size + 1);
+    if (result == NULL)
+        return wi_future_failed(-ENOMEM, weft_strerror(-ENOMEM));
+    weft_future *f =
+        wi_external_new(WI_KIND_PROCESS_JOB, &ops, NULL,
+                        name != NULL ? name : job->name, NULL, &made);
+    if (made) {
+        int code = wi_job_call(job, arg, result, &frame);
+        wi_external_complete(f, code, result, job->result_size,
+                             job->result_kind == WEFT_BYTES,
+                             code < 0 ? frame.text : NULL);
+    }
+    free(result);
+    return f;
+}
+
 static weft_future *submit(weft_executor *ex, const struct weft_job *job,
                            const void *arg,
                            const struct weft_submit_options *options)
 {
+    struct wi_pool *pool = (struct wi_pool *)ex;
+    const char *name = options != NULL ? options->name : NULL;
     int rc;
     struct wi_pjob *pj = new_job(ex, job, &rc);
+    if (rc == 0)
+        rc = wi_gate_enter(pj);
+    if (rc == -EAGAIN && pool->set.when_full == WEFT_FULL_RUN) {
+        wi_pjob_free(pj);
+        return run_here(job, arg, name);
+    }
+    if (rc == -EAGAIN)
+        return refuse(pj, rc, "the window of the pool is full");
     if (rc == 0)
         rc = take_arg(pj, arg);
     if (rc < 0)
         return refuse(pj, rc, NULL);
-    if (options != NULL && options->deadline != 0)
-        pj->deadline = wi_deadline_in(options->deadline, "weft_submit");
-    return wi_pool_submit(pj, options != NULL ? options->name : NULL);
+    if (options != NULL)
+        take_options(pj, options);
+    return wi_pool_submit(pj, name);
 }
 
 static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
@@ -492,7 +563,7 @@ static void end_jobs(struct wi_pool *pool, bool all)
             wi_recall_all(m);
         while (!wi_outcomes_full(&out) &&
                (job = next_to_end(pool, all)) != NULL)
-            stop_job(job, -WEFT_EJOBCANCELED, "its pool was closed", &out);
+            wi_pjob_stop(job, -WEFT_EJOBCANCELED, "its pool was closed", &out);
         job = next_to_end(pool, all);
         wi_mutex_unlock(&pool->lock);
         wi_outcomes_tell(&out);
@@ -530,7 +601,7 @@ static int drain(struct wi_pool *pool, const struct weft_close_options *options)
 static void dismiss(struct wi_pool *pool)
 {
     struct wi_wait wait = {.object = pool,
-                           .deadline = wi_os_now() + 1000000000,
+                           .deadline = wi_os_now() + pool->set.leave,
                            .kind = WI_WAIT_POOL};
     wi_mutex_lock(&pool->lock);
     pool->stopping = true;
@@ -552,6 +623,7 @@ static void part(struct wi_pool *pool)
 {
     wi_supervisor_settle();
     wi_alarm_stop(&pool->retry);
+    wi_alarm_stop(&pool->shrink);
     wi_alarm_stop(&pool->audit);
     wi_supervisor_settle(); // one that was just ringing
 }
@@ -617,11 +689,17 @@ static int close_pool(weft_executor *ex,
     wi_mutex_lock(&pool->lock);
     pool->closing = true;
     pool->closer = self;
+    wi_gate_close(pool);
     wi_mutex_unlock(&pool->lock);
     if (options->mode != WEFT_CLOSE_DRAIN)
         end_jobs(pool, options->mode == WEFT_CLOSE_CANCEL_ALL);
     int rc = drain(pool, options);
+    bool was_broken = pool->broken;
     dismiss(pool);
+    if (pool->broken && !was_broken) { // by a finalizer
+        wi_report("%s", pool->broken_text);
+        rc = pool->broken_code;
+    }
     free_pool(pool);
     return rc;
 }
@@ -657,8 +735,27 @@ static struct wi_pool *take_pool(void)
     pool->id = id;
     pool->tend.run = wi_pool_tend_errand;
     pool->retry.ring = wi_pool_retry;
+    pool->shrink.ring = wi_pool_shrink;
     pool->audit.ring = wi_pool_audit;
     return pool;
+}
+
+static void set_limits(struct wi_pool *pool,
+                       const struct weft_process_pool_options *o)
+{
+    double leave = o->finalizer != NULL ? 10 : 1;
+    pool->set.leave = nanoseconds(o->leave != 0 ? o->leave : leave);
+    if (pool->set.leave == 0)
+        pool->set.leave = WI_FOREVER / 2;
+    pool->set.idle_timeout = nanoseconds(o->idle_timeout);
+    pool->set.max_age = nanoseconds(o->max_age);
+    pool->set.grace = nanoseconds(o->grace);
+    pool->set.min_workers = o->min_workers;
+    pool->set.max_jobs = o->max_jobs;
+    pool->set.max_rss = o->max_rss;
+    pool->set.window = o->window;
+    pool->set.when_full = o->when_full;
+    wi_size_begin(pool);
 }
 
 static int set_up(struct wi_pool *pool,
@@ -675,6 +772,10 @@ static int set_up(struct wi_pool *pool,
     if (o->initializer != NULL &&
         !wi_name_function(o->initializer, &pool->set.initializer))
         return -EINVAL;
+    if (o->finalizer != NULL &&
+        !wi_name_function(o->finalizer, &pool->set.finalizer))
+        return -EINVAL;
+    set_limits(pool, o);
     pool->set.init_size = o->init_arg != NULL ? o->init_size : 0;
     if (pool->set.init_size > 0) {
         pool->set.init_arg = malloc(pool->set.init_size);
@@ -721,9 +822,16 @@ weft_process_pool_with(const struct weft_process_pool_options *options)
     return &pool->base;
 }
 
+struct wi_pool *wi_pool_of(weft_executor *ex)
+{
+    ex = wi_executor_unbound(ex);
+    return ex->ops == &pool_ops ? (struct wi_pool *)ex : NULL;
+}
+
 uint64_t wi_pool_id(weft_executor *ex)
 {
-    return ex->ops == &pool_ops ? ((struct wi_pool *)ex)->id : 0;
+    struct wi_pool *pool = wi_pool_of(ex);
+    return pool != NULL ? pool->id : 0;
 }
 
 static void fresh(void)

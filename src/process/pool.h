@@ -3,9 +3,15 @@
 // pool.h: a process pool as its own files see it.
 //
 //   pool.c      the executor: submit, cancel, deadlines, close
+//   queue.c     jobs that wait for a worker
+//   gate.c      how many may be under way: back-pressure
 //   dispatch.c  which worker gets which job; credits; recall
 //   drain.c     taking in what workers say
 //   member.c    the life of a worker: start, ready, death, replacement
+//   size.c      how many workers there are
+//   wear.c      workers that have served
+//   overrun.c   jobs that run too long
+//   stats.c     what the pool tells about itself
 //   ask.c       what jobs ask for: futures of this process, submits, waits
 //   help.c      threads that wait do the pools' work
 //
@@ -17,7 +23,7 @@
 #ifndef WI_PROCESS_POOL_H
 #define WI_PROCESS_POOL_H
 
-#include <weft/executor.h>
+#include <weft/process_pool.h>
 
 #include "os/futex.h"
 #include "os/process.h"
@@ -25,6 +31,7 @@
 #include "process/launcher.h"
 #include "process/life.h"
 #include "process/supervisor.h"
+#include "sync/waiter.h"
 
 struct wi_member;
 struct wi_pool;
@@ -47,11 +54,17 @@ struct wi_pjob {
     const struct weft_job *job;
     uint64_t id;
     int64_t deadline;
+    int64_t timeout;   // ns that it may run; 0: any
+    int64_t run_until; // PLACED: when it will have run so long
     enum wi_job_state state;
-    int doomed;      // HELD: the code it shall fail with
-    bool rung;       // the alarm's function has seen this job
-    bool orphan;     // FREE, but for an alarm that is about to ring
-    uint16_t number; // of the job's name
+    uint8_t rank;     // 0: before all others, then 1, 2
+    bool gated;       // it has a place in the window
+    unsigned retries; // left
+    unsigned crashes; // workers that died of it
+    int doomed;       // HELD: the code it shall fail with
+    bool rung;        // the alarm's function has seen this job
+    bool orphan;      // FREE, but for an alarm that is about to ring
+    uint16_t number;  // of the job's name
     uint16_t ticket;
     struct wi_member *member; // PLACED
     struct wi_pjob *parent;   // the job that submitted it, while ...
@@ -92,6 +105,7 @@ struct wi_member {
     struct wi_watch pidfd_watch, bell_watch;
     struct wi_alarm poll;    // look again although no bell rang
     struct wi_alarm verdict; // tell of a death although the pidfd is late
+    struct wi_alarm overrun; // a job will have run too long; or SIGKILL is due
     struct wi_lifeline lifeline;
     struct wi_pool *pool;
     struct wi_member *next;      // of the pool
@@ -116,6 +130,8 @@ struct wi_member {
     unsigned pins;   // threads that use it without the lock
     const char *why; // it was killed, for the texts
     struct wi_os_end end;
+    int64_t born;     // READY since
+    uint64_t served;  // jobs ended
     uint32_t heard;   // frames taken
     uint32_t audited; // the same at the last audit
     unsigned doubts;  // audits in a row that found it asleep on requests
@@ -135,6 +151,11 @@ struct wi_member {
     unsigned proxy_count, open; // all, and those whose future is not done
 };
 
+struct wi_counts {
+    uint64_t submitted, done, failed, crashed, canceled, overran, retried;
+    uint64_t started, died; // workers
+};
+
 struct wi_pool {
     weft_executor base;
     struct wi_mutex lock;
@@ -145,26 +166,39 @@ struct wi_pool {
         unsigned workers;
         char name[16];
         char *program, **env;
-        struct wi_name initializer;
+        struct wi_name initializer, finalizer;
+        int64_t idle_timeout, max_age, grace, leave; // ns
+        unsigned min_workers, max_jobs;
+        size_t max_rss, window;
+        enum weft_when_full when_full;
         void *init_arg;
         size_t init_size;
     } set;
-    struct wi_errand tend; // start workers, send idle ones away
-    struct wi_alarm retry; // the same, later
-    struct wi_alarm audit; // look for workers that have lost their wits
-    bool audits;           // it is set
+    struct wi_errand tend;  // start workers, send idle ones away
+    struct wi_alarm retry;  // the same, later
+    struct wi_alarm shrink; // the same, when it may have too many
+    struct wi_alarm audit;  // look for workers that have lost their wits
+    bool audits;            // it is set
     struct wi_member *members;
+    unsigned size; // workers that should be there; without the spare
+    unsigned peak; // most that were active since the last look
+    int64_t shrink_at;
     unsigned alive;   // STARTING and READY, not retiring
     unsigned active;  // READY with jobs, not blocked
     unsigned blocked; // READY, the job waits
     unsigned starting;
     unsigned extra; // workers beyond all reason: without them all would wait
     struct wi_member *idle, *turn;
-    struct wi_pjob *first, *last; // the queue
-    size_t pending, jobs;         // in the queue; all not ended
-    unsigned turns;               // submits while there was a queue
-    unsigned failures;            // starts in a row that came to nothing
-    int64_t not_before;           // no start until then
+    struct wi_pjob *first, *last_of[3]; // the queue; the last of each rank
+    struct {
+        size_t used;
+        struct wi_waiters waiting;
+    } gate;
+    struct wi_counts counts;
+    size_t pending, jobs; // in the queue; all not ended
+    unsigned turns;       // submits while there was a queue
+    unsigned failures;    // starts in a row that came to nothing
+    int64_t not_before;   // no start until then
     int64_t stuck_at;     // when a queue that does not move counts as stuck
     uint64_t stuck_first; // its first job
     int64_t trim_at; // when workers that are too many go; 0: there are none
@@ -225,9 +259,41 @@ static inline bool wi_mutex_try(struct wi_mutex *mutex)
                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
+struct wi_pool *wi_pool_of(weft_executor *ex); // NULL: it is no process pool
+// Takes a job that must not go on out of the pool. Under the lock; out->n grows
+// unless the job is held: then it will fail soon.
+void wi_pjob_stop(struct wi_pjob *job, int code, const char *text,
+                  struct wi_outcomes *out);
+
+// queue.c, under the lock
+void wi_queue_push(struct wi_pjob *job, bool front); // of its rank
+void wi_queue_remove(struct wi_pjob *job);           // it is HELD now
+
+// gate.c. Entering: 0, -EAGAIN if the window is full, or what ended the wait
+// for a place. Leaving and closing are under the lock.
+int wi_gate_enter(struct wi_pjob *job);
+void wi_gate_leave(struct wi_pjob *job);
+void wi_gate_close(struct wi_pool *pool); // nobody waits any more
+
+// size.c, under the lock
+void wi_size_begin(struct wi_pool *pool);
+void wi_size_grow(struct wi_pool *pool); // a job found no worker
+void wi_size_look(struct wi_pool *pool); // the supervisor looks
+
+// wear.c, under the lock
+void wi_wear_count(struct wi_member *member); // it has ended a job
+bool wi_wear_old(struct wi_member *member);   // it was, and has been sent away
+void wi_wear_look(struct wi_member *member);  // the supervisor looks
+unsigned wi_wear_left(const struct wi_member *member); // jobs it may still take
+
+// overrun.c
+void wi_overrun_begin(struct wi_member *member, struct wi_pjob *job);
+void wi_overrun_rang(struct wi_alarm *alarm);
+
+// stats.c, under the lock
+void wi_stats_end(struct wi_pool *pool, int code); // a job has ended so
+
 // dispatch.c, all under the lock
-void wi_queue_push(struct wi_pjob *job, bool front);
-void wi_queue_remove(struct wi_pjob *job);
 void wi_dispatch(struct wi_pool *pool); // may leave the lock for a while
 bool wi_recall(struct wi_pjob *job);    // it had not started; it is HELD now
 void wi_recall_all(struct wi_member *member); // back into the queue
@@ -258,8 +324,16 @@ void wi_pool_tend(struct wi_pool *pool);        // the supervisor looks after it
 bool wi_pool_grows(const struct wi_pool *pool); // under the lock
 void wi_pool_tend_errand(struct wi_errand *errand);
 void wi_pool_retry(struct wi_alarm *alarm);
+void wi_pool_shrink(struct wi_alarm *alarm);
 void wi_pool_audit(struct wi_alarm *alarm);
-void wi_member_kill(struct wi_member *member, const char *why); // under it
+// Under the lock: at once; as gently as the pool's grace says; when it has
+// nothing left to do.
+void wi_member_kill(struct wi_member *member, const char *why);
+void wi_member_stop(struct wi_member *member, const char *why);
+void wi_member_retire(struct wi_member *member);
+// Takes in all that it has said. On the supervisor, under the lock, which it
+// leaves in between; the member stays. Returns the number of frames.
+uint32_t wi_member_take_in(struct wi_member *member);
 void wi_pool_leave(struct wi_pool *pool); // wakes the closer
 void wi_pool_break(struct wi_pool *pool, int code, const char *text);
 

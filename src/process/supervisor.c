@@ -25,6 +25,13 @@ static struct {
     struct wi_errand *first, **last;
 } supervisor;
 
+static _Thread_local bool is_self;
+
+bool wi_supervisor_is_self(void)
+{
+    return is_self;
+}
+
 static void bell_heard(struct wi_watch *watch)
 {
     (void)watch;
@@ -61,6 +68,7 @@ static bool ring_alarm(void)
 static void run(void *arg)
 {
     (void)arg;
+    is_self = true;
     wi_os_block_signals(false);
     for (;;) {
         // One of each kind in a turn: none can keep the others waiting.

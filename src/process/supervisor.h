@@ -31,6 +31,9 @@ struct wi_errand {
 // Starts the supervisor if it does not run. 0 or a negative code.
 int wi_supervisor_start(void);
 
+// Whether the caller is its thread.
+bool wi_supervisor_is_self(void);
+
 int wi_supervisor_watch(int fd, struct wi_watch *watch);
 void wi_supervisor_forget(int fd); // on the supervisor's thread only
 

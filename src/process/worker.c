@@ -467,6 +467,25 @@ static void wait_for_request(struct wi_ring *ring)
     wi_ring_phase(ring, WI_PHASE_IDLE);
 }
 
+// What the initializer was given, for the finalizer.
+static void *init_arg;
+
+static _Noreturn void give_up(struct wi_boot *boot, int code, const char *what);
+
+static _Noreturn void leave(void)
+{
+    struct wi_boot *boot = wi_worker_self.boot;
+    if (boot->finalizer.build.size != 0) {
+        weft_function *fn = wi_name_find_function(&boot->finalizer);
+        if (fn == NULL)
+            give_up(boot, -WEFT_ENOJOB, "the finalizer is not in this program");
+        int code = fn(init_arg);
+        if (code < 0)
+            give_up(boot, code, "the finalizer failed");
+    }
+    wi_os_leave(0);
+}
+
 static _Noreturn void work(struct wi_ring *ring)
 {
     for (;;) {
@@ -474,7 +493,7 @@ static _Noreturn void work(struct wi_ring *ring)
             continue;
         // acquire: requests come before; pairs with retire
         if (__atomic_load_n(&ring->stop, __ATOMIC_ACQUIRE) != 0)
-            wi_os_leave(0);
+            leave();
         wait_for_request(ring);
     }
 }
@@ -495,16 +514,15 @@ static _Noreturn void give_up(struct wi_boot *boot, int code, const char *what)
 
 static void initialize(struct wi_boot *boot)
 {
-    void *arg;
     wi_boot_reach(boot, WI_STAGE_STARTED);
+    if (!wi_boot_arg(boot, &init_arg)) // stays for what is set up
+        give_up(boot, -ENOMEM, "the initializer's argument");
     if (boot->body.build.size == 0)
         return;
     weft_function *fn = wi_name_find_function(&boot->body);
     if (fn == NULL)
         give_up(boot, -WEFT_ENOJOB, "the initializer is not in this program");
-    if (!wi_boot_arg(boot, &arg))
-        give_up(boot, -ENOMEM, "the initializer's argument");
-    int code = fn(arg); // its argument stays for what it has set up
+    int code = fn(init_arg);
     if (code < 0)
         give_up(boot, code, "the initializer failed");
 }

@@ -19,8 +19,9 @@
 // children to steal, a look at the inbox, the end of the run. So nothing of
 // this costs a fork anything. A worker that is about to sleep asks after it
 // has announced its sleep; the owner takes the request, then publishes, then
-// looks for sleepers. Whoever steals while others sleep asks again: so there is
-// a request as long as somebody sleeps.
+// looks for sleepers. Owners and thieves who see others sleep ask again: so
+// there is a request as long as somebody sleeps. The first forks of a run are
+// answered as if somebody had asked.
 //
 // Stolen children. The state of a slot is 0 until a thief, which owns the slot
 // by its compare-and-swap, writes
@@ -72,6 +73,7 @@ struct wi_forks {
     struct wi_forks *below; // the one that the worker had before
     struct wi_forks *next_free;
     struct weft_fork_slot *job; // what a thief runs in it
+    unsigned eager;             // forks that need no request to be shared
     weft_worker slots[] __attribute__((aligned(64)));
 };
 
@@ -219,6 +221,7 @@ static void range_begin(struct wi_forks *forks, struct wi_fork_run *run)
 {
     struct wi_worker *worker = forks->worker;
     forks->run = run;
+    forks->eager = 0;
     forks->head.split = forks->slots;
     forks->head.stack_low = stack_low(worker);
     // relaxed: nothing to steal yet
@@ -314,6 +317,15 @@ bool wi_fork_public(struct wi_runtime *runtime)
     return false;
 }
 
+static bool somebody_idles(struct wi_runtime *runtime)
+{
+    uint64_t idle = 0;
+    for (unsigned i = 0; i * 64 < wi_runtime_live(runtime); i++)
+        // relaxed: a hint
+        idle |= __atomic_load_n(&runtime->idle[i], __ATOMIC_RELAXED);
+    return idle != 0;
+}
+
 // The owner's side ------------------------------------------------------------
 
 // Makes children of the private part, which ends at `head`, public.
@@ -368,8 +380,19 @@ void weft_fork_asked(weft_worker *w)
     take_request(forks);
     follow_scopes(forks);
     uint32_t head = index_of(forks, w) + 1;
-    publish(forks, head, false);
+    publish(forks, head, forks->eager > 0);
+    // The next one is for the next who sleeps.
+    if (forks->eager > 0 || (!forks->worker->runtime->solo &&
+                             somebody_idles(forks->worker->runtime)))
+        ask(forks);
+    forks->eager -= forks->eager > 0;
     let_others(forks, head);
+}
+
+void weft_fork_share(weft_worker *w)
+{
+    struct wi_forks *forks = forks_of(w);
+    publish(forks, index_of(forks, w), true);
 }
 
 bool weft_fork_canceled(weft_worker *w)
@@ -433,13 +456,9 @@ static void finish(weft_worker *slot)
         wi_unpark((struct wi_task *)(was & ~(uintptr_t)STATE));
 }
 
-static bool somebody_idles(struct wi_runtime *runtime)
+bool wi_fork_shares(weft_worker *w)
 {
-    uint64_t idle = 0;
-    for (unsigned i = 0; i * 64 < wi_runtime_live(runtime); i++)
-        // relaxed: a hint
-        idle |= __atomic_load_n(&runtime->idle[i], __ATOMIC_RELAXED);
-    return idle != 0;
+    return has_public(forks_of(w));
 }
 
 // The body of a thief's record.
@@ -682,11 +701,18 @@ int wi_fork_root(struct wi_fork_run *of, weft_fork_function *run, void *data)
         return -ENOMEM;
     of->task = wi_here.self;
     of->runtime = runtime;
+    bool is_outermost = worker->forks == NULL;
     // relaxed: a hint; whoever is asleep is woken by the first publish
     __atomic_fetch_add(&runtime->forking, 1, __ATOMIC_RELAXED);
     range_begin(forks, of);
-    if (!runtime->solo)
-        set_ask(forks, NULL); // on behalf of those who sleep
+    // The children of the first forks are the largest ones, and a child may
+    // take for ever without a further fork: they are shared unasked, if this is
+    // no run inside another one. All of this worker's stacks count for that.
+    if (!runtime->solo) {
+        forks->eager = is_outermost ? 2 * runtime->count : 0;
+        if (is_outermost || somebody_idles(runtime))
+            ask(forks);
+    }
     run(forks->slots, data);
     range_end(forks);
     __atomic_fetch_sub(&runtime->forking, 1, __ATOMIC_RELAXED);

@@ -11,6 +11,7 @@
 
 struct wi_task;
 struct wi_canceling;
+struct wi_locals;
 struct wi_worker;
 
 struct wi_here {
@@ -30,9 +31,11 @@ struct wi_here {
     // The same around the sleep of a worker that this thread is, when all its
     // tasks wait.
     void (*idling)(bool begins);
-    void *pool;  // whose thread this is, for `sleeping`
-    int refused; // set by `sleeping`: the code that ends this wait
-    int wake_fd; // eventfd for wi_park_poll, plus one; 0: none yet
+    void *pool;               // whose thread this is, for `sleeping`
+    struct wi_locals *locals; // values of the thread: future/local.c
+    uint32_t random;          // of weft_select: where it begins to look
+    int refused;              // set by `sleeping`: the code that ends this wait
+    int wake_fd;              // eventfd for wi_park_poll, plus one; 0: none yet
 };
 
 extern __thread struct wi_here wi_here

@@ -33,6 +33,7 @@ enum permit { NONE = 0, GIVEN = 1, ON_FUTEX = 2, IN_POLL = 3 };
 // A thread's own record -------------------------------------------------------
 
 void (*wi_thread_left)(struct wi_task *t);
+void (*wi_thread_values_left)(void);
 
 static void thread_gone(void *value)
 {
@@ -42,6 +43,8 @@ static void thread_gone(void *value)
         wi_panic("pthread_exit", value,
                  "a task must return; pthread_exit() would end its worker");
     }
+    if (wi_thread_values_left != NULL)
+        wi_thread_values_left();
     wi_here.self = NULL;
     wi_here.thread = NULL;
     if (t == NULL)

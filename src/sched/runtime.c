@@ -71,6 +71,7 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     runtime->job_ended = NULL;
     runtime->executor = NULL;
     runtime->root = NULL;
+    runtime->timers = NULL;
     runtime->head = 0;
     runtime->tail = 0;
     runtime->waiting = 0;

@@ -39,9 +39,19 @@ static struct wi_task *pool;
 static struct wi_extra *extra_pool;
 static uint64_t id_counter = 1;
 
-// In a fork's child: what other threads had is lost, the common pool stays.
+// Nothing runs this record any more: whatever it holds has no owner.
+static void bury(struct wi_task *t, void *arg)
+{
+    (void)arg;
+    t->edge = 0;
+    t->owner = 0;
+    t->state = ((t->state & ~(WI_GEN - 1u)) + WI_GEN) | WI_FREE;
+}
+
+// In a fork's child: the records of the parent are gone, and never used again.
 static void fresh(void)
 {
+    wi_task_each(bury, NULL);
     pool_lock = (struct wi_mutex){0};
     pool = NULL;
     extra_pool = NULL;

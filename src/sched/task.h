@@ -36,6 +36,7 @@
 #include "sched/park.h"
 
 struct wi_external_ops;
+struct wi_locals;
 struct wi_runtime;
 struct wi_switch_point;
 struct wi_worker;
@@ -90,7 +91,9 @@ struct wi_extra {
     void *external;         // the producer's object
     pid_t native;           // the kernel's id of a thread
     uint32_t external_lock; // see external.c
-    struct wi_extra *next;  // free list
+    struct wi_locals *own;  // values of the task: future/local.c
+    struct wi_locals *inherited;
+    struct wi_extra *next; // free list
 };
 
 // One waiter of a future, in the waiter's storage. Before DONE the list

@@ -26,6 +26,9 @@ void wi_thread_adopt(struct wi_task *t);
 // Called when a plain thread with a record ends, before its record goes.
 extern void (*wi_thread_left)(struct wi_task *t);
 
+// Called when any thread with values of its own may end.
+extern void (*wi_thread_values_left)(void);
+
 // Wakes the plain thread of this record (park.c). Signal-safe.
 void wi_thread_unpark(struct wi_task *t);
 

@@ -114,7 +114,8 @@ struct wi_runtime {
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
     struct wi_worker *workers[WI_MAX_LIVE];
-    weft_group *root;
+    weft_group *root; // of its run, or where tasks go that jobs start
+    void *timers;     // any, atomically: see future/timer.c
     struct wi_runtime *next_free;
     struct wi_runtime *next_watched; // under the watchdog's lock
     uint64_t signals;                // blocked in its threads

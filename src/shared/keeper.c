@@ -95,7 +95,8 @@ static void wake_naps(const weft_arena *a)
 struct words {
     struct wi_futex_wait all[MOST_WORDS];
     unsigned n;
-    bool more; // than fit
+    unsigned naps; // from this one on they are those of naps
+    bool more;     // than fit
 };
 
 static void add_word(struct words *w, uint32_t *word, uint32_t value)
@@ -137,13 +138,38 @@ static void look_at_naps(struct words *w)
     }
 }
 
+static bool somebody_naps_on(const uint32_t *word)
+{
+    struct wi_nap *nap = naps;
+    while (nap != NULL && nap->word != word)
+        nap = nap->next;
+    return nap != NULL;
+}
+
+// A wake may have come for a task that has left just before: somebody else
+// gets it. What was slept on is still mapped, for an arena goes by an errand.
+static void pass_on(const struct words *w)
+{
+    for (unsigned i = w->naps; i < w->n; i++) {
+        uint32_t *word = w->all[i].word;
+        // acquire: as in look_at_naps
+        if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != w->all[i].value &&
+            !somebody_naps_on(word))
+            wi_os_futex_wake(word, 1, true);
+    }
+}
+
 static void look(struct words *w)
 {
     wi_mutex_lock(&lock);
+    pass_on(w);
+    w->n = 1;
+    w->more = false;
     do_errands();
     for (weft_arena *a = kept; a != NULL; a = a->next_kept)
         if (a->watched)
             look_at_arena(a, w);
+    w->naps = w->n;
     look_at_naps(w);
     wi_mutex_unlock(&lock);
 }
@@ -164,14 +190,12 @@ static void run(void *arg)
 {
     (void)arg;
     wi_os_block_signals(false);
+    struct words w = {.n = 0};
     for (;;) {
-        struct words w;
         // acquire: before the lists are read; pairs with poke
         uint32_t now = __atomic_load_n(&control, __ATOMIC_ACQUIRE);
-        w.all[0] = (struct wi_futex_wait){&control, now, false};
-        w.n = 1;
-        w.more = false;
         look(&w);
+        w.all[0] = (struct wi_futex_wait){&control, now, false};
         sleep_on(&w);
     }
 }

@@ -31,7 +31,6 @@ enum wi_place_state {
 struct wi_place {
     struct wi_place *next, *prev;
     struct wi_task *task;
-    uintptr_t *line;  // where it stands or stood last; under that line's lock
     uint32_t state;   // enum wi_place_state
     uint32_t purpose; // the object's own
 };
@@ -65,10 +64,8 @@ static inline struct wi_place wi_place_of(struct wi_task *self)
 }
 
 // The last of the line.
-static inline void wi_line_add(uintptr_t *line, struct wi_place **first,
-                               struct wi_place *place)
+static inline void wi_line_add(struct wi_place **first, struct wi_place *place)
 {
-    place->line = line;
     // relaxed: under the lock, or not seen by others yet
     __atomic_store_n(&place->state, WI_PLACE_WAITING, __ATOMIC_RELAXED);
     if (*first == NULL) {
@@ -83,10 +80,10 @@ static inline void wi_line_add(uintptr_t *line, struct wi_place **first,
 }
 
 // The first of the line.
-static inline void wi_line_add_first(uintptr_t *line, struct wi_place **first,
+static inline void wi_line_add_first(struct wi_place **first,
                                      struct wi_place *place)
 {
-    wi_line_add(line, first, place);
+    wi_line_add(first, place);
     *first = place;
 }
 

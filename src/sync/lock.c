@@ -25,12 +25,10 @@
 #include "sync/lock.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #include <weft/error.h>
 
 #include "arch/arch.h"
-#include "os/cpu.h"
 #include "os/report.h"
 #include "sched/here.h"
 
@@ -45,13 +43,6 @@ enum {
     SPINS = 60, // looks at a lock whose holder runs, before standing in line
     LOST = 4,   // races that a woken waiter loses before it is handed the lock
 };
-
-struct wi_task *wi_sync_self(const void *object)
-{
-    struct wi_task *self = wi_self();
-    wi_require(self != NULL, object, "no memory for this thread's record");
-    return self;
-}
 
 static uint64_t load(const struct weft_lock *lock)
 {
@@ -99,18 +90,6 @@ static bool try_take(struct weft_lock *lock, wi_hint self, uint64_t off)
     return false;
 }
 
-bool wi_owner_runs(wi_hint owner)
-{
-    struct wi_task *t = wi_hint_task(owner);
-    if (t == NULL || wi_os_cpu_scarce())
-        return false;
-    // relaxed, both: guesses
-    uintptr_t at = __atomic_load_n(&t->owner, __ATOMIC_RELAXED);
-    if (at & WI_THREAD)
-        return __atomic_load_n(&t->permit, __ATOMIC_RELAXED) <= 1;
-    return !(at & WI_PARKED) && at != (uintptr_t)wi_here.worker;
-}
-
 // Waits on the CPU while that is likely to be shorter than a sleep.
 static bool spin(struct weft_lock *lock, wi_hint self, uint64_t off)
 {
@@ -155,9 +134,9 @@ static bool stand_in_line(struct wait *w)
                                           true, __ATOMIC_SEQ_CST,
                                           __ATOMIC_RELAXED));
     if (!mine && w->lost > 0)
-        wi_line_add_first(line, &first, w->place);
+        wi_line_add_first(&first, w->place);
     else if (!mine)
-        wi_line_add(line, &first, w->place);
+        wi_line_add(&first, w->place);
     wi_line_unlock(line, first);
     return mine;
 }
@@ -200,22 +179,6 @@ static bool leave(struct wait *w)
     return wi_place_state(w->place) == WI_PLACE_GIVEN || decline(w);
 }
 
-// Parks until woken, given, ended, or the holder is gone (-EOWNERDEAD).
-static int park_in_line(struct wait *w, const struct wi_wait *wait, bool edge)
-{
-    int rc = edge ? wi_edge_check(w->self) : 0;
-    while (rc == 0 && wi_place_waits(w->place)) {
-        rc = wi_place_park(wait);
-        if (rc == 0 && wi_place_waits(w->place)) {
-            if (wi_owner_gone(load(w->lock)))
-                rc = -EOWNERDEAD;
-            else if (edge)
-                rc = wi_edge_check(w->self);
-        }
-    }
-    return rc;
-}
-
 // In line until the lock is ours, 0, or the wait is ended.
 static int wait_in_line(struct wait *w, int64_t deadline, bool edge)
 {
@@ -223,7 +186,7 @@ static int wait_in_line(struct wait *w, int64_t deadline, bool edge)
         .object = w->lock, .deadline = deadline, .kind = WI_WAIT_LOCK};
     wi_hint self = wi_hint_of(w->self);
     for (;;) {
-        int rc = park_in_line(w, &wait, edge);
+        int rc = wi_owner_wait(w->self, w->place, &wait, wi_lock_holder, edge);
         if (rc < 0) {
             if (leave(w))
                 return 0;
@@ -247,7 +210,7 @@ static int acquire_in_line(struct weft_lock *lock, struct wi_task *self,
     struct wait w = {.lock = lock, .self = self, .place = &place};
     bool edge = deadline == WI_FOREVER;
     if (edge)
-        wi_edge_set(self, (uintptr_t)&holder | WI_EDGE_ALL | WI_EDGE_FIRM);
+        wi_owner_edge(self, &holder);
     int rc = stand_in_line(&w) ? 0 : wait_in_line(&w, deadline, edge);
     wi_edge_clear(self);
     return rc;
@@ -418,17 +381,10 @@ void weft_lock_fini(struct weft_lock *lock)
 
 // For conditions --------------------------------------------------------------
 
-void wi_lock_line_up(struct weft_lock *lock, struct wi_chosen *chosen)
+void wi_lock_line_up(struct weft_lock *lock, struct wi_place *place)
 {
-    struct wi_place *place = chosen->first;
-    if (place == NULL)
-        return;
     struct wi_place *first = wi_line_lock(&lock->line);
-    while (place != NULL) {
-        struct wi_place *next = place->next;
-        wi_line_add(&lock->line, &first, place);
-        place = next;
-    }
+    wi_line_add(&first, place);
     // relaxed: the caller holds the lock, and looks at it when it releases it
     __atomic_fetch_or(&lock->word, WAITED, __ATOMIC_RELAXED);
     wi_line_unlock(&lock->line, first);
@@ -458,44 +414,9 @@ int wi_lock_take_back(struct weft_lock *lock, struct wi_task *self)
     struct wi_place place = wi_place_of(self);
     struct wi_edge_set holder = {.holder = wi_lock_holder, .object = lock};
     struct wait w = {.lock = lock, .self = self, .place = &place};
-    wi_edge_set(self, (uintptr_t)&holder | WI_EDGE_ALL | WI_EDGE_FIRM);
+    wi_owner_edge(self, &holder);
     if (!stand_in_line(&w))
         return come_back(&w);
     wi_edge_clear(self);
     return took(lock, self);
-}
-
-// Owners that end -------------------------------------------------------------
-
-static void report(struct wi_task *t)
-{
-    wi_report("%s %llu %s ended while it held %u lock%s", wi_kind_name(t->kind),
-              (unsigned long long)t->id, wi_task_name(t), t->held,
-              t->held == 1 ? "" : "s");
-}
-
-// Whoever waits without limit stored its edge before it looked at the owner:
-// here it is the other way round. A wait with a limit looks when that is over.
-static void wake_if_waiting(struct wi_task *t, void *arg)
-{
-    (void)arg;
-    // relaxed, both: after the fence below; the first is a guess
-    uint16_t kind = __atomic_load_n(&t->wait_kind, __ATOMIC_RELAXED);
-    uint64_t edge = __atomic_load_n(&t->edge, __ATOMIC_RELAXED);
-    if (kind == WI_WAIT_LOCK || kind == WI_WAIT_ONCE ||
-        (edge != 0 && wi_edge_tag(edge) == WI_EDGE_ALL))
-        wi_unpark(t);
-}
-
-static void orphaned(void)
-{
-    wi_arch_fence(); // pairs with wi_edge_set
-    wi_task_each(wake_if_waiting, NULL);
-}
-
-static const struct wi_held_ops held_ops = {report, orphaned};
-
-__attribute__((constructor)) static void register_held(void)
-{
-    wi_held_ops = &held_ops;
 }

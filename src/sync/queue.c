@@ -6,7 +6,6 @@
 #include "sync/queue.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include <weft/error.h>
 
@@ -38,20 +37,21 @@ static uint64_t fitting(const weft_queue *q, uint64_t count)
 }
 
 // Finds slots for n more items; how many there are.
-static size_t find_slots(weft_queue *q, uint64_t tail, size_t n)
+static size_t find_slots(weft_queue *q, uint64_t tail, size_t n, bool both)
 {
     struct wi_side *put = &q->put, *get = &q->get;
     put->seen = wi_side_position(get);
     if (fitting(q, tail - put->seen + n) == q->capacity)
         return n;
-    if (get->lock != put->lock)
+    both = both || get->lock == put->lock;
+    if (!both)
         wi_mutex_lock(get->lock);
     put->seen = wi_side_position(get);
     uint64_t count = tail - put->seen;
     if (!wi_store_resize(q, fitting(q, count + n), put->seen, tail) &&
         q->capacity - count < n)
         n = q->capacity - count;
-    if (get->lock != put->lock)
+    if (!both)
         wi_mutex_unlock(get->lock);
     return n;
 }
@@ -77,7 +77,7 @@ static ssize_t try_put(weft_queue *q, struct wi_transfer *t)
     size_t n = t->n < room ? t->n : room;
     if (n == 0)
         return 0;
-    if (wants_slots(q, tail, n) && (n = find_slots(q, tail, n)) == 0)
+    if (wants_slots(q, tail, n) && (n = find_slots(q, tail, n, t->both)) == 0)
         return -ENOMEM;
     wi_store_put(q, put->seen, tail, t, n);
     // acq_rel: the items are there; pairs with wi_side_position, and for the
@@ -107,10 +107,14 @@ static ssize_t try_get(weft_queue *q, struct wi_transfer *t)
 }
 
 // Takes off the first who waits on the other side and can still be claimed.
-static struct wi_waiter *meet(struct wi_waiters *list)
+static struct wi_waiter *meet(struct wi_waiters *list,
+                              const struct wi_choice *own)
 {
-    struct wi_waiter *waiter;
-    while ((waiter = list->first) != NULL) {
+    struct wi_waiter *waiter, *next;
+    for (waiter = list->first; waiter != NULL; waiter = next) {
+        next = waiter->next;
+        if (own != NULL && waiter->choice == own)
+            continue;
         wi_waiters_unlink(list, waiter);
         if (waiter->choice == NULL ||
             wi_choice_claim(waiter->choice, waiter->index))
@@ -125,11 +129,12 @@ static ssize_t try_meet(weft_queue *q, struct wi_transfer *t)
 {
     if (q->closed != 0)
         return q->closed;
-    struct wi_waiter *other = meet(&wi_queue_side(q, !t->put)->waiting);
+    struct wi_waiter *other =
+        meet(&wi_queue_side(q, !t->put)->waiting, t->choice);
     if (other == NULL)
         return 0;
-    memcpy(t->put ? other->item : t->items, t->put ? t->items : other->item,
-           q->item);
+    wi_item_copy(t->put ? other->item : t->items,
+                 t->put ? t->items : other->item, q->item);
     // relaxed: under the lock; others count with them
     __atomic_store_n(&q->put.word, q->put.word + 2, __ATOMIC_RELAXED);
     __atomic_store_n(&q->get.word, q->get.word + 2, __ATOMIC_RELAXED);
@@ -137,7 +142,7 @@ static ssize_t try_meet(weft_queue *q, struct wi_transfer *t)
     return 1;
 }
 
-ssize_t wi_queue_try(weft_queue *q, struct wi_transfer *t)
+static inline ssize_t try_move(weft_queue *q, struct wi_transfer *t)
 {
     t->watched = false;
     t->task = NULL;
@@ -146,6 +151,11 @@ ssize_t wi_queue_try(weft_queue *q, struct wi_transfer *t)
     if (!t->put)
         return try_get(q, t);
     return __builtin_expect(q->closed != 0, false) ? q->closed : try_put(q, t);
+}
+
+ssize_t wi_queue_try(weft_queue *q, struct wi_transfer *t)
+{
+    return try_move(q, t);
 }
 
 // Waking ----------------------------------------------------------------------
@@ -243,8 +253,6 @@ struct wi_task *wi_queue_unlist(weft_queue *q, bool put,
 // runs on another CPU, yielding one that waits for this CPU.
 static void linger(weft_queue *q, bool put)
 {
-    if (wi_here.worker != NULL)
-        return;
     int spins = wi_os_cpu_scarce() ? 0 : SPINS;
     uint64_t enough = put ? q->limit / 4 + 1 : 1;
     for (int i = 0; i < spins + YIELDS; i++) {
@@ -287,7 +295,7 @@ static ssize_t try_or_list(weft_queue *q, struct wi_transfer *t,
     ssize_t moved;
     wi_mutex_lock(side->lock);
     do
-        moved = wi_queue_try(q, t);
+        moved = try_move(q, t);
     while (moved == 0 && !wi_queue_list(q, t->put, waiter, again));
     wi_mutex_unlock(side->lock);
     if (moved > 0)
@@ -295,16 +303,28 @@ static ssize_t try_or_list(weft_queue *q, struct wi_transfer *t,
     return moved;
 }
 
-static ssize_t wait_for(weft_queue *q, struct wi_transfer *t, int64_t deadline)
+// One attempt, without the thought of waiting.
+static ssize_t try_once(weft_queue *q, struct wi_transfer *t)
+{
+    struct wi_side *side = wi_queue_side(q, t->put);
+    wi_mutex_lock(side->lock);
+    ssize_t moved = try_move(q, t);
+    wi_mutex_unlock(side->lock);
+    if (moved > 0)
+        wi_queue_moved(q, t, (size_t)moved);
+    return moved;
+}
+
+// Waits until something could be moved, if it must.
+static ssize_t move(weft_queue *q, struct wi_transfer *t, struct wi_task *self,
+                    int64_t deadline)
 {
     const struct wi_wait wait = {.object = q,
                                  .deadline = deadline,
                                  .kind = WI_WAIT_QUEUE,
                                  .flags = WI_SCOPED};
-    struct wi_waiter waiter = {.task = wi_self(), .item = t->items};
+    struct wi_waiter waiter = {.task = self, .item = t->items};
     ssize_t moved;
-    if (q->kind != WEFT_QUEUE_RENDEZVOUS)
-        linger(q, t->put);
     while ((moved = try_or_list(q, t, &waiter)) == 0) {
         int rc = sleep_listed(&waiter, &wait);
         if (wi_waiter_state(&waiter) == WI_WAITER_SERVED)
@@ -318,26 +338,28 @@ static ssize_t wait_for(weft_queue *q, struct wi_transfer *t, int64_t deadline)
 ssize_t wi_queue_transfer(weft_queue *q, struct wi_transfer *t,
                           int64_t deadline)
 {
-    if (deadline != WI_NOWAIT) {
-        int rc = wi_check_scopes();
-        if (rc < 0)
-            return rc;
+    if (__builtin_expect(q->shared, false))
+        return wi_queue_move_shared(q, t, deadline);
+    if (deadline == WI_NOWAIT) {
+        ssize_t moved = try_once(q, t);
+        return moved != 0 ? moved : -EAGAIN;
     }
-    struct wi_side *side = wi_queue_side(q, t->put);
-    wi_mutex_lock(side->lock);
-    ssize_t moved = wi_queue_try(q, t);
-    wi_mutex_unlock(side->lock);
-    if (moved > 0)
-        wi_queue_moved(q, t, (size_t)moved);
-    if (moved != 0)
-        return moved;
-    return deadline == WI_NOWAIT ? -EAGAIN : wait_for(q, t, deadline);
+    struct wi_task *self = wi_self();
+    int rc = self == NULL ? -ENOMEM : wi_scope_test(self);
+    if (rc < 0)
+        return rc;
+    if (wi_here.worker == NULL && q->kind != WEFT_QUEUE_RENDEZVOUS) {
+        ssize_t moved = try_once(q, t);
+        if (moved != 0)
+            return moved;
+        linger(q, t->put);
+    }
+    return move(q, t, self, deadline);
 }
 
 // The calls -------------------------------------------------------------------
 
-// By when a call must end that has these options.
-static int64_t limit(bool nowait, double timeout, const char *function)
+int64_t wi_queue_limit(bool nowait, double timeout, const char *function)
 {
     if (nowait)
         return WI_NOWAIT;
@@ -353,7 +375,7 @@ int weft_queue_put_with(weft_queue *q, const void *item,
                             .priority = options->priority,
                             .put = true};
     ssize_t moved = wi_queue_transfer(
-        q, &t, limit(options->nowait, options->timeout, __func__));
+        q, &t, wi_queue_limit(options->nowait, options->timeout, __func__));
     return moved > 0 ? 0 : (int)moved;
 }
 
@@ -363,7 +385,7 @@ int weft_queue_get_with(weft_queue *q, void *item,
     WI_OPTIONS(options);
     struct wi_transfer t = {.items = item, .n = 1};
     ssize_t moved = wi_queue_transfer(
-        q, &t, limit(options->nowait, options->timeout, __func__));
+        q, &t, wi_queue_limit(options->nowait, options->timeout, __func__));
     return moved > 0 ? 0 : (int)moved;
 }
 
@@ -371,7 +393,8 @@ ssize_t weft_queue_put_n_with(weft_queue *q, const void *items, size_t n,
                               const struct weft_queue_put_options *options)
 {
     WI_OPTIONS(options);
-    int64_t deadline = limit(options->nowait, options->timeout, __func__);
+    int64_t deadline =
+        wi_queue_limit(options->nowait, options->timeout, __func__);
     struct wi_transfer t = {
         .items = (char *)items, .priority = options->priority, .put = true};
     size_t put = 0;
@@ -394,11 +417,13 @@ ssize_t weft_queue_get_n_with(weft_queue *q, void *items, size_t n,
     if (n == 0)
         return 0;
     return wi_queue_transfer(
-        q, &t, limit(options->nowait, options->timeout, __func__));
+        q, &t, wi_queue_limit(options->nowait, options->timeout, __func__));
 }
 
 size_t weft_queue_size(weft_queue *q)
 {
+    if (q->shared)
+        return wi_shared_queue_size(&q->handle);
     uint64_t head = wi_side_position(&q->get);
     uint64_t size = wi_side_position(&q->put) - head;
     return size < q->limit ? size : q->limit;
@@ -411,5 +436,6 @@ bool weft_queue_empty(weft_queue *q)
 
 bool weft_queue_full(weft_queue *q)
 {
-    return weft_queue_size(q) >= q->limit;
+    return q->shared ? wi_shared_queue_full(&q->handle)
+                     : weft_queue_size(q) >= q->limit;
 }

@@ -20,9 +20,12 @@
 #ifndef WI_SYNC_QUEUE_H
 #define WI_SYNC_QUEUE_H
 
+#include <string.h>
+
 #include <weft/queue.h>
 
 #include "os/futex.h"
+#include "shared/queue.h"
 #include "sync/waiter.h"
 
 #define WI_WATCHED ((uint64_t)1)
@@ -45,6 +48,9 @@ struct weft_queue {
     bool elastic;   // the store grows and shrinks
     enum weft_queue_kind kind;
     void (*drop)(void *item);
+    bool shared;                    // it lies in an arena: queue_shared.c
+    bool opened;                    // by weft_queue_open
+    struct wi_shared_handle handle; // of a shared one
     // Changed with both locks held, read with either.
     char *slots;
     uint64_t capacity; // slots; a power of two
@@ -66,9 +72,19 @@ struct wi_transfer {
     size_t n;
     int64_t priority;
     bool put;
-    bool watched;         // somebody waits on the other side
-    struct wi_task *task; // a rendezvous: who was served
+    bool both;                      // the locks of both sides are held
+    const struct wi_choice *choice; // never to be met: the caller's own
+    bool watched;                   // somebody waits on the other side
+    struct wi_task *task;           // a rendezvous: who was served
 };
+
+static inline void wi_item_copy(void *to, const void *from, size_t size)
+{
+    if (__builtin_expect(size == sizeof(uint64_t), true)) // without a call
+        memcpy(to, from, sizeof(uint64_t));
+    else
+        memcpy(to, from, size);
+}
 
 static inline struct wi_side *wi_queue_side(weft_queue *q, bool put)
 {
@@ -124,6 +140,20 @@ char *wi_store_at(const weft_queue *q, uint64_t position);
 // Makes and ends one in the caller's memory; false: no memory.
 bool wi_queue_init(weft_queue *q, const struct weft_queue_options *options);
 void wi_queue_fini(weft_queue *q);
+
+// weft_queue_shutdown with another code for those who come later. 0.
+int wi_queue_close(weft_queue *q, int code, bool immediate);
+
+// The calls on one in an arena: queue_shared.c.
+bool wi_queue_new_shared(weft_queue *q,
+                         const struct weft_queue_options *options);
+ssize_t wi_queue_move_shared(weft_queue *q, struct wi_transfer *t,
+                             int64_t deadline);
+int wi_queue_shutdown_shared(weft_queue *q, bool immediate);
+int wi_queue_open_shared(weft_arena *a, void *place, weft_queue *q);
+
+// By when a call must end that has these options.
+int64_t wi_queue_limit(bool nowait, double timeout, const char *function);
 
 // What stands in for one that found no memory.
 extern weft_queue wi_queue_nomem;

@@ -47,7 +47,8 @@ weft_queue *weft_queue_new_with(const struct weft_queue_options *options)
 {
     WI_OPTIONS(options);
     weft_queue *q = aligned_alloc(64, sizeof *q);
-    if (q != NULL && wi_queue_init(q, options))
+    if (q != NULL && (options->arena != NULL ? wi_queue_new_shared(q, options)
+                                             : wi_queue_init(q, options)))
         return q;
     free(q);
     return &wi_queue_nomem;
@@ -63,6 +64,8 @@ static uint64_t done_count(weft_queue *q)
 
 size_t weft_queue_unfinished(weft_queue *q)
 {
+    if (q->shared)
+        return wi_shared_queue_unfinished(&q->handle);
     uint64_t done = done_count(q); // first: it never passes the other
     return wi_side_position(&q->put) - done;
 }
@@ -99,9 +102,15 @@ static void count_done(weft_queue *q, uint64_t n)
         wake_joiners(q);
 }
 
+static const char too_many_done[] =
+    "weft_queue_task_done was called more often than items were put";
+
 int weft_queue_task_done(weft_queue *q)
 {
-    count_done(q, 1);
+    if (q->shared)
+        wi_require(wi_shared_queue_done(&q->handle, 1), q, too_many_done);
+    else
+        count_done(q, 1);
     return 0;
 }
 
@@ -121,6 +130,8 @@ static bool list_joiner(weft_queue *q, struct wi_waiter *joiner)
 
 int weft_queue_join(weft_queue *q)
 {
+    if (q->shared)
+        return wi_shared_queue_join(&q->handle);
     const struct wi_wait wait = {.object = q,
                                  .deadline = WI_FOREVER,
                                  .kind = WI_WAIT_QUEUE,
@@ -192,13 +203,15 @@ static void drop_rest(struct rest *rest)
     free(store->slots);
 }
 
-int weft_queue_shutdown(weft_queue *q, bool immediate)
+int wi_queue_close(weft_queue *q, int code, bool immediate)
 {
+    if (q->shared)
+        return wi_queue_shutdown_shared(q, immediate);
     struct rest rest = {.head = 0};
     lock_both(q);
     if (q->closed == 0)
         // relaxed: those who act on it read it under a lock
-        __atomic_store_n(&q->closed, -WEFT_ECLOSED, __ATOMIC_RELAXED);
+        __atomic_store_n(&q->closed, code, __ATOMIC_RELAXED);
     if (immediate)
         take_rest(q, &rest);
     unlock_both(q);
@@ -209,14 +222,31 @@ int weft_queue_shutdown(weft_queue *q, bool immediate)
     return 0;
 }
 
+int weft_queue_shutdown(weft_queue *q, bool immediate)
+{
+    return wi_queue_close(q, -WEFT_ECLOSED, immediate);
+}
+
+static int *closed_of(weft_queue *q)
+{
+    return q->shared ? &q->handle.q->closed : &q->closed;
+}
+
 bool weft_queue_is_shutdown(weft_queue *q)
 {
     // relaxed: a snapshot
-    return __atomic_load_n(&q->closed, __ATOMIC_RELAXED) == -WEFT_ECLOSED;
+    return __atomic_load_n(closed_of(q), __ATOMIC_RELAXED) == -WEFT_ECLOSED;
 }
 
 void wi_queue_fini(weft_queue *q)
 {
+    if (q->shared) {
+        if (q->opened)
+            weft_arena_close(q->handle.arena);
+        else
+            wi_shared_queue_free(&q->handle);
+        return;
+    }
     struct rest rest = {.head = 0};
     wi_require(q->put.waiting.first == NULL && q->get.waiting.first == NULL &&
                    q->joiners.first == NULL,
@@ -233,23 +263,28 @@ void weft_queue_free(weft_queue *q)
     free(q);
 }
 
+static uint32_t *producers_of(weft_queue *q)
+{
+    return q->shared ? &q->handle.q->producers : &q->producers;
+}
+
 // Producers -------------------------------------------------------------------
 
 int weft_queue_producer_add(weft_queue *q)
 {
     // relaxed: who comes at the same time as shutdown may be before or after
-    int closed = __atomic_load_n(&q->closed, __ATOMIC_RELAXED);
+    int closed = __atomic_load_n(closed_of(q), __ATOMIC_RELAXED);
     if (closed != 0)
         return closed;
     // relaxed: a count; the last one done shuts down
-    __atomic_fetch_add(&q->producers, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(producers_of(q), 1, __ATOMIC_RELAXED);
     return 0;
 }
 
 int weft_queue_producer_done(weft_queue *q)
 {
     // acq_rel: the last one comes after all others
-    uint32_t was = __atomic_fetch_sub(&q->producers, 1, __ATOMIC_ACQ_REL);
+    uint32_t was = __atomic_fetch_sub(producers_of(q), 1, __ATOMIC_ACQ_REL);
     wi_require(was != 0, q, "more producers are done than there were");
     return was == 1 ? weft_queue_shutdown(q, false) : 0;
 }

@@ -26,14 +26,6 @@ static char *slot(const weft_queue *q, uint64_t index)
     return q->slots + index * q->stride;
 }
 
-static void copy(void *to, const void *from, size_t size)
-{
-    if (size == sizeof(uint64_t)) // the usual size, without a call
-        memcpy(to, from, sizeof(uint64_t));
-    else
-        memcpy(to, from, size);
-}
-
 static char *slots_new(const weft_queue *q, uint64_t capacity)
 {
     bool heap = q->kind == WEFT_QUEUE_PRIORITY;
@@ -166,7 +158,7 @@ void wi_store_put(weft_queue *q, uint64_t head, uint64_t tail,
                   const struct wi_transfer *t, size_t n)
 {
     if (q->kind == WEFT_QUEUE_FIFO && n == 1)
-        copy(slot(q, tail & (q->capacity - 1)), t->items, q->item);
+        wi_item_copy(slot(q, tail & (q->capacity - 1)), t->items, q->item);
     else if (q->kind == WEFT_QUEUE_FIFO)
         ring_copy_in(q, tail, t->items, n);
     else if (q->kind == WEFT_QUEUE_LIFO)
@@ -180,7 +172,7 @@ void wi_store_get(weft_queue *q, uint64_t head, uint64_t tail, char *items,
                   size_t n)
 {
     if (q->kind == WEFT_QUEUE_FIFO && n == 1) {
-        copy(items, slot(q, head & (q->capacity - 1)), q->item);
+        wi_item_copy(items, slot(q, head & (q->capacity - 1)), q->item);
         return;
     }
     if (q->kind == WEFT_QUEUE_FIFO) {

@@ -20,9 +20,11 @@
 #include "future/external.h"
 #include "future/future.h"
 #include "future/group.h"
+#include "future/local.h"
 #include "future/run.h"
 #include "os/cpu.h"
 #include "os/fork.h"
+#include "os/memory.h"
 #include "os/report.h"
 #include "os/thread.h"
 #include "sched/here.h"
@@ -121,6 +123,7 @@ __attribute__((constructor)) static void register_fresh(void)
 static void end_thread(struct thread *thread, int code)
 {
     struct wi_task *t = thread->task;
+    wi_local_leave(t);
     t->extra->external = NULL;
     list_remove(thread);
     free(thread);
@@ -134,8 +137,10 @@ static void thread_left(struct wi_task *t)
     struct thread *thread = t->kind == WI_KIND_THREAD && t->extra != NULL
                                 ? t->extra->external
                                 : NULL;
-    if (thread == NULL)
+    if (thread == NULL) {
+        wi_local_leave(t);
         return;
+    }
     t->scope = NULL;
     end_thread(thread, -ECANCELED);
 }
@@ -158,7 +163,7 @@ static struct wi_task *thread_record(weft_function *fn, void *arg,
     struct wi_task *t = wi_task_new(WI_KIND_THREAD, WI_RUNNING, 2);
     if (t == NULL)
         return NULL;
-    if (wi_task_need_extra(t)) {
+    if (wi_task_need_extra(t) && wi_local_inherit(t)) {
         wi_task_set_name(t, options->name);
         t->extra->drop = options->drop;
         t->fn = fn;
@@ -228,6 +233,7 @@ weft_future *weft_thread_start_with(weft_function *fn, void *arg,
     int rc =
         options->group != NULL ? wi_group_add(options->group, t, &canceled) : 0;
     if (rc < 0) {
+        wi_local_leave(t);
         wi_task_unref(t);
         wi_task_unref(t);
         return refuse(arg, options, rc);
@@ -259,6 +265,74 @@ pid_t weft_future_native_id(weft_future *f)
     if (t->kind == WI_KIND_THREAD)
         return thread_id(t);
     return wi_future_is_external(t) ? wi_external_native_id(t) : 0;
+}
+
+pid_t weft_native_id(void)
+{
+    return wi_os_thread_id();
+}
+
+// What runs
+// ---------------------------------------------------------------------
+
+weft_future *weft_current(void)
+{
+    struct wi_task *self = wi_self();
+    if (self == NULL || self->kind == WI_KIND_FOREIGN ||
+        (self->kind == WI_KIND_TASK && self->group == NULL))
+        return NULL;
+    wi_task_ref(self);
+    return wi_as_future(self);
+}
+
+int weft_set_current_name(const char *name)
+{
+    struct wi_task *self = wi_self();
+    if (self == NULL || !wi_task_set_name(self, name))
+        return -ENOMEM;
+    if (wi_here.worker == NULL && self == wi_here.thread)
+        wi_os_thread_set_name(name);
+    return 0;
+}
+
+size_t weft_thread_list(weft_future **list, size_t n)
+{
+    size_t count = 0;
+    wi_mutex_lock(&lock);
+    for (struct thread *t = threads; t != NULL; t = t->next, count++) {
+        if (count >= n)
+            continue;
+        wi_task_ref(t->task);
+        list[count] = wi_as_future(t->task);
+    }
+    wi_mutex_unlock(&lock);
+    return count;
+}
+
+// The caller's stack; false: not known.
+static bool stack_of_caller(char **low, char **high)
+{
+    struct wi_worker *worker = wi_here.worker;
+    void *start;
+    size_t size;
+    if (worker != NULL && worker->point != &worker->os_point) {
+        *low = wi_stack_limit((struct wi_stack *)worker->point);
+        *high = (char *)worker->point;
+        return true;
+    }
+    if (wi_os_stack_bounds(&start, &size) < 0)
+        return false;
+    *low = start;
+    *high = *low + size;
+    return true;
+}
+
+size_t weft_stack_high_water(void)
+{
+    char *low, *high;
+    if (!stack_of_caller(&low, &high))
+        return 0;
+    return (size_t)(high - (char *)wi_os_first_touched(low, high));
 }
 
 unsigned weft_cpu_count(void)

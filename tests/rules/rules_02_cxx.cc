@@ -104,6 +104,7 @@ static void jobs()
     CHECK(weft_map(ex, square, in, 4, out) == 0 && out[3] == 16);
     CHECK(weft_result(weft_submit(ex, turn, 3, 4), &t) == 0);
     CHECK(t.x == -4 && t.y == 3);
+    CHECK(weft_result(weft_submit_struct(ex, turn, t), &t) == 0);
     CHECK(weft_result(weft_submit(ex, greet), &text) == 0);
     CHECK(!std::strcmp(text.s, "hello from C++17"));
     CHECK(weft_join(weft_submit(ex, refuse)) == -ENOENT);

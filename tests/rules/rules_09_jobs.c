@@ -105,6 +105,8 @@ static void texts_and_bytes(void)
     weft_bytes_free(&out);
     kit_assert_code(weft_result(weft_submit(ex, quote, .s = "hm"), &text), 0);
     ck_assert_str_eq(text.s, "<hm>");
+    kit_assert_code(weft_result(weft_submit_struct(ex, quote, text), &text), 0);
+    ck_assert_str_eq(text.s, "<<hm>>");
     kit_assert_code(
         weft_result(weft_submit(ex, length, .data = data, .len = 3), &n), 0);
     ck_assert_uint_eq(n, 3);

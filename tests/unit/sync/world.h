@@ -8,6 +8,8 @@
 
 #include "kit.h"
 
+#include "future/future.h"
+
 enum world {
     THREADS,
     TASKS,         // of one worker
@@ -28,6 +30,37 @@ static inline weft_future *world_start(weft_function *fn, void *arg)
     bool thread = world == THREADS ||
                   (world == TASKS_THREADS && world_started++ % 2 != 0);
     return thread ? weft_thread_start(fn, arg) : weft_task_start(fn, arg);
+}
+
+// Returns when f waits for what the kind says (enum wi_wait_kind): then it
+// stands in line.
+static inline void world_await(weft_future *f, unsigned kind)
+{
+    struct wi_task *t = wi_of_future(f);
+
+    while (__atomic_load_n(&t->wait_kind, __ATOMIC_ACQUIRE) != kind)
+        if (weft_yield() < 0)
+            sched_yield();
+}
+
+// As many as the case wants; joined in the order of starting.
+struct world_bunch {
+    weft_future *f[16];
+    int n;
+};
+
+static inline weft_future *world_add(struct world_bunch *b, weft_function *fn,
+                                     void *arg)
+{
+    ck_assert_int_lt(b->n, 16);
+    return b->f[b->n++] = world_start(fn, arg);
+}
+
+static inline void world_join(struct world_bunch *b, int code)
+{
+    for (int i = 0; i < b->n; i++)
+        kit_assert_code(weft_join(b->f[i]), code);
+    b->n = 0;
 }
 
 struct world_body {

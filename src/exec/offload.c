@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+//
+// offload.c: single calls on threads. They are jobs of one blocking pool of
+// the process, made at the first call.
+#include <weft/executor.h>
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include <weft/error.h>
+#include <weft/scope.h>
+
+#include "base/fresh.h"
+#include "base/options.h"
+#include "os/futex.h"
+#include "os/report.h"
+#include "sched/here.h"
+#include "sched/park.h"
+
+struct call {
+    weft_function *fn;
+    void *arg;
+};
+
+static struct {
+    struct wi_mutex lock;
+    weft_executor *executor;
+    unsigned limit; // 0: the pool's own
+} pool;
+
+static void forget_pool(void)
+{
+    pool.lock = (struct wi_mutex){0};
+    pool.executor = NULL;
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    wi_fresh_add(forget_pool);
+}
+
+static weft_executor *the_pool(void)
+{
+    weft_executor *executor;
+
+    wi_mutex_lock(&pool.lock);
+    if (pool.executor == NULL)
+        pool.executor = weft_thread_pool(.name = "blocking", .blocking = true,
+                                         .workers = pool.limit);
+    executor = pool.executor;
+    wi_mutex_unlock(&pool.lock);
+    return executor;
+}
+
+int weft_blocking_limit(unsigned threads)
+{
+    int rc = -EINVAL;
+
+    if (threads == 0)
+        return rc;
+    wi_mutex_lock(&pool.lock);
+    rc = pool.executor != NULL ? -EBUSY : 0;
+    if (rc == 0)
+        pool.limit = threads;
+    wi_mutex_unlock(&pool.lock);
+    return rc;
+}
+
+WEFT_JOB(int, wi_blocking, struct call, call)
+{
+    return call.fn(call.arg);
+}
+
+// The caller's scopes have ended the wait, for the reason `why`.
+static int give_up(weft_future *f, int why, bool abandon)
+{
+    int code = 0, rc = 0;
+
+    weft_cancel(f);
+    if (abandon)
+        return why;
+    WEFT_SHIELD((double)INFINITY);
+    rc = weft_get(f, &code);
+    return rc < 0 ? why : code;
+}
+
+int weft_blocking_with(weft_function *fn, void *arg,
+                       const struct weft_blocking_options *options)
+{
+    WI_OPTIONS(options);
+    wi_require(fn != NULL, NULL, "the function must not be NULL");
+    int code = 0, rc = wi_check_scopes();
+    weft_future *f;
+
+    if (rc < 0)
+        return rc;
+    if (wi_here.worker == NULL)
+        return fn(arg);
+    f = weft_submit(weft_executor_with(the_pool(), .name = options->name),
+                    wi_blocking, .fn = fn, .arg = arg);
+    rc = weft_get(f, &code);
+    if (rc == -ECANCELED || rc == -ETIMEDOUT)
+        code = give_up(f, rc, options->abandon);
+    else if (rc < 0)
+        code = rc;
+    weft_future_unref(f);
+    return code;
+}

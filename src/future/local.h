@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+//
+// local.h: where values of tasks and threads come and go. What is inherited is
+// one block that starter and started share until one of them changes it, so
+// that starting costs one count, and nothing where nobody uses it.
+#ifndef WI_FUTURE_LOCAL_H
+#define WI_FUTURE_LOCAL_H
+
+#include "sched/task.h"
+
+// child, which the caller is making, begins with what the caller has. false:
+// no memory.
+bool wi_local_inherit_slow(struct wi_task *child, struct wi_locals *from);
+static inline bool wi_local_inherit(struct wi_task *child)
+{
+    const struct wi_task *self = wi_here.self;
+    if (self == NULL || self->extra == NULL || self->extra->inherited == NULL)
+        return true;
+    return wi_local_inherit_slow(child, self->extra->inherited);
+}
+
+// t, the caller, ends: gives up its values.
+void wi_local_leave_slow(struct wi_task *t);
+static inline void wi_local_leave(struct wi_task *t)
+{
+    if (__builtin_expect(t->extra != NULL, false) &&
+        (t->extra->own != NULL || t->extra->inherited != NULL))
+        wi_local_leave_slow(t);
+}
+
+#endif

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+//
+// listener.h: the inside of a listener, for those who accept from it.
+#ifndef WI_NET_LISTENER_H
+#define WI_NET_LISTENER_H
+
+#include <weft/net.h>
+#include <weft/scope.h>
+
+#include "os/futex.h"
+#include "os/socket.h"
+
+struct weft_listener {
+    struct wi_mutex lock;
+    bool stopped;        // under the lock: for good
+    weft_group *serving; // under the lock: accepts now; canceled by a stop
+    bool tcp;            // else Unix sockets
+    unsigned count;      // of fds
+    int set;             // watches all fds if there are several; else -1
+    char *path;          // of a Unix socket: to be removed at the end, or NULL
+    struct wi_os_identity identity; // of the file there
+    int fds[];
+};
+
+// Whether an error of accept is that of one connection, which is gone.
+bool wi_accept_again(int code);
+
+bool wi_listener_stopped(weft_listener *listener);
+
+// Closes the sockets, and removes the file. Once.
+void wi_listener_shut(weft_listener *listener);
+
+#endif

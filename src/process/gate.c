@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+//
+// The window of a pool: how many jobs may be under way. A submit that finds it
+// full waits in a list; who ends a job hands its place to the first in there,
+// so places are given in the order of the submits.
+//
+// The supervisor, which runs callbacks, must not wait: it would wait for
+// itself.
+#include <errno.h>
+
+#include <weft/error.h>
+#include <weft/process_pool.h>
+
+#include "process/pool.h"
+#include "sched/park.h"
+#include "sched/task.h"
+#include "sync/waiter.h"
+
+// Waits for a place, which SERVED gives; WOKEN: the pool was closed.
+static int wait_for_place(struct wi_pool *pool, struct wi_waiter *waiter)
+{
+    const struct wi_wait wait = {.object = pool,
+                                 .deadline = WI_FOREVER,
+                                 .kind = WI_WAIT_POOL,
+                                 .flags = WI_SCOPED};
+    int rc = 0;
+    while (rc == 0 && wi_waiter_state(waiter) == WI_WAITER_LISTED)
+        rc = wi_park(&wait);
+    wi_mutex_lock(&pool->lock);
+    wi_waiters_remove(&pool->gate.waiting, waiter);
+    wi_mutex_unlock(&pool->lock);
+    if (wi_waiter_state(waiter) == WI_WAITER_SERVED)
+        return 0;
+    return rc < 0 ? rc : -WEFT_ECLOSED;
+}
+
+int wi_gate_enter(struct wi_pjob *job)
+{
+    struct wi_pool *pool = job->pool;
+    struct wi_waiter waiter = {.task = wi_self()};
+    if (pool->set.window == 0)
+        return 0;
+    if (waiter.task == NULL)
+        return -ENOMEM;
+    wi_mutex_lock(&pool->lock);
+    if (pool->closing || pool->broken) { // the submit will say so
+        wi_mutex_unlock(&pool->lock);
+        return 0;
+    }
+    bool full = pool->gate.used >= pool->set.window;
+    bool wait = full && pool->set.when_full == WEFT_FULL_WAIT &&
+                !wi_supervisor_is_self();
+    if (!full)
+        pool->gate.used++;
+    else if (wait)
+        wi_waiters_add(&pool->gate.waiting, &waiter);
+    wi_mutex_unlock(&pool->lock);
+    int rc = !full ? 0 : wait ? wait_for_place(pool, &waiter) : -EAGAIN;
+    job->gated = rc == 0;
+    return rc;
+}
+
+void wi_gate_leave(struct wi_pjob *job)
+{
+    struct wi_pool *pool = job->pool;
+    if (!job->gated)
+        return;
+    job->gated = false;
+    struct wi_waiter *next = pool->gate.waiting.first;
+    if (next == NULL) {
+        pool->gate.used--;
+        return;
+    }
+    wi_waiters_unlink(&pool->gate.waiting, next);
+    wi_unpark(wi_waiter_end(next, WI_WAITER_SERVED));
+}
+
+void wi_gate_close(struct wi_pool *pool)
+{
+    struct wi_task *task;
+    while ((task = wi_waiters_wake(&pool->gate.waiting)) != NULL)
+        wi_unpark(task);
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+#include "sync/channel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/options.h"
+#include "os/report.h"
+
+weft_channel *weft_channel_new_with(const struct weft_channel_options *options)
+{
+    WI_OPTIONS(options);
+    const struct weft_queue_options of_queue = {
+        .size = sizeof of_queue,
+        .item = options->item,
+        .maxsize = options->capacity,
+        .kind = options->capacity > 0 ? WEFT_QUEUE_FIFO : WEFT_QUEUE_RENDEZVOUS,
+        .producers = options->senders,
+        .drop = options->drop};
+    weft_channel *c = aligned_alloc(64, sizeof *c);
+    if (c == NULL || !wi_queue_init(&c->queue, &of_queue)) {
+        free(c);
+        return (weft_channel *)&wi_queue_nomem;
+    }
+    c->receivers = options->receivers;
+    return c;
+}
+
+void weft_channel_free(weft_channel *c)
+{
+    if (c == NULL || wi_channel_queue(c) == &wi_queue_nomem)
+        return;
+    wi_queue_fini(&c->queue);
+    free(c);
+}
+
+static int64_t limit(const struct weft_channel_wait_options *options,
+                     const char *function)
+{
+    if (options->nowait)
+        return WI_NOWAIT;
+    return options->timeout == 0 ? WI_FOREVER
+                                 : wi_deadline_in(options->timeout, function);
+}
+
+int weft_channel_send_with(weft_channel *c, const void *item,
+                           const struct weft_channel_wait_options *options)
+{
+    WI_OPTIONS(options);
+    struct wi_transfer t = {.items = (char *)item, .n = 1, .put = true};
+    ssize_t moved =
+        wi_queue_transfer(wi_channel_queue(c), &t, limit(options, __func__));
+    return moved > 0 ? 0 : (int)moved;
+}
+
+int weft_channel_receive_with(weft_channel *c, void *item,
+                              const struct weft_channel_wait_options *options)
+{
+    WI_OPTIONS(options);
+    struct wi_transfer t = {.items = item, .n = 1};
+    ssize_t moved =
+        wi_queue_transfer(wi_channel_queue(c), &t, limit(options, __func__));
+    return moved > 0 ? 0 : (int)moved;
+}
+
+int weft_channel_close(weft_channel *c)
+{
+    return weft_queue_shutdown(wi_channel_queue(c), false);
+}
+
+int weft_channel_sender_add(weft_channel *c)
+{
+    return weft_queue_producer_add(wi_channel_queue(c));
+}
+
+int weft_channel_sender_done(weft_channel *c)
+{
+    return weft_queue_producer_done(wi_channel_queue(c));
+}
+
+int weft_channel_receiver_add(weft_channel *c)
+{
+    // relaxed: who comes at the same time as the end may be before or after
+    int closed =
+        __atomic_load_n(&wi_channel_queue(c)->closed, __ATOMIC_RELAXED);
+    if (closed != 0)
+        return closed;
+    // relaxed: a count
+    __atomic_fetch_add(&c->receivers, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+int weft_channel_receiver_done(weft_channel *c)
+{
+    // acq_rel: the last one comes after all others
+    uint32_t was = __atomic_fetch_sub(&c->receivers, 1, __ATOMIC_ACQ_REL);
+    wi_require(was != 0, c, "more receivers are done than there were");
+    return was == 1 ? wi_queue_close(wi_channel_queue(c), -EPIPE, true) : 0;
+}
+
+size_t weft_channel_size(weft_channel *c)
+{
+    return weft_queue_size(wi_channel_queue(c));
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+//
+// Nobody stands in line for an event that is set. So the word of the line says
+// that too, by a value that is no place: whoever sees the event set sees a line
+// that its setter has done with, and may free it.
+#include <weft/event.h>
+
+#include "os/report.h"
+#include "sched/scope.h"
+#include "sync/owner.h"
+
+#define SET ((struct wi_place *)2)
+
+void weft_event_set(struct weft_event *event)
+{
+    struct wi_place *first = wi_line_lock(&event->line);
+    struct wi_chosen chosen = {.last = &chosen.first};
+    while (first != NULL && first != SET)
+        wi_chosen_add(&chosen, &first, first);
+    wi_line_unlock(&event->line, SET);
+    wi_chosen_end(&chosen, WI_PLACE_GIVEN);
+}
+
+void weft_event_clear(struct weft_event *event)
+{
+    struct wi_place *first = wi_line_lock(&event->line);
+    wi_line_unlock(&event->line, first == SET ? NULL : first);
+}
+
+bool weft_event_is_set(const struct weft_event *event)
+{
+    // acquire: pairs with the release in weft_event_set. While the lock is
+    // held the answer is that of before.
+    uintptr_t line = __atomic_load_n(&event->line, __ATOMIC_ACQUIRE);
+    return (line & ~(uintptr_t)WI_LINE_LOCKED) == (uintptr_t)SET;
+}
+
+static int wait_for(struct weft_event *event, int64_t deadline)
+{
+    struct wi_task *self = wi_sync_self(event);
+    int rc = wi_scope_test(self);
+    if (rc < 0 || weft_event_is_set(event))
+        return rc;
+    struct wi_place place = wi_place_of(self);
+    struct wi_place *first = wi_line_lock(&event->line);
+    if (first != SET)
+        wi_line_add(&first, &place);
+    wi_line_unlock(&event->line, first);
+    if (first == SET)
+        return 0;
+    const struct wi_wait wait = {.object = event,
+                                 .deadline = deadline,
+                                 .kind = WI_WAIT_EVENT,
+                                 .flags = WI_SCOPED};
+    return wi_line_wait(&event->line, &place, &wait);
+}
+
+int weft_event_wait(struct weft_event *event)
+{
+    return wait_for(event, WI_FOREVER);
+}
+
+int weft_event_wait_for(struct weft_event *event, double seconds)
+{
+    return wait_for(event, wi_deadline_in(seconds, __func__));
+}
+
+void weft_event_fini(struct weft_event *event)
+{
+    struct wi_place *first = wi_line_lock(&event->line);
+    wi_line_unlock(&event->line, first);
+    wi_require(first == NULL || first == SET, event,
+               "nobody waits for an event that ends");
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+//
+// `word` is 0, or the hint of whoever is at it, or DONE for ever. It changes
+// under the lock of the line, in which the others wait to look again.
+#include <weft/once.h>
+
+#include <errno.h>
+
+#include <weft/error.h>
+
+#include "sync/owner.h"
+
+enum { DONE = 1 };
+
+static wi_hint runner(const void *once)
+{
+    // seq_cst: among the loads of a walk; pairs with wi_edge_set
+    return wi_owner_of(__atomic_load_n(&((const struct weft_once *)once)->word,
+                                       __ATOMIC_SEQ_CST));
+}
+
+bool weft_once_done(const struct weft_once *once)
+{
+    // acquire: pairs with the release in finish; what fn did is seen
+    return __atomic_load_n(&once->word, __ATOMIC_ACQUIRE) == DONE;
+}
+
+static void finish(struct weft_once *once, uint64_t word)
+{
+    struct wi_chosen chosen = {.last = &chosen.first};
+    struct wi_place *first = wi_line_lock(&once->line);
+    // release: pairs with weft_once_done
+    __atomic_store_n(&once->word, word, __ATOMIC_RELEASE);
+    while (first != NULL)
+        wi_chosen_add(&chosen, &first, first);
+    wi_line_unlock(&once->line, first);
+    wi_chosen_end(&chosen, WI_PLACE_WOKEN);
+}
+
+// One that ends inside fn (pthread_exit) counts as one that holds a lock.
+static int run(struct weft_once *once, struct wi_task *self, weft_function *fn,
+               void *arg)
+{
+    self->held++;
+    int rc = fn(arg);
+    self->held--;
+    finish(once, rc < 0 ? 0 : DONE);
+    return rc;
+}
+
+// Waits for whoever is at it. 0: look again.
+static int wait_in_line(struct weft_once *once, struct wi_task *self,
+                        struct wi_place *place)
+{
+    const struct wi_wait wait = {
+        .object = once, .deadline = WI_FOREVER, .kind = WI_WAIT_ONCE};
+    int rc = wi_owner_wait(self, place, &wait, runner, true);
+    if (rc < 0 && !wi_line_leave(&once->line, place))
+        rc = 0;
+    return rc == -EOWNERDEAD ? 0 : rc;
+}
+
+// True: the caller is to run it. Else *rc is not 0, or the caller looks again.
+static bool claim(struct weft_once *once, struct wi_task *self, int *rc)
+{
+    struct wi_place place = wi_place_of(self);
+    struct wi_edge_set holder = {.holder = runner, .object = once};
+    struct wi_place *first = wi_line_lock(&once->line);
+    uint64_t word = __atomic_load_n(&once->word, __ATOMIC_RELAXED);
+    bool mine = word == 0 || wi_owner_gone(word);
+    bool in_line = false;
+    *rc = 0;
+    if (mine) {
+        // relaxed: under the lock
+        __atomic_store_n(&once->word, wi_hint_of(self), __ATOMIC_RELAXED);
+    } else if (word == wi_hint_of(self)) {
+        *rc = -WEFT_EDEADLOCK;
+    } else if (word != DONE) {
+        wi_owner_edge(self, &holder);
+        wi_line_add(&first, &place);
+        in_line = true;
+    }
+    wi_line_unlock(&once->line, first);
+    if (in_line) {
+        *rc = wait_in_line(once, self, &place);
+        wi_edge_clear(self);
+    }
+    return mine;
+}
+
+int weft_once_call(struct weft_once *once, weft_function *fn, void *arg)
+{
+    int rc = 0;
+    while (rc == 0 && !weft_once_done(once)) {
+        struct wi_task *self = wi_sync_self(once);
+        if (claim(once, self, &rc))
+            return run(once, self, fn, arg);
+    }
+    return rc;
+}

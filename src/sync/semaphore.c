@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+//
+// The number of permits is guarded by the lock of the line. While somebody
+// stands in line there is no permit: a release gives them to those first.
+#include <weft/semaphore.h>
+
+#include <errno.h>
+
+#include "base/options.h"
+#include "os/report.h"
+#include "sched/scope.h"
+#include "sync/owner.h"
+
+void weft_semaphore_init_with(struct weft_semaphore *semaphore,
+                              uint32_t permits,
+                              const struct weft_semaphore_options *options)
+{
+    WI_OPTIONS(options);
+    wi_require(options->bound == 0 || permits <= options->bound, semaphore,
+               "a semaphore begins with at most as many permits as its bound");
+    *semaphore =
+        (struct weft_semaphore){.permits = permits, .bound = options->bound};
+}
+
+// Takes a permit if there is one; under the lock.
+static bool take(struct weft_semaphore *semaphore)
+{
+    if (semaphore->permits == 0)
+        return false;
+    semaphore->permits--;
+    return true;
+}
+
+static int acquire(struct weft_semaphore *semaphore, int64_t deadline)
+{
+    struct wi_task *self = wi_sync_self(semaphore);
+    int rc = wi_scope_test(self);
+    if (rc < 0)
+        return rc;
+    struct wi_place place = wi_place_of(self);
+    struct wi_place *first = wi_line_lock(&semaphore->line);
+    bool mine = take(semaphore);
+    if (!mine)
+        wi_line_add(&first, &place);
+    wi_line_unlock(&semaphore->line, first);
+    if (mine)
+        return 0;
+    const struct wi_wait wait = {.object = semaphore,
+                                 .deadline = deadline,
+                                 .kind = WI_WAIT_SEMAPHORE,
+                                 .flags = WI_SCOPED};
+    return wi_line_wait(&semaphore->line, &place, &wait);
+}
+
+int weft_semaphore_acquire(struct weft_semaphore *semaphore)
+{
+    return acquire(semaphore, WI_FOREVER);
+}
+
+int weft_semaphore_acquire_for(struct weft_semaphore *semaphore, double seconds)
+{
+    return acquire(semaphore, wi_deadline_in(seconds, __func__));
+}
+
+int weft_semaphore_try(struct weft_semaphore *semaphore)
+{
+    struct wi_place *first = wi_line_lock(&semaphore->line);
+    bool mine = take(semaphore);
+    wi_line_unlock(&semaphore->line, first);
+    return mine ? 0 : -EAGAIN;
+}
+
+int weft_semaphore_release(struct weft_semaphore *semaphore, uint32_t n)
+{
+    struct wi_place *first = wi_line_lock(&semaphore->line);
+    uint32_t bound = semaphore->bound != 0 ? semaphore->bound : UINT32_MAX;
+    if (n > bound - semaphore->permits) {
+        wi_line_unlock(&semaphore->line, first);
+        return -EOVERFLOW;
+    }
+    struct wi_chosen chosen = {.last = &chosen.first};
+    for (; n > 0 && first != NULL; n--)
+        wi_chosen_add(&chosen, &first, first);
+    semaphore->permits += n;
+    wi_line_unlock(&semaphore->line, first);
+    wi_chosen_end(&chosen, WI_PLACE_GIVEN);
+    return 0;
+}
+
+uint32_t weft_semaphore_permits(struct weft_semaphore *semaphore)
+{
+    struct wi_place *first = wi_line_lock(&semaphore->line);
+    uint32_t permits = semaphore->permits;
+    wi_line_unlock(&semaphore->line, first);
+    return permits;
+}
+
+void weft_semaphore_fini(struct weft_semaphore *semaphore)
+{
+    struct wi_place *first = wi_line_lock(&semaphore->line);
+    wi_line_unlock(&semaphore->line, first);
+    wi_require(first == NULL, semaphore,
+               "nobody waits for a semaphore that ends");
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+// Pipelines: order, bounds, failures, cancel, stages that block.
+#include "kit.h"
+
+enum { ITEMS = 3000 };
+
+struct line {
+    int made, ended, dropped, inside, most, limit;
+    int last;      // of a stage in order
+    int next_made; // items are numbers from 1 on
+    int fail_at;
+    struct kit_gate gate;
+};
+
+static int make(void **item, void *arg)
+{
+    struct line *line = arg;
+    if (line->made == line->limit)
+        return 1;
+    *item = kit_number(++line->made);
+    int inside = __atomic_add_fetch(&line->inside, 1, __ATOMIC_RELAXED);
+    if (inside > line->most)
+        line->most = inside;
+    return 0;
+}
+
+static int twice(void **item, void *arg)
+{
+    (void)arg;
+    if ((intptr_t)*item % 100 == 0)
+        weft_sleep(0.0005);
+    *item = kit_number(2 * (long)(intptr_t)*item);
+    return 0;
+}
+
+static int in_order(void **item, void *arg)
+{
+    struct line *line = arg;
+    int n = (int)(intptr_t)*item / 2;
+    if (line->fail_at == n)
+        return -EDOM;
+    if (line->last + 1 != n)
+        ck_abort_msg("%d came after %d", n, line->last);
+    line->last = n;
+    return 0;
+}
+
+static int end(void **item, void *arg)
+{
+    struct line *line = arg;
+    (void)item;
+    kit_count(&line->ended);
+    __atomic_fetch_sub(&line->inside, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+static void drop(void *item, void *arg)
+{
+    (void)item;
+    kit_count(&((struct line *)arg)->dropped);
+}
+
+static const struct weft_stage stages[] = {
+    {make, false}, {twice, true}, {in_order, false}, {end, true}};
+
+static int run(struct line *line, weft_executor *ex, size_t tokens)
+{
+    void *args[] = {line, line, line, line};
+    return weft_pipeline(stages, 4, args, .executor = ex, .tokens = tokens,
+                         .drop = drop, .drop_arg = line);
+}
+
+KIT_BOTH(all_items_go_through_in_order, .timeout = 60)
+{
+    for (unsigned n = 1; n <= 4; n++) {
+        weft_executor *ex = weft_thread_pool(.workers = n);
+        for (size_t tokens = 1; tokens <= 33; tokens += 8) {
+            struct line line = {.limit = ITEMS};
+            kit_assert_code(run(&line, ex, tokens), 0);
+            ck_assert_int_eq(line.last, ITEMS);
+            ck_assert_int_eq(line.ended, ITEMS);
+            ck_assert_int_eq(line.dropped, 0);
+            ck_assert_int_le(line.most, (int)tokens);
+        }
+        weft_executor_close(ex);
+    }
+}
+
+KIT_BOTH(no_items_and_one_stage)
+{
+    struct line line = {.limit = 0};
+    kit_assert_code(run(&line, NULL, 0), 0);
+    line.limit = 10;
+    void *arg = &line;
+    kit_assert_code(weft_pipeline(stages, 1, &arg), 0);
+    ck_assert_int_eq(line.made, 10);
+    kit_assert_code(weft_pipeline(stages, 0, &arg), -EINVAL);
+}
+
+KIT_BOTH(a_failure_ends_it, .timeout = 60)
+{
+    for (unsigned n = 1; n <= 4; n++) {
+        weft_executor *ex = weft_thread_pool(.workers = n);
+        struct line line = {.limit = 1 << 30, .fail_at = 500};
+        kit_assert_code(run(&line, ex, 0), -EDOM);
+        ck_assert_int_eq(line.last, 499);
+        ck_assert_int_eq(line.made, line.ended + line.dropped);
+        weft_executor_close(ex);
+    }
+}
+
+static int make_nothing(void **item, void *arg)
+{
+    (void)item;
+    (void)arg;
+    return -EIO;
+}
+
+WEFT_TEST(a_source_may_fail)
+{
+    const struct weft_stage bad[] = {{make_nothing, false}, {end, true}};
+    kit_assert_code(weft_pipeline(bad, 2, NULL), -EIO);
+}
+
+KIT_BOTH(a_timeout_ends_it, .timeout = 60)
+{
+    for (unsigned n = 1; n <= 3; n++) {
+        weft_executor *ex = weft_thread_pool(.workers = n);
+        struct line line = {.limit = 1 << 30};
+        {
+            WEFT_TIMEOUT(0.02);
+            kit_assert_code(run(&line, ex, 0), -ETIMEDOUT);
+        }
+        ck_assert_int_eq(line.made, line.ended + line.dropped);
+        weft_executor_close(ex);
+    }
+}
+
+// Goes on when five items are in the stage at once.
+static int meet(void **item, void *arg)
+{
+    struct line *line = arg;
+    (void)item;
+    if (__atomic_add_fetch(&line->last, 1, __ATOMIC_SEQ_CST) == 5)
+        kit_gate_open(&line->gate);
+    return kit_gate_wait(&line->gate);
+}
+
+// On one worker: an item that waits does not hold it.
+WEFT_TEST(items_that_wait_leave_the_worker_to_others, .timeout = 30)
+{
+    const struct weft_stage meeting[] = {{make, false}, {meet, true}};
+    struct line line = {.limit = 5, .gate = kit_gate_new()};
+    void *args[] = {&line, &line};
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    kit_assert_code(weft_pipeline(meeting, 2, args, .executor = ex), 0);
+    weft_executor_close(ex);
+    kit_gate_free(&line.gate);
+}
+
+WEFT_TEST_MAIN("pipeline")

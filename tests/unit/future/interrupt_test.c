@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+#include "kit.h"
+
+#include <stdio.h>
+
+static int ended;
+
+static int wait_for_the_end(void *arg)
+{
+    int rc = weft_sleep(INFINITY);
+
+    (void)arg;
+    ended++;
+    return rc;
+}
+
+// Sends itself the signal, as a terminal would.
+static int interrupted(void *arg)
+{
+    weft_future *child = weft_task_start(wait_for_the_end, NULL);
+
+    (void)arg;
+    weft_yield();
+    kill(getpid(), SIGINT);
+    kit_assert_code(weft_sleep(INFINITY), -ECANCELED);
+    kit_assert_code(weft_check(), -ECANCELED);
+    {
+        WEFT_SHIELD(5); // time to clean up
+        kit_assert_code(weft_join(child), -WEFT_EJOBCANCELED);
+    }
+    return -ECANCELED;
+}
+
+WEFT_TEST(the_first_cancels_the_run)
+{
+    for (int i = 0; i < 3; i++) { // and again in the next run
+        kit_assert_code(weft_run(interrupted, NULL, .interrupt = true),
+                        -ECANCELED);
+        ck_assert_int_eq(ended, i + 1);
+    }
+}
+
+static int stubborn(void *arg)
+{
+    (void)arg;
+    kill(getpid(), SIGINT);
+    WEFT_SHIELD(10);
+    while (weft_sleep(0.001) == 0)
+        kill(getpid(), SIGINT);
+    return 0;
+}
+
+static void interrupt_twice(void)
+{
+    signal(SIGINT, SIG_DFL); // the framework has a handler of its own
+    weft_run(stubborn, NULL, .interrupt = true);
+}
+
+WEFT_TEST(the_second_ends_the_program)
+{
+    char text[1000];
+    int status = kit_child(interrupt_twice, text, sizeof(text));
+
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT,
+                  "wait status 0x%x: %s", status, text);
+}
+
+static int signals;
+
+static void count_signal(int sig)
+{
+    (void)sig;
+    signals++;
+}
+
+static int interrupt_own(void *arg)
+{
+    (void)arg;
+    kill(getpid(), SIGINT);
+    weft_sleep(INFINITY);
+    ck_assert_int_eq(signals, 0);
+    kill(getpid(), SIGINT);
+    return 5;
+}
+
+WEFT_TEST(a_handler_of_the_program_comes_second_and_is_restored)
+{
+    signal(SIGINT, count_signal);
+    kit_assert_code(weft_run(interrupt_own, NULL, .interrupt = true), 5);
+    ck_assert_int_eq(signals, 1);
+    kill(getpid(), SIGINT);
+    ck_assert_int_eq(signals, 2);
+    // and without the option it is the program's from the first
+    kit_assert_code(weft_run(kit_return, NULL), 0);
+    kill(getpid(), SIGINT);
+    ck_assert_int_eq(signals, 3);
+}
+
+static int signal_and_return(void *arg)
+{
+    (void)arg;
+    kill(getpid(), SIGINT);
+    return weft_sleep(0.001);
+}
+
+WEFT_TEST(what_is_ignored_stays_ignored)
+{
+    signal(SIGINT, SIG_IGN);
+    kit_assert_code(weft_run(signal_and_return, NULL, .interrupt = true), 0);
+    ck_assert_ptr_eq(signal(SIGINT, SIG_DFL), SIG_IGN);
+}
+
+static int nested(void *arg)
+{
+    (void)arg;
+    kit_assert_code(weft_run(kit_never, NULL, .interrupt = true), -EBUSY);
+    // a run within a run, without it, is fine
+    return weft_run(kit_return, kit_number(3));
+}
+
+WEFT_TEST(one_run_at_a_time_has_it)
+{
+    kit_assert_code(weft_run(nested, NULL, .interrupt = true), 3);
+    kit_assert_code(weft_run(nested, NULL, .interrupt = true, .workers = 2), 3);
+}
+
+WEFT_TEST_MAIN("interrupt")

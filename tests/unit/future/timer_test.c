@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: MIT
+// weft_timer: once, again and again, cancelled, started anew.
+#include "kit.h"
+
+struct bell {
+    struct weft_timer timer;
+    int rings;
+    int limit; // the timer stops itself then
+    double last;
+};
+
+static void ring(void *arg)
+{
+    struct bell *b = arg;
+    b->last = weft_now();
+    if (kit_load(&b->rings) + 1 == kit_load(&b->limit))
+        weft_timer_cancel(&b->timer);
+    kit_count(&b->rings);
+}
+
+KIT_BOTH(a_timer_fires_once)
+{
+    struct bell b = {.rings = 0};
+    double before = weft_now();
+    ck_assert(!weft_timer_pending(&b.timer));
+    kit_assert_code(weft_timer_join(&b.timer), 0);
+    kit_assert_code(weft_timer_cancel(&b.timer), 0);
+    kit_assert_code(weft_timer_start(&b.timer, 0.002, ring, &b), 0);
+    ck_assert(weft_timer_pending(&b.timer));
+    kit_assert_code(weft_timer_join(&b.timer), 0);
+    ck_assert_int_eq(b.rings, 1);
+    ck_assert(b.last - before >= 0.002 - 1e-6);
+    ck_assert(!weft_timer_pending(&b.timer));
+    kit_assert_code(weft_timer_cancel(&b.timer), 0);
+    // And again, with the same storage, at a time of day.
+    kit_assert_code(
+        weft_timer_start(&b.timer, 0, ring, &b, .at = weft_now() + 0.002), 0);
+    kit_assert_code(weft_timer_join(&b.timer), 0);
+    ck_assert_int_eq(b.rings, 2);
+}
+
+KIT_BOTH(a_cancelled_timer_never_fires)
+{
+    struct bell b = {.rings = 0};
+    kit_assert_code(weft_timer_start(&b.timer, 0.001, ring, &b), 0);
+    if (weft_timer_cancel(&b.timer) == 1)
+        ck_assert_int_eq(b.rings, 0);
+    ck_assert(!weft_timer_pending(&b.timer));
+    kit_assert_code(weft_timer_start(&b.timer, 3600, ring, &b), 0);
+    kit_assert_code(weft_timer_cancel(&b.timer), 1);
+    kit_assert_code(weft_timer_cancel(&b.timer), 0);
+    kit_assert_code(weft_timer_join(&b.timer), 0);
+    weft_sleep(0.005);
+    ck_assert_int_le(b.rings, 1);
+}
+
+KIT_BOTH(a_periodic_timer_keeps_its_beat)
+{
+    struct bell b = {.limit = 5};
+    double before = weft_now();
+    kit_assert_code(
+        weft_timer_start(&b.timer, 0.001, ring, &b, .period = 0.001), 0);
+    kit_assert_code(weft_timer_join(&b.timer), 0);
+    ck_assert_int_eq(b.rings, 5);
+    ck_assert(b.last - before >= 0.005 - 1e-6);
+}
+
+static void ring_and_start(void *arg)
+{
+    struct bell *b = arg;
+    kit_count(&b->rings);
+    if (b->rings < 4)
+        kit_assert_code(weft_timer_start(&b->timer, 0.0005, ring_and_start, b),
+                        0);
+}
+
+KIT_BOTH(a_timer_may_start_itself_anew)
+{
+    struct bell b = {.rings = 0};
+    kit_assert_code(weft_timer_start(&b.timer, 0, ring_and_start, &b), 0);
+    kit_assert_code(weft_timer_join(&b.timer), 0);
+    ck_assert_int_eq(b.rings, 4);
+}
+
+KIT_BOTH(starting_a_pending_timer_sets_it_anew)
+{
+    struct bell b = {.rings = 0}, other = {.rings = 0};
+    kit_assert_code(weft_timer_start(&b.timer, 3600, ring, &b), 0);
+    kit_assert_code(weft_timer_start(&b.timer, 0.001, ring, &other), 0);
+    kit_assert_code(weft_timer_join(&b.timer), 0);
+    ck_assert_int_eq(b.rings, 0);
+    ck_assert_int_eq(other.rings, 1);
+}
+
+KIT_BOTH(timers_fire_in_the_order_of_their_times)
+{
+    enum { N = 20 };
+    struct bell b[N] = {{.rings = 0}};
+    double now = weft_now();
+    for (int i = N; i-- > 0;)
+        kit_assert_code(weft_timer_start(&b[i].timer, 0, ring, &b[i],
+                                         .at = now + 0.004 + i * 0.0005),
+                        0);
+    for (int i = 0; i < N; i++)
+        kit_assert_code(weft_timer_join(&b[i].timer), 0);
+    for (int i = 1; i < N; i++)
+        ck_assert(b[i - 1].last <= b[i].last);
+}
+
+struct slow {
+    struct weft_timer timer;
+    struct kit_gate gate;
+    int entered, left;
+};
+
+static void wait_at_gate(void *arg)
+{
+    struct slow *s = arg;
+    kit_count(&s->entered);
+    kit_gate_wait(&s->gate);
+    kit_count(&s->left);
+}
+
+// The function may wait like any task; cancel does not wait for it, join does.
+KIT_BOTH(a_running_timer_is_waited_for)
+{
+    struct slow s = {.gate = kit_gate_new()};
+    kit_assert_code(
+        weft_timer_start(&s.timer, 0, wait_at_gate, &s, .period = 0.001), 0);
+    kit_await(&s.entered, 1);
+    {
+        WEFT_TIMEOUT(0.002);
+        kit_assert_code(weft_timer_join(&s.timer), -ETIMEDOUT);
+    }
+    ck_assert(weft_timer_pending(&s.timer));
+    kit_assert_code(weft_timer_cancel(&s.timer), 0);
+    ck_assert(!weft_timer_pending(&s.timer));
+    kit_gate_open(&s.gate);
+    kit_assert_code(weft_timer_join(&s.timer), 0);
+    ck_assert_int_eq(s.entered, 1);
+    ck_assert_int_eq(s.left, 1);
+    kit_gate_free(&s.gate);
+}
+
+static struct bell forgotten;
+
+static int forget_a_timer(void *arg)
+{
+    (void)arg;
+    struct weft_timer_options every = {.size = sizeof every, .period = 1000};
+    return weft_timer_start_with(&forgotten.timer, 1000, ring, &forgotten,
+                                 &every);
+}
+
+WEFT_TEST(what_is_pending_at_the_end_of_a_run_never_fires)
+{
+    for (int i = 0; i < 10; i++) {
+        ck_assert_int_eq(weft_run(forget_a_timer, NULL), 0);
+        ck_assert(!weft_timer_pending(&forgotten.timer));
+        kit_assert_code(weft_timer_cancel(&forgotten.timer), 0);
+    }
+    ck_assert_int_eq(forgotten.rings, 0);
+    // The storage may be used by another run.
+    kit_assert_code(weft_timer_start(&forgotten.timer, 0, ring, &forgotten), 0);
+    kit_assert_code(weft_timer_join(&forgotten.timer), 0);
+    ck_assert_int_eq(forgotten.rings, 1);
+}
+
+static int start_while_ending(void *arg)
+{
+    int rc = weft_sleep(INFINITY);
+    kit_assert_code(rc, -ECANCELED);
+    *(int *)arg = weft_timer_start(&forgotten.timer, 0, ring, &forgotten);
+    return 0;
+}
+
+static int leave_a_late_starter(void *arg)
+{
+    weft_future_unref(weft_task_start(start_while_ending, arg));
+    return weft_yield();
+}
+
+WEFT_TEST(a_run_that_ends_takes_no_timers)
+{
+    int rc = 1;
+    forgotten.rings = 0;
+    ck_assert_int_eq(weft_run(leave_a_late_starter, &rc), 0);
+    kit_assert_code(rc, -WEFT_ECLOSED);
+    ck_assert_int_eq(forgotten.rings, 0);
+}
+
+WEFT_JOB(int, ring_from_a_job)
+{
+    struct bell b = {.rings = 0};
+    kit_assert_code(weft_timer_start(&b.timer, 0.001, ring, &b), 0);
+    kit_assert_code(weft_timer_join(&b.timer), 0);
+    return b.rings;
+}
+
+WEFT_TEST(a_job_may_use_timers)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    int rings = 0;
+    kit_assert_code(weft_result(weft_submit(ex, ring_from_a_job), &rings), 0);
+    ck_assert_int_eq(rings, 1);
+    weft_executor_close(ex);
+}
+
+static struct weft_timer own;
+
+static void join_itself(void *arg)
+{
+    (void)arg;
+    weft_timer_join(&own);
+}
+
+static void start_self_join(void)
+{
+    weft_timer_start(&own, 0, join_itself, NULL);
+    weft_timer_join(&own);
+}
+
+WEFT_TEST(joining_the_own_timer_aborts)
+{
+    kit_assert_aborts(start_self_join, "its own timer");
+}
+
+// Each timer that was set either rang or was prevented, whoever did what.
+struct storm {
+    struct bell bell[50];
+    int set, prevented;
+};
+
+static int make_storm(void *arg)
+{
+    struct storm *s = arg;
+    uint64_t x = (uint64_t)(uintptr_t)&x ^ weft_current_id();
+    for (int i = 0; i < (KIT_SANITIZED ? 300 : 2000); i++) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        struct bell *b = &s->bell[(x >> 33) % 50];
+        double seconds = (double)((x >> 40) % 100) * 1e-5;
+        // Only one at a time sets the same one.
+        if (__atomic_exchange_n(&b->limit, -1, __ATOMIC_ACQUIRE) == 0) {
+            if (weft_timer_cancel(&b->timer) == 1)
+                kit_count(&s->prevented);
+            kit_assert_code(weft_timer_join(&b->timer), 0);
+            kit_assert_code(weft_timer_start(&b->timer, seconds, ring, b), 0);
+            kit_count(&s->set);
+            __atomic_store_n(&b->limit, 0, __ATOMIC_RELEASE);
+        } else if (weft_timer_cancel(&b->timer) == 1) {
+            kit_count(&s->prevented);
+        }
+        if (i % 16 == 0)
+            weft_yield();
+    }
+    return 0;
+}
+
+static void run_storm(bool threads)
+{
+    static struct storm s;
+    memset(&s, 0, sizeof s);
+    weft_future *f[4];
+    int rings = 0;
+    for (int i = 0; i < 4; i++)
+        f[i] = threads && i % 2 ? weft_thread_start(make_storm, &s)
+                                : weft_task_start(make_storm, &s);
+    for (int i = 0; i < 4; i++)
+        kit_assert_code(weft_join(f[i]), 0);
+    for (int i = 0; i < 50; i++) {
+        kit_assert_code(weft_timer_join(&s.bell[i].timer), 0);
+        rings += s.bell[i].rings;
+    }
+    ck_assert_int_eq(rings + s.prevented, s.set);
+}
+
+WEFT_TEST(nothing_rings_twice_or_gets_lost_in_a_storm, .timeout = 30)
+{
+    run_storm(true);
+}
+
+KIT_TASK(nor_among_tasks, .timeout = 30)
+{
+    run_storm(false);
+}
+
+KIT_BOTH(a_great_many_can_be_pending)
+{
+    enum { MANY = 100000 };
+    struct weft_timer *timers = calloc(MANY, sizeof *timers);
+    struct bell b = {.rings = 0};
+    for (int i = 0; i < MANY; i++)
+        kit_assert_code(weft_timer_start(&timers[i], 1000 + i % 977, ring, &b),
+                        0);
+    for (int i = 0; i < MANY; i++)
+        kit_assert_code(weft_timer_cancel(&timers[i]), 1);
+    kit_assert_code(weft_timer_start(&timers[0], 0, ring, &b), 0);
+    kit_assert_code(weft_timer_join(&timers[0]), 0);
+    ck_assert_int_eq(b.rings, 1);
+    free(timers);
+}
+
+WEFT_TEST_MAIN("timer")

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: MIT
+// What a submit can ask of a process pool: retries, priorities, timeouts; and
+// the window, which asks something of the submit.
+#include "jobs.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static weft_executor *ex;
+
+// Retries
+// -----------------------------------------------------------------------
+
+// Where jobs of several processes count: a file that grows by a byte each time.
+static char counter[64];
+
+static void counter_new(void)
+{
+    snprintf(counter, sizeof counter, "/tmp/weft-test-XXXXXX");
+    int fd = mkstemp(counter);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+}
+
+static long counter_end(void)
+{
+    struct stat st;
+    ck_assert_int_eq(stat(counter, &st), 0);
+    unlink(counter);
+    return (long)st.st_size;
+}
+
+struct
+try {
+    char file[64];
+    long deaths; // it kills its worker so many times
+};
+
+WEFT_JOB(long, try_hard, struct try, t)
+{
+    struct stat st;
+    int fd = open(t.file, O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (write(fd, "x", 1) != 1 || fstat(fd, &st) != 0)
+        weft_fail(-EIO, NULL);
+    close(fd);
+    if (st.st_size <= t.deaths)
+        raise(SIGKILL);
+    return (long)st.st_size;
+}
+
+static weft_future *try(long deaths, unsigned retries)
+{
+    struct try t = {.deaths = deaths};
+    snprintf(t.file, sizeof t.file, "%s", counter);
+    return weft_submit_job(weft_executor_with(ex, .retries = retries),
+                           &weft_job_try_hard, &t);
+}
+
+WEFT_TEST(a_job_whose_worker_died_runs_again_if_it_may)
+{
+    struct weft_process_pool_stats stats = {.size = sizeof stats};
+    counter_new();
+    ex = weft_process_pool(.workers = 1);
+    expect_long(try(2, 2), 3);
+    ck_assert_int_eq(weft_process_pool_stats(ex, &stats), 0);
+    ck_assert_uint_eq(stats.retried, 2);
+    ck_assert_uint_eq(stats.crashed, 0);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+    ck_assert_int_eq(counter_end(), 3);
+}
+
+WEFT_TEST(a_poison_is_named_with_its_tries)
+{
+    counter_new();
+    ex = weft_process_pool(.workers = 1);
+    expect_text(try(100, 2), -WEFT_ECRASHED, "at try 3");
+    expect_long(weft_submit(ex, square, 3), 9);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+    ck_assert_int_eq(counter_end(), 3);
+}
+
+WEFT_TEST(by_default_nothing_runs_twice)
+{
+    counter_new();
+    ex = weft_process_pool(.workers = 1);
+    expect_text(try(1, 0), -WEFT_ECRASHED, "SIGKILL");
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+    ck_assert_int_eq(counter_end(), 1);
+}
+
+WEFT_TEST(a_job_that_is_canceled_is_not_tried_again)
+{
+    ex = weft_process_pool(.workers = 1);
+    weft_future *f = weft_submit(weft_executor_with(ex, .retries = 5), hang, 1);
+    until_running(f);
+    weft_cancel(f);
+    expect(f, -WEFT_EJOBCANCELED);
+    expect_long(weft_submit(ex, square, 3), 9);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+// Priorities
+// --------------------------------------------------------------------
+
+struct mark {
+    char file[64];
+    char letter;
+};
+
+WEFT_JOB(long, put_mark, struct mark, m)
+{
+    int fd = open(m.file, O_WRONLY | O_APPEND | O_CLOEXEC);
+    long n = write(fd, &m.letter, 1);
+    close(fd);
+    return n;
+}
+
+WEFT_JOB(long, wait_for_byte, struct weft_text, fifo)
+{
+    char byte;
+    int fd = open(fifo.s, O_RDONLY | O_CLOEXEC);
+    long n = read(fd, &byte, 1);
+    close(fd);
+    return n;
+}
+
+static weft_future *mark(char letter, int priority)
+{
+    struct mark m = {.letter = letter};
+    snprintf(m.file, sizeof m.file, "%s", counter);
+    return weft_submit_job(weft_executor_with(ex, .priority = priority),
+                           &weft_job_put_mark, &m);
+}
+
+// The one worker is busy with one job and has one behind it; the rest waits in
+// the queue.
+WEFT_TEST(jobs_of_a_higher_priority_come_first)
+{
+    char fifo[80], order[16] = "";
+    counter_new();
+    snprintf(fifo, sizeof fifo, "%s.fifo", counter);
+    ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+    struct weft_text path = weft_text("%s", fifo);
+    ex = weft_process_pool(.workers = 1);
+    weft_future *gate = weft_submit_job(ex, &weft_job_wait_for_byte, &path);
+    until_running(gate);
+    weft_future *all[] = {mark('1', 0),  mark('x', -1), mark('2', 0),
+                          mark('a', 1),  mark('y', -5), mark('3', 0),
+                          mark('b', 99), mark('c', 1)};
+    enum { N = sizeof all / sizeof *all };
+    int fd = open(fifo, O_WRONLY | O_CLOEXEC);
+    ck_assert_int_eq(write(fd, "x", 1), 1);
+    expect_long(gate, 1);
+    for (int i = 0; i < N; i++)
+        expect_long(all[i], 1);
+    close(fd);
+    fd = open(counter, O_RDONLY | O_CLOEXEC);
+    ck_assert_int_eq(read(fd, order, sizeof order - 1), N);
+    close(fd);
+    // The first stood behind the gate before the others came.
+    ck_assert_str_eq(order, "1abc23xy");
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+    unlink(fifo);
+    counter_end();
+}
+
+// Timeouts
+// ----------------------------------------------------------------------
+
+WEFT_TEST(a_job_that_runs_too_long_is_ended)
+{
+    struct weft_process_pool_stats stats = {.size = sizeof stats};
+    ex = weft_process_pool(.workers = 1);
+    weft_future *f =
+        weft_submit(weft_executor_with(ex, .timeout = 0.05), hang, 1);
+    expect_text(f, -WEFT_EJOBTIMEOUT, "longer than its timeout");
+    expect_long(weft_submit(ex, square, 3), 9);
+    ck_assert_int_eq(weft_process_pool_stats(ex, &stats), 0);
+    ck_assert_uint_eq(stats.overran, 1);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+// While it waits in the queue its time does not run.
+WEFT_TEST(a_timeout_begins_with_the_job)
+{
+    ex = weft_process_pool(.workers = 1);
+    weft_future *first =
+        weft_submit(weft_executor_with(ex, .timeout = 0.3), hang, 1);
+    weft_future *second =
+        weft_submit(weft_executor_with(ex, .timeout = 0.2), square, 4);
+    expect(first, -WEFT_EJOBTIMEOUT);
+    expect_long(second, 16);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+WEFT_TEST(a_stopped_worker_does_not_escape_the_timeout)
+{
+    ex = weft_process_pool(.workers = 1);
+    weft_future *f =
+        weft_submit(weft_executor_with(ex, .timeout = 0.2), hang, 1);
+    until_running(f);
+    kill(weft_future_native_id(f), SIGSTOP);
+    expect(f, -WEFT_EJOBTIMEOUT);
+    expect_long(weft_submit(ex, square, 3), 9);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+// Grace
+// -------------------------------------------------------------------------
+
+static char told[64];
+
+static void write_file(int sig)
+{
+    (void)sig;
+    int fd = open(told, O_WRONLY | O_CLOEXEC);
+    _exit(write(fd, "bye", 3) == 3 ? 0 : 1);
+}
+
+WEFT_JOB(long, hang_kindly, struct weft_text, file)
+{
+    snprintf(told, sizeof told, "%.60s", file.s);
+    signal(SIGTERM, write_file);
+    for (;;)
+        pause();
+    return 0;
+}
+
+WEFT_JOB(long, hang_stubbornly)
+{
+    signal(SIGTERM, SIG_IGN);
+    for (;;)
+        pause();
+    return 0;
+}
+
+WEFT_TEST(with_a_grace_a_job_may_say_goodbye)
+{
+    counter_new();
+    struct weft_text path = weft_text("%s", counter);
+    ex = weft_process_pool(.workers = 1, .grace = 30);
+    weft_future *f = weft_submit_job(ex, &weft_job_hang_kindly, &path);
+    until_running(f);
+    weft_sleep(0.05); // it installs its handler; else it dies, as well
+    weft_cancel(f);
+    expect(f, -WEFT_EJOBCANCELED);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+    long n = counter_end();
+    ck_assert(n == 3 || n == 0);
+}
+
+WEFT_TEST(after_the_grace_it_is_killed)
+{
+    ex = weft_process_pool(.workers = 1, .grace = 0.1);
+    weft_future *f = weft_submit(ex, hang_stubbornly);
+    until_running(f);
+    weft_cancel(f);
+    expect(f, -WEFT_EJOBCANCELED);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+// The window
+// --------------------------------------------------------------------
+
+WEFT_TEST(a_full_window_fails_submits_if_it_shall)
+{
+    ex = weft_process_pool(.workers = 1, .window = 2,
+                           .when_full = WEFT_FULL_FAIL);
+    weft_future *f = weft_submit(ex, hang, 1), *g = weft_submit(ex, hang, 1);
+    expect_text(weft_submit(ex, square, 3), -EAGAIN, "window");
+    weft_cancel(f);
+    expect(f, -WEFT_EJOBCANCELED);
+    weft_cancel(g);
+    expect(g, -WEFT_EJOBCANCELED);
+    expect_long(weft_submit(ex, square, 3), 9);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+WEFT_JOB(long, own_pid)
+{
+    return getpid();
+}
+
+WEFT_JOB(long, fail_here)
+{
+    weft_fail(-EDOM, "so be it");
+    return 0;
+}
+
+WEFT_JOB(struct weft_bytes, some_bytes)
+{
+    return weft_bytes_copy("abc", 4);
+}
+
+WEFT_TEST(with_a_full_window_the_caller_runs_the_job)
+{
+    struct weft_bytes bytes;
+    ex = weft_process_pool(.workers = 1, .window = 1,
+                           .when_full = WEFT_FULL_RUN);
+    weft_future *f = weft_submit(ex, hang, 1);
+    expect_long(weft_submit(ex, own_pid), getpid());
+    expect_text(weft_submit(ex, fail_here), -EDOM, "so be it");
+    ck_assert_int_eq(weft_result(weft_submit(ex, some_bytes), &bytes), 0);
+    ck_assert_str_eq(bytes.data, "abc");
+    weft_bytes_free(&bytes);
+    weft_cancel(f);
+    expect(f, -WEFT_EJOBCANCELED);
+    weft_executor_close(ex);
+}
+
+// A thousand jobs through a window of three, from two threads: never more than
+// three are under way.
+static int submit_many(void *arg)
+{
+    long sum = 0, value;
+    weft_future *f[2];
+    (void)arg;
+    for (long i = 0; i < 500; i += 2) {
+        f[0] = weft_submit(ex, square, i);
+        f[1] = weft_submit(ex, square, i + 1);
+        for (int k = 0; k < 2; k++) {
+            if (weft_result(f[k], &value) != 0)
+                return -1;
+            sum += value;
+        }
+    }
+    return sum == 41541750 ? 0 : -2; // of 500 squares
+}
+
+WEFT_TEST(submits_wait_for_a_place_in_the_window)
+{
+    struct weft_process_pool_stats stats = {.size = sizeof stats};
+    ex = weft_process_pool(.workers = 2, .window = 3);
+    weft_future *a = weft_thread_start(submit_many, NULL);
+    weft_future *b = weft_thread_start(submit_many, NULL);
+    while (!weft_done(a) || !weft_done(b)) {
+        weft_process_pool_stats(ex, &stats);
+        ck_assert_uint_le(stats.pending + stats.running, 3);
+        weft_sleep(0.0001);
+    }
+    ck_assert_int_eq(weft_join(a), 0);
+    ck_assert_int_eq(weft_join(b), 0);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+WEFT_TEST(a_wait_for_a_place_ends_with_the_callers_scope)
+{
+    ex = weft_process_pool(.workers = 1, .window = 1);
+    weft_future *f = weft_submit(ex, hang, 1);
+    weft_future *late;
+    {
+        WEFT_TIMEOUT(0.02);
+        late = weft_submit(ex, square, 3);
+    }
+    expect(late, -ETIMEDOUT);
+    weft_cancel(f);
+    expect(f, -WEFT_EJOBCANCELED);
+    expect_long(weft_submit(ex, square, 3), 9);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+static int submit_one(void *arg)
+{
+    (void)arg;
+    return weft_join(weft_submit(ex, square, 3));
+}
+
+WEFT_TEST(close_ends_waits_for_a_place)
+{
+    ex = weft_process_pool(.workers = 1, .window = 1);
+    weft_future *f = weft_submit(ex, hang, 1);
+    until_running(f);
+    weft_future *waiter = weft_thread_start(submit_one, NULL);
+    weft_sleep(0.02); // it waits, or comes too late: the same
+    weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL);
+    expect(f, -WEFT_EJOBCANCELED);
+    ck_assert_int_eq(weft_join(waiter), -WEFT_ECLOSED);
+}
+
+// Jobs that jobs submit have no place in it: they could wait for ever.
+WEFT_JOB(long, nested, long, x)
+{
+    long value = 0;
+    int rc = weft_result(weft_submit(weft_executor_open(0), square, x), &value);
+    if (rc < 0)
+        weft_fail(rc, NULL);
+    return value;
+}
+
+WEFT_TEST(the_window_does_not_stop_nested_jobs)
+{
+    ex = weft_process_pool(.workers = 1, .window = 1);
+    for (long i = 0; i < 20; i++)
+        expect_long(weft_submit(ex, nested, i), i * i);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+WEFT_TEST_MAIN("process pool: policies")
