@@ -390,8 +390,8 @@ weft_future *weft_task_start_with(weft_function *fn, void *arg,
     struct wi_runtime *runtime = wi_forked() ? NULL : runtime_of(group, &rc);
     if (WI_RARELY(runtime == NULL))
         return not_started(arg, options->drop, rc);
-    return start_at(runtime, group != NULL ? group : own_group(runtime), fn, arg,
-                    options);
+    return start_at(runtime, group != NULL ? group : own_group(runtime), fn,
+                    arg, options);
 }
 
 // What a task asks of itself --------------------------------------------------

@@ -213,7 +213,7 @@ static void trees(void)
 
 static int set_one(void *arg)
 {
-    *(int *)arg = 1;
+    __atomic_store_n((int *)arg, 1, __ATOMIC_SEQ_CST);
     return 0;
 }
 

@@ -110,7 +110,8 @@ static int nothing(void *arg)
 static size_t queue_length(void)
 {
     const struct wi_deque *jobs = &wi_here.worker->jobs;
-    return (size_t)(jobs->tail - jobs->head);
+    return (size_t)(jobs->tail -
+                    __atomic_load_n(&jobs->head, __ATOMIC_RELAXED));
 }
 
 static int join_in_order(void *arg)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // weft_channel: meeting, capacity, closing by either end.
-#include "world.h"
+#include "queue_world.h"
 
 #include "sync/channel.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // weft_select: each kind of case, one case at a time, nothing lost.
-#include "world.h"
+#include "queue_world.h"
 
 #include "sync/channel.h"
 
