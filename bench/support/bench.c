@@ -333,7 +333,7 @@ static void measure_all(const struct bench_question *q, uint64_t ops,
     uint64_t answer = 0;
     bool known = false;
     fill_ask(q, ops, &ask);
-    double end = bench_wall() + (double)bench_pick(60, 8, 60) * 1e9;
+    double end = bench_wall() + (double)bench_pick(60, 4, 60) * 1e9;
     for (unsigned r = 0; r < reps; r++) {
         // On a machine that others keep busy a few samples have to do.
         if (r >= FEW_REPS && bench_wall() > end)
