@@ -439,6 +439,8 @@ WEFT_TEST(signals_are_for_the_programs_own_threads, .timeout = 20)
 
 WEFT_TEST(a_forked_child_has_its_own, .timeout = 30)
 {
+    if (KIT_SANITIZED)
+        weft_test_skip("a forked child that starts threads upsets sanitizers");
     listen_to_stderr();
     run_blocked_ones(1);
     weft_executor *ex = weft_thread_pool(.workers = 1);
