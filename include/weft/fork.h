@@ -147,7 +147,7 @@ WEFT_FORK_INLINE_ bool weft_fork_mine(weft_worker *w)
 }
 
 // WEFT_FORKABLE(result, name, w) { body }             no argument
-// WEFT_FORKABLE(result, name, w, type, arg...) { body }   up to four
+// WEFT_FORKABLE(result, name, w, type, arg...) { body }     up to six
 // defines `static result name(weft_worker *w, type arg...)`. The result is
 // never void. To declare one before its definition, for two that call each
 // other: WEFT_FORKABLE_DECLARE with the same arguments, and then the bodies as
@@ -156,16 +156,19 @@ WEFT_FORK_INLINE_ bool weft_fork_mine(weft_worker *w)
     WEFT_FORKABLE_DECLARE(__VA_ARGS__);                                        \
     WEFT_FORKABLE_BODY(__VA_ARGS__)
 #define WEFT_FORKABLE_DECLARE(...)                                             \
-    WEFT_FORK_PICK_(__VA_ARGS__, WEFT_FORKABLE_4_, , WEFT_FORKABLE_3_, ,       \
-                    WEFT_FORKABLE_2_, , WEFT_FORKABLE_1_, , WEFT_FORKABLE_0_,  \
-                    , )                                                        \
+    WEFT_FORK_PICK_(__VA_ARGS__, WEFT_FORKABLE_6_, , WEFT_FORKABLE_5_, ,       \
+                    WEFT_FORKABLE_4_, , WEFT_FORKABLE_3_, , WEFT_FORKABLE_2_,  \
+                    , WEFT_FORKABLE_1_, , WEFT_FORKABLE_0_, , )                \
     (__VA_ARGS__)
 #define WEFT_FORKABLE_BODY(...)                                                \
-    WEFT_FORK_PICK_(__VA_ARGS__, WEFT_FORK_BODY_4_, , WEFT_FORK_BODY_3_, ,     \
+    WEFT_FORK_PICK_(__VA_ARGS__, WEFT_FORK_BODY_6_, , WEFT_FORK_BODY_5_, ,     \
+                    WEFT_FORK_BODY_4_, , WEFT_FORK_BODY_3_, ,                  \
                     WEFT_FORK_BODY_2_, , WEFT_FORK_BODY_1_, ,                  \
                     WEFT_FORK_BODY_0_, , )                                     \
     (__VA_ARGS__)
-#define WEFT_FORK_PICK_(a, b, c, d, e, f, g, h, i, j, k, name, ...) name
+#define WEFT_FORK_PICK_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, name,     \
+                        ...)                                                   \
+    name
 
 #define WEFT_FORK_BODY_0_(r, n, w) static r weft_body_##n(weft_worker *w)
 #define WEFT_FORK_BODY_1_(r, n, w, t, a)                                       \
@@ -176,6 +179,10 @@ WEFT_FORK_INLINE_ bool weft_fork_mine(weft_worker *w)
     static r weft_body_##n(weft_worker *w, t a, u b, v c)
 #define WEFT_FORK_BODY_4_(r, n, w, t, a, u, b, v, c, x, d)                     \
     static r weft_body_##n(weft_worker *w, t a, u b, v c, x d)
+#define WEFT_FORK_BODY_5_(r, n, w, t, a, u, b, v, c, x, d, y, e)               \
+    static r weft_body_##n(weft_worker *w, t a, u b, v c, x d, y e)
+#define WEFT_FORK_BODY_6_(r, n, w, t, a, u, b, v, c, x, d, y, e, z, f)         \
+    static r weft_body_##n(weft_worker *w, t a, u b, v c, x d, y e, z f)
 
 #define WEFT_FORK_LIST_(...) __VA_ARGS__
 #define WEFT_FORKABLE_0_(r, n, w)                                              \
@@ -196,6 +203,20 @@ WEFT_FORK_INLINE_ bool weft_fork_mine(weft_worker *w)
         r, n, w, WEFT_FORK_BODY_4_(r, n, w, t, a, u, b, v, c, x, d), t a; u b; \
         v c; x d;, (, t a, u b, v c, x d), (a, b, c, d),                       \
                  (w, weft_a_.a, weft_a_.b, weft_a_.c, weft_a_.d))
+#define WEFT_FORKABLE_5_(r, n, w, t, a, u, b, v, c, x, d, y, e)                \
+    WEFT_FORKABLE_(r, n, w,                                                    \
+                   WEFT_FORK_BODY_5_(r, n, w, t, a, u, b, v, c, x, d, y, e),   \
+                   t a;                                                        \
+                   u b; v c; x d; y e;                                         \
+                   , (, t a, u b, v c, x d, y e), (a, b, c, d, e),             \
+                   (w, weft_a_.a, weft_a_.b, weft_a_.c, weft_a_.d, weft_a_.e))
+#define WEFT_FORKABLE_6_(r, n, w, t, a, u, b, v, c, x, d, y, e, z, f)          \
+    WEFT_FORKABLE_(                                                            \
+        r, n, w,                                                               \
+        WEFT_FORK_BODY_6_(r, n, w, t, a, u, b, v, c, x, d, y, e, z, f), t a;   \
+        u b; v c; x d; y e; z f;                                               \
+        , (, t a, u b, v c, x d, y e, z f), (a, b, c, d, e, f),                \
+        (w, weft_a_.a, weft_a_.b, weft_a_.c, weft_a_.d, weft_a_.e, weft_a_.f))
 
 #ifndef __cplusplus
 #define WEFT_FORK_ASSERT_(cond, text) _Static_assert(cond, text)

@@ -62,8 +62,11 @@ struct weft_reduction {
 struct weft_scan {
     struct weft_reduction sum;
     // ... writes the output. The accumulator is the sum of all indices before
-    // begin; what becomes of it does not matter.
+    // begin; what becomes of it does not matter, unless
     int (*output)(size_t begin, size_t end, void *accumulator, void *arg);
+    // ... output adds to it what fold would add, and the grouping does not
+    // matter, as with integers: then a worker that is alone makes one pass.
+    bool exact;
 };
 
 // A stage of a pipeline. It gets what the stage before it returned in *item

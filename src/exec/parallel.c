@@ -13,8 +13,9 @@
 //
 // reduce, scan: the indices are grouped into blocks whose number depends on
 // nothing but theirs, and a tree over the blocks says what is combined with
-// what. So the result is the same for any number of workers. A scan goes group
-// after group, whose data is still in the cache for the second pass.
+// what; in a scan it is one after the other. So the result is the same for any
+// number of workers. A scan goes group after group, whose data is still in the
+// cache for the second pass; a group is one block when nobody else is there.
 #include <weft/parallel.h>
 
 #include <errno.h>
@@ -27,6 +28,7 @@
 
 #include "base/options.h"
 #include "os/clock.h"
+#include "os/cpu.h"
 #include "os/futex.h"
 #include "os/report.h"
 #include "sched/fork_join.h"
@@ -35,7 +37,7 @@ enum {
     PIECE_NS = 5000, // a piece grows while it takes less, and shrinks
     LONG_NS = 20000, // when it takes more than this
     BLOCKS = 1024,   // of a reduction, at most
-    GROUP = 64,      // blocks of a scan that are folded, then output
+    GROUP = 64,      // blocks of a scan that are folded, then output; at most
     SCAN_BLOCK = 4096,
 };
 
@@ -254,21 +256,24 @@ static size_t block_count(const struct blocks *b)
     return (b->end - b->begin - 1) / b->block + 1;
 }
 
-// Folds one block, or outputs it.
-static void run_block(struct blocks *b, size_t block, bool output)
+// Folds one block into sum, or outputs it.
+static void run_block_with(struct blocks *b, size_t block, bool output,
+                           char *sum)
 {
     size_t begin = b->begin + block * b->block;
     size_t end = b->end - begin < b->block ? b->end : begin + b->block;
-    char *sum = sum_of(b, block);
-    int code;
-    if (output) {
-        code = b->scan->output(begin, end, sum, b->arg);
-    } else {
-        memcpy(sum, b->what->identity, b->what->size);
-        code = b->what->fold(begin, end, sum, b->arg);
-    }
+    int code = output ? b->scan->output(begin, end, sum, b->arg)
+                      : b->what->fold(begin, end, sum, b->arg);
     if (code < 0)
         fail_at(&b->failure, begin, code);
+}
+
+static void run_block(struct blocks *b, size_t block, bool output)
+{
+    char *sum = sum_of(b, block);
+    if (!output)
+        memcpy(sum, b->what->identity, b->what->size);
+    run_block_with(b, block, output, sum);
 }
 
 WEFT_FORKABLE(int, reduce_blocks, w, struct blocks *, b, size_t, first, size_t,
@@ -372,13 +377,21 @@ static void sum_up(struct blocks *b, size_t count, char *carry, char *spare)
     }
 }
 
-WEFT_FORKABLE(int, scan_groups, w, struct blocks *, b)
+WEFT_FORKABLE(int, scan_groups, w, struct blocks *, b, size_t, group)
 {
     char *carry = b->sums + GROUP * b->stride, *spare = carry + b->stride;
     size_t count = block_count(b);
     memcpy(carry, b->what->identity, b->what->size);
     while (b->first < count && !is_over(&b->failure, w)) {
-        size_t n = count - b->first < GROUP ? count - b->first : GROUP;
+        if (b->scan->exact && !somebody_asks(w)) {
+            run_block_with(b, b->first, true, carry);
+            b->first++;
+            continue;
+        }
+        // Alone, block after block is the fastest.
+        size_t n = somebody_asks(w) ? group : 1;
+        if (n > count - b->first)
+            n = count - b->first;
         each_block(w, b, b->first, n, false);
         if (is_over(&b->failure, w))
             break;
@@ -409,10 +422,16 @@ int weft_parallel_scan_with(size_t begin, size_t end,
     b.block =
         n >= (size_t)GROUP * SCAN_BLOCK ? SCAN_BLOCK : (n - 1) / GROUP + 1;
     b.block = at_least(b.block, options->grain);
+    // How many go together does not matter for the result.
+    size_t group =
+        8 * (options->executor != NULL ? weft_executor_width(options->executor)
+                                       : wi_os_cpu_budget());
+    if (group > GROUP)
+        group = GROUP;
     rc = make_sums(&b, GROUP + 2);
     if (rc < 0)
         return rc;
-    rc = weft_fork_run(options->executor, NULL, scan_groups, &b);
+    rc = weft_fork_run(options->executor, NULL, scan_groups, &b, group);
     rc = result_of(&b.failure, rc);
     if (rc == 0 && total != NULL)
         memcpy(total, b.sums + GROUP * b.stride, what->sum.size);

@@ -416,10 +416,11 @@ static void add_longs(void *left, const void *right, void *arg)
     *(long *)left += *(const long *)right;
 }
 
-KIT_BOTH(a_scan_may_be_in_place)
+static void scan_in_place(bool exact)
 {
     static struct longs longs;
     const struct weft_scan scan = {
+        .exact = exact,
         .sum = {sizeof(long), &(const long){0}, fold_longs, add_longs},
         .output = output_longs};
     static const size_t counts[] = {0, 1, 2, 63, 64, 65, 5000, N};
@@ -433,6 +434,12 @@ KIT_BOTH(a_scan_may_be_in_place)
             EXPECT(longs.v[i] == i * (i + 1) / 2);
         ck_assert_int_eq(total, n * (n - 1) / 2);
     }
+}
+
+KIT_BOTH(a_scan_may_be_in_place)
+{
+    scan_in_place(false);
+    scan_in_place(true);
 }
 
 WEFT_TEST_MAIN("parallel")

@@ -185,7 +185,7 @@ WORLDS(equal_priorities_leave_in_the_order_of_coming)
 }
 
 // Growing and shrinking, with the ring turned by any amount, keeps all items.
-WORLDS(an_unbounded_queue_grows_and_shrinks)
+WORLDS(an_unbounded_queue_grows_and_shrinks, .timeout = 30)
 {
     EACH_KIND(kind)
     {
