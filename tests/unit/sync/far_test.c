@@ -44,10 +44,14 @@ static work_function *const works[] = {
     produce, wait_to_be_told,      work_for_ever};
 enum { WORKS = sizeof works / sizeof *works };
 
-// kill(0) would be for all of us.
+// Its number may come a little after the process itself; kill(0) would be for
+// all of us.
 static void kill_it(weft_future *f)
 {
-    pid_t pid = weft_future_native_id(f);
+    pid_t pid;
+
+    while ((pid = weft_future_native_id(f)) == 0 && !weft_done(f))
+        weft_yield();
     if (pid <= 0)
         ck_abort_msg("it has ended already: %d", weft_future_code(f));
     kill(pid, SIGKILL);
