@@ -36,6 +36,15 @@ if(NOT WEFT_WITH_URING STREQUAL "OFF")
     endif()
 endif()
 
+set(TLS_FOUND FALSE)
+if(NOT WEFT_WITH_TLS STREQUAL "OFF")
+    weft_find(TLS "libssl>=3.0")
+    if(NOT TLS_FOUND AND WEFT_WITH_TLS STREQUAL "ON")
+        message(FATAL_ERROR "WEFT_WITH_TLS=ON, but pkg-config finds no "
+            "libssl >= 3.0")
+    endif()
+endif()
+
 set(CHECK_FOUND FALSE)
 if(WEFT_BUILD_TESTS)
     weft_find(CHECK "check>=0.15")

@@ -5,8 +5,16 @@ include(CMakePackageConfigHelpers)
 install(TARGETS weft weft_static weft_entry EXPORT weft-targets
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TLS_FOUND)
+    install(TARGETS weft_tls weft_tls_static EXPORT weft-targets
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+    set(weft_headers_left_out "")
+else()
+    set(weft_headers_left_out PATTERN "tls.h" EXCLUDE)
+endif()
 install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
-    FILES_MATCHING PATTERN "*.h")
+    FILES_MATCHING PATTERN "*.h" ${weft_headers_left_out})
 
 if(WEFT_BUILD_TOOL)
     # The tool finds its library in the tree it was moved to. Distributions
@@ -49,3 +57,9 @@ endif()
 configure_file(cmake/weft.pc.in "${PROJECT_BINARY_DIR}/weft.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/weft.pc"
     DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+if(TLS_FOUND)
+    configure_file(cmake/weft-tls.pc.in "${PROJECT_BINARY_DIR}/weft-tls.pc"
+        @ONLY)
+    install(FILES "${PROJECT_BINARY_DIR}/weft-tls.pc"
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endif()

@@ -2,75 +2,44 @@
 //
 // echo_server [PORT]: sends back what it is sent. Each connection is a task,
 // written as if it had the program for itself; all of them share one thread.
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
+// The first Ctrl-C lets it end in good order, a second one ends it at once.
 #include <stdio.h>
 #include <stdlib.h>
 #include <weft.h>
 
-static int fd_of(void *arg)
-{
-    return (int)(intptr_t)arg;
-}
-
-static int serve(void *arg)
+static int echo(weft_stream *stream, void *arg)
 {
     char buf[4096];
     ssize_t n;
 
-    while ((n = weft_read(fd_of(arg), buf, sizeof(buf))) > 0)
-        if (weft_write_all(fd_of(arg), buf, (size_t)n) < 0)
+    (void)arg;
+    while ((n = weft_stream_read(stream, buf, sizeof(buf))) > 0)
+        if ((n = weft_stream_write(stream, buf, (size_t)n)) < 0)
             break;
-    weft_close(fd_of(arg));
-    return 0; // a peer that goes away is no failure of the server
+    return (int)n;
 }
 
-static void hang_up(void *arg) // instead of serve, if it never runs
+static int serve(void *arg)
 {
-    weft_close(fd_of(arg));
-}
+    struct weft_address address;
+    weft_listener *listener;
+    int rc = weft_tcp_listen("127.0.0.1", *(uint16_t *)arg, &listener);
 
-static int accept_all(void *arg)
-{
-    for (;;) {
-        int fd = weft_accept(fd_of(arg), NULL, NULL);
-        if (fd == -EMFILE || fd == -ENFILE || fd == -ECONNABORTED)
-            weft_sleep(0.05); // too many at once: let some end
-        else if (fd < 0)
-            return fd;
-        else
-            weft_future_unref(weft_task_start(serve, (void *)(intptr_t)fd,
-                                              .name = "echo", .drop = hang_up));
-    }
-}
-
-static int listen_on(struct sockaddr_in *addr)
-{
-    socklen_t len = sizeof(*addr);
-    int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
-        bind(fd, (struct sockaddr *)addr, len) || listen(fd, 1024) ||
-        getsockname(fd, (struct sockaddr *)addr, &len))
-        return -1;
-    return fd;
+    if (rc < 0)
+        return rc;
+    weft_listener_address(listener, 0, &address);
+    printf("listening on 127.0.0.1 port %d\n", weft_address_port(&address));
+    fflush(stdout);
+    rc = weft_serve(listener, echo, NULL, .name = "echo");
+    weft_listener_close(listener);
+    return rc;
 }
 
 int main(int argc, char **argv)
 {
-    struct sockaddr_in addr = {.sin_family = AF_INET};
+    uint16_t port = (uint16_t)(argc > 1 ? atoi(argv[1]) : 7777);
+    int rc = weft_run(serve, &port, .interrupt = true);
 
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    addr.sin_port = htons((uint16_t)(argc > 1 ? atoi(argv[1]) : 7777));
-    int fd = listen_on(&addr);
-    if (fd < 0) {
-        perror("echo_server");
-        return 1;
-    }
-    printf("listening on 127.0.0.1 port %d\n", ntohs(addr.sin_port));
-    fflush(stdout);
-    int rc = weft_run(accept_all, (void *)(intptr_t)fd);
     fprintf(stderr, "echo_server: %s\n", weft_strerror(rc));
     return 1;
 }

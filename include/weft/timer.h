@@ -10,8 +10,9 @@
 //
 // The function runs as a task of the run in which the timer was started (from a
 // plain thread or a job of a pool: of the process-wide default loop), so it may
-// wait like any task, and it stands in the run's root group. Timers that are
-// pending when their run ends never fire.
+// wait like any task, and it stands in the run's root group. Timers begin in
+// the order of their times; those less than some 2 ms apart in any order.
+// Timers that are pending when their run ends never fire.
 //
 // Storage is the caller's, valid when zeroed, and must stay until the timer is
 // over: weft_timer_cancel returned 1, or weft_timer_join 0. Threads: all

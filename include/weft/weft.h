@@ -25,7 +25,10 @@
 #include <weft/net.h>
 #include <weft/dns.h>
 #include <weft/queue.h>
+#include <weft/signal.h>
 #include <weft/arena.h>
+#include <weft/connection.h>
+#include <weft/buffer.h>
 #include <weft/channel.h>
 #include <weft/select.h>
 #include <weft/timer.h>

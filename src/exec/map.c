@@ -5,6 +5,12 @@
 // has a place in the window; the oldest one is waited for (ordered), or any
 // (unordered), and its place is used again.
 //
+// If the caller does not say how large a chunk is, the first ones have one
+// element, and each that comes back says what the next should be: twice as much
+// if it was back in less than a millisecond or two, half as much if it took far
+// longer. So tiny elements are soon sent in thousands, and long ones one by
+// one. Towards the end chunks get smaller, so that all workers end together.
+//
 // in and out are the jobs' until every chunk has ended, so map never returns
 // before that, not even when it is canceled: then it cancels the chunks and
 // waits for them.
@@ -19,9 +25,17 @@
 #include "base/options.h"
 #include "exec/job.h"
 #include "future/future.h"
+#include "os/clock.h"
 #include "os/report.h"
 
-enum { CHUNKS_A_WORKER = 8, MAX_CHUNK = 1024 };
+enum { MAX_CHUNK = 1 << 16 };
+static const int64_t chunk_ns = 2000000; // from send to return, about
+
+// A chunk that is under way.
+struct piece {
+    size_t start, count;
+    int64_t sent;
+};
 
 struct map {
     weft_executor *ex;
@@ -29,31 +43,63 @@ struct map {
     const char *in;
     char *out;
     const struct weft_map_options *options;
-    size_t n, chunk, next; // next: the first element that is not sent
+    size_t n, next; // next: the first element that is not sent
+    size_t chunk;   // of the next one
+    size_t width;
     weft_future **window;
-    size_t *starts; // the first element of each place's chunk
+    struct piece *pieces; // of each place
     size_t places, used;
-    int code; // of the first failure
+    size_t flying; // elements in them
+    int code;      // of the first failure
 };
 
-static size_t chunk_size(const struct map *map, size_t width)
+static size_t least(size_t a, size_t b)
 {
-    if (map->ex->ops->submit_chunk == NULL)
-        return 1;
-    if (map->options->chunk != 0)
-        return map->options->chunk;
-    size_t chunk = map->n / (width * CHUNKS_A_WORKER);
-    return chunk == 0 ? 1 : chunk > MAX_CHUNK ? MAX_CHUNK : chunk;
+    return a < b ? a : b;
 }
 
-static size_t window_size(const struct map *map, size_t width)
+static bool is_calibrated(const struct map *map)
 {
-    size_t elements = map->options->window;
-    size_t places = elements != 0 ? elements / map->chunk : 2 * width + 2;
-    size_t chunks = (map->n + map->chunk - 1) / map->chunk;
-    if (places > chunks)
-        places = chunks;
-    return places == 0 ? 1 : places;
+    return map->options->chunk == 0 && map->ex->ops->submit_chunk != NULL;
+}
+
+static void set_up(struct map *map)
+{
+    size_t window = map->options->window;
+    map->chunk = 1;
+    if (map->options->chunk != 0 && map->ex->ops->submit_chunk != NULL)
+        map->chunk = map->options->chunk;
+    map->places = 2 * map->width + 2;
+    if (window != 0 && !is_calibrated(map))
+        map->places = window / map->chunk;
+    map->places = least(map->places, (map->n + map->chunk - 1) / map->chunk);
+    if (map->places == 0)
+        map->places = 1;
+}
+
+// How many elements go next; 0: none while so many are under way.
+static size_t next_count(const struct map *map)
+{
+    size_t left = map->n - map->next, window = map->options->window;
+    size_t count = least(map->chunk, left);
+    if (!is_calibrated(map) || window == 0)
+        return count;
+    // Each worker shall have one, and one behind it.
+    count = least(count, window / map->places + 1);
+    return least(count, window > map->flying ? window - map->flying : 0);
+}
+
+static void calibrate(struct map *map, const struct piece *piece)
+{
+    int64_t took = wi_os_now() - piece->sent;
+    size_t share = (map->n - map->next) / (2 * map->width) + 1;
+    if (took < chunk_ns / 2)
+        map->chunk = 2 * piece->count;
+    else if (took > 2 * chunk_ns)
+        map->chunk = piece->count / 2;
+    map->chunk = least(least(map->chunk, MAX_CHUNK), share);
+    if (map->chunk == 0)
+        map->chunk = 1;
 }
 
 static weft_future *send(struct map *map, size_t start, size_t count)
@@ -69,12 +115,13 @@ static weft_future *send(struct map *map, size_t start, size_t count)
 
 static void fill(struct map *map)
 {
-    while (map->used < map->places && map->next < map->n) {
-        size_t left = map->n - map->next;
-        size_t count = left < map->chunk ? left : map->chunk;
-        map->starts[map->used] = map->next;
+    size_t count;
+    while (map->used < map->places && (count = next_count(map)) > 0) {
+        map->pieces[map->used] = (struct piece){
+            map->next, count, is_calibrated(map) ? wi_os_now() : 0};
         map->window[map->used++] = send(map, map->next, count);
         map->next += count;
+        map->flying += count;
     }
 }
 
@@ -83,7 +130,8 @@ static void fill(struct map *map)
 static void settle(struct map *map, size_t place)
 {
     weft_future *f = map->window[place];
-    size_t start = map->starts[place];
+    const struct piece piece = map->pieces[place];
+    size_t start = piece.start;
     int *codes = map->options->codes;
     int code;
     if (map->ex->ops->submit_chunk == NULL) {
@@ -97,10 +145,13 @@ static void settle(struct map *map, size_t place)
     }
     weft_future_unref(f);
     map->used--;
+    map->flying -= piece.count;
     for (size_t i = place; i < map->used; i++) {
         map->window[i] = map->window[i + 1];
-        map->starts[i] = map->starts[i + 1];
+        map->pieces[i] = map->pieces[i + 1];
     }
+    if (is_calibrated(map))
+        calibrate(map, &piece);
     if (code < 0 && map->code == 0 && codes == NULL)
         map->code = code;
     else if (code < 0 && map->code == 0 && map->ex->ops->submit_chunk)
@@ -161,13 +212,12 @@ int weft_map_job(weft_executor *ex, const struct weft_job *job, const void *in,
     struct map map = {.ex = ex, .job = job, .in = in, .out = out};
     map.options = options;
     map.n = n;
-    size_t width = weft_executor_width(ex);
-    map.chunk = chunk_size(&map, width);
-    map.places = window_size(&map, width);
+    map.width = weft_executor_width(ex);
+    set_up(&map);
     map.window = malloc(map.places * sizeof *map.window);
-    map.starts = malloc(map.places * sizeof *map.starts);
-    rc = map.window == NULL || map.starts == NULL ? -ENOMEM : run_map(&map);
+    map.pieces = malloc(map.places * sizeof *map.pieces);
+    rc = map.window == NULL || map.pieces == NULL ? -ENOMEM : run_map(&map);
     free(map.window);
-    free(map.starts);
+    free(map.pieces);
     return rc;
 }

@@ -439,7 +439,10 @@ void weft_listener_close(weft_listener *l)
 {
     if (l == NULL)
         return;
-    wi_require(l->serving == NULL, l,
+    wi_mutex_lock(&l->lock);
+    bool served = l->serving != NULL;
+    wi_mutex_unlock(&l->lock);
+    wi_require(!served, l,
                "the listener is still served: stop it, and let weft_serve end");
     wi_listener_shut(l);
     free(l);

@@ -8,6 +8,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
+#include <sys/uio.h>
 
 enum { WI_LOCAL_NAME = 100 }; // bytes of a name, with its NUL
 
@@ -18,6 +20,15 @@ int wi_os_local_listen(const char *name);
 int wi_os_local_connect(const char *name);
 int wi_os_local_accept(int fd); // -EAGAIN: nobody is there
 
+// The same with a path. The folder must be this user's alone: it is made if it
+// is not there (-EACCES). A socket that nobody listens on is replaced.
+int wi_os_local_listen_at(const char *path);
+int wi_os_local_connect_at(const char *path);
+void wi_os_local_unlink(const char *path);
+
+int wi_os_local_pair(int fds[2]);
+bool wi_os_local_is_one(int fd); // whether fd is such a socket, connected
+
 // Whether the process on the other side runs as the same user.
 bool wi_os_local_same_user(int fd);
 
@@ -26,5 +37,24 @@ int wi_os_local_give(int fd, int sent);
 int wi_os_local_take(int fd); // -EAGAIN: not yet; -ECONNRESET: never
 
 unsigned wi_os_user(void);
+
+// The other side's process, user and group.
+int wi_os_local_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
+
+// Descriptors that travel with a message.
+enum { WI_LOCAL_FDS = 32 };
+struct wi_local_fds {
+    int fd[WI_LOCAL_FDS];
+    unsigned n;
+};
+
+// Sends one message of n parts; never blocks. 0, -EAGAIN, -EPIPE, ...
+int wi_os_local_send(int fd, struct iovec *parts, int n,
+                     const struct wi_local_fds *fds);
+
+// Receives one. Its length (0: the end), -EAGAIN, -EMSGSIZE (it was longer than
+// all parts, or had more descriptors than can be: it is gone), ...
+ssize_t wi_os_local_receive(int fd, struct iovec *parts, int n,
+                            struct wi_local_fds *fds);
 
 #endif

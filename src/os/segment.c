@@ -14,6 +14,8 @@
 
 #include <weft/error.h>
 
+#include "os/memfd.h"
+
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8u // since 6.3
 #endif
@@ -159,6 +161,23 @@ int wi_os_segment_seal(int fd, void *map, size_t limit)
     int back =
         map_at(map, fd, limit, rc == 0 ? PROT_READ : PROT_READ | PROT_WRITE);
     return rc < 0 ? rc : back;
+}
+
+int wi_os_sealed_new(const char *name, const void *data, size_t size)
+{
+    if (too_big(size))
+        return -EFBIG;
+    int fd = create(name, 0);
+    if (fd < 0)
+        return fd;
+    int rc = wi_os_memfd_write(fd, 0, data, size);
+    if (rc == 0 &&
+        fcntl(fd, F_ADD_SEALS,
+              F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+        rc = -errno;
+    if (rc < 0)
+        close(fd);
+    return rc < 0 ? rc : fd;
 }
 
 int wi_os_dup(int fd)

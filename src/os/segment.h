@@ -42,6 +42,9 @@ bool wi_os_segment_sealed(int fd); // whether nobody can write it any more
 // Nobody may use the mapping meanwhile.
 int wi_os_segment_seal(int fd, void *map, size_t limit);
 
+// Makes a memfd of size bytes that nobody will ever change.
+int wi_os_sealed_new(const char *name, const void *data, size_t size);
+
 int wi_os_dup(int fd); // close-on-exec, or a negative code
 
 int wi_os_random(void *bytes, size_t size); // at most 256 bytes

@@ -9,8 +9,8 @@
 //
 //     head    size of the block with its head, in 16 bytes units of which the
 //             low bits are FREE and BEFORE_FREE (the block before is free)
-//     owner   of a used block: its mark; while it is being handed out also the
-//             tag of the process that does it
+//     owner   of a used block: its mark; as long as it belongs to one process,
+//             or is being handed out by one, also that one's tag
 //     next, previous   of a free block, in its bin
 //     size    once more in the last word of a free block
 //
@@ -392,6 +392,25 @@ static void hand_out(weft_arena *a, uint64_t at, uint64_t *where)
         set(a, where, at + HEAD);
 }
 
+static void set_owner(weft_arena *a, uint64_t at)
+{
+    set(a, &block_at(a, at)->owner, MARK + ((uint64_t)a->tag << 1) + 1);
+}
+
+uint64_t wi_heap_alloc_own(weft_arena *a, uint64_t size, uint64_t align)
+{
+    struct dirt dirt;
+    if (size > a->limit)
+        return 0;
+    size = round_up(size + HEAD, 16);
+    begin(a);
+    uint64_t at = take(a, size < SMALLEST ? SMALLEST : size, align, &dirt);
+    if (at != 0)
+        set_owner(a, at);
+    commit(a);
+    return at != 0 ? at + HEAD : 0;
+}
+
 uint64_t wi_heap_alloc(weft_arena *a, uint64_t size, uint64_t align,
                        uint64_t *where)
 {
@@ -406,7 +425,7 @@ uint64_t wi_heap_alloc(weft_arena *a, uint64_t size, uint64_t align,
         return 0;
     }
     if (dirt.to > dirt.from + QUICK) {
-        set(a, &block_at(a, at)->owner, MARK + ((uint64_t)a->tag << 1) + 1);
+        set_owner(a, at);
         commit(a);
         clean(a, &dirt);
         begin(a);
@@ -425,8 +444,8 @@ static bool is_block(weft_arena *a, uint64_t at)
     if (at < WI_HEAP_BEGIN || at % 16 != 0 || at > end - HEAD - SMALLEST)
         return false;
     const struct block *b = block_at(a, at);
-    return b->owner == MARK && !(b->head & FREE) && size_of(b) >= SMALLEST &&
-           size_of(b) <= end - HEAD - at;
+    return b->owner >> 32 == MARK >> 32 && !(b->head & FREE) &&
+           size_of(b) >= SMALLEST && size_of(b) <= end - HEAD - at;
 }
 
 int wi_heap_free(weft_arena *a, uint64_t offset, uint64_t *where)
@@ -438,6 +457,16 @@ int wi_heap_free(weft_arena *a, uint64_t offset, uint64_t *where)
             set(a, where, 0);
         release(a, offset - HEAD);
     }
+    commit(a);
+    return good ? 0 : -EINVAL;
+}
+
+int wi_heap_give(weft_arena *a, uint64_t offset)
+{
+    begin(a);
+    bool good = offset > HEAD && is_block(a, offset - HEAD);
+    if (good)
+        set(a, &block_at(a, offset - HEAD)->owner, MARK);
     commit(a);
     return good ? 0 : -EINVAL;
 }

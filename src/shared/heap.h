@@ -15,6 +15,11 @@ void wi_heap_init(weft_arena *a, uint64_t end);
 uint64_t wi_heap_alloc(weft_arena *a, uint64_t size, uint64_t align,
                        uint64_t *where);
 
+// The same without zeroing, as a block of this process: it is freed when the
+// process dies, unless it was given away before.
+uint64_t wi_heap_alloc_own(weft_arena *a, uint64_t size, uint64_t align);
+int wi_heap_give(weft_arena *a, uint64_t offset); // -EINVAL: no such block
+
 // Frees a block, and sets *where (may be NULL) to 0 in the same step.
 // -EINVAL: there is no such block.
 int wi_heap_free(weft_arena *a, uint64_t offset, uint64_t *where);

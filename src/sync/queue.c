@@ -64,46 +64,69 @@ static bool wants_slots(const weft_queue *q, uint64_t tail, size_t n)
                           (tail & (q->capacity - 1)) == 0);
 }
 
-static ssize_t try_put(weft_queue *q, struct wi_transfer *t)
+// With the lock of the side held: n items more have passed it.
+static inline ssize_t passed(struct wi_side *side, struct wi_transfer *t,
+                             size_t n)
+{
+    // acq_rel: the items are there, or the slots are free; pairs with
+    // wi_side_position, and for the bit with the RMW in wi_queue_list
+    uint64_t was = __atomic_fetch_add(&side->word, 2 * n, __ATOMIC_ACQ_REL);
+    t->watched = was & WI_WATCHED;
+    return (ssize_t)n;
+}
+
+static ssize_t put_some(weft_queue *q, struct wi_transfer *t, uint64_t tail)
 {
     struct wi_side *put = &q->put;
-    // relaxed: it moves under this lock; others change the bit only
-    uint64_t tail = __atomic_load_n(&put->word, __ATOMIC_RELAXED) >> 1;
+    put->seen = wi_side_position(&q->get);
     uint64_t room = q->limit - (tail - put->seen);
-    if (room < t->n || q->kind != WEFT_QUEUE_FIFO) {
-        put->seen = wi_side_position(&q->get);
-        room = q->limit - (tail - put->seen);
-    }
     size_t n = t->n < room ? t->n : room;
     if (n == 0)
         return 0;
     if (wants_slots(q, tail, n) && (n = find_slots(q, tail, n, t->both)) == 0)
         return -ENOMEM;
     wi_store_put(q, put->seen, tail, t, n);
-    // acq_rel: the items are there; pairs with wi_side_position, and for the
-    // bit with the RMW in wi_queue_list
-    uint64_t was = __atomic_fetch_add(&put->word, 2 * n, __ATOMIC_ACQ_REL);
-    t->watched = was & WI_WATCHED;
-    return (ssize_t)n;
+    return passed(put, t, n);
 }
 
-static ssize_t try_get(weft_queue *q, struct wi_transfer *t)
+static inline ssize_t try_put(weft_queue *q, struct wi_transfer *t)
+{
+    struct wi_side *put = &q->put;
+    // relaxed: it moves under this lock; others change the bit only
+    uint64_t tail = __atomic_load_n(&put->word, __ATOMIC_RELAXED) >> 1;
+    if (q->kind != WEFT_QUEUE_FIFO || t->n != 1 || wants_slots(q, tail, 1))
+        return put_some(q, t, tail);
+    if (tail - put->seen == q->limit &&
+        tail - (put->seen = wi_side_position(&q->get)) == q->limit)
+        return 0;
+    wi_item_copy(wi_ring_slot(q, tail), t->items, q->item);
+    return passed(put, t, 1);
+}
+
+static ssize_t get_some(weft_queue *q, struct wi_transfer *t, uint64_t head)
 {
     struct wi_side *get = &q->get;
-    // relaxed: as in try_put
-    uint64_t head = __atomic_load_n(&get->word, __ATOMIC_RELAXED) >> 1;
-    if (get->seen - head < t->n || q->kind != WEFT_QUEUE_FIFO)
-        get->seen = wi_side_position(&q->put);
+    get->seen = wi_side_position(&q->put);
     size_t n = get->seen - head;
     if (n > t->n)
         n = t->n;
     if (n == 0)
         return q->closed;
     wi_store_get(q, head, get->seen, t->items, n);
-    // acq_rel: the slots are free; pairs as in try_put
-    uint64_t was = __atomic_fetch_add(&get->word, 2 * n, __ATOMIC_ACQ_REL);
-    t->watched = was & WI_WATCHED;
-    return (ssize_t)n;
+    return passed(get, t, n);
+}
+
+static inline ssize_t try_get(weft_queue *q, struct wi_transfer *t)
+{
+    struct wi_side *get = &q->get;
+    // relaxed: as in try_put
+    uint64_t head = __atomic_load_n(&get->word, __ATOMIC_RELAXED) >> 1;
+    if (q->kind != WEFT_QUEUE_FIFO || t->n != 1)
+        return get_some(q, t, head);
+    if (get->seen == head && (get->seen = wi_side_position(&q->put)) == head)
+        return q->closed;
+    wi_item_copy(t->items, wi_ring_slot(q, head), q->item);
+    return passed(get, t, 1);
 }
 
 // Takes off the first who waits on the other side and can still be claimed.
@@ -142,12 +165,10 @@ static ssize_t try_meet(weft_queue *q, struct wi_transfer *t)
     return 1;
 }
 
+// Of the kinds that hold items.
 static inline ssize_t try_move(weft_queue *q, struct wi_transfer *t)
 {
     t->watched = false;
-    t->task = NULL;
-    if (__builtin_expect(q->kind == WEFT_QUEUE_RENDEZVOUS, false))
-        return try_meet(q, t);
     if (!t->put)
         return try_get(q, t);
     return __builtin_expect(q->closed != 0, false) ? q->closed : try_put(q, t);
@@ -155,7 +176,8 @@ static inline ssize_t try_move(weft_queue *q, struct wi_transfer *t)
 
 ssize_t wi_queue_try(weft_queue *q, struct wi_transfer *t)
 {
-    return try_move(q, t);
+    t->task = NULL;
+    return q->kind == WEFT_QUEUE_RENDEZVOUS ? try_meet(q, t) : try_move(q, t);
 }
 
 // Waking ----------------------------------------------------------------------
@@ -287,50 +309,72 @@ static ssize_t leave(weft_queue *q, struct wi_transfer *t,
     return wi_waiter_state(waiter) == WI_WAITER_SERVED ? 1 : rc;
 }
 
+// A rendezvous: serves the first who waits on the other side, or is served. A
+// waiter is woken for nothing only by shutdown.
+static ssize_t meet_or_wait(weft_queue *q, struct wi_transfer *t,
+                            struct wi_task *self, int64_t deadline)
+{
+    struct wi_waiter waiter;
+    wi_mutex_lock(&q->put.own);
+    ssize_t met = try_meet(q, t);
+    if (met != 0 || deadline == WI_NOWAIT) {
+        wi_mutex_unlock(&q->put.own);
+        if (met > 0)
+            wi_unpark(t->task);
+        return met != 0 ? met : -EAGAIN;
+    }
+    waiter.task = self;
+    waiter.item = t->items;
+    waiter.choice = NULL;
+    wi_waiters_add(&wi_queue_side(q, t->put)->waiting, &waiter);
+    wi_mutex_unlock(&q->put.own);
+    const struct wi_wait wait = {.object = q,
+                                 .deadline = deadline,
+                                 .kind = WI_WAIT_QUEUE,
+                                 .flags = WI_SCOPED};
+    int rc = sleep_listed(&waiter, &wait);
+    if (wi_waiter_state(&waiter) == WI_WAITER_SERVED)
+        return 1;
+    return rc < 0 ? leave(q, t, &waiter, rc) : q->closed;
+}
+
+// With the lock held, which is given up. 0: the waiter is listed.
 static ssize_t try_or_list(weft_queue *q, struct wi_transfer *t,
                            struct wi_waiter *waiter)
 {
     struct wi_side *side = wi_queue_side(q, t->put);
     bool again = wi_waiter_state(waiter) == WI_WAITER_WOKEN;
     ssize_t moved;
-    wi_mutex_lock(side->lock);
-    do
-        moved = try_move(q, t);
-    while (moved == 0 && !wi_queue_list(q, t->put, waiter, again));
+    while ((moved = try_move(q, t)) == 0 &&
+           !wi_queue_list(q, t->put, waiter, again))
+        continue;
     wi_mutex_unlock(side->lock);
-    if (moved > 0)
-        wi_queue_moved(q, t, (size_t)moved);
+    if (moved > 0 && t->watched)
+        wake(q, !t->put, (size_t)moved);
     return moved;
 }
 
-// One attempt, without the thought of waiting.
-static ssize_t try_once(weft_queue *q, struct wi_transfer *t)
-{
-    struct wi_side *side = wi_queue_side(q, t->put);
-    wi_mutex_lock(side->lock);
-    ssize_t moved = try_move(q, t);
-    wi_mutex_unlock(side->lock);
-    if (moved > 0)
-        wi_queue_moved(q, t, (size_t)moved);
-    return moved;
-}
-
-// Waits until something could be moved, if it must.
-static ssize_t move(weft_queue *q, struct wi_transfer *t, struct wi_task *self,
-                    int64_t deadline)
+// With the lock held, under which nothing could be moved; it is given up.
+static __attribute__((noinline)) ssize_t
+wait_locked(weft_queue *q, struct wi_transfer *t, int64_t deadline)
 {
     const struct wi_wait wait = {.object = q,
                                  .deadline = deadline,
                                  .kind = WI_WAIT_QUEUE,
                                  .flags = WI_SCOPED};
-    struct wi_waiter waiter = {.task = self, .item = t->items};
+    struct wi_mutex *lock = wi_queue_side(q, t->put)->lock;
+    struct wi_waiter waiter = {.task = wi_self(), .item = t->items};
     ssize_t moved;
+    if (wi_here.worker == NULL) {
+        wi_mutex_unlock(lock);
+        linger(q, t->put);
+        wi_mutex_lock(lock);
+    }
     while ((moved = try_or_list(q, t, &waiter)) == 0) {
         int rc = sleep_listed(&waiter, &wait);
-        if (wi_waiter_state(&waiter) == WI_WAITER_SERVED)
-            return 1;
         if (rc < 0)
             return leave(q, t, &waiter, rc);
+        wi_mutex_lock(lock);
     }
     return moved;
 }
@@ -340,21 +384,24 @@ ssize_t wi_queue_transfer(weft_queue *q, struct wi_transfer *t,
 {
     if (__builtin_expect(q->shared, false))
         return wi_queue_move_shared(q, t, deadline);
-    if (deadline == WI_NOWAIT) {
-        ssize_t moved = try_once(q, t);
-        return moved != 0 ? moved : -EAGAIN;
+    struct wi_task *self = NULL;
+    if (deadline != WI_NOWAIT) {
+        self = wi_self();
+        int rc = self == NULL ? -ENOMEM : wi_scope_test(self);
+        if (rc < 0)
+            return rc;
     }
-    struct wi_task *self = wi_self();
-    int rc = self == NULL ? -ENOMEM : wi_scope_test(self);
-    if (rc < 0)
-        return rc;
-    if (wi_here.worker == NULL && q->kind != WEFT_QUEUE_RENDEZVOUS) {
-        ssize_t moved = try_once(q, t);
-        if (moved != 0)
-            return moved;
-        linger(q, t->put);
-    }
-    return move(q, t, self, deadline);
+    if (q->kind == WEFT_QUEUE_RENDEZVOUS)
+        return meet_or_wait(q, t, self, deadline);
+    struct wi_mutex *lock = wi_queue_side(q, t->put)->lock;
+    wi_mutex_lock(lock);
+    ssize_t moved = try_move(q, t);
+    if (moved == 0 && deadline != WI_NOWAIT)
+        return wait_locked(q, t, deadline);
+    wi_mutex_unlock(lock);
+    if (moved > 0 && t->watched)
+        wake(q, !t->put, (size_t)moved);
+    return moved != 0 ? moved : -EAGAIN;
 }
 
 // The calls -------------------------------------------------------------------

@@ -124,6 +124,12 @@ void wi_queue_wake_all(weft_queue *q);
 
 enum { WI_FIRST_SLOTS = 16 };
 
+// The slot of a position in a FIFO's ring.
+static inline char *wi_ring_slot(const weft_queue *q, uint64_t position)
+{
+    return q->slots + (position & (q->capacity - 1)) * q->item;
+}
+
 // The store: queue_store.c. All with the locks of both sides, but those of a
 // FIFO's put and get, which need the one of their side.
 bool wi_store_init(weft_queue *q);

@@ -157,9 +157,7 @@ static void heap_get(weft_queue *q, uint64_t count, char *item)
 void wi_store_put(weft_queue *q, uint64_t head, uint64_t tail,
                   const struct wi_transfer *t, size_t n)
 {
-    if (q->kind == WEFT_QUEUE_FIFO && n == 1)
-        wi_item_copy(slot(q, tail & (q->capacity - 1)), t->items, q->item);
-    else if (q->kind == WEFT_QUEUE_FIFO)
+    if (q->kind == WEFT_QUEUE_FIFO)
         ring_copy_in(q, tail, t->items, n);
     else if (q->kind == WEFT_QUEUE_LIFO)
         memcpy(slot(q, tail - head), t->items, n * q->item);
@@ -171,10 +169,6 @@ void wi_store_put(weft_queue *q, uint64_t head, uint64_t tail,
 void wi_store_get(weft_queue *q, uint64_t head, uint64_t tail, char *items,
                   size_t n)
 {
-    if (q->kind == WEFT_QUEUE_FIFO && n == 1) {
-        wi_item_copy(items, slot(q, head & (q->capacity - 1)), q->item);
-        return;
-    }
     if (q->kind == WEFT_QUEUE_FIFO) {
         ring_copy_out(q, head, items, n);
         return;
@@ -191,7 +185,7 @@ void wi_store_get(weft_queue *q, uint64_t head, uint64_t tail, char *items,
 char *wi_store_at(const weft_queue *q, uint64_t position)
 {
     if (q->kind == WEFT_QUEUE_FIFO)
-        return slot(q, position & (q->capacity - 1));
+        return wi_ring_slot(q, position);
     return slot(q, position) +
            (q->kind == WEFT_QUEUE_PRIORITY ? sizeof(struct key) : 0);
 }

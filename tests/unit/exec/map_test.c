@@ -299,4 +299,74 @@ KIT_BOTH(an_executor_of_the_users_own)
     ck_assert_int_eq(own.closed, 1);
 }
 
+// An executor that notes how its chunks are cut.
+struct noting {
+    weft_executor base; // first
+    int sends;
+    size_t largest, sum;
+    double delay; // of each chunk
+};
+
+static weft_future *note_chunk(weft_executor *ex, const struct weft_job *job,
+                               const void *in_, size_t count, void *out_,
+                               int *codes_)
+{
+    struct noting *noting = (struct noting *)ex;
+    weft_promise *p = weft_promise_new();
+    weft_future *f = weft_promise_future(p);
+    (void)codes_;
+    noting->sends++;
+    noting->sum += count;
+    if (count > noting->largest)
+        noting->largest = count;
+    for (size_t i = 0; i < count; i++)
+        job->call((const char *)in_ + i * job->arg_size,
+                  (char *)out_ + i * job->result_size);
+    if (noting->delay > 0)
+        weft_sleep(noting->delay);
+    weft_promise_keep(p, 0, NULL, 0, NULL);
+    return f;
+}
+
+static const struct weft_executor_ops noting_ops = {
+    .size = sizeof noting_ops,
+    .kind = "noting",
+    .submit = own_submit,
+    .submit_chunk = note_chunk,
+    .width = own_width,
+    .close = own_close,
+};
+
+static struct noting map_noting(size_t n, double delay, size_t window)
+{
+    struct noting noting = {.base = {&noting_ops}, .delay = delay};
+    fill();
+    kit_assert_code(
+        weft_map(&noting.base, plus_one, in, n, out, .window = window), 0);
+    for (size_t i = 0; i < n; i++)
+        ck_assert_int_eq(out[i], (long)i + 1);
+    ck_assert_uint_eq(noting.sum, n);
+    return noting;
+}
+
+KIT_BOTH(chunks_of_tiny_elements_grow)
+{
+    struct noting noting = map_noting(N, 0, 0);
+    ck_assert_uint_gt(noting.largest, 10);
+    ck_assert_int_lt(noting.sends, N / 10);
+}
+
+KIT_BOTH(chunks_of_long_elements_do_not)
+{
+    struct noting noting = map_noting(40, 0.005, 0);
+    ck_assert_uint_eq(noting.largest, 1);
+    ck_assert_int_eq(noting.sends, 40);
+}
+
+KIT_BOTH(a_window_bounds_the_chunks)
+{
+    struct noting noting = map_noting(N, 0, 20);
+    ck_assert_uint_le(noting.largest, 20);
+}
+
 WEFT_TEST_MAIN("map")

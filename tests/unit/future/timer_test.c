@@ -99,7 +99,7 @@ KIT_BOTH(timers_fire_in_the_order_of_their_times)
     double now = weft_now();
     for (int i = N; i-- > 0;)
         kit_assert_code(weft_timer_start(&b[i].timer, 0, ring, &b[i],
-                                         .at = now + 0.004 + i * 0.0005),
+                                         .at = now + 0.004 + i * 0.0025),
                         0);
     for (int i = 0; i < N; i++)
         kit_assert_code(weft_timer_join(&b[i].timer), 0);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/time.h>
 
 KIT_BOTH(bytes_both_ways_and_the_end)
 {
@@ -580,6 +581,44 @@ KIT_BOTH(a_kind_of_stream_of_ones_own_and_short_reads_and_writes)
     kit_assert_code(weft_stream_abort(a), 0);
     kit_assert_code(weft_stream_close(b), 0);
     ck_assert_int_eq(closed, 2);
+}
+
+// Signals ---------------------------------------------------------------------
+
+static void on_signal(int sig)
+{
+    (void)sig;
+}
+
+// One every 200 microseconds, in whatever thread runs, while streams are busy.
+KIT_BOTH(a_storm_of_signals, .timeout = 20)
+{
+    enum { SIZE = 1 << 20 };
+    struct sigaction action = {.sa_handler = on_signal};
+    struct itimerval often = {{0, 200}, {0, 200}}, never = {{0, 0}, {0, 0}};
+    weft_stream *pair[2];
+    char *bytes = malloc(SIZE), *got = malloc(SIZE);
+
+    for (size_t i = 0; i < SIZE; i++)
+        bytes[i] = (char)(i * 13 + i / 509);
+    sigaction(SIGALRM, &action, NULL); // without SA_RESTART
+    ck_assert_int_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
+    for (int kind = 0; kind < 2; kind++) {
+        if (kind)
+            stream_socket_pair(pair);
+        else
+            kit_assert_code(weft_stream_pair(pair, .room = 3000), 0);
+        struct peer peer = {pair[0], bytes, SIZE, .piece = 5000, .end = true};
+        peer_start(&peer);
+        kit_assert_code(weft_stream_read_exactly(pair[1], got, SIZE), SIZE);
+        ck_assert_int_eq(memcmp(got, bytes, SIZE), 0);
+        hear_end(pair[1]);
+        peer_join(&peer);
+        stream_close_both(pair);
+    }
+    setitimer(ITIMER_REAL, &never, NULL);
+    free(bytes);
+    free(got);
 }
 
 // Misuse ----------------------------------------------------------------------

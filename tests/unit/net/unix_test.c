@@ -103,6 +103,37 @@ KIT_BOTH(paths_that_are_too_long_or_nowhere)
     kit_assert_code(weft_unix_connect("", &a), -EINVAL);
 }
 
+static int hang_up(weft_stream *stream, void *arg)
+{
+    (void)arg;
+    return (int)weft_stream_write(stream, "bye", 3);
+}
+
+static int serve(void *arg)
+{
+    return weft_serve(arg, hang_up, NULL);
+}
+
+KIT_BOTH(serving_and_a_file_that_is_gone_already)
+{
+    const char *path = temporary_path();
+    weft_listener *l;
+    weft_stream *a;
+
+    kit_assert_code(weft_unix_listen(path, &l), 0);
+    weft_future *task = weft_task_start(serve, l);
+    for (int i = 0; i < 3; i++) {
+        kit_assert_code(weft_unix_connect(path, &a), 0);
+        hear(a, "bye");
+        hear_end(a);
+        kit_assert_code(weft_stream_close(a), 0);
+    }
+    ck_assert_int_eq(unlink(path), 0);
+    weft_listener_stop(l);
+    kit_assert_code(weft_join(task), 0);
+    weft_listener_close(l);
+}
+
 // Descriptors in messages -----------------------------------------------------
 
 static int new_pipe(int fds[2])

@@ -47,7 +47,7 @@ static inline const char *expect(weft_future *f, int code)
 
 WEFT_JOB(long, square, long, x)
 {
-    return x * x;
+    return (long)((unsigned long)x * (unsigned long)x); // x may be garbage
 }
 
 WEFT_JOB(long, hang, int, x)

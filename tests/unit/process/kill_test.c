@@ -154,10 +154,13 @@ static int rarest(const struct killer *killer)
     return least;
 }
 
-// Whether a worker might be in the state that is wanted (-1: any), soon.
+// Whether a worker might be in the state that is wanted (-1: any), soon. If a
+// start takes long, as with a sanitizer, some must be let through: a pool is
+// broken after twelve in a row that were killed.
 static bool is_candidate(const struct wi_member *m, int wanted)
 {
-    if (!m->adopted || m->state == WI_MEMBER_LOST || m->retiring)
+    if (!m->adopted || m->state == WI_MEMBER_LOST || m->retiring ||
+        (m->state == WI_MEMBER_STARTING && m->pool->failures > 4))
         return false;
     if (wanted == WI_PHASE_START)
         return m->state == WI_MEMBER_STARTING;

@@ -123,8 +123,10 @@ static struct table *prepare(weft_arena *a)
 static void expect_zeroed(weft_arena *a, uint64_t at, size_t size)
 {
     const unsigned char *p = weft_arena_at(a, at);
-    for (size_t i = 0; i < size; i++)
-        ck_assert_int_eq(p[i], 0);
+    size_t i = 0; // an assertion for each byte would take its time
+    while (i < size && p[i] == 0)
+        i++;
+    ck_assert_uint_eq(i, size);
 }
 
 // Whether the child survived. After its death all is as before the operation,

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+//
+// tls_client HOST PORT [AUTHORITIES]: sends standard input to a server by TLS,
+// and prints what it answers. Whom to trust is what the system says, or a file
+// of authorities.
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <weft.h>
+#include <weft/tls.h>
+
+static int send_input(void *arg)
+{
+    weft_stream *server = arg, *input;
+    int rc = weft_stream_open(STDIN_FILENO, &input);
+
+    if (rc < 0)
+        return rc;
+    ssize_t n = weft_stream_copy(input, server, SIZE_MAX);
+    weft_stream_close(input);
+    return n < 0 ? (int)n : weft_stream_shutdown(server);
+}
+
+static int talk(weft_stream *server)
+{
+    char line[1024];
+    ssize_t n;
+    weft_future *sender = weft_task_start(send_input, server);
+
+    while ((n = weft_stream_read_line(server, line, sizeof(line))) > 0)
+        fputs(line, stdout);
+    if (n < 0)
+        weft_cancel(sender);
+    int rc = weft_join(sender);
+    return n < 0 ? (int)n : rc;
+}
+
+static int run(void *arg)
+{
+    char **argv = arg, why[200] = "";
+    weft_stream *server;
+    weft_tls *tls;
+    int rc = weft_tls_client(&tls, .authorities = argv[3]);
+
+    if (rc == 0) {
+        rc = weft_tls_connect(tls, argv[1], (uint16_t)atoi(argv[2]), &server,
+                              .why = why, .why_size = sizeof(why));
+        weft_tls_unref(tls);
+    }
+    if (rc == 0) {
+        rc = talk(server);
+        weft_stream_close(server);
+    }
+    if (rc < 0)
+        fprintf(stderr, "tls_client: %s: %s\n", weft_error_name(rc),
+                why[0] ? why : weft_strerror(rc));
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 3) {
+        fprintf(stderr, "usage: tls_client HOST PORT [AUTHORITIES]\n");
+        return 2;
+    }
+    return weft_run(run, argv, .interrupt = true) < 0;
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+//
+// tls.h: TLS 1.2 and 1.3 over any stream, by OpenSSL. In a library of its own:
+// link with -lweft_tls (pkg-config weft-tls, or weft::tls in CMake).
+//
+// A configuration is made once, for a client or for a server, and used for any
+// number of connections, by any threads. A client checks by default that the
+// certificate is signed by an authority that the system trusts, is valid today,
+// and is that of the host; what fails has a code of its own, and nothing is
+// sent to such a peer.
+#ifndef WEFT_TLS_H
+#define WEFT_TLS_H
+
+#include <weft/base.h>
+#include <weft/net.h>
+#include <weft/stream.h>
+
+typedef struct weft_tls weft_tls;
+
+struct weft_tls_options {
+    size_t size;
+    // The own certificate, with those between it and an authority, and its
+    // key: files in PEM form. A server needs them.
+    const char *certificate;
+    const char *key;
+    // Whom to trust: a file of authorities in PEM form. NULL: for a client, the
+    // system's; for a server, nobody: it asks its peers for no certificate.
+    const char *authorities;
+    const char *protocols; // ALPN, the preferred first: "h2,http/1.1"
+    bool unverified;       // client: talk to anybody. Safe from nobody
+    // Server: the configuration for the name that a client has asked for (""
+    // if it has not); NULL refuses it. Must not block. NULL: always this one.
+    weft_tls *(*choose)(const char *name, void *arg);
+    void *arg; // for choose
+};
+
+struct weft_tls_start_options {
+    size_t size;
+    const char *host; // client: whose certificate it must be, and what is asked
+                      // for (SNI). Needed unless .unverified
+    const char *session; // client: connections with the same text share their
+                         // sessions, so that later ones begin quicker. NULL:
+                         // the host
+    double timeout;      // seconds for the handshake; 0 means 60
+    bool borrow;         // the stream below is not closed with the new one
+    char *why;           // if it fails: the reason for people; NULL: not wanted
+    size_t why_size;
+};
+
+// The most that the names of protocols and versions have.
+struct weft_tls_info {
+    size_t size;
+    const char *version; // "TLSv1.3"
+    const char *cipher;
+    const char *protocol; // what ALPN has chosen; "" if nothing
+    const char *host;     // server: what the client has asked for; ""
+    bool resumed;         // from an earlier session
+    bool verified;        // the peer has shown a certificate that is trusted
+};
+
+WEFT_BEGIN
+
+// A configuration. Returns 0 or a negative code; why (may be NULL) gets the
+// reason for people. Blocks: reads files. Threads: any. Errors: -ENOENT,
+// -EACCES, -WEFT_ECERT (a file is no certificate, or the key is another's),
+// -EINVAL (protocols), -ENOMEM. Since 0.1.
+WEFT_API int weft_tls_client_with(weft_tls **tls,
+                                  const struct weft_tls_options *options,
+                                  char *why, size_t why_size);
+WEFT_API int weft_tls_server_with(weft_tls **tls,
+                                  const struct weft_tls_options *options,
+                                  char *why, size_t why_size);
+
+// Gives the configuration back; streams that use it go on. NULL is allowed.
+// Since 0.1.
+WEFT_API void weft_tls_unref(weft_tls *tls);
+
+// Begins TLS on a stream: does the handshake, and puts the new stream in the
+// place of *stream, which it owns from now on. May be in the middle of a
+// conversation (STARTTLS); bytes that the peer has sent too early are refused
+// with -WEFT_EPROTO. When it fails *stream is as it was, and good for closing.
+// Blocks: the caller only. Cancels: yes. Threads: any. Errors:
+// -WEFT_ECERTEXPIRED, -WEFT_ECERTHOST, -WEFT_ECERTUNTRUSTED, -WEFT_ECERT (the
+// peer's certificate), -WEFT_ETLS (the peer does not speak TLS, or refuses),
+// -WEFT_EENDED, -ETIMEDOUT, and what the stream below has. Since 0.1.
+WEFT_API int weft_tls_start_with(weft_tls *tls, weft_stream **stream,
+                                 const struct weft_tls_start_options *options);
+
+// weft_tcp_connect and weft_tls_start in one. Since 0.1.
+WEFT_API int weft_tls_connect_with(weft_tls *tls, const char *host,
+                                   uint16_t port, weft_stream **stream,
+                                   const struct weft_tls_start_options *start,
+                                   const struct weft_connect_options *connect);
+
+// weft_serve with TLS on each connection: the handler gets the stream when the
+// handshake is done. Peers that fail in it are told to .on_failure only.
+// Otherwise as weft_serve_with. Since 0.1.
+WEFT_API int weft_tls_serve_with(weft_listener *listener, weft_tls *tls,
+                                 weft_handler *handler, void *arg,
+                                 const struct weft_serve_options *options);
+
+// What was agreed on, filled in up to info->size. The texts live as long as the
+// stream. Returns 0, or -EINVAL: it is no TLS stream. Since 0.1.
+WEFT_API int weft_tls_info(weft_stream *stream, struct weft_tls_info *info);
+
+WEFT_END
+
+#ifndef __cplusplus
+#define weft_tls_client(...) WEFT_TLS_CLIENT_(__VA_ARGS__, )
+#define WEFT_TLS_CLIENT_(tls, ...)                                             \
+    weft_tls_client_with((tls), WEFT_OPTIONS(weft_tls_options, __VA_ARGS__),   \
+                         NULL, 0)
+#define weft_tls_server(...) WEFT_TLS_SERVER_(__VA_ARGS__, )
+#define WEFT_TLS_SERVER_(tls, ...)                                             \
+    weft_tls_server_with((tls), WEFT_OPTIONS(weft_tls_options, __VA_ARGS__),   \
+                         NULL, 0)
+#define weft_tls_start(...) WEFT_TLS_START_(__VA_ARGS__, )
+#define WEFT_TLS_START_(tls, stream, ...)                                      \
+    weft_tls_start_with((tls), (stream),                                       \
+                        WEFT_OPTIONS(weft_tls_start_options, __VA_ARGS__))
+#define weft_tls_connect(...) WEFT_TLS_CONNECT_(__VA_ARGS__, )
+#define WEFT_TLS_CONNECT_(tls, host, port, stream, ...)                        \
+    weft_tls_connect_with((tls), (host), (port), (stream),                     \
+                          WEFT_OPTIONS(weft_tls_start_options, __VA_ARGS__),   \
+                          NULL)
+#define weft_tls_serve(...) WEFT_TLS_SERVE_(__VA_ARGS__, )
+#define WEFT_TLS_SERVE_(listener, tls, handler, arg, ...)                      \
+    weft_tls_serve_with((listener), (tls), (handler), (arg),                   \
+                        WEFT_OPTIONS(weft_serve_options, __VA_ARGS__))
+#else
+inline int weft_tls_client(weft_tls **tls, weft_tls_options o = {})
+{
+    o.size = sizeof o;
+    return weft_tls_client_with(tls, &o, nullptr, 0);
+}
+inline int weft_tls_server(weft_tls **tls, weft_tls_options o = {})
+{
+    o.size = sizeof o;
+    return weft_tls_server_with(tls, &o, nullptr, 0);
+}
+inline int weft_tls_start(weft_tls *tls, weft_stream **stream,
+                          weft_tls_start_options o = {})
+{
+    o.size = sizeof o;
+    return weft_tls_start_with(tls, stream, &o);
+}
+inline int weft_tls_connect(weft_tls *tls, const char *host, uint16_t port,
+                            weft_stream **stream, weft_tls_start_options o = {})
+{
+    o.size = sizeof o;
+    return weft_tls_connect_with(tls, host, port, stream, &o, nullptr);
+}
+inline int weft_tls_serve(weft_listener *listener, weft_tls *tls,
+                          weft_handler *handler, void *arg,
+                          weft_serve_options o = {})
+{
+    o.size = sizeof o;
+    return weft_tls_serve_with(listener, tls, handler, arg, &o);
+}
+#endif
+
+#endif

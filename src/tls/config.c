@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: MIT
+//
+// config.c: configurations, and the sessions that a client remembers.
+//
+// A session of TLS 1.3 comes after the handshake, from a callback in the middle
+// of reading; it is kept under the connection's key, and taken out again by the
+// next connection, since it should be used once. The table is small; the entry
+// that was used longest ago gives way.
+#include "tls/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+
+#include <weft/error.h>
+
+#include "base/options.h"
+
+static int key_index = -1; // of a connection's key, in its SSL
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+
+static void free_key(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index,
+                     long argl, void *argp)
+{
+    (void)parent;
+    (void)data;
+    (void)index;
+    (void)argl;
+    (void)argp;
+    free(ptr);
+}
+
+static void make_key_index(void)
+{
+    key_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_key);
+}
+
+// Sessions --------------------------------------------------------------------
+
+static void forget(struct session *s)
+{
+    free(s->key);
+    SSL_SESSION_free(s->session);
+    *s = (struct session){0};
+}
+
+static struct session *find(weft_tls *tls, const char *key)
+{
+    for (int i = 0; i < SESSIONS; i++)
+        if (tls->sessions[i].key != NULL && !strcmp(tls->sessions[i].key, key))
+            return &tls->sessions[i];
+    return NULL;
+}
+
+static struct session *oldest(weft_tls *tls)
+{
+    struct session *found = &tls->sessions[0];
+
+    for (int i = 1; i < SESSIONS; i++)
+        if (tls->sessions[i].used < found->used)
+            found = &tls->sessions[i];
+    return found;
+}
+
+// The callback for a new session. 1: it is kept, and was our reference.
+static int keep_session(SSL *ssl, SSL_SESSION *session)
+{
+    weft_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    const char *key = SSL_get_ex_data(ssl, key_index);
+    char *copy = key != NULL ? strdup(key) : NULL;
+    struct session *place;
+
+    if (copy == NULL)
+        return 0;
+    pthread_mutex_lock(&tls->lock);
+    place = find(tls, key);
+    if (place == NULL)
+        place = oldest(tls);
+    forget(place);
+    *place = (struct session){copy, session, ++tls->uses};
+    pthread_mutex_unlock(&tls->lock);
+    return 1;
+}
+
+void wi_tls_sessions_use(weft_tls *tls, SSL *ssl, const char *key)
+{
+    char *copy = strdup(key);
+    struct session *place;
+
+    if (copy == NULL || !SSL_set_ex_data(ssl, key_index, copy)) {
+        free(copy);
+        return;
+    }
+    pthread_mutex_lock(&tls->lock);
+    place = find(tls, key);
+    if (place != NULL) {
+        SSL_set_session(ssl, place->session);
+        forget(place);
+    }
+    pthread_mutex_unlock(&tls->lock);
+}
+
+// Making ----------------------------------------------------------------------
+
+// "h2,http/1.1" as a list of counted names.
+static int set_protocols(weft_tls *tls, const char *text)
+{
+    while (*text != '\0') {
+        size_t n = strcspn(text, ",");
+
+        if (n == 0 || n > 255 ||
+            tls->protocols_size + 1 + n > sizeof(tls->protocols))
+            return -EINVAL;
+        tls->protocols[tls->protocols_size] = (unsigned char)n;
+        memcpy(tls->protocols + tls->protocols_size + 1, text, n);
+        tls->protocols_size += (unsigned)n + 1;
+        text += n + (text[n] == ',' && text[n + 1] != '\0');
+        if (*text == ',')
+            return -EINVAL;
+    }
+    return 0;
+}
+
+// The server's choice: its own preferred protocol that the client has too. No
+// protocol in common ends the handshake.
+static int choose_protocol(SSL *ssl, const unsigned char **out,
+                           unsigned char *out_size, const unsigned char *in,
+                           unsigned in_size, void *arg)
+{
+    const weft_tls *tls = arg;
+    unsigned char *chosen;
+
+    (void)ssl;
+    if (SSL_select_next_proto(&chosen, out_size, tls->protocols,
+                              tls->protocols_size, in,
+                              in_size) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static int choose_host(SSL *ssl, int *alert, void *arg)
+{
+    weft_tls *tls = arg, *chosen;
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+
+    chosen = tls->choose(name != NULL ? name : "", tls->arg);
+    if (chosen == NULL) {
+        *alert = SSL_AD_UNRECOGNIZED_NAME;
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    }
+    SSL_set_SSL_CTX(ssl, chosen->context);
+    return SSL_TLSEXT_ERR_OK;
+}
+
+// A file that cannot be opened is the system's error, with its name.
+static int check_file(const char *path, char *why, size_t size)
+{
+    if (path == NULL || access(path, R_OK) == 0)
+        return 0;
+    int code = -errno;
+    snprintf(why, size, "%s: %s", path, weft_strerror(code));
+    return code;
+}
+
+static int bad_file(const char *path, char *why, size_t size)
+{
+    char text[200];
+
+    wi_tls_error(NULL, text, sizeof(text));
+    snprintf(why, size, "%s: %s", path, text);
+    return -WEFT_ECERT;
+}
+
+static int load_own(SSL_CTX *context, const char *certificate, const char *key,
+                    char *why, size_t size)
+{
+    int rc = check_file(certificate, why, size);
+
+    if (rc == 0)
+        rc = check_file(key, why, size);
+    if (rc < 0 || certificate == NULL)
+        return rc;
+    if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1)
+        return bad_file(certificate, why, size);
+    if (key == NULL)
+        key = certificate;
+    if (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_check_private_key(context) != 1)
+        return bad_file(key, why, size);
+    return 0;
+}
+
+static int load_trust(weft_tls *tls, const char *authorities, char *why,
+                      size_t size)
+{
+    bool ask = tls->server ? authorities != NULL : !tls->unverified;
+    int rc = check_file(authorities, why, size);
+
+    if (rc < 0)
+        return rc;
+    if (authorities != NULL &&
+        SSL_CTX_load_verify_file(tls->context, authorities) != 1)
+        return bad_file(authorities, why, size);
+    if (authorities == NULL && !tls->server)
+        SSL_CTX_set_default_verify_paths(tls->context);
+    if (authorities != NULL && tls->server)
+        SSL_CTX_set_client_CA_list(tls->context,
+                                   SSL_load_client_CA_file(authorities));
+    SSL_CTX_set_verify(tls->context,
+                       ask ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
+                           : SSL_VERIFY_NONE,
+                       NULL);
+    return 0;
+}
+
+static void set_callbacks(weft_tls *tls)
+{
+    SSL_CTX *context = tls->context;
+
+    SSL_CTX_set_app_data(context, tls);
+    if (!tls->server) {
+        SSL_CTX_set_session_cache_mode(
+            context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
+        SSL_CTX_sess_set_new_cb(context, keep_session);
+        if (tls->protocols_size > 0)
+            SSL_CTX_set_alpn_protos(context, tls->protocols,
+                                    tls->protocols_size);
+        return;
+    }
+    SSL_CTX_set_session_id_context(context, (const unsigned char *)"weft", 4);
+    if (tls->protocols_size > 0)
+        SSL_CTX_set_alpn_select_cb(context, choose_protocol, tls);
+    if (tls->choose != NULL) {
+        SSL_CTX_set_tlsext_servername_callback(context, choose_host);
+        SSL_CTX_set_tlsext_servername_arg(context, tls);
+    }
+}
+
+static int set_up(weft_tls *tls, const struct weft_tls_options *options,
+                  char *why, size_t size)
+{
+    int rc = 0;
+
+    tls->context =
+        SSL_CTX_new(tls->server ? TLS_server_method() : TLS_client_method());
+    if (tls->context == NULL)
+        return wi_tls_error(NULL, why, size);
+    SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION);
+    SSL_CTX_set_options(tls->context, SSL_OP_NO_RENEGOTIATION |
+                                          SSL_OP_NO_COMPRESSION |
+                                          SSL_OP_CIPHER_SERVER_PREFERENCE);
+    // The buffers of a connection that is idle are given back.
+    SSL_CTX_set_mode(tls->context, SSL_MODE_RELEASE_BUFFERS |
+                                       SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    if (options->protocols != NULL)
+        rc = set_protocols(tls, options->protocols);
+    if (rc < 0)
+        snprintf(why, size, "the list of protocols is malformed");
+    if (rc == 0)
+        rc = load_own(tls->context, options->certificate, options->key, why,
+                      size);
+    if (rc == 0)
+        rc = load_trust(tls, options->authorities, why, size);
+    if (rc == 0)
+        set_callbacks(tls);
+    return rc;
+}
+
+static int make(weft_tls **made, const struct weft_tls_options *options,
+                bool server, char *why, size_t size)
+{
+    char unused[1];
+    weft_tls *tls;
+    int rc;
+
+    pthread_once(&key_once, make_key_index);
+    tls = calloc(1, sizeof(*tls));
+    if (tls == NULL)
+        return -ENOMEM;
+    ERR_clear_error();
+    pthread_mutex_init(&tls->lock, NULL);
+    tls->refs = 1;
+    tls->server = server;
+    tls->unverified = options->unverified;
+    tls->choose = options->choose;
+    tls->arg = options->arg;
+    rc = set_up(tls, options, why != NULL && size > 0 ? why : unused,
+                why != NULL && size > 0 ? size : sizeof(unused));
+    if (rc == 0)
+        *made = tls;
+    else
+        weft_tls_unref(tls);
+    return rc;
+}
+
+int weft_tls_client_with(weft_tls **tls, const struct weft_tls_options *options,
+                         char *why, size_t why_size)
+{
+    WI_OPTIONS(options);
+    int saved = errno;
+    int rc = make(tls, options, false, why, why_size);
+
+    errno = saved;
+    return rc;
+}
+
+int weft_tls_server_with(weft_tls **tls, const struct weft_tls_options *options,
+                         char *why, size_t why_size)
+{
+    WI_OPTIONS(options);
+    int saved = errno, rc = -EINVAL;
+
+    if (options->certificate != NULL || options->choose != NULL)
+        rc = make(tls, options, true, why, why_size);
+    else if (why != NULL)
+        snprintf(why, why_size, "a server needs a certificate");
+    errno = saved;
+    return rc;
+}
+
+void wi_tls_ref(weft_tls *tls)
+{
+    // relaxed: who has a reference may make another
+    __atomic_add_fetch(&tls->refs, 1, __ATOMIC_RELAXED);
+}
+
+void weft_tls_unref(weft_tls *tls)
+{
+    // acq_rel: the last one sees what the others have done
+    if (tls == NULL || __atomic_sub_fetch(&tls->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    for (int i = 0; i < SESSIONS; i++)
+        forget(&tls->sessions[i]);
+    SSL_CTX_free(tls->context);
+    pthread_mutex_destroy(&tls->lock);
+    free(tls);
+}
