@@ -431,8 +431,8 @@ static void ask_memory(long connections)
 int main(int argc, char **argv)
 {
     bench_start("echo", argc, argv);
-    long few = bench_pick(20000, 3000, 100);
-    long many = bench_pick(60000, 8000, 300);
+    long few = bench_pick(10000, 1000, 100);
+    long many = bench_pick(50000, 6000, 300);
     ask_cpu("echo/1", 1, few, 1);
     ask_cpu("echo/64", 64, many, 1);
     ask_cpu("echo/1000", bench_pick(1000, 1000, 100), many, 0.9);

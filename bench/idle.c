@@ -52,6 +52,15 @@ static void pool_side(const struct bench_ask *ask, struct bench_reply *reply)
     weft_executor_close(ex);
 }
 
+// The least: a thread that sleeps and looks at the clock.
+static void sleep_side(const struct bench_ask *ask, struct bench_reply *reply)
+{
+    double begin = begin_idle(ask);
+    sleep_ms(ask->param[0]);
+    tell(ask, reply, begin);
+    reply->answer = (uint64_t)ask->param[1];
+}
+
 struct crowd {
     const struct bench_ask *ask;
     struct bench_reply *reply;
@@ -88,6 +97,7 @@ static void tasks_side(const struct bench_ask *ask, struct bench_reply *reply)
 
 static const struct bench_side pool_sides[] = {
     {"weft", BENCH_WEFT, .fn = pool_side},
+    {"sleep", BENCH_FLOOR, .fn = sleep_side},
     {"GThreadPool", BENCH_PEER, .program = "idle_glib",
      .package = "libglib2.0-dev"},
     {"Boost.Asio", BENCH_PEER, .program = "idle_asio",
@@ -96,20 +106,22 @@ static const struct bench_side pool_sides[] = {
     {0}};
 static const struct bench_side task_sides[] = {
     {"weft", BENCH_WEFT, .fn = tasks_side},
+    {"sleep", BENCH_FLOOR, .fn = sleep_side},
     {"Go", BENCH_PEER, .program = "idle_go", .package = "golang-go"},
     {"asyncio", BENCH_PEER, .program = "idle_asyncio", .package = "python3"},
     {0}};
 
-static void ask(const char *name, const char *what,
+static void ask(const char *name, const char *what, long things,
                 const struct bench_side *sides)
 {
+    long ms = bench_pick(1000, 200, 20);
     bench_ask(
         &(struct bench_question){.name = name,
                                  .what = what,
                                  .unit = "us/s",
                                  .ops = 1,
                                  .slow = true,
-                                 .params = {{"ms", bench_pick(1000, 200, 20)}},
+                                 .params = {{"ms", ms}, {"things", things}},
                                  .reps = (unsigned)bench_pick(7, 7, 1)},
         sides);
 }
@@ -117,8 +129,9 @@ static void ask(const char *name, const char *what,
 int main(int argc, char **argv)
 {
     bench_start("idle", argc, argv);
-    ask("idle/pool", "CPU time of an idle pool of 2 in a second", pool_sides);
+    ask("idle/pool", "CPU time of an idle pool of 2 in a second", JOBS,
+        pool_sides);
     ask("idle/tasks", "CPU time of a loop with 1000 waiting tasks in a second",
-        task_sides);
+        TASKS, task_sides);
     return bench_end();
 }

@@ -188,7 +188,7 @@ int main(int argc, char **argv)
     bench_start("ps", argc, argv);
     tool = find_tool();
     ask("ps/1000", bench_pick(1000, 1000, 200), 0);
-    ask("ps/10000", bench_pick(10000, 5000, 500), 0);
-    ask("ps/100000", bench_pick(100000, 20000, 1000), 50);
+    ask("ps/10000", bench_pick(10000, 10000, 500), 0);
+    ask("ps/100000", bench_pick(100000, 100000, 1000), 50);
     return bench_end();
 }

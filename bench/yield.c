@@ -125,6 +125,6 @@ int main(int argc, char **argv)
     ask("yield/1000", 1000, bench_pick(4000000, 1000000, 2000), 30);
     if (bench_pick(1, 0, 0))
         ask("yield/10000", 10000, 4000000, 0);
-    ask("yield/100000", many, many * bench_pick(20, 5, 5), 150);
+    ask("yield/100000", many, many * bench_pick(20, 4, 5), 150);
     return bench_end();
 }

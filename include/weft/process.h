@@ -8,8 +8,27 @@
 #ifndef WEFT_PROCESS_H
 #define WEFT_PROCESS_H
 
+#include <sys/types.h>
+
 #include <weft/base.h>
 #include <weft/task.h>
+
+#define WEFT_DEV_NULL (-1)           // as a descriptor: /dev/null
+#define WEFT_NO_LIMIT ((uint64_t)-1) // as a limit: none
+
+// A limit as setrlimit knows it: RLIMIT_CPU, RLIMIT_NOFILE, ...
+struct weft_limit {
+    int resource;
+    uint64_t soft, hard; // or WEFT_NO_LIMIT
+};
+
+// The process group of a child. In one of its own what it starts is ended with
+// it, and the keys of a terminal do not reach it.
+enum weft_process_group {
+    WEFT_GROUP_OWN = 0,
+    WEFT_GROUP_PARENT, // the one of this process
+    WEFT_GROUP_SESSION // a session of its own
+};
 
 struct weft_process_options {
     size_t size;
@@ -23,6 +42,43 @@ struct weft_process_options {
     weft_group *group;       // a group that joins it; NULL: none
     double grace;            // cancel: seconds from SIGTERM to SIGKILL; 0: 1
     void (*drop)(void *arg); // called once if the body never runs
+
+    // Its descriptors 0, 1 and 2: numbers of this process (0: as here; but
+    // standard input is /dev/null in a worker of a pool, and where a terminal
+    // would stop its reader), or WEFT_DEV_NULL.
+    int in, out, err;
+    const int *fds;  // more for it: fds[i] is weft_process_fd(i) there
+    size_t fd_count; // at most 32; no others are inherited
+    enum weft_process_group process_group;
+
+    // Set in the child before anything of the program but its constructors.
+    int nice;             // to be added to the nice value
+    const unsigned *cpus; // that it may run on; NULL: as here
+    size_t cpu_count;
+    const struct weft_limit *limits; // at most 16
+    size_t limit_count;
+    size_t memory; // bytes of heap and other private memory; 0: no limit
+
+    // Given up for good before the function runs, in a worker after the
+    // initializer. What the kernel cannot do fails the start.
+    bool no_new_privs; // exec of set-uid programs gives no rights
+    bool compute_only; // no new files, sockets or processes, no signals to
+                       // others: such calls fail with EPERM
+    const char *const *readable; // of the file system only these paths and what
+    const char *const *writable; // is below; each ends with NULL. Both NULL:
+                                 // all. Open descriptors stay usable
+};
+
+// What is known of a process.
+struct weft_process_info {
+    size_t size;
+    pid_t pid;     // 0: not started yet
+    bool alive;    // it has not ended, or nobody has noticed yet
+    int exit_code; // of its exit; -1: it did not exit, or that is not known
+    int signal;    // that ended it; 0: none
+    bool core;     // it left a core file
+    double user, system; // seconds of CPU time; 0 while it is alive
+    size_t max_rss;      // bytes; 0 while it is alive
 };
 
 WEFT_BEGIN
@@ -43,6 +99,43 @@ weft_process_start_with(weft_function *fn, const void *arg, size_t size,
 // -EINVAL if f is no process. Blocks: no. Threads: any. Since 0.1.
 WEFT_API int weft_process_terminate(weft_future *f);
 WEFT_API int weft_process_kill(weft_future *f);
+
+// Sends SIGINT, as the keyboard does. Otherwise as weft_process_terminate.
+WEFT_API int weft_process_interrupt(weft_future *f);
+
+// Asks a process to end, step by step: weft_process_asked() is true in it at
+// once; SIGTERM after `ask` seconds, SIGKILL after `term` more. 0 leaves out
+// the waiting, INFINITY the next steps. Returns at once; the future tells the
+// end. Errors: -ESRCH if it has ended, -EINVAL if f is no process. Blocks: no.
+// Threads: any. Since 0.1.
+WEFT_API int weft_process_stop(weft_future *f, double ask, double term);
+
+// In a child: whether its parent has asked it to end (weft_process_stop). Cheap
+// enough for a loop. Threads: any. Since 0.1.
+WEFT_API bool weft_process_asked(void);
+
+// Fills in *info as far as its size goes, which the caller has set. Returns 0,
+// or -EINVAL if f is no process. Blocks: no. Threads: any. Since 0.1.
+WEFT_API int weft_process_info(weft_future *f, struct weft_process_info *info);
+
+// A pidfd of a running process: readable when it has ended. Close-on-exec, the
+// caller's to close. -ESRCH if it has not started or has ended, -EINVAL if f is
+// no process. Blocks: no. Threads: any. Since 0.1.
+WEFT_API int weft_process_pidfd(weft_future *f);
+
+// The processes that this process has started by weft_process_start and that
+// live: up to n of their ids. Returns how many there are. What has ended is
+// reaped without being asked for. Threads: any. Blocks: no. Since 0.1.
+WEFT_API size_t weft_process_children(pid_t *pids, size_t n);
+
+// In a child: the bytes that its future shall have as result, if its function
+// returns 0 or more: a struct weft_bytes. Copied; the last call counts. 0,
+// -ENOMEM, -EINVAL outside of a child. Threads: any. Since 0.1.
+WEFT_API int weft_process_return(const void *data, size_t size);
+
+// In a child: the descriptor that .fds[i] has here; -EBADF if there is none.
+// Threads: any. Since 0.1.
+WEFT_API int weft_process_fd(size_t i);
 
 // At the top of main, before anything else: in a worker or child process runs
 // what it was started for and never returns; elsewhere returns at once.

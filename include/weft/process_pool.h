@@ -10,6 +10,7 @@
 
 #include <weft/base.h>
 #include <weft/executor.h>
+#include <weft/process.h>
 
 // What a submit does when .window jobs are under way.
 enum weft_when_full {
@@ -48,6 +49,11 @@ struct weft_process_pool_options {
     // that jobs submit are not counted.
     size_t window;
     enum weft_when_full when_full;
+
+    // What its processes are like: all of process.h but .name, .argv, .group,
+    // .grace and .drop. Rights are given up after the initializer. NULL: as
+    // usual. .program comes from here, too, if it is not given above.
+    const struct weft_process_options *process;
 
     // A job that is canceled or overruns while it runs: seconds from SIGTERM
     // to SIGKILL for its worker. 0: SIGKILL at once.

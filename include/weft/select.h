@@ -22,6 +22,7 @@
 #include <weft/channel.h>
 #include <weft/future.h>
 #include <weft/queue.h>
+#include <weft/signal.h>
 
 enum weft_case_kind {
     WEFT_CASE_IS_NONE = 0, // never happens: how a case is switched off
@@ -30,18 +31,20 @@ enum weft_case_kind {
     WEFT_CASE_IS_FUTURE,
     WEFT_CASE_IS_AFTER,
     WEFT_CASE_IS_READY,
+    WEFT_CASE_IS_SIGNAL,
 };
 
 // To be made by the macros below. Weft writes `code` only.
 struct weft_case {
     enum weft_case_kind kind;
     int code;         // of the case that happened: see weft_select_with
-    void *object;     // queue, channel or future
+    void *object;     // queue, channel, future or set of signals
     void *item;       // of put and get
     int64_t priority; // of put
     double seconds;   // of after, from the call on
     int fd;           // of ready
     unsigned events;
+    void *slack[2];
 };
 
 struct weft_select_options {
@@ -58,6 +61,8 @@ WEFT_BEGIN
 //   future: the future's code; the handle stays the caller's
 //   ready: the events that hold, or a negative code (-EBADF; -ECANCELED if the
 //     descriptor was closed meanwhile)
+//   signal: the signal's number, or a negative code
+// A queue in shared memory cannot be a case: its code is -ENOTSUP.
 // Blocks: the caller only. Cancels: yes; then no case has happened. Threads:
 // any. Allocates for more than 8 cases. Errors: -EAGAIN (nowait), -ETIMEDOUT,
 // -ECANCELED, -EINVAL (a case of no kind), -ENOMEM. A case with a queue in an
@@ -70,7 +75,10 @@ WEFT_END
 #define WEFT_CASE_(kind, object, item, priority, seconds, fd, events)          \
     {                                                                          \
         WEFT_CASE_IS_##kind, 0, (void *)(object), (void *)(item), (priority),  \
-            (seconds), (fd), (events)                                          \
+            (seconds), (fd), (events),                                         \
+        {                                                                      \
+            0, 0                                                               \
+        }                                                                      \
     }
 #define WEFT_CASE_NONE() WEFT_CASE_(NONE, 0, 0, 0, 0, 0, 0)
 // The first argument's type is checked.
@@ -88,6 +96,8 @@ WEFT_END
     WEFT_CASE_(FUTURE, 1 ? (f) : (weft_future *)0, 0, 0, 0, 0, 0)
 #define WEFT_CASE_AFTER(seconds)    WEFT_CASE_(AFTER, 0, 0, 0, seconds, 0, 0)
 #define WEFT_CASE_READY(fd, events) WEFT_CASE_(READY, 0, 0, 0, 0, fd, events)
+#define WEFT_CASE_SIGNAL(s)                                                    \
+    WEFT_CASE_(SIGNAL, 1 ? (s) : (weft_signals *)0, 0, 0, 0, 0, 0)
 
 #ifndef __cplusplus
 #define weft_select(cases, ...) WEFT_SELECT_((cases), __VA_ARGS__, )

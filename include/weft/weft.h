@@ -15,6 +15,8 @@
 #include <weft/process.h>
 #include <weft/job.h>
 #include <weft/executor.h>
+#include <weft/work.h>
+#include <weft/combine.h>
 #include <weft/parallel.h>
 #include <weft/graph.h>
 #include <weft/process_pool.h>
@@ -23,6 +25,7 @@
 #include <weft/net.h>
 #include <weft/dns.h>
 #include <weft/queue.h>
+#include <weft/signal.h>
 #include <weft/arena.h>
 #include <weft/connection.h>
 #include <weft/buffer.h>

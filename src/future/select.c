@@ -33,6 +33,7 @@
 #include "os/report.h"
 #include "sched/scope.h"
 #include "sync/channel.h"
+#include "sync/signal.h"
 
 enum { ON_STACK = 8 };
 
@@ -69,6 +70,12 @@ static bool is_queue(const struct weft_case *c)
 static bool is_put(const struct weft_case *c)
 {
     return c->kind == WEFT_CASE_IS_PUT;
+}
+
+// Whether it waits by means of a descriptor.
+static bool has_fd(const struct weft_case *c)
+{
+    return c->kind == WEFT_CASE_IS_READY || c->kind == WEFT_CASE_IS_SIGNAL;
 }
 
 static struct wi_transfer transfer_of(struct select *s,
@@ -113,6 +120,23 @@ static int look_at_future(struct select *s, size_t i)
     return happened(&s->cases[i], i, weft_future_code(wi_as_future(t)));
 }
 
+static int look_at_signals(struct select *s, size_t i)
+{
+    weft_signals *signals = s->cases[i].object;
+    int rc = signals->code;
+    while (rc == 0 && (rc = wi_os_signal_take(&signals->watch)) == 0) {
+        rc = wi_ready_begin(&s->slots[i].ready, signals->watch.fd,
+                            WEFT_READABLE);
+        if (rc == 0) {
+            s->slots[i].armed = true;
+            return NOTHING;
+        }
+        wi_os_signal_seen(&signals->watch);
+        rc = rc > 0 ? 0 : rc;
+    }
+    return happened(&s->cases[i], i, rc);
+}
+
 static int look_at_ready(struct select *s, size_t i)
 {
     struct weft_case *c = &s->cases[i];
@@ -133,6 +157,8 @@ static int look_at(struct select *s, size_t i)
         return look_at_future(s, i);
     case WEFT_CASE_IS_READY:
         return look_at_ready(s, i);
+    case WEFT_CASE_IS_SIGNAL:
+        return look_at_signals(s, i);
     case WEFT_CASE_IS_AFTER:
         return s->slots[i].when <= wi_os_now() ? happened(&s->cases[i], i, 0)
                                                : NOTHING;
@@ -305,7 +331,7 @@ static int disarm(struct select *s)
         if (!slot->armed)
             continue;
         slot->armed = false;
-        if (s->cases[i].kind == WEFT_CASE_IS_READY)
+        if (has_fd(&s->cases[i]))
             closed = wi_ready_end(&slot->ready) < 0 ? (int)i : closed;
         else if (!wi_future_unwatch(wi_of_future(s->cases[i].object),
                                     &slot->node))
@@ -338,7 +364,7 @@ static int sleep_once(struct select *s)
     if (__atomic_load_n(&s->choice.claimed, __ATOMIC_ACQUIRE) != 0)
         return 0;
     for (size_t i = 0; i < s->n && wi_here.worker == NULL; i++)
-        if (s->cases[i].kind == WEFT_CASE_IS_READY)
+        if (has_fd(&s->cases[i]))
             wi_ready_pollfd(&s->slots[i].ready, &s->fds[count++]);
     return count > 0 ? wi_park_poll(&wait, s->fds, count) : wi_park(&wait);
 }
@@ -408,10 +434,11 @@ static int prepare(struct select *s)
 {
     for (size_t i = 0; i < s->n; i++) {
         const struct weft_case *c = &s->cases[i];
-        if ((unsigned)c->kind > WEFT_CASE_IS_READY)
+        if ((unsigned)c->kind > WEFT_CASE_IS_SIGNAL)
             return -EINVAL;
         wi_require(c->object != NULL ||
-                       !(is_queue(c) || c->kind == WEFT_CASE_IS_FUTURE),
+                       !(is_queue(c) || c->kind == WEFT_CASE_IS_FUTURE ||
+                         c->kind == WEFT_CASE_IS_SIGNAL),
                    s->cases, "a case has no object");
         s->slots[i].armed = false;
         s->slots[i].next = NULL;

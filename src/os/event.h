@@ -11,6 +11,7 @@
 int wi_os_event_new(void); // a descriptor or a negative code
 void wi_os_event_set(int fd);
 void wi_os_event_take(int fd); // waits until it is set, and clears it
+int wi_os_dup(int fd);         // close-on-exec, or a negative code
 void wi_os_close(int fd);
 
 // Waits for one of fds until deadline. The number that are ready, 0 after the

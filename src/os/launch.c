@@ -50,7 +50,6 @@
 #endif
 
 enum {
-    FIRST_FREE_FD = WI_LAUNCH_FD + WI_LAUNCH_FDS + 1, // above the fixed ones
     MARK_DIGITS = 10,
 };
 
@@ -85,6 +84,12 @@ void wi_os_block_signals(bool all)
 static bool is_entry(const char *entry, const char *name, size_t length)
 {
     return strncmp(entry, name, length) == 0 && entry[length] == '=';
+}
+
+const char *const *wi_os_environ(void)
+{
+    static const char *const none[] = {NULL};
+    return environ != NULL ? (const char *const *)environ : none;
 }
 
 char **wi_os_environ_with(const char *const *base, const char *name,
@@ -145,14 +150,6 @@ static void restore_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int null_stdin(void)
-{
-    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0; // a bare chroot: keep what there is
-    return dup2(fd, STDIN_FILENO) < 0 ? -errno : 0;
-}
-
 static void close_range_of(int first, unsigned last)
 {
     if (first >= 0 && (unsigned)first <= last)
@@ -181,46 +178,103 @@ static void close_others(int *keep, int n)
     close_range_of(first, ~0u);
 }
 
-static void close_unneeded(const struct wi_os_launch *l)
+// What goes where: all descriptors of a child, the first three with them.
+struct move {
+    int from, high, to; // high: where it waits until its place is free
+};
+
+struct moves {
+    struct move move[3 + WI_LAUNCH_FDS];
+    int n;
+};
+
+static void list_moves(const struct wi_os_launch *l, struct moves *moves)
 {
-    int keep[WI_LAUNCH_FDS + 1], n = 0;
+    moves->n = 0;
+    for (int i = 0; i < 3; i++)
+        if (l->stdio[i] >= 0)
+            moves->move[moves->n++] = (struct move){l->stdio[i], -1, i};
     for (unsigned i = 0; i < l->fd_count; i++)
         if (l->fds[i] >= 0)
-            keep[n++] = l->fds[i];
-    if (l->self >= 0)
-        keep[n++] = l->self;
+            moves->move[moves->n++] =
+                (struct move){l->fds[i], -1, WI_LAUNCH_FD + (int)i};
+}
+
+static void close_unneeded(const struct moves *moves, int self)
+{
+    int keep[3 + WI_LAUNCH_FDS + 1], n = 0;
+    for (int i = 0; i < moves->n; i++)
+        keep[n++] = moves->move[i].from;
+    if (self >= 0)
+        keep[n++] = self;
     close_others(keep, n);
 }
 
-// Moves a descriptor out of the way of the fixed ones. One at a time, so that
-// one free number is enough. The table of descriptors is the child's own.
-static int move_up(int fd)
+// The first number above the fixed ones.
+static int first_free(const struct wi_os_launch *l)
 {
-    int high = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+    return WI_LAUNCH_FD + (int)l->fd_count + 1;
+}
+
+static bool needed_later(const struct moves *moves, int i)
+{
+    int fd = moves->move[i].from;
+    bool later = fd <= STDERR_FILENO;
+    for (int k = i + 1; k < moves->n; k++)
+        later |= moves->move[k].from == fd;
+    return later;
+}
+
+// Moves a descriptor out of the way of the fixed ones. The table of descriptors
+// is the child's own.
+static int move_up(const struct wi_os_launch *l, int fd, bool keep)
+{
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, first_free(l));
     int rc = high < 0 ? -errno : high;
-    close(fd);
+    if (!keep)
+        close(fd);
     return rc;
 }
 
-// Moves the descriptors to their fixed places. All go high up first, for one
-// may lie where another has to go.
-static int place_fds(const struct wi_os_launch *l)
+static int open_null(int to)
 {
-    int high[WI_LAUNCH_FDS];
-    for (unsigned i = 0; i < l->fd_count; i++) {
-        high[i] = -1;
-        if (l->fds[i] < 0)
-            continue;
-        high[i] = move_up(l->fds[i]);
-        if (high[i] < 0)
-            return high[i];
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return 0; // a bare chroot: keep what there is
+    int rc = dup2(fd, to) < 0 ? -errno : 0;
+    if (fd != to)
+        close(fd);
+    return rc;
+}
+
+// Moves the descriptors to their places. All go high up first, for one may lie
+// where another has to go; one at a time, so that one free number is enough.
+static int place_fds(const struct wi_os_launch *l, struct moves *moves)
+{
+    for (int i = 0; i < moves->n; i++) {
+        struct move *move = &moves->move[i];
+        move->high = move_up(l, move->from, needed_later(moves, i));
+        if (move->high < 0)
+            return move->high;
     }
-    for (unsigned i = 0; i < l->fd_count; i++) {
+    for (unsigned i = 0; i < l->fd_count; i++)
         close(WI_LAUNCH_FD + (int)i);
-        if (high[i] >= 0 && dup2(high[i], WI_LAUNCH_FD + (int)i) < 0)
+    for (int i = 0; i < moves->n; i++)
+        if (dup2(moves->move[i].high, moves->move[i].to) < 0)
             return -errno;
-    }
-    return l->null_stdin ? null_stdin() : 0;
+    int rc = 0;
+    for (int i = 0; i < 3 && rc == 0; i++)
+        if (l->stdio[i] == WI_LAUNCH_NULL)
+            rc = open_null(i);
+    return rc;
+}
+
+static void join_group(enum wi_launch_group group)
+{
+    if (group == WI_LAUNCH_SESSION)
+        setsid();
+    else if (group == WI_LAUNCH_OWN_GROUP)
+        setpgid(0, 0);
 }
 
 static void write_mark(char *mark, pid_t pid)
@@ -232,13 +286,13 @@ static void write_mark(char *mark, pid_t pid)
 }
 
 // Set up in the order in which a failure can still be told.
-static int prepare(const struct birth *birth)
+static int prepare(const struct birth *birth, struct moves *moves)
 {
     const struct wi_os_launch *l = birth->launch;
-    setpgid(0, 0);
+    join_group(l->group);
     int rc = wi_os_die_with_parent(birth->parent);
     if (rc == 0)
-        rc = place_fds(l);
+        rc = place_fds(l, moves);
     if (rc == 0 && l->cwd != NULL && chdir(l->cwd) != 0)
         rc = -errno;
     if (rc < 0)
@@ -272,12 +326,15 @@ static int become(const struct wi_os_launch *l, int self)
 static int child_main(void *arg)
 {
     struct birth *birth = arg;
-    int self = birth->launch->self;
-    close_unneeded(birth->launch);
+    const struct wi_os_launch *l = birth->launch;
+    int self = l->self;
+    struct moves moves;
+    list_moves(l, &moves);
+    close_unneeded(&moves, self);
     if (self >= 0)
-        self = move_up(self);
-    int rc = prepare(birth);
-    birth->error = rc < 0 ? rc : become(birth->launch, self);
+        self = move_up(l, self, false);
+    int rc = prepare(birth, &moves);
+    birth->error = rc < 0 ? rc : become(l, self);
     _exit(127);
 }
 
@@ -303,28 +360,44 @@ int wi_os_launch(const struct wi_os_launch *launch, struct wi_os_child *child)
 
 #else
 
-static int spawn_files(const struct wi_os_launch *l, const int *high,
+static int spawn_stdio(const struct wi_os_launch *l, const int *high,
                        posix_spawn_file_actions_t *files)
 {
     int rc = 0;
+    for (int i = 0; i < 3 && rc == 0; i++) {
+        if (l->stdio[i] == WI_LAUNCH_NULL)
+            rc = posix_spawn_file_actions_addopen(files, i, "/dev/null", O_RDWR,
+                                                  0);
+        else if (high[i] >= 0)
+            rc = posix_spawn_file_actions_adddup2(files, high[i], i);
+    }
+    return rc;
+}
+
+static int spawn_files(const struct wi_os_launch *l, const int *high,
+                       posix_spawn_file_actions_t *files)
+{
+    int rc = spawn_stdio(l, high, files);
     for (unsigned i = 0; i < l->fd_count && rc == 0; i++)
-        if (high[i] >= 0)
-            rc = posix_spawn_file_actions_adddup2(files, high[i],
+        if (high[3 + i] >= 0)
+            rc = posix_spawn_file_actions_adddup2(files, high[3 + i],
                                                   WI_LAUNCH_FD + (int)i);
-    if (rc == 0 && l->null_stdin)
-        rc = posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null",
-                                              O_RDONLY, 0);
     if (rc == 0 && l->cwd != NULL)
         rc = posix_spawn_file_actions_addchdir_np(files, l->cwd);
     return rc;
 }
 
-static int spawn_attributes(posix_spawnattr_t *attr)
+static int spawn_attributes(const struct wi_os_launch *l,
+                            posix_spawnattr_t *attr)
 {
     sigset_t none;
+    short flags = POSIX_SPAWN_SETSIGMASK;
+    if (l->group == WI_LAUNCH_OWN_GROUP)
+        flags |= POSIX_SPAWN_SETPGROUP;
+    if (l->group == WI_LAUNCH_SESSION)
+        flags |= POSIX_SPAWN_SETSID;
     sigemptyset(&none);
-    int rc = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETPGROUP |
-                                                POSIX_SPAWN_SETSIGMASK);
+    int rc = posix_spawnattr_setflags(attr, flags);
     if (rc == 0)
         rc = posix_spawnattr_setpgroup(attr, 0);
     return rc != 0 ? rc : posix_spawnattr_setsigmask(attr, &none);
@@ -338,7 +411,7 @@ static int spawn(const struct wi_os_launch *l, const int *high, pid_t *pid)
     posix_spawnattr_init(&attr);
     int rc = spawn_files(l, high, &files);
     if (rc == 0)
-        rc = spawn_attributes(&attr);
+        rc = spawn_attributes(l, &attr);
     if (rc == 0)
         rc =
             posix_spawn(pid, l->program != NULL ? l->program : "/proc/self/exe",
@@ -350,16 +423,25 @@ static int spawn(const struct wi_os_launch *l, const int *high, pid_t *pid)
     return -rc;
 }
 
+// All sources, high above the places where they go.
+static void raise_all(const struct wi_os_launch *l, int high[3 + WI_LAUNCH_FDS])
+{
+    for (unsigned i = 0; i < 3 + l->fd_count; i++) {
+        int fd = i < 3 ? l->stdio[i] : l->fds[i - 3];
+        high[i] = fd < 0 ? -1
+                         : fcntl(fd, F_DUPFD_CLOEXEC,
+                                 WI_LAUNCH_FD + (int)l->fd_count + 1);
+    }
+}
+
 int wi_os_launch(const struct wi_os_launch *launch, struct wi_os_child *child)
 {
-    int high[WI_LAUNCH_FDS] = {-1, -1, -1};
-    for (unsigned i = 0; i < launch->fd_count; i++)
-        if (launch->fds[i] >= 0)
-            high[i] = fcntl(launch->fds[i], F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+    int high[3 + WI_LAUNCH_FDS];
+    raise_all(launch, high);
     if (launch->mark != NULL)
         strcpy(launch->mark, "any"); // only the child knows its own id
     int rc = spawn(launch, high, &child->pid);
-    for (unsigned i = 0; i < launch->fd_count; i++)
+    for (unsigned i = 0; i < 3 + launch->fd_count; i++)
         if (high[i] >= 0)
             close(high[i]);
     if (rc == 0)

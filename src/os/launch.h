@@ -9,9 +9,18 @@
 #include <sys/types.h>
 
 enum {
-    WI_LAUNCH_FD = 3,  // fds[0] becomes 3 in the child, fds[1] 4, ...
-    WI_LAUNCH_FDS = 3, // so many at most
+    WI_LAUNCH_FD = 3,   // fds[0] becomes 3 in the child, fds[1] 4, ...
+    WI_LAUNCH_FDS = 64, // so many at most
     WI_LAUNCH_STACK = 64 << 10,
+};
+
+// What a child gets as one of its first three descriptors, else than a number.
+enum { WI_LAUNCH_SAME = -1, WI_LAUNCH_NULL = -2 };
+
+enum wi_launch_group {
+    WI_LAUNCH_OWN_GROUP,
+    WI_LAUNCH_SAME_GROUP,
+    WI_LAUNCH_SESSION
 };
 
 struct wi_os_child {
@@ -28,14 +37,15 @@ struct wi_os_launch {
     const char *cwd;     // NULL: as here
     const int *fds;      // descriptors that the child gets; -1: none
     unsigned fd_count;
-    bool null_stdin; // standard input from /dev/null
-    void *stack;     // WI_LAUNCH_STACK bytes that the caller owns
-    int self;        // descriptor of this program, or -1
+    int stdio[3]; // descriptors, or one of the above; NULL: /dev/null
+    enum wi_launch_group group;
+    void *stack; // WI_LAUNCH_STACK bytes that the caller owns
+    int self;    // descriptor of this program, or -1
 };
 
-// Starts the child: in a process group of its own, no signal blocked or caught,
-// nothing inherited but 0, 1, 2 and fds, to be killed when the calling thread
-// ends. Returns when the new program runs, or a negative code.
+// Starts the child: no signal blocked or caught, nothing inherited but 0, 1, 2
+// and fds, to be killed when the calling thread ends. The same number may stand
+// in several places. Returns when the new program runs, or a negative code.
 int wi_os_launch(const struct wi_os_launch *launch, struct wi_os_child *child);
 
 // The stack for the above, with a guard page; NULL: no memory.
@@ -50,6 +60,7 @@ void wi_os_block_signals(bool all);
 // A copy of the environment with the entry "name=value", in one piece of
 // memory from malloc; *value points to the copied value. base NULL: the
 // program's own environment. NULL: no memory.
+const char *const *wi_os_environ(void);
 char **wi_os_environ_with(const char *const *base, const char *name,
                           const char *value, char **copied);
 

@@ -17,9 +17,12 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "os/fork.h"
 
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
@@ -49,7 +52,8 @@ _Static_assert(sizeof(struct pidfd_info_0) == 64, "PIDFD_INFO_SIZE_VER0");
 #define GET_INFO  _IOWR(0xff, 11, struct pidfd_info_0)
 #define INFO_EXIT 8u
 
-const int wi_os_sigterm = SIGTERM, wi_os_sigkill = SIGKILL;
+const int wi_os_sigint = SIGINT, wi_os_sigterm = SIGTERM,
+          wi_os_sigkill = SIGKILL;
 
 static void end_from_status(struct wi_os_end *end, int status)
 {
@@ -78,6 +82,20 @@ static void end_from_siginfo(struct wi_os_end *end, const siginfo_t *info)
     end->core = info->si_code == CLD_DUMPED;
 }
 
+// waitid as the kernel has it: with what the process has used.
+static int wait_with_usage(int kind, int id, siginfo_t *info, int flags,
+                           struct wi_os_end *end)
+{
+    struct rusage usage = {0};
+    int rc = (int)syscall(SYS_waitid, kind, id, info, flags, &usage);
+    end->user =
+        (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec * 1e-6;
+    end->system =
+        (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec * 1e-6;
+    end->max_rss = (size_t)usage.ru_maxrss * 1024;
+    return rc;
+}
+
 static void wait_for_end(int pidfd)
 {
     struct pollfd fd = {.fd = pidfd, .events = POLLIN};
@@ -93,9 +111,9 @@ bool wi_os_child_reap(struct wi_os_child *child, struct wi_os_end *end,
     bool by_fd = child->pidfd >= 0;
     int flags = WEXITED | (block ? 0 : WNOHANG), rc;
     do
-        rc =
-            waitid(by_fd ? (idtype_t)PIDFD_WAIT : P_PID,
-                   by_fd ? (id_t)child->pidfd : (id_t)child->pid, &info, flags);
+        rc = wait_with_usage(by_fd ? PIDFD_WAIT : P_PID,
+                             by_fd ? child->pidfd : child->pid, &info, flags,
+                             end);
     while (rc != 0 && errno == EINTR);
     if (rc == 0 && info.si_pid != 0) {
         end_from_siginfo(end, &info);
@@ -330,6 +348,7 @@ bool wi_os_is_terminal(int fd)
 
 _Noreturn void wi_os_leave(int status)
 {
+    wi_os_run_at_exit();
     fflush(NULL);
     _exit(status);
 }

@@ -14,8 +14,10 @@
 // How a process ended.
 struct wi_os_end {
     enum { WI_END_UNKNOWN, WI_END_EXIT, WI_END_SIGNAL } how;
-    int status; // exit status or signal
-    bool core;  // a core was dumped
+    int status;          // exit status or signal
+    bool core;           // a core was dumped
+    double user, system; // seconds of CPU time
+    size_t max_rss;      // bytes
 };
 
 // Takes the end of a child: true when it has ended. With `block` waits for it.
@@ -58,12 +60,13 @@ void wi_os_unsetenv(const char *name);
 const char *wi_os_program_name(void); // what argv[0] was
 bool wi_os_is_terminal(int fd);
 
-// Flushes the streams of stdio and ends the process without destructors.
+// Ends the process: what wi_os_at_exit has registered runs, the streams of
+// stdio are flushed, destructors do not run.
 _Noreturn void wi_os_leave(int status);
 _Noreturn void wi_os_exit_now(int status); // without flushing
 
 // "SIGSEGV", or "signal 42" in a buffer of the thread.
 const char *wi_os_signal_name(int sig);
-extern const int wi_os_sigterm, wi_os_sigkill;
+extern const int wi_os_sigint, wi_os_sigterm, wi_os_sigkill;
 
 #endif

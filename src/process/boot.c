@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <weft/error.h>
+
 #include "os/event.h"
 #include "os/memfd.h"
 #include "os/process.h"
@@ -52,6 +54,18 @@ void wi_boot_free(struct wi_boot *boot, size_t map_size, int fd)
     if (boot != NULL)
         wi_os_memfd_unmap(boot, map_size);
     wi_os_close(fd);
+}
+
+_Noreturn void wi_boot_cannot(struct wi_boot *boot, int code, const char *what)
+{
+    struct wi_words *words = wi_boot_words(boot);
+    words->code = code;
+    snprintf(words->text, sizeof words->text, "%s: %s (%s)", what,
+             weft_strerror(code), weft_error_name(code));
+    wi_boot_reach(boot, WI_STAGE_DONE);
+    if (boot->kind == WI_BOOT_WORKER)
+        wi_os_event_set(WI_BELL_FD);
+    wi_os_leave(127);
 }
 
 bool wi_boot_arg(const struct wi_boot *boot, void **arg)

@@ -19,6 +19,8 @@
 #include "os/fault.h"
 #include "os/launch.h"
 #include "os/life.h"
+#include "os/sandbox.h"
+#include "os/settings.h"
 #include "process/name.h"
 
 // The descriptors of a child.
@@ -26,6 +28,7 @@ enum {
     WI_BOOT_FD = WI_LAUNCH_FD, // the memfd
     WI_PARENT_FD,              // a pidfd of the parent
     WI_BELL_FD,                // a worker's bell, which the parent hears
+    WI_BOOT_FDS = 3,           // so many; behind them those of the options
 };
 
 #define WI_BOOT_MAGIC   0x746f6f6274666577u // "weftboot"
@@ -56,6 +59,12 @@ struct wi_boot {
     struct wi_name body;       // the function; a worker: the initializer
     struct wi_name finalizer;  // of a worker
     char name[32];
+    uint32_t fd_count; // descriptors that the options have given
+    struct wi_settings settings;
+    struct wi_sandbox sandbox;
+    // The one thing here that is written later, by the parent: it wants the
+    // child to end.
+    uint32_t asked;
 };
 
 // How far a child has come; it only grows.
@@ -74,7 +83,9 @@ struct wi_words {
     int32_t code;   // before DONE
     char text[192]; // before DONE; may lack its NUL
     struct wi_fault fault;
-    int32_t life_at; // offset of the life word in life[], before HOOKED
+    uint32_t began;       // the function has begun
+    uint64_t result_size; // bytes behind the argument; before DONE
+    int32_t life_at;      // offset of the life word in life[], before HOOKED
     _Alignas(16) char life[WI_LIFE_SIZE];
 };
 
@@ -92,6 +103,12 @@ static inline uint32_t wi_boot_stage(struct wi_boot *boot)
 {
     // acquire: pairs with the release in wi_boot_reach
     return __atomic_load_n(&wi_boot_words(boot)->stage, __ATOMIC_ACQUIRE);
+}
+
+// Where in the file the result's bytes begin.
+static inline uint64_t wi_boot_result_at(const struct wi_boot *boot)
+{
+    return (boot->arg_at + boot->arg_size + 4095) / 4096 * 4096;
 }
 
 // The child: has come so far.
@@ -116,8 +133,14 @@ bool wi_boot_arg(const struct wi_boot *boot, void **arg);
 // this program as its own.
 bool wi_entry_ready(void);
 
+// The memory of this process, if it is a child; else NULL.
+struct wi_boot *wi_entry_boot(void);
+
 // How many processes there are above this one.
 uint32_t wi_entry_depth(void);
+
+// Says why the child cannot do what it was started for, and ends it.
+_Noreturn void wi_boot_cannot(struct wi_boot *boot, int code, const char *what);
 
 // What the hook calls in a child; neither returns.
 _Noreturn void wi_process_main(struct wi_boot *boot);

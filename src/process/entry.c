@@ -82,6 +82,11 @@ bool wi_entry_ready(void)
     return __atomic_load_n(&entered, __ATOMIC_RELAXED);
 }
 
+struct wi_boot *wi_entry_boot(void)
+{
+    return boot;
+}
+
 uint32_t wi_entry_depth(void)
 {
     return depth;

@@ -143,31 +143,18 @@ static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
     wi_mutex_unlock(&pool->lock);
 }
 
-static bool fill_env(struct wi_member *member)
+static int fill_launch(struct wi_member *member)
 {
-    struct wi_pool *pool = member->pool;
-    member->env =
-        wi_os_environ_with((const char *const *)pool->set.env, WI_WORKER_MARK,
-                           "0000000000", &member->launch.os.mark);
-    return member->env != NULL;
-}
-
-static void fill_launch(struct wi_member *member)
-{
-    struct wi_pool *pool = member->pool;
-    struct wi_os_launch *os = &member->launch.os;
-    member->argv[0] = pool->set.program != NULL
-                          ? pool->set.program
-                          : (char *)(uintptr_t)wi_os_program_name();
-    os->program = pool->set.program;
-    os->argv = member->argv;
-    os->env = member->env;
-    os->fd_count = 3;
-    os->null_stdin = true;
+    struct wi_spec *spec = &member->pool->set.spec;
+    int rc = wi_spec_launch(spec, &member->launch, &member->env);
+    if (rc < 0)
+        return rc;
+    wi_spec_boot(spec, member->boot);
     member->launch.fds[0] = member->memfd;
     member->launch.fds[2] = member->bell;
     member->launch.wanted = is_wanted;
     member->launch.done = launched;
+    return 0;
 }
 
 static int open_member(struct wi_member *member)
@@ -188,10 +175,7 @@ static int open_member(struct wi_member *member)
     member->boot->finalizer = pool->set.finalizer;
     member->ring = wi_ring_of(member->boot);
     member->ring->listening = 1;
-    if (!fill_env(member))
-        return -ENOMEM;
-    fill_launch(member);
-    return 0;
+    return fill_launch(member);
 }
 
 static void bell_heard(struct wi_watch *watch);
@@ -502,7 +486,8 @@ static void break_by_launch(struct wi_pool *pool, const char *said)
 {
     char text[WI_CRASH_TEXT];
     snprintf(text, sizeof text, "%s cannot be executed: %s",
-             pool->set.program != NULL ? pool->set.program : "the program",
+             pool->set.spec.program != NULL ? pool->set.spec.program
+                                            : "the program",
              said);
     wi_pool_break(pool, -WEFT_EBROKEN, text);
 }

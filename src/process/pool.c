@@ -668,8 +668,7 @@ static void free_pool(struct wi_pool *pool)
     wi_mutex_unlock(&wi_pools_lock);
     await_unpinned(pool);
     part(pool);
-    free(pool->set.program);
-    free(pool->set.env);
+    wi_spec_free(&pool->set.spec);
     free(pool->set.init_arg);
     wi_mutex_lock(&records_lock);
     pool->next = free_pools;
@@ -731,6 +730,8 @@ static struct wi_pool *take_pool(void)
     // Not the lock: a late callback of a proxy may take it (ask.c).
     memset((char *)pool + offsetof(struct wi_pool, next), 0,
            sizeof *pool - offsetof(struct wi_pool, next));
+    for (int i = 0; i < 3; i++)
+        pool->set.spec.stdio[i] = WI_LAUNCH_SAME; // nothing to close
     pool->base.ops = &pool_ops;
     pool->id = id;
     pool->tend.run = wi_pool_tend_errand;
@@ -758,6 +759,23 @@ static void set_limits(struct wi_pool *pool,
     wi_size_begin(pool);
 }
 
+// The environment is that of this moment, whenever a worker starts.
+static int copy_spec(struct wi_pool *pool,
+                     const struct weft_process_pool_options *o)
+{
+    const struct weft_process_options *given = o->process;
+    WI_OPTIONS(given);
+    struct weft_process_options all = *given;
+    all.argv = NULL;
+    if (all.in == 0)
+        all.in = WEFT_DEV_NULL;
+    if (o->program != NULL)
+        all.program = o->program;
+    if (all.env == NULL)
+        all.env = wi_os_environ();
+    return wi_spec_copy(&pool->set.spec, &all);
+}
+
 static int set_up(struct wi_pool *pool,
                   const struct weft_process_pool_options *o)
 {
@@ -766,9 +784,6 @@ static int set_up(struct wi_pool *pool,
         pool->set.workers = WI_MOST_WORKERS;
     snprintf(pool->set.name, sizeof pool->set.name, "%s",
              o->name != NULL ? o->name : "worker");
-    if (o->program != NULL &&
-        (pool->set.program = copy_text("", o->program)) == NULL)
-        return -ENOMEM;
     if (o->initializer != NULL &&
         !wi_name_function(o->initializer, &pool->set.initializer))
         return -EINVAL;
@@ -783,16 +798,16 @@ static int set_up(struct wi_pool *pool,
             return -ENOMEM;
         memcpy(pool->set.init_arg, o->init_arg, pool->set.init_size);
     }
-    char *mark;
-    pool->set.env = wi_os_environ_with(NULL, WI_WORKER_MARK, "", &mark);
-    return pool->set.env != NULL ? 0 : -ENOMEM;
+    return copy_spec(pool, o);
 }
 
 static int may_start(const struct weft_process_pool_options *o)
 {
     if (wi_forked())
         return -WEFT_EFORKED;
-    if (!wi_entry_ready() && o->program == NULL)
+    const struct weft_process_options *process = o->process;
+    WI_OPTIONS(process);
+    if (!wi_entry_ready() && o->program == NULL && process->program == NULL)
         return -WEFT_ENOENTRY;
     int rc = wi_launcher_start();
     return rc < 0 ? rc : wi_supervisor_start();

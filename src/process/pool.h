@@ -30,6 +30,7 @@
 #include "process/carry.h"
 #include "process/launcher.h"
 #include "process/life.h"
+#include "process/spec.h"
 #include "process/supervisor.h"
 #include "sync/waiter.h"
 
@@ -114,7 +115,7 @@ struct wi_member {
     struct wi_ring *ring;
     int memfd, bell;
     struct wi_os_child child;
-    char **env, *argv[2];
+    char **env;
     enum wi_member_state state;
     int launch_code;
     bool launching;  // the launcher has it
@@ -165,7 +166,7 @@ struct wi_pool {
     struct {
         unsigned workers;
         char name[16];
-        char *program, **env;
+        struct wi_spec spec;
         struct wi_name initializer, finalizer;
         int64_t idle_timeout, max_age, grace, leave; // ns
         unsigned min_workers, max_jobs;

@@ -25,6 +25,8 @@
 #include <weft/process.h>
 
 #include <errno.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,22 +34,31 @@
 #include "base/options.h"
 #include "future/external.h"
 #include "os/clock.h"
+#include "os/event.h"
 #include "os/futex.h"
+#include "os/memfd.h"
 #include "os/process.h"
+#include "os/segment.h"
 #include "os/report.h"
 #include "process/boot.h"
 #include "process/crash.h"
 #include "process/launcher.h"
+#include "process/spec.h"
 #include "process/supervisor.h"
 #include "sched/park.h"
 
 enum state { FREE, QUEUED, DROPPED, STARTING, RUNNING };
+
+// How it is ended, step by step.
+enum stop { STOP_NOT, STOP_ASKED, STOP_TERM, STOP_KILL };
 
 struct process {
     struct wi_launch launch; // first
     struct wi_watch watch;
     struct wi_alarm alarm; // SIGKILL after the grace of a cancel
     struct process *next_free;
+    struct process *next, *prev; // of all that run, while `listed`
+    bool listed;
     weft_future *future; // while not FREE; constant
     enum state state;
     bool canceled;
@@ -55,15 +66,18 @@ struct process {
     struct wi_os_child child;
     struct wi_boot *boot;
     int memfd;
-    char **argv, **env; // from malloc, one piece each
-    char *cwd, *program;
+    struct wi_spec spec;
+    char **env; // with the mark; from malloc
     double grace;
+    enum stop stop; // the last step that was taken to end it
+    int64_t term;   // ns from SIGTERM to SIGKILL; WI_FOREVER: never
     void (*drop)(void *arg);
     void *arg;
 };
 
 static struct wi_mutex lock;
 static struct process *free_list; // under lock
+static struct process *processes; // under lock
 
 static struct process *of_launch(struct wi_launch *launch)
 {
@@ -80,19 +94,43 @@ static struct process *take_record(void)
     if (p == NULL)
         p = malloc(sizeof *p);
     if (p != NULL)
-        *p = (struct process){.memfd = -1, .child = {0, -1}};
+        *p = (struct process){
+            .memfd = -1,
+            .child = {0, -1},
+            .term = WI_FOREVER,
+            .spec.stdio = {WI_LAUNCH_SAME, WI_LAUNCH_SAME, WI_LAUNCH_SAME}};
     return p;
+}
+
+// Under the lock.
+static void unlist(struct process *p)
+{
+    if (!p->listed)
+        return;
+    *(p->prev != NULL ? &p->prev->next : &processes) = p->next;
+    if (p->next != NULL)
+        p->next->prev = p->prev;
+    p->listed = false;
+}
+
+static void list(struct process *p)
+{
+    p->prev = NULL;
+    p->next = processes;
+    if (p->next != NULL)
+        p->next->prev = p;
+    processes = p;
+    p->listed = true;
 }
 
 static void free_record(struct process *p)
 {
     wi_boot_free(p->boot, WI_BOOT_PAGES, p->memfd);
     wi_os_child_close(&p->child);
-    free(p->argv);
     free(p->env);
-    free(p->cwd);
-    free(p->program);
+    wi_spec_free(&p->spec);
     wi_mutex_lock(&lock);
+    unlist(p);
     p->state = FREE;
     p->future = NULL;
     p->next_free = free_list;
@@ -101,6 +139,18 @@ static void free_record(struct process *p)
 }
 
 // The end -------------------------------------------------------------------
+
+// A time span in ns; INFINITY: WI_FOREVER.
+static int64_t nanoseconds(double seconds)
+{
+    return seconds > 9e9 ? WI_FOREVER : (int64_t)(seconds * 1e9);
+}
+
+// What is left of a process that has ended, in its future's record.
+struct ended {
+    pid_t pid;
+    struct wi_os_end end;
+};
 
 static void call_drop(struct process *p)
 {
@@ -116,8 +166,12 @@ static int verdict(struct process *p, const struct wi_os_end *end,
     uint32_t stage = wi_boot_stage(p->boot);
     const char *name = p->boot->name[0] != '\0' ? p->boot->name : "process";
     text[0] = '\0';
-    if (stage == WI_STAGE_DONE)
+    if (stage == WI_STAGE_DONE) {
+        if (!words->began)
+            snprintf(text, WI_CRASH_TEXT, "%s cannot begin: %.*s", name,
+                     (int)sizeof words->text, words->text);
         return words->code;
+    }
     wi_crash_text(text, name, p->child.pid, end, words);
     if (p->canceled)
         return -WEFT_EJOBCANCELED;
@@ -126,20 +180,53 @@ static int verdict(struct process *p, const struct wi_os_end *end,
                                                : -WEFT_ECRASHED;
 }
 
+// What it has left as bytes. The size is its word: the file must have them.
+static int fetch_result(struct process *p, struct weft_bytes *bytes)
+{
+    uint64_t size = wi_boot_words(p->boot)->result_size;
+    if (size >> WI_ID_BITS != 0 || (bytes->data = malloc(size)) == NULL)
+        return -ENOMEM;
+    bytes->len = size;
+    int rc = wi_os_memfd_read(p->memfd, wi_boot_result_at(p->boot), bytes->data,
+                              size);
+    if (rc < 0)
+        free(bytes->data);
+    return rc;
+}
+
+// For weft_process_info; lack of memory only leaves that without an answer.
+static void note_end(struct process *p, const struct wi_os_end *end)
+{
+    struct ended *ended = malloc(sizeof *ended);
+    if (ended != NULL)
+        *ended = (struct ended){p->child.pid, *end};
+    wi_of_future(p->future)->extra->left = ended;
+}
+
 // It has ended: the last step.
 static void finish(struct process *p, const struct wi_os_end *end)
 {
     wi_mutex_lock(&lock);
     p->state = FREE; // no signal from now on
+    unlist(p);
     wi_mutex_unlock(&lock);
     wi_alarm_stop(&p->alarm);
     char text[WI_CRASH_TEXT];
+    struct weft_bytes bytes = {NULL, 0};
     int code = verdict(p, end, text);
-    if (wi_boot_stage(p->boot) < WI_STAGE_STARTED)
+    bool result = code >= 0 && wi_boot_words(p->boot)->result_size > 0;
+    if (result) {
+        int rc = fetch_result(p, &bytes);
+        result = rc == 0;
+        code = rc < 0 ? rc : code;
+    }
+    if (!wi_boot_words(p->boot)->began)
         call_drop(p);
+    note_end(p, end);
     weft_future *f = p->future;
     free_record(p);
-    wi_external_complete(f, code, NULL, 0, false, text);
+    wi_external_complete(f, code, &bytes, result ? sizeof bytes : 0, result,
+                         text);
 }
 
 static void pidfd_heard(struct wi_watch *watch)
@@ -166,20 +253,50 @@ static bool is_wanted(struct wi_launch *launch)
     return wanted;
 }
 
+static int64_t after(int64_t pause)
+{
+    return pause == WI_FOREVER ? WI_FOREVER : wi_os_now() + pause;
+}
+
+// Takes the next step towards its end, and sets the alarm for the one after
+// that. Under the lock, RUNNING.
+static void stop_further(struct process *p, enum stop step, int64_t ask)
+{
+    int64_t next = WI_FOREVER;
+    if (step <= p->stop)
+        return;
+    p->stop = step;
+    if (step == STOP_ASKED) {
+        // relaxed: a flag, nothing comes with it
+        __atomic_store_n(&p->boot->asked, 1, __ATOMIC_RELAXED);
+        next = after(ask);
+    } else if (step == STOP_TERM) {
+        wi_os_child_signal(&p->child, wi_os_sigterm);
+        next = after(p->term);
+    } else {
+        wi_os_child_signal_group(&p->child, wi_os_sigkill);
+    }
+    if (next != WI_FOREVER)
+        wi_alarm_set(&p->alarm, next);
+}
+
 // Asks it to end, kindly at first. Under the lock, RUNNING.
 static void ask_to_end(struct process *p)
 {
-    double grace = p->grace > 0 ? p->grace : 1;
-    wi_os_child_signal(&p->child, wi_os_sigterm);
-    if (grace < 1e9)
-        wi_alarm_set(&p->alarm, wi_os_now() + (int64_t)(grace * 1e9));
+    p->term = nanoseconds(p->grace > 0 ? p->grace : 1);
+    __atomic_store_n(&p->boot->asked, 1, __ATOMIC_RELAXED);
+    stop_further(p, STOP_TERM, 0);
 }
 
-static void kill_after_grace(struct wi_alarm *alarm)
+// The next step is due. On the supervisor, which alone frees records.
+static void stop_is_due(struct wi_alarm *alarm)
 {
     struct process *p =
         (struct process *)((char *)alarm - offsetof(struct process, alarm));
-    wi_os_child_signal_group(&p->child, wi_os_sigkill);
+    wi_mutex_lock(&lock);
+    if (p->state == RUNNING)
+        stop_further(p, p->stop + 1, 0);
+    wi_mutex_unlock(&lock);
 }
 
 static void start_failed(struct process *p, int rc)
@@ -204,6 +321,7 @@ static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
     wi_mutex_lock(&lock);
     p->child = child;
     p->state = RUNNING;
+    list(p);
     // For `weft ps`, which cannot ask native_id().
     wi_of_future(p->future)->extra->native = child.pid;
     if (p->signal != 0)
@@ -221,58 +339,20 @@ static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
     finish(p, &end);
 }
 
-// A NULL-terminated list of strings in one piece of memory.
-static char **copy_strings(const char *const *from)
+static int prepare_launch(struct process *p,
+                          const struct weft_process_options *o)
 {
-    size_t count = 0, bytes = 0;
-    for (; from[count] != NULL; count++)
-        bytes += strlen(from[count]) + 1;
-    char **copy = malloc((count + 1) * sizeof *copy + bytes);
-    if (copy == NULL)
-        return NULL;
-    char *at = (char *)&copy[count + 1];
-    for (size_t i = 0; i < count; i++) {
-        size_t size = strlen(from[i]) + 1;
-        copy[i] = memcpy(at, from[i], size);
-        at += size;
-    }
-    copy[count] = NULL;
-    return copy;
-}
-
-static bool copy_string(const char *from, char **to)
-{
-    if (from == NULL)
-        return true;
-    size_t size = strlen(from) + 1;
-    *to = malloc(size);
-    if (*to != NULL)
-        memcpy(*to, from, size);
-    return *to != NULL;
-}
-
-static bool prepare_launch(struct process *p,
-                           const struct weft_process_options *o)
-{
-    const char *name = o->program ? o->program : wi_os_program_name();
-    const char *const alone[] = {name, NULL};
-    p->argv = copy_strings(o->argv != NULL ? o->argv : alone);
-    p->env = wi_os_environ_with(o->env, WI_WORKER_MARK, "0000000000",
-                                &p->launch.os.mark);
-    if (p->argv == NULL || p->env == NULL || !copy_string(o->cwd, &p->cwd) ||
-        !copy_string(o->program, &p->program))
-        return false;
-    p->launch.os.program = p->program;
-    p->launch.os.argv = p->argv;
-    p->launch.os.env = p->env;
-    p->launch.os.cwd = p->cwd;
-    p->launch.os.fd_count = 2;
-    // In a process group of its own it would be stopped when it reads.
-    p->launch.os.null_stdin = wi_os_is_terminal(0);
+    int rc = wi_spec_copy(&p->spec, o);
+    if (rc == 0)
+        rc = wi_spec_launch(&p->spec, &p->launch, &p->env);
+    if (rc < 0)
+        return rc;
+    wi_spec_boot(&p->spec, p->boot);
     p->launch.fds[0] = p->memfd;
+    p->launch.fds[2] = -1; // it has no bell
     p->launch.wanted = is_wanted;
     p->launch.done = launched;
-    return true;
+    return 0;
 }
 
 static int prepare(struct process *p, weft_function *fn, const void *arg,
@@ -289,8 +369,8 @@ static int prepare(struct process *p, weft_function *fn, const void *arg,
     p->grace = o->grace;
     p->drop = o->drop;
     p->arg = (void *)(uintptr_t)arg;
-    p->alarm.ring = kill_after_grace;
-    return prepare_launch(p, o) ? 0 : -ENOMEM;
+    p->alarm.ring = stop_is_due;
+    return prepare_launch(p, o);
 }
 
 // Cancel and signals --------------------------------------------------------
@@ -332,24 +412,43 @@ static const struct wi_external_ops ops = {
     .native_id = native_id,
 };
 
-static int send_signal(weft_future *f, int sig)
+// The process of a future that has not ended, under the lock; else NULL, with
+// *rc set and the lock left.
+static struct process *lock_process(weft_future *f, int *rc)
 {
     wi_require(f != NULL, f, "a future is needed");
+    *rc = -EINVAL;
     if (wi_of_future(f)->kind != WI_KIND_PROCESS)
-        return weft_done(f) ? -ESRCH : -EINVAL;
+        return NULL;
+    *rc = -ESRCH;
     struct process *p = wi_external_owner(f);
     if (p == NULL)
-        return -ESRCH;
-    int rc = -ESRCH;
+        return NULL;
     wi_mutex_lock(&lock);
-    if (p->future == f && p->state == RUNNING) {
+    if (p->future == f && p->state != FREE && p->state != DROPPED)
+        return p;
+    wi_mutex_unlock(&lock);
+    return NULL;
+}
+
+static int send_signal(weft_future *f, int sig)
+{
+    int rc;
+    struct process *p = lock_process(f, &rc);
+    if (p == NULL)
+        return rc == -EINVAL && weft_done(f) ? -ESRCH : rc;
+    rc = 0;
+    if (p->state == RUNNING)
         rc = wi_os_child_signal(&p->child, sig);
-    } else if (p->future == f && p->state != FREE && p->state != DROPPED) {
+    else
         p->signal = sig;
-        rc = 0;
-    }
     wi_mutex_unlock(&lock);
     return rc;
+}
+
+int weft_process_interrupt(weft_future *f)
+{
+    return send_signal(f, wi_os_sigint);
 }
 
 int weft_process_terminate(weft_future *f)
@@ -360,6 +459,81 @@ int weft_process_terminate(weft_future *f)
 int weft_process_kill(weft_future *f)
 {
     return send_signal(f, wi_os_sigkill);
+}
+
+int weft_process_stop(weft_future *f, double ask, double term)
+{
+    int rc;
+    wi_require(!isnan(ask) && !isnan(term), f,
+               "a time must be a number, not NaN");
+    struct process *p = lock_process(f, &rc);
+    if (p == NULL)
+        return rc;
+    p->term = nanoseconds(term);
+    if (p->state != RUNNING) { // it has done nothing yet
+        p->signal = wi_os_sigkill;
+    } else {
+        stop_further(p, STOP_ASKED, nanoseconds(ask));
+    }
+    wi_mutex_unlock(&lock);
+    return 0;
+}
+
+int weft_process_pidfd(weft_future *f)
+{
+    int rc;
+    struct process *p = lock_process(f, &rc);
+    if (p == NULL)
+        return rc;
+    if (p->state == RUNNING && p->child.pidfd >= 0)
+        rc = wi_os_dup(p->child.pidfd);
+    wi_mutex_unlock(&lock);
+    return rc;
+}
+
+size_t weft_process_children(pid_t *pids, size_t n)
+{
+    size_t count = 0;
+    wi_mutex_lock(&lock);
+    for (struct process *p = processes; p != NULL; p = p->next, count++)
+        if (count < n)
+            pids[count] = p->child.pid;
+    wi_mutex_unlock(&lock);
+    return count;
+}
+
+static void tell_end(const struct ended *ended, struct weft_process_info *info)
+{
+    const struct wi_os_end *end = &ended->end;
+    info->pid = ended->pid;
+    if (end->how == WI_END_EXIT)
+        info->exit_code = end->status;
+    if (end->how == WI_END_SIGNAL)
+        info->signal = end->status;
+    info->core = end->core;
+    info->user = end->user;
+    info->system = end->system;
+    info->max_rss = end->max_rss;
+}
+
+int weft_process_info(weft_future *f, struct weft_process_info *info)
+{
+    struct weft_process_info now = {.exit_code = -1};
+    size_t size = info->size;
+    int rc;
+    struct process *p = lock_process(f, &rc);
+    if (rc == -EINVAL)
+        return rc;
+    if (p != NULL) {
+        now.alive = true;
+        now.pid = p->child.pid;
+        wi_mutex_unlock(&lock);
+    } else if (weft_done(f) && wi_of_future(f)->extra->left != NULL) {
+        tell_end(wi_of_future(f)->extra->left, &now);
+    }
+    memcpy(info, &now, size < sizeof now ? size : sizeof now);
+    info->size = size;
+    return 0;
 }
 
 // Start ---------------------------------------------------------------------
@@ -427,21 +601,48 @@ static int exit_status(int code)
     return code == 0 ? 0 : (code & 0xff) != 0 ? code & 0xff : 1;
 }
 
-static _Noreturn void cannot(struct wi_boot *boot, int code)
+bool weft_process_asked(void)
 {
-    wi_boot_words(boot)->code = code;
-    wi_boot_reach(boot, WI_STAGE_DONE);
-    wi_os_exit_now(127);
+    struct wi_boot *boot = wi_entry_boot();
+    // relaxed: a flag, nothing comes with it
+    return boot != NULL && __atomic_load_n(&boot->asked, __ATOMIC_RELAXED);
+}
+
+int weft_process_fd(size_t i)
+{
+    struct wi_boot *boot = wi_entry_boot();
+    if (boot == NULL || i >= boot->fd_count)
+        return -EBADF;
+    return WI_BOOT_FD + WI_BOOT_FDS + (int)i;
+}
+
+int weft_process_return(const void *data, size_t size)
+{
+    struct wi_boot *boot = wi_entry_boot();
+    if (boot == NULL || boot->kind != WI_BOOT_PROCESS)
+        return -EINVAL;
+    int rc = wi_os_memfd_write(WI_BOOT_FD, wi_boot_result_at(boot), data, size);
+    if (rc == 0)
+        wi_boot_words(boot)->result_size = size;
+    return rc < 0 ? -ENOMEM : 0;
 }
 
 _Noreturn void wi_process_main(struct wi_boot *boot)
 {
-    weft_function *fn = wi_name_find_function(&boot->body);
+    const char *what;
     void *arg;
+    int rc = wi_spec_settle(boot, &what);
+    if (rc < 0)
+        wi_boot_cannot(boot, rc, what);
+    weft_function *fn = wi_name_find_function(&boot->body);
     if (fn == NULL)
-        cannot(boot, -WEFT_ENOJOB);
+        wi_boot_cannot(boot, -WEFT_ENOJOB, "the function");
     if (!wi_boot_arg(boot, &arg))
-        cannot(boot, -ENOMEM);
+        wi_boot_cannot(boot, -ENOMEM, "the argument");
+    rc = wi_os_sandbox_enter(&boot->sandbox, &what);
+    if (rc < 0)
+        wi_boot_cannot(boot, rc, what);
+    wi_boot_words(boot)->began = 1;
     wi_boot_reach(boot, WI_STAGE_STARTED);
     int code = fn(arg);
     wi_boot_words(boot)->code = code;

@@ -29,6 +29,7 @@
 #include "os/process.h"
 #include "os/thread.h"
 #include "os/spin.h"
+#include "process/spec.h"
 #include "sched/park.h"
 #include "sched/task.h"
 
@@ -470,18 +471,17 @@ static void wait_for_request(struct wi_ring *ring)
 // What the initializer was given, for the finalizer.
 static void *init_arg;
 
-static _Noreturn void give_up(struct wi_boot *boot, int code, const char *what);
-
 static _Noreturn void leave(void)
 {
     struct wi_boot *boot = wi_worker_self.boot;
     if (boot->finalizer.build.size != 0) {
         weft_function *fn = wi_name_find_function(&boot->finalizer);
         if (fn == NULL)
-            give_up(boot, -WEFT_ENOJOB, "the finalizer is not in this program");
+            wi_boot_cannot(boot, -WEFT_ENOJOB,
+                           "the finalizer is not in this program");
         int code = fn(init_arg);
         if (code < 0)
-            give_up(boot, code, "the finalizer failed");
+            wi_boot_cannot(boot, code, "the finalizer failed");
     }
     wi_os_leave(0);
 }
@@ -501,30 +501,36 @@ static _Noreturn void work(struct wi_ring *ring)
 // Start
 // -------------------------------------------------------------------------
 
-static _Noreturn void give_up(struct wi_boot *boot, int code, const char *what)
+static void settle(struct wi_boot *boot)
 {
-    struct wi_words *words = wi_boot_words(boot);
-    words->code = code;
-    snprintf(words->text, sizeof words->text, "%s: %s (%s)", what,
-             weft_strerror(code), weft_error_name(code));
-    wi_boot_reach(boot, WI_STAGE_DONE);
-    wi_os_event_set(WI_BELL_FD);
-    wi_os_leave(127);
+    const char *what;
+    int rc = wi_spec_settle(boot, &what);
+    if (rc < 0)
+        wi_boot_cannot(boot, rc, what);
+}
+
+static void confine(struct wi_boot *boot)
+{
+    const char *what;
+    int rc = wi_os_sandbox_enter(&boot->sandbox, &what);
+    if (rc < 0)
+        wi_boot_cannot(boot, rc, what);
 }
 
 static void initialize(struct wi_boot *boot)
 {
     wi_boot_reach(boot, WI_STAGE_STARTED);
     if (!wi_boot_arg(boot, &init_arg)) // stays for what is set up
-        give_up(boot, -ENOMEM, "the initializer's argument");
+        wi_boot_cannot(boot, -ENOMEM, "the initializer's argument");
     if (boot->body.build.size == 0)
         return;
     weft_function *fn = wi_name_find_function(&boot->body);
     if (fn == NULL)
-        give_up(boot, -WEFT_ENOJOB, "the initializer is not in this program");
+        wi_boot_cannot(boot, -WEFT_ENOJOB,
+                       "the initializer is not in this program");
     int code = fn(init_arg);
     if (code < 0)
-        give_up(boot, code, "the initializer failed");
+        wi_boot_cannot(boot, code, "the initializer failed");
 }
 
 _Noreturn void wi_worker_main(struct wi_boot *boot)
@@ -535,10 +541,12 @@ _Noreturn void wi_worker_main(struct wi_boot *boot)
     self->ticket = WI_NONE;
     self->record = wi_self();
     if (self->record == NULL)
-        give_up(boot, -ENOMEM, "no memory to begin with");
+        wi_boot_cannot(boot, -ENOMEM, "no memory to begin with");
     may_spin = !wi_os_cpu_scarce();
     wi_remote_start();
+    settle(boot);
     initialize(boot);
+    confine(boot);
     wi_ring_phase(self->ring, WI_PHASE_IDLE);
     wi_boot_reach(boot, WI_STAGE_READY);
     wi_os_event_set(WI_BELL_FD);

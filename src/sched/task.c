@@ -202,6 +202,8 @@ static void free_extra(struct wi_task *t)
     t->extra = NULL;
     free(extra->text);
     extra->text = NULL;
+    free(extra->left);
+    extra->left = NULL;
     wi_mutex_lock(&pool_lock);
     extra->next = extra_pool;
     extra_pool = extra;

@@ -91,6 +91,7 @@ struct wi_extra {
     void *external;         // the producer's object
     pid_t native;           // the kernel's id of a thread
     uint32_t external_lock; // see external.c
+    void *left;             // what the producer has left; from malloc
     struct wi_locals *own;  // values of the task: future/local.c
     struct wi_locals *inherited;
     struct wi_extra *next; // free list

@@ -312,6 +312,24 @@ WORLDS(getters_are_served_in_turn)
     weft_queue_free(q);
 }
 
+WORLDS(putters_are_served_in_turn)
+{
+    weft_queue *q = new_queue(WEFT_QUEUE_FIFO, 1);
+    weft_future *f[3];
+    put(q, 0);
+    for (int i = 0; i < 3; i++) {
+        f[i] = start(put_one, q);
+        await_listed(q, true, i + 1);
+    }
+    ck_assert_int_eq(get(q), 0);
+    for (int i = 0; i < 3; i++) {
+        kit_assert_code(weft_join(f[i]), 0);
+        ck_assert_int_eq(get(q), 7);
+    }
+    kit_assert_code(try_get(q), -EAGAIN);
+    weft_queue_free(q);
+}
+
 struct strict {
     weft_queue *q;
     double seconds;
@@ -386,6 +404,34 @@ WORLDS(a_cancelled_put_leaves_nothing_behind)
             kit_assert_code(first, -WEFT_EJOBCANCELED);
         kit_assert_code(weft_join(b), 0);
         ck_assert_int_eq(get(q), 7);
+        ck_assert(weft_queue_empty(q));
+        weft_queue_free(q);
+    }
+}
+
+// Half of those who wait leave; the others get all that is put.
+WORLDS(many_cancelled_gets_lose_nothing)
+{
+    enum { N = 20 };
+    for (int round = 0; round < 10; round++) {
+        weft_queue *q = new_queue(kinds[round % 3], 0);
+        weft_future *f[N];
+        int got = 0;
+        for (int i = 0; i < N; i++)
+            f[i] = start(get_one, q);
+        await_listed(q, false, N);
+        for (int i = 0; i < N; i++) {
+            if (i % 2)
+                weft_cancel(f[i]);
+            if (i % 2 == round % 2)
+                put(q, 5);
+        }
+        for (int i = 1; i < N; i += 2)
+            got += weft_join(f[i]) == 5;
+        for (int i = 0; i < got; i++)
+            put(q, 5); // in place of what was faster than its cancel
+        for (int i = 0; i < N; i += 2)
+            kit_assert_code(weft_join(f[i]), 5);
         ck_assert(weft_queue_empty(q));
         weft_queue_free(q);
     }
@@ -672,6 +718,71 @@ WORLDS(a_join_waits_for_work_that_goes_on)
     }
 }
 
+static int get_and_tell(void *arg)
+{
+    long item = get(arg);
+    return item < 0 ? (int)item : weft_queue_task_done(arg);
+}
+
+WORLDS(joins_end_when_the_rest_is_worked_off)
+{
+    EACH_KIND(kind)
+    {
+        weft_queue *q = new_queue(kind, 2);
+        put(q, 1);
+        put(q, 2);
+        weft_future *f[4];
+        for (int i = 0; i < 4; i++)
+            f[i] = start(i < 2 ? join_it : get_and_tell, q);
+        weft_queue_shutdown(q, false);
+        for (int i = 0; i < 4; i++)
+            kit_assert_code(weft_join(f[i]), 0);
+        weft_queue_free(q);
+    }
+}
+
+WORLDS(shutdown_with_a_put_and_a_join_that_wait)
+{
+    EACH_KIND(kind)
+    {
+        for (int immediate = 0; immediate < 2; immediate++) {
+            weft_queue *q = new_queue(kind, 1);
+            put(q, 1);
+            weft_future *f[2] = {start(put_one, q), start(join_it, q)};
+            await_listed(q, true, 1);
+            await_joiners(q, 1);
+            weft_queue_shutdown(q, immediate);
+            kit_assert_code(weft_join(f[0]), -WEFT_ECLOSED);
+            if (!immediate)
+                kit_assert_code(get_and_tell(q), 0);
+            kit_assert_code(weft_join(f[1]), 0);
+            weft_queue_free(q);
+        }
+    }
+}
+
+WORLDS(every_call_after_shutdown)
+{
+    EACH_KIND(kind)
+    {
+        for (int immediate = 0; immediate < 2; immediate++) {
+            weft_queue *q = new_queue(kind, 0);
+            put(q, 1);
+            put(q, 2);
+            weft_queue_shutdown(q, immediate);
+            kit_assert_code(put(q, 3), -WEFT_ECLOSED);
+            kit_assert_code(try_put(q, 3), -WEFT_ECLOSED);
+            ck_assert_uint_eq(weft_queue_size(q), immediate ? 0 : 2);
+            for (int i = 0; !immediate && i < 2; i++)
+                kit_assert_code(get_and_tell(q), 0);
+            kit_assert_code(get(q), -WEFT_ECLOSED);
+            kit_assert_code(try_get(q), -WEFT_ECLOSED);
+            kit_assert_code(weft_queue_join(q), 0);
+            weft_queue_free(q);
+        }
+    }
+}
+
 struct crowd {
     weft_queue *q;
     int put, got, done;
@@ -755,6 +866,27 @@ WORLDS(items_that_nobody_gets_are_dropped_once)
     }
 }
 
+static weft_queue *dropping;
+
+static void use_the_queue(void *item)
+{
+    dropped += *(int *)item;
+    kit_assert_code(weft_queue_try_put(dropping, item), -WEFT_ECLOSED);
+    kit_assert_code(weft_queue_try_get(dropping, item), -WEFT_ECLOSED);
+    kit_assert_code(weft_queue_join(dropping), 0);
+}
+
+WORLDS(drop_may_use_the_queue)
+{
+    dropping = weft_queue_new(.item = sizeof(int), .drop = use_the_queue);
+    dropped = 0;
+    for (int i = 1; i <= 3; i++)
+        weft_queue_put(dropping, &i);
+    weft_queue_shutdown(dropping, true);
+    ck_assert_int_eq(dropped, 6);
+    weft_queue_free(dropping);
+}
+
 static int produce(void *arg)
 {
     for (long i = 1; i <= 50; i++)
@@ -830,103 +962,6 @@ WORLDS(a_rendezvous_given_up_moves_nothing)
     kit_assert_code(weft_join(f), -WEFT_ECLOSED);
     kit_assert_code(put(q, 1), -WEFT_ECLOSED);
     weft_queue_free(q);
-}
-
-// Many ------------------------------------------------------------------------
-
-struct flow {
-    weft_queue *q;
-    long n;
-    int puts, gets;
-    uint64_t in, out, taken;
-    bool batch, timed;
-};
-
-static int flow_put(void *arg)
-{
-    struct flow *f = arg;
-    long items[16], n;
-    uint64_t seed = (uint64_t)__atomic_fetch_add(&f->puts, 1, __ATOMIC_RELAXED);
-    for (long left = f->n; left > 0;) {
-        int rc = 0, m = f->batch ? (int)(seed++ % 16) + 1 : 1;
-        m = m < left ? m : (int)left;
-        for (int i = 0; i < m; i++)
-            items[i] = left - i;
-        if (f->batch) {
-            n = weft_queue_put_n(f->q, items, (size_t)m);
-            ck_assert_int_eq(n, m);
-        } else if (f->timed) {
-            while ((rc = weft_queue_put(f->q, items, .timeout = 1e-5)) != 0)
-                kit_assert_code(rc, -ETIMEDOUT);
-        } else {
-            kit_assert_code(weft_queue_put(f->q, items), 0);
-        }
-        for (int i = 0; i < m; i++)
-            __atomic_fetch_add(&f->in, (uint64_t)items[i], __ATOMIC_RELAXED);
-        left -= m;
-    }
-    return weft_queue_producer_done(f->q);
-}
-
-static int flow_get(void *arg)
-{
-    struct flow *f = arg;
-    long items[16];
-    for (;;) {
-        long n = f->batch   ? weft_queue_get_n(f->q, items, 16)
-                 : f->timed ? weft_queue_get(f->q, items, .timeout = 1e-5)
-                            : weft_queue_get(f->q, items);
-        if (n == -WEFT_ECLOSED)
-            return 0;
-        if (n == -ETIMEDOUT && f->timed)
-            continue;
-        ck_assert_int_ge(n, 0);
-        for (long i = 0; i < n + !f->batch; i++) {
-            __atomic_fetch_add(&f->out, (uint64_t)items[i], __ATOMIC_RELAXED);
-            __atomic_fetch_add(&f->taken, 1, __ATOMIC_RELAXED);
-        }
-    }
-}
-
-static void let_flow(world_start *start, enum weft_queue_kind kind,
-                     size_t maxsize, bool batch, bool timed)
-{
-    struct flow f = {
-        .n = KIT_SANITIZED ? 300 : 1500, .batch = batch, .timed = timed};
-    weft_future *all[8];
-    f.q = weft_queue_new(.item = sizeof(long), .maxsize = maxsize, .kind = kind,
-                         .producers = 4);
-    for (int i = 0; i < 8; i++)
-        all[i] = start(i < 4 ? flow_put : flow_get, &f);
-    for (int i = 0; i < 8; i++)
-        kit_assert_code(weft_join(all[i]), 0);
-    ck_assert_uint_eq(f.taken, 4 * (uint64_t)f.n);
-    ck_assert_uint_eq(f.in, f.out);
-    weft_queue_free(f.q);
-}
-
-static void let_all_flow(world_start *start, bool batch, bool timed)
-{
-    for (int kind = 0; kind <= WEFT_QUEUE_RENDEZVOUS; kind++) {
-        let_flow(start, (enum weft_queue_kind)kind, 1, batch, timed);
-        let_flow(start, (enum weft_queue_kind)kind, 10, batch, timed);
-        let_flow(start, (enum weft_queue_kind)kind, 0, batch, timed);
-    }
-}
-
-WORLDS(many_producers_and_consumers, .timeout = 60)
-{
-    let_all_flow(start, false, false);
-}
-
-WORLDS(many_with_batches, .timeout = 60)
-{
-    let_all_flow(start, true, false);
-}
-
-WORLDS(many_with_time_limits, .timeout = 60)
-{
-    let_all_flow(start, false, true);
 }
 
 WEFT_TEST_MAIN("queue")

@@ -194,8 +194,11 @@ static int come_and_go(void *arg)
         if (rc < 0)
             return rc;
         int now = __atomic_add_fetch(&inside, 1, __ATOMIC_SEQ_CST);
-        if (now > most)
-            most = now;
+        int seen = kit_load(&most);
+        while (now > seen &&
+               !__atomic_compare_exchange_n(&most, &seen, now, false,
+                                            __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            ;
         if (i % 5 == 0)
             weft_yield();
         __atomic_sub_fetch(&inside, 1, __ATOMIC_SEQ_CST);

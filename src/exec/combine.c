@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+//
+// all, any, race: a future of its own and a node on each future that goes in.
+// The nodes fire inline in the completers; the one whose firing decides the
+// outcome completes the future and takes the other nodes off, so that a future
+// that lives long does not collect nodes of combinations that are over.
+//
+// The object has a reference for each node that may still fire, and one for
+// the building. Taking nodes off has to wait for the building: whichever of
+// "built" and "decided" comes second does it.
+#include <weft/combine.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/options.h"
+#include "future/external.h"
+#include "future/future.h"
+#include "os/report.h"
+
+enum how { ALL, ANY, RACE };
+
+enum { BUILT = 1, DECIDED = 2 };
+
+struct combination;
+
+struct input {
+    struct wi_node node; // first: fire gets it
+    struct combination *of;
+    weft_future *future;
+    bool watched;
+};
+
+struct combination {
+    weft_future *f;
+    enum how how;
+    bool cancel_rest;
+    uint32_t won;   // atomic: somebody decides. After that f may be gone
+    uint32_t phase; // atomic: BUILT, DECIDED
+    size_t refs;    // atomic
+    size_t left;    // atomic: inputs that are not done
+    size_t n;
+    struct input input[];
+};
+
+static void give_back(struct combination *c)
+{
+    // acq_rel: the last one sees what the others did
+    if (__atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    for (size_t i = 0; i < c->n; i++)
+        weft_future_unref(c->input[i].future);
+    free(c);
+}
+
+static void cancel_inputs(struct combination *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        wi_future_cancel(wi_of_future(c->input[i].future));
+}
+
+static void canceled(weft_future *f, void *owner)
+{
+    struct combination *c = owner;
+    (void)f;
+    // relaxed: f is not done, so there is a reference. An input that ends now
+    // may give it back.
+    __atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
+    cancel_inputs(c);
+    give_back(c);
+}
+
+static const struct wi_external_ops combination_ops = {.cancel = canceled};
+
+static void take_off(struct combination *c)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        struct input *input = &c->input[i];
+        if (input->watched &&
+            wi_future_unwatch(wi_of_future(input->future), &input->node))
+            give_back(c);
+    }
+}
+
+// Enters a phase; the caller holds a reference.
+static void enter(struct combination *c, uint32_t phase)
+{
+    // acq_rel: who takes off sees which nodes are on
+    uint32_t was = __atomic_fetch_or(&c->phase, phase, __ATOMIC_ACQ_REL);
+    if (was != 0 && was != phase)
+        take_off(c);
+}
+
+static bool is_decided(struct combination *c)
+{
+    // relaxed: a hint
+    return __atomic_load_n(&c->won, __ATOMIC_RELAXED);
+}
+
+static void decide(struct combination *c, int code, const char *text)
+{
+    // relaxed: only who is the first matters
+    if (__atomic_exchange_n(&c->won, 1, __ATOMIC_RELAXED))
+        return;
+    wi_external_complete(c->f, code, NULL, 0, false, text);
+    enter(c, DECIDED);
+    if (c->cancel_rest)
+        cancel_inputs(c);
+}
+
+// One input is done.
+static void note(struct combination *c, size_t i)
+{
+    weft_future *f = c->input[i].future;
+    // acq_rel: only the count matters; the last one ends it
+    bool last = __atomic_sub_fetch(&c->left, 1, __ATOMIC_ACQ_REL) == 0;
+    int code = weft_future_code(f);
+    if (code < 0 && (c->how != ANY || last))
+        decide(c, code, weft_future_text(f));
+    else if (code >= 0 && (c->how != ALL || last))
+        decide(c, c->how == ALL ? 0 : (int)i, NULL);
+}
+
+static void fire(struct wi_node *node, struct wi_task *future)
+{
+    struct input *input = (struct input *)node;
+    struct combination *c = input->of;
+    (void)future;
+    note(c, (size_t)(input - c->input));
+    give_back(c);
+}
+
+// Puts a node on each input; those that are done already count at once.
+static void watch_all(struct combination *c)
+{
+    for (size_t i = 0; i < c->n && !is_decided(c); i++) {
+        struct input *input = &c->input[i];
+        input->node.fire = fire;
+        // relaxed: we hold a reference
+        __atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
+        input->watched =
+            wi_future_watch(wi_of_future(input->future), &input->node);
+        if (!input->watched) {
+            note(c, i);
+            give_back(c);
+        }
+    }
+}
+
+static weft_future *combine(enum how how, weft_future *const *set, size_t n,
+                            const struct weft_combine_options *options)
+{
+    bool made;
+    if (n == 0 && how != ALL)
+        return wi_future_failed(-EINVAL, "a choice among no futures");
+    if (n > INT32_MAX)
+        return wi_future_failed(-EOVERFLOW, NULL);
+    struct combination *c = calloc(1, sizeof *c + n * sizeof c->input[0]);
+    if (c == NULL)
+        return wi_future_failed(-ENOMEM, NULL);
+    c->how = how;
+    c->cancel_rest = options->cancel_rest;
+    c->refs = 1;
+    c->left = c->n = n;
+    for (size_t i = 0; i < n; i++) {
+        wi_require(set[i] != NULL, set, "a future must not be NULL");
+        c->input[i].of = c;
+        c->input[i].future = weft_future_ref(set[i]);
+    }
+    weft_future *f = wi_external_new(WI_KIND_PROMISE, &combination_ops, c,
+                                     options->name, NULL, &made);
+    c->f = f;
+    if (made && n == 0)
+        decide(c, 0, NULL);
+    else if (made)
+        watch_all(c);
+    if (made)
+        enter(c, BUILT);
+    give_back(c);
+    return f;
+}
+
+weft_future *weft_all_with(weft_future *const *set, size_t n,
+                           const struct weft_combine_options *options)
+{
+    WI_OPTIONS(options);
+    return combine(ALL, set, n, options);
+}
+
+weft_future *weft_any_with(weft_future *const *set, size_t n,
+                           const struct weft_combine_options *options)
+{
+    WI_OPTIONS(options);
+    return combine(ANY, set, n, options);
+}
+
+weft_future *weft_race_with(weft_future *const *set, size_t n,
+                            const struct weft_combine_options *options)
+{
+    WI_OPTIONS(options);
+    return combine(RACE, set, n, options);
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+//
+// Jobs as tasks of an event loop. The loop's own queue keeps their order; the
+// executor only remembers what has not ended, so that close can cancel it and
+// wait for it.
+#include <weft/work.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <weft/error.h>
+#include <weft/future.h>
+
+#include "exec/pool.h"
+#include "future/external.h"
+#include "future/future.h"
+#include "future/run.h"
+#include "os/futex.h"
+#include "os/report.h"
+#include "sched/scope.h"
+#include "sched/worker.h"
+
+struct loop_executor;
+
+// One job that has not ended.
+struct entry {
+    struct entry *next, **link; // under the executor's lock
+    struct loop_executor *of;
+    weft_work *work;
+    weft_future *f;
+    bool begun;
+};
+
+struct loop_executor {
+    weft_executor base;
+    struct wi_runtime *runtime;
+    struct wi_mutex lock; // for all below
+    struct entry *entries;
+    bool closing;
+    struct wi_task *closer;
+};
+
+static void add(struct loop_executor *ex, struct entry *e)
+{
+    wi_mutex_lock(&ex->lock);
+    e->next = ex->entries;
+    e->link = &ex->entries;
+    if (e->next != NULL)
+        e->next->link = &e->next;
+    ex->entries = e;
+    wi_mutex_unlock(&ex->lock);
+}
+
+// The last touch of the executor by an entry: close may free it then.
+static void take_out(struct entry *e)
+{
+    struct loop_executor *ex = e->of;
+    wi_mutex_lock(&ex->lock);
+    *e->link = e->next;
+    if (e->next != NULL)
+        e->next->link = e->link;
+    struct wi_task *closer = ex->entries == NULL ? ex->closer : NULL;
+    wi_mutex_unlock(&ex->lock);
+    if (closer != NULL)
+        wi_unpark(closer);
+}
+
+// The body of the task.
+static int run_entry(void *arg)
+{
+    struct entry *e = arg;
+    wi_mutex_lock(&e->of->lock);
+    e->begun = true;
+    wi_mutex_unlock(&e->of->lock);
+    weft_work_run(e->work);
+    weft_work_free(e->work);
+    take_out(e);
+    weft_future_unref(e->f);
+    free(e);
+    return 0;
+}
+
+// Queues a task for the entry. 0 or -ENOMEM.
+static int start(struct entry *e)
+{
+    struct wi_task *t = wi_task_new(WI_KIND_TASK, WI_QUEUED, 1);
+    if (t == NULL)
+        return -ENOMEM;
+    t->fn = run_entry;
+    t->arg = e;
+    t->home = e->of->runtime;
+    int rc = wi_runtime_submit(e->of->runtime, t);
+    if (rc < 0)
+        wi_task_unref(t);
+    return rc;
+}
+
+static weft_future *submit(weft_executor *base, const struct weft_job *job,
+                           const void *arg,
+                           const struct weft_submit_options *options)
+{
+    struct loop_executor *ex = (struct loop_executor *)base;
+    weft_future *f;
+    // relaxed: who submits during the close must be a job of it
+    if (__atomic_load_n(&ex->closing, __ATOMIC_RELAXED) &&
+        (wi_here.worker == NULL || wi_here.worker->runtime != ex->runtime))
+        return wi_future_failed(-WEFT_ECLOSED, NULL);
+    struct entry *e = calloc(1, sizeof *e);
+    if (e == NULL)
+        return wi_future_failed(-ENOMEM, NULL);
+    e->work = weft_work_new(job, arg, options, &f);
+    if (e->work == NULL) {
+        free(e);
+        return f;
+    }
+    e->of = ex;
+    e->f = weft_future_ref(f);
+    add(ex, e);
+    int rc = start(e);
+    if (rc < 0) {
+        weft_work_drop(e->work, rc);
+        weft_work_free(e->work);
+        take_out(e);
+        weft_future_unref(e->f);
+        free(e);
+    }
+    return f;
+}
+
+static size_t width(weft_executor *ex)
+{
+    return ((struct loop_executor *)ex)->runtime->count;
+}
+
+// A handle on some future that the mode wants canceled, and was not yet.
+static weft_future *find_to_cancel(struct loop_executor *ex, bool begun_too)
+{
+    weft_future *found = NULL;
+    wi_mutex_lock(&ex->lock);
+    for (struct entry *e = ex->entries; e != NULL && found == NULL;
+         e = e->next) {
+        if ((begun_too || !e->begun) && !wi_external_cancel_requested(e->f))
+            found = weft_future_ref(e->f);
+    }
+    wi_mutex_unlock(&ex->lock);
+    return found;
+}
+
+// What is canceled ends with its callbacks: outside the lock.
+static void cancel_as_asked(struct loop_executor *ex, enum weft_close_mode mode)
+{
+    weft_future *f;
+    while (mode != WEFT_CLOSE_DRAIN &&
+           (f = find_to_cancel(ex, mode == WEFT_CLOSE_CANCEL_ALL)) != NULL) {
+        weft_cancel(f);
+        weft_future_unref(f);
+    }
+}
+
+static bool is_empty(struct loop_executor *ex)
+{
+    wi_mutex_lock(&ex->lock);
+    bool empty = ex->entries == NULL;
+    wi_mutex_unlock(&ex->lock);
+    return empty;
+}
+
+static int close_loop(weft_executor *base,
+                      const struct weft_close_options *options)
+{
+    struct loop_executor *ex = (struct loop_executor *)base;
+    struct wi_wait wait = {
+        .object = ex, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
+    int rc = 0;
+    if (options->deadline != 0)
+        wait.deadline =
+            wi_deadline_in(options->deadline, "weft_executor_close");
+    wi_mutex_lock(&ex->lock);
+    ex->closer = wi_self();
+    __atomic_store_n(&ex->closing, true, __ATOMIC_RELAXED);
+    wi_mutex_unlock(&ex->lock);
+    cancel_as_asked(ex, options->mode);
+    while (!is_empty(ex)) {
+        if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
+            continue;
+        wait.deadline = WI_FOREVER;
+        rc = -ETIMEDOUT;
+        cancel_as_asked(ex, WEFT_CLOSE_CANCEL_ALL);
+    }
+    free(ex);
+    return rc;
+}
+
+static const struct weft_executor_ops loop_ops = {
+    .size = sizeof loop_ops,
+    .kind = "loop",
+    .submit = submit,
+    .width = width,
+    .close = close_loop,
+};
+
+weft_executor *weft_loop_executor(void)
+{
+    int rc = 0;
+    struct wi_worker *worker = wi_here.worker;
+    struct wi_runtime *runtime =
+        worker != NULL ? worker->runtime : wi_default_runtime(&rc);
+    struct loop_executor *ex = runtime != NULL ? calloc(1, sizeof *ex) : NULL;
+    if (ex == NULL)
+        return wi_broken_executor(rc < 0 ? rc : -ENOMEM);
+    ex->base.ops = &loop_ops;
+    ex->runtime = runtime;
+    return &ex->base;
+}

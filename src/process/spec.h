@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+//
+// spec.h: what a child shall be like: a copy of what the caller of
+// weft_process_start or weft_process_pool has said.
+#ifndef WI_PROCESS_SPEC_H
+#define WI_PROCESS_SPEC_H
+
+#include <weft/process.h>
+
+#include "process/boot.h"
+#include "process/launcher.h"
+
+enum { WI_SPEC_FDS = 32 };
+
+struct wi_spec {
+    char *program, *cwd;
+    char **argv, **env; // one piece of memory each; env without the mark
+    int stdio[3];       // as in wi_os_launch; numbers are the spec's own
+    int fds[WI_SPEC_FDS];
+    unsigned fd_count;
+    enum wi_launch_group group;
+    struct wi_settings settings;
+    struct wi_sandbox sandbox;
+};
+
+// Copies what the options say; descriptors are duplicated. 0 or a negative
+// code; then there is nothing to free.
+int wi_spec_copy(struct wi_spec *spec, const struct weft_process_options *o);
+void wi_spec_free(struct wi_spec *spec);
+
+// Fills in what a launch needs; the spec must stay while it is under way. The
+// environment, with its mark, is *env, from malloc. 0 or -ENOMEM.
+int wi_spec_launch(const struct wi_spec *spec, struct wi_launch *launch,
+                   char ***env);
+void wi_spec_boot(const struct wi_spec *spec, struct wi_boot *boot);
+
+// In the child. 0, or a negative code with *what saying what failed.
+int wi_spec_settle(const struct wi_boot *boot, const char **what);
+
+#endif

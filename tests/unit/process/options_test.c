@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: MIT
+// What a child can be given, and what can be known of it: descriptors, limits,
+// CPUs, groups; the steps of its end; its result as bytes.
+#include "jobs.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+// Descriptors
+// -------------------------------------------------------------------
+
+static int speak(void *arg)
+{
+    (void)arg;
+    char text[16] = "";
+    if (fgets(text, sizeof text, stdin) == NULL)
+        return -EIO;
+    printf("out %s", text);
+    fprintf(stderr, "err %s", text);
+    return 0;
+}
+
+static void expect_file(int fd, const char *want)
+{
+    char text[64] = "";
+    ck_assert_int_ge(pread(fd, text, sizeof text - 1, 0), 0);
+    ck_assert_str_eq(text, want);
+}
+
+static int temporary(void)
+{
+    char path[] = "/tmp/weft-test-XXXXXX";
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    unlink(path);
+    return fd;
+}
+
+WEFT_TEST(stdio_can_be_files)
+{
+    int in = temporary(), out = temporary(), err = temporary();
+    ck_assert_int_eq(write(in, "hello\n", 6), 6);
+    lseek(in, 0, SEEK_SET);
+    weft_future *f =
+        weft_process_start(speak, NULL, 0, .in = in, .out = out, .err = err);
+    expect(f, 0);
+    expect_file(out, "out hello\n");
+    expect_file(err, "err hello\n");
+}
+
+WEFT_TEST(one_file_may_be_both)
+{
+    int in = temporary(), both = temporary();
+    ck_assert_int_eq(write(in, "x\n", 2), 2);
+    lseek(in, 0, SEEK_SET);
+    weft_future *f =
+        weft_process_start(speak, NULL, 0, .in = in, .out = both, .err = both);
+    close(both == 0 ? -1 : in); // the child has its own
+    expect(f, 0);
+    expect_file(both, "err x\nout x\n"); // stdout is written at the end
+}
+
+static int has_null(void *arg)
+{
+    char byte;
+    struct stat out, null;
+    (void)arg;
+    if (read(0, &byte, 1) != 0)
+        return 1;
+    fstat(1, &out);
+    stat("/dev/null", &null);
+    return out.st_rdev == null.st_rdev ? 0 : 2;
+}
+
+WEFT_TEST(stdio_can_be_nothing)
+{
+    expect(weft_process_start(has_null, NULL, 0, .in = WEFT_DEV_NULL,
+                              .out = WEFT_DEV_NULL),
+           0);
+}
+
+static int copy_over(void *arg)
+{
+    char text[8] = "";
+    (void)arg;
+    if (weft_process_fd(3) != -EBADF)
+        return -EBADF;
+    // posix_spawn, which sanitizers need, cannot close what it does not know.
+    if (!WI_ASAN && !WI_TSAN && fcntl(20, F_GETFD) >= 0)
+        return -EMFILE;
+    ssize_t n = read(weft_process_fd(0), text, sizeof text);
+    if (write(weft_process_fd(1), text, (size_t)n) != n ||
+        write(weft_process_fd(2), "!", 1) != 1)
+        return -EIO;
+    return fcntl(weft_process_fd(0), F_GETFD) == FD_CLOEXEC ? (int)n : -1;
+}
+
+// Also the same one twice, and more than one place needs a number that another
+// comes from.
+WEFT_TEST(a_child_gets_the_descriptors_that_are_passed)
+{
+    int from[2], to[2];
+    char text[8] = "";
+    ck_assert_int_eq(weft_process_fd(0), -EBADF);
+    ck_assert_int_eq(pipe2(from, O_CLOEXEC), 0);
+    ck_assert_int_eq(pipe2(to, O_CLOEXEC), 0);
+    dup2(0, 20); // is not passed
+    int fds[] = {from[0], to[1], to[1]};
+    weft_future *f =
+        weft_process_start(copy_over, NULL, 0, .fds = fds, .fd_count = 3);
+    close(from[0]);
+    close(to[1]);
+    ck_assert_int_eq(write(from[1], "abc", 3), 3);
+    expect(f, 3);
+    ck_assert_int_eq(read(to[0], text, sizeof text), 4);
+    ck_assert_str_eq(text, "abc!");
+    ck_assert_int_eq(read(to[0], text, sizeof text), 0); // nobody else has it
+}
+
+WEFT_TEST(a_descriptor_that_is_not_open_is_an_error)
+{
+    int fds[] = {999};
+    expect(weft_process_start(copy_over, NULL, 0, .fds = fds, .fd_count = 1),
+           -EBADF);
+    expect(weft_process_start(copy_over, NULL, 0, .out = 999), -EBADF);
+}
+
+WEFT_JOB(long, write_to_first, int, x)
+{
+    return write(weft_process_fd(0), &x, sizeof x);
+}
+
+WEFT_TEST(workers_get_them_too)
+{
+    int ends[2], value = 0;
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    struct weft_process_options like = {
+        .size = sizeof like, .fds = &ends[1], .fd_count = 1, .nice = 3};
+    weft_executor *ex = weft_process_pool(.workers = 1, .process = &like);
+    close(ends[1]);
+    expect_long(weft_submit(ex, write_to_first, 77), sizeof(int));
+    ck_assert_int_eq(read(ends[0], &value, sizeof value), sizeof value);
+    ck_assert_int_eq(value, 77);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+    ck_assert_int_eq(read(ends[0], &value, sizeof value), 0);
+}
+
+// Settings
+// ----------------------------------------------------------------------
+
+static int tell_settings(void *arg)
+{
+    struct rlimit limit;
+    cpu_set_t set;
+    (void)arg;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    sched_getaffinity(0, sizeof set, &set);
+    if (limit.rlim_cur != 50 || limit.rlim_max != 60)
+        return 1;
+    if (CPU_COUNT(&set) != 1)
+        return 2;
+    return 1000 + getpriority(PRIO_PROCESS, 0);
+}
+
+static unsigned first_cpu(void)
+{
+    unsigned cpu = 0;
+    cpu_set_t set;
+    sched_getaffinity(0, sizeof set, &set);
+    while (!CPU_ISSET(cpu, &set))
+        cpu++;
+    return cpu;
+}
+
+WEFT_TEST(nice_limits_and_cpus)
+{
+    unsigned cpu = first_cpu();
+    int nice = getpriority(PRIO_PROCESS, 0);
+    struct weft_limit limits[] = {{RLIMIT_NOFILE, 50, 60}, {RLIMIT_CORE, 0, 0}};
+    if (nice > 15)
+        weft_test_skip("the nice value cannot grow by so much");
+    expect(weft_process_start(tell_settings, NULL, 0, .nice = 4, .cpus = &cpu,
+                              .cpu_count = 1, .limits = limits,
+                              .limit_count = 2),
+           1000 + nice + 4);
+}
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static int dropped;
+
+static void drop(void *arg)
+{
+    (void)arg;
+    dropped++;
+}
+
+WEFT_TEST(a_setting_that_cannot_be_is_told_by_name)
+{
+    struct weft_limit bad = {12345, 1, 1};
+    unsigned cpu = 1023;
+    expect_text(weft_process_start(nothing, NULL, 0, .limits = &bad,
+                                   .limit_count = 1, .drop = drop),
+                -EINVAL, "resource limit");
+    ck_assert_int_eq(dropped, 1);
+    expect_text(
+        weft_process_start(nothing, NULL, 0, .cpus = &cpu, .cpu_count = 1),
+        -EINVAL, "CPU affinity");
+    struct weft_process_options like = {
+        .size = sizeof like, .limits = &bad, .limit_count = 1};
+    weft_executor *ex = weft_process_pool(.workers = 1, .process = &like);
+    expect_text(weft_submit(ex, square, 1), -WEFT_EBROKEN, "resource limit");
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+WEFT_JOB(long, take_memory, size_t, size)
+{
+    volatile char *memory = malloc(size);
+    if (memory == NULL)
+        weft_fail(-ENOMEM, "no memory");
+    for (size_t i = 0; memory != NULL && i < size; i += 4096)
+        memory[i] = 1;
+    free((void *)memory);
+    return 1;
+}
+
+WEFT_TEST(a_memory_limit_fails_only_the_job_that_meets_it)
+{
+    if (WI_ASAN || WI_TSAN)
+        weft_test_skip("a sanitizer needs more memory than that");
+    struct weft_process_options like = {.size = sizeof like,
+                                        .memory = 64 << 20};
+    weft_executor *ex = weft_process_pool(.workers = 1, .process = &like);
+    expect_long(weft_submit(ex, take_memory, 1 << 20), 1);
+    expect_text(weft_submit(ex, take_memory, 1ul << 30), -ENOMEM, "no memory");
+    expect_long(weft_submit(ex, take_memory, 1 << 20), 1);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+static int group_of_mine(void *arg)
+{
+    return getpgid(0) == getpid()        ? (getsid(0) == getpid() ? 2 : 1)
+           : getpgid(0) == *(pid_t *)arg ? 3
+                                         : 4;
+}
+
+WEFT_TEST(groups_and_sessions)
+{
+    pid_t own = getpgid(0);
+    expect(weft_process_start(group_of_mine, &own, sizeof own), 1);
+    expect(weft_process_start(group_of_mine, &own, sizeof own,
+                              .process_group = WEFT_GROUP_SESSION),
+           2);
+    expect(weft_process_start(group_of_mine, &own, sizeof own,
+                              .process_group = WEFT_GROUP_PARENT),
+           3);
+}
+
+// Results
+// -----------------------------------------------------------------------
+
+static int give_bytes(void *arg)
+{
+    size_t size = *(size_t *)arg;
+    unsigned char *bytes = malloc(size + 1);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (unsigned char)(i * 7);
+    int rc = weft_process_return("first", 5); // the last one counts
+    if (rc == 0)
+        rc = weft_process_return(bytes, size);
+    free(bytes);
+    return rc < 0 ? rc : 5;
+}
+
+WEFT_TEST(a_result_can_be_bytes)
+{
+    static const size_t sizes[] = {1, 5000, 3 << 20};
+    for (int i = 0; i < 3; i++) {
+        struct weft_bytes bytes = {NULL, 0};
+        weft_future *f =
+            weft_process_start(give_bytes, &sizes[i], sizeof sizes[i]);
+        ck_assert_int_eq(weft_result(f, &bytes), 5);
+        ck_assert_uint_eq(bytes.len, sizes[i]);
+        const unsigned char *at = bytes.data;
+        size_t right = 0;
+        while (right < bytes.len && at[right] == (unsigned char)(right * 7))
+            right++;
+        ck_assert_uint_eq(right, sizes[i]);
+        weft_bytes_free(&bytes);
+    }
+    ck_assert_int_eq(weft_process_return("x", 1), -EINVAL); // no child
+}
+
+// What is known
+// -----------------------------------------------------------------
+
+static struct weft_process_info info_of(weft_future *f)
+{
+    struct weft_process_info info = {.size = sizeof info};
+    ck_assert_int_eq(weft_process_info(f, &info), 0);
+    return info;
+}
+
+static int burn(void *arg)
+{
+    static char *volatile much;
+    (void)arg;
+    much = malloc(40 << 20);
+    memset(much, 1, 40 << 20);
+    _exit(9);
+}
+
+static int die_by_signal(void *arg)
+{
+    raise(*(int *)arg);
+    return 0;
+}
+
+static int hang_on(void *arg)
+{
+    (void)arg;
+    for (;;)
+        pause();
+    return 0;
+}
+
+static void until_alive(weft_future *f)
+{
+    while (weft_future_native_id(f) == 0)
+        weft_yield();
+}
+
+WEFT_TEST(how_it_ended_is_known)
+{
+    int sig = SIGKILL;
+    weft_future *f = weft_process_start(burn, NULL, 0);
+    weft_get_into(f, NULL, 0);
+    struct weft_process_info info = info_of(f);
+    ck_assert(!info.alive);
+    ck_assert_int_gt(info.pid, 0);
+    ck_assert_int_eq(info.exit_code, 9);
+    ck_assert_int_eq(info.signal, 0);
+    ck_assert_uint_gt(info.max_rss, 40 << 20);
+    weft_future_unref(f);
+    f = weft_process_start(die_by_signal, &sig, sizeof sig);
+    weft_get_into(f, NULL, 0);
+    info = info_of(f);
+    ck_assert_int_eq(info.signal, SIGKILL);
+    ck_assert_int_eq(info.exit_code, -1);
+    weft_future_unref(f);
+}
+
+WEFT_TEST(a_live_one_is_known_too)
+{
+    pid_t pids[4];
+    ck_assert_uint_eq(weft_process_children(pids, 4), 0);
+    weft_future *f = weft_process_start(hang_on, NULL, 0);
+    until_alive(f);
+    struct weft_process_info info = info_of(f);
+    ck_assert(info.alive);
+    ck_assert_int_eq(info.pid, weft_future_native_id(f));
+    ck_assert_uint_eq(weft_process_children(pids, 4), 1);
+    ck_assert_int_eq(pids[0], info.pid);
+    int fd = weft_process_pidfd(f);
+    struct pollfd ended = {.fd = fd, .events = POLLIN};
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(poll(&ended, 1, 0), 0);
+    ck_assert_int_eq(weft_process_kill(f), 0);
+    ck_assert_int_eq(poll(&ended, 1, 4000), 1);
+    weft_get_into(f, NULL, 0);
+    ck_assert_int_eq(weft_process_pidfd(f), -ESRCH);
+    ck_assert_uint_eq(weft_process_children(pids, 4), 0);
+    ck_assert(!info_of(f).alive);
+    weft_future_unref(f);
+    close(fd);
+}
+
+// Steps of the end
+// --------------------------------------------------------------
+
+static int until_asked(void *arg)
+{
+    (void)arg;
+    while (!weft_process_asked())
+        usleep(100);
+    return 11;
+}
+
+WEFT_TEST(one_that_is_asked_may_end_by_itself)
+{
+    weft_future *f = weft_process_start(until_asked, NULL, 0);
+    until_alive(f);
+    ck_assert_int_eq(weft_process_stop(f, (double)INFINITY, 0), 0);
+    expect(f, 11);
+}
+
+WEFT_TEST(one_that_does_not_listen_gets_signals)
+{
+    weft_future *f = weft_process_start(hang_on, NULL, 0);
+    until_alive(f);
+    ck_assert_int_eq(weft_process_stop(f, 0.01, 30), 0);
+    expect_text(f, -WEFT_ECRASHED, "SIGTERM");
+}
+
+static int hang_stubborn(void *arg)
+{
+    signal(SIGTERM, SIG_IGN);
+    if (write(*(int *)arg, "x", 1) != 1)
+        return -EIO;
+    return hang_on(arg);
+}
+
+WEFT_TEST(one_that_ignores_them_is_killed)
+{
+    int ends[2], place = 6;
+    char byte;
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    weft_future *f = weft_process_start(hang_stubborn, &place, sizeof place,
+                                        .fds = &ends[1], .fd_count = 1);
+    ck_assert_int_eq(read(ends[0], &byte, 1), 1);
+    ck_assert_int_eq(weft_process_stop(f, 0, 0.05), 0);
+    expect_text(f, -WEFT_ECRASHED, "SIGKILL");
+}
+
+WEFT_TEST(interrupt_is_what_the_keyboard_does)
+{
+    weft_future *f = weft_process_start(hang_on, NULL, 0);
+    until_alive(f);
+    ck_assert_int_eq(weft_process_interrupt(f), 0);
+    expect_text(f, -WEFT_ECRASHED, "signal 2");
+}
+
+WEFT_TEST_MAIN("process options")
