@@ -239,6 +239,11 @@ pid_t wi_os_pid(void)
     return getpid();
 }
 
+pid_t wi_os_parent(void)
+{
+    return getppid();
+}
+
 int wi_os_pidfd(pid_t pid)
 {
     long fd = syscall(SYS_pidfd_open, pid, 0); // always close-on-exec

@@ -45,6 +45,7 @@ int wi_os_child_signal(const struct wi_os_child *child, int sig);
 int wi_os_child_signal_group(const struct wi_os_child *child, int sig);
 
 pid_t wi_os_pid(void);
+pid_t wi_os_parent(void);
 int wi_os_pidfd(pid_t pid);        // close-on-exec, or a negative code
 bool wi_os_pidfd_ended(int pidfd); // whether that process has ended
 
