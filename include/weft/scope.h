@@ -51,7 +51,8 @@ WEFT_API void weft_scope_leave(struct weft_scope *scope);
 
 // Opens a group in the caller: a scope that owns what is started in it.
 // Tasks started while it is the innermost open group of the caller belong to
-// it, as do those started with .group = g, from anywhere. Never NULL.
+// it, as do those started with .group = g, from anywhere. Never NULL: without
+// memory for it the program ends.
 // The first child that fails (returns a negative code) cancels the other
 // children and the rest of the body. Threads: any. Since 0.1.
 WEFT_API weft_group *

@@ -148,17 +148,30 @@ int weft_run_with(weft_function *fn, void *arg,
 
 // The default loop ------------------------------------------------------------
 
+enum default_state {
+    DEFAULT_STARTING = 0,
+    DEFAULT_RUNS,
+    DEFAULT_FAILED, // no memory for its root group
+};
+
 struct default_loop {
     struct wi_mutex lock;
     struct wi_runtime *runtime;
     struct wi_os_thread thread;
     struct wi_task *main;
-    uint32_t ready; // the loop runs
+    uint32_t ready; // enum default_state
     uint32_t stop;
     bool hooked; // to exit
 };
 
 static struct default_loop default_loop;
+
+static void default_tell(struct default_loop *loop, uint32_t state)
+{
+    // release: pairs with the load in default_start
+    __atomic_store_n(&loop->ready, state, __ATOMIC_RELEASE);
+    wi_os_futex_wake(&loop->ready, 1, false);
+}
 
 // The main task of the default loop: waits for the end of the program. Threads
 // may run on after that, so the root group and the runtime stay: starting a
@@ -166,9 +179,7 @@ static struct default_loop default_loop;
 static int default_main(void *arg)
 {
     struct default_loop *loop = arg;
-    // release: pairs with the load in default_start
-    __atomic_store_n(&loop->ready, 1, __ATOMIC_RELEASE);
-    wi_os_futex_wake(&loop->ready, 1, false);
+    default_tell(loop, DEFAULT_RUNS);
     const struct wi_wait wait = {.deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
     while (!__atomic_load_n(&loop->stop, __ATOMIC_ACQUIRE))
         wi_park(&wait);
@@ -184,6 +195,8 @@ static void default_thread(void *arg)
     run_main(worker, loop->main, &options);
     wi_worker_leave(worker);
     wi_task_thread_exit();
+    if (__atomic_load_n(&loop->ready, __ATOMIC_RELAXED) == DEFAULT_STARTING)
+        default_tell(loop, DEFAULT_FAILED);
 }
 
 // At exit: what still runs is canceled and joined, as at the end of a run.
@@ -237,6 +250,17 @@ static bool default_parts(struct default_loop *loop, struct wi_runtime *runtime)
     return true;
 }
 
+// Waits until its thread runs it, or cannot.
+static int default_await(struct default_loop *loop)
+{
+    uint32_t state;
+    // acquire: pairs with the release in default_tell
+    while ((state = __atomic_load_n(&loop->ready, __ATOMIC_ACQUIRE)) ==
+           DEFAULT_STARTING)
+        wi_os_futex_wait(&loop->ready, DEFAULT_STARTING, WI_FOREVER, false);
+    return state == DEFAULT_RUNS ? 0 : -ENOMEM;
+}
+
 static int default_start(struct default_loop *loop)
 {
     struct wi_runtime *runtime;
@@ -250,15 +274,19 @@ static int default_start(struct default_loop *loop)
     loop->runtime = runtime;
     const struct wi_os_thread_options options = {.name = "weft-default"};
     rc = wi_os_thread_start(&loop->thread, default_thread, loop, &options);
+    if (rc == 0) {
+        rc = default_await(loop);
+        if (rc < 0)
+            wi_os_thread_join(&loop->thread);
+    }
     if (rc < 0) {
         loop->runtime = NULL;
+        loop->ready = DEFAULT_STARTING;
         wi_group_end(runtime->root);
         wi_task_unref(loop->main);
         wi_runtime_free(runtime);
         return rc;
     }
-    while (!__atomic_load_n(&loop->ready, __ATOMIC_ACQUIRE))
-        wi_os_futex_wait(&loop->ready, 0, WI_FOREVER, false);
     hook_locked(loop);
     return 0;
 }

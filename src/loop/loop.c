@@ -60,11 +60,20 @@ const char *wi_loop_error(void)
     return choice.text;
 }
 
+// What is scarce now may be there the next time.
+static bool is_passing(int code)
+{
+    return code == -ENOMEM || code == -EMFILE || code == -ENFILE;
+}
+
 static int refuse(int code, const char *text)
 {
-    choice.refused = code;
-    snprintf(choice.text, sizeof(choice.text), "%s", text);
-    wi_report("%s", choice.text);
+    if (!is_passing(code))
+        choice.refused = code;
+    if (strncmp(choice.text, text, sizeof(choice.text) - 1) != 0) {
+        snprintf(choice.text, sizeof(choice.text), "%s", text);
+        wi_report("%s", choice.text);
+    }
     return code;
 }
 
@@ -78,6 +87,9 @@ static const char *why(int code)
     case ENOSYS:
         return "this kernel has no io_uring that Weft can use (5.11 or newer), "
                "or a filter hides it";
+    case EMFILE:
+    case ENFILE:
+        return "there are too many open files";
     case ENOMEM:
         return "no memory, or RLIMIT_MEMLOCK is too small";
     default:

@@ -22,6 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "os/fork.h"
+
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
 #endif
@@ -341,6 +343,7 @@ bool wi_os_is_terminal(int fd)
 
 _Noreturn void wi_os_leave(int status)
 {
+    wi_os_run_at_exit();
     fflush(NULL);
     _exit(status);
 }

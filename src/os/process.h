@@ -59,7 +59,8 @@ void wi_os_unsetenv(const char *name);
 const char *wi_os_program_name(void); // what argv[0] was
 bool wi_os_is_terminal(int fd);
 
-// Flushes the streams of stdio and ends the process without destructors.
+// Ends the process: what wi_os_at_exit has registered runs, the streams of
+// stdio are flushed, destructors do not run.
 _Noreturn void wi_os_leave(int status);
 _Noreturn void wi_os_exit_now(int status); // without flushing
 

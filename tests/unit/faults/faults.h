@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+//
+// faults.h: makes the n-th of the calls that ask for memory, a descriptor or a
+// thread fail, or so many from the n-th on. The linker redirects these calls of
+// Weft and of the test here (--wrap); the C library's own are not met.
+#ifndef FAULTS_H
+#define FAULTS_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+enum fault_kind { FAULT_MEMORY = 1, FAULT_FDS = 2, FAULT_THREADS = 4 };
+
+static unsigned fault_kinds; // which calls are counted
+static long fault_at = -1;   // atomic: calls until the one that fails
+static long fault_length;    // and so many from it on
+
+// Since the last call of faults_arm.
+static long fault_calls; // atomic
+
+static void faults_arm(unsigned kinds, long at, long length)
+{
+    fault_kinds = kinds;
+    fault_length = length;
+    __atomic_store_n(&fault_calls, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&fault_at, at, __ATOMIC_SEQ_CST);
+}
+
+static bool fails(unsigned kind)
+{
+    if (!(fault_kinds & kind))
+        return false;
+    long n = __atomic_fetch_add(&fault_calls, 1, __ATOMIC_SEQ_CST);
+    long at = __atomic_load_n(&fault_at, __ATOMIC_SEQ_CST);
+    return at >= 0 && n >= at && n < at + fault_length;
+}
+
+// A call that fails returns `failed`, with errno `code`.
+#define FAULT(kind, type, name, failed, code, parameters, arguments)           \
+    type __real_##name parameters;                                             \
+    type __wrap_##name parameters;                                             \
+    type __wrap_##name parameters                                              \
+    {                                                                          \
+        if (!fails(kind))                                                      \
+            return __real_##name arguments;                                    \
+        errno = code;                                                          \
+        return failed;                                                         \
+    }
+
+#define MEMORY_FAULT(name, parameters, arguments)                              \
+    FAULT(FAULT_MEMORY, void *, name, NULL, ENOMEM, parameters, arguments)
+#define FD_FAULT(name, parameters, arguments)                                  \
+    FAULT(FAULT_FDS, int, name, -1, EMFILE, parameters, arguments)
+
+MEMORY_FAULT(malloc, (size_t size), (size))
+MEMORY_FAULT(calloc, (size_t n, size_t size), (n, size))
+MEMORY_FAULT(realloc, (void *p, size_t size), (p, size))
+MEMORY_FAULT(aligned_alloc, (size_t align, size_t size), (align, size))
+FAULT(FAULT_MEMORY, char *, strdup, NULL, ENOMEM, (const char *s), (s))
+FAULT(FAULT_MEMORY, char *, strndup, NULL, ENOMEM, (const char *s, size_t n),
+      (s, n))
+FAULT(FAULT_MEMORY, void *, mmap, MAP_FAILED, ENOMEM,
+      (void *p, size_t size, int prot, int flags, int fd, off_t offset),
+      (p, size, prot, flags, fd, offset))
+
+FD_FAULT(eventfd, (unsigned count, int flags), (count, flags))
+FD_FAULT(epoll_create1, (int flags), (flags))
+FD_FAULT(socket, (int domain, int type, int protocol), (domain, type, protocol))
+FD_FAULT(socketpair, (int domain, int type, int protocol, int *fds),
+         (domain, type, protocol, fds))
+FD_FAULT(pipe2, (int *fds, int flags), (fds, flags))
+FD_FAULT(memfd_create, (const char *name, unsigned flags), (name, flags))
+FD_FAULT(accept4, (int fd, struct sockaddr *addr, socklen_t *len, int flags),
+         (fd, addr, len, flags))
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...)
+{
+    va_list list;
+    va_start(list, flags);
+    int mode = flags & O_CREAT ? va_arg(list, int) : 0;
+    va_end(list);
+    if (!fails(FAULT_FDS))
+        return __real_open(path, flags, mode);
+    errno = EMFILE;
+    return -1;
+}
+
+int __real_pthread_create(pthread_t *, const pthread_attr_t *,
+                          void *(*)(void *), void *);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+                          void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+                          void *(*fn)(void *), void *arg)
+{
+    return fails(FAULT_THREADS) ? EAGAIN
+                                : __real_pthread_create(thread, attr, fn, arg);
+}
+
+#endif

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: MIT
+//
+// Each use of the library runs with its first call for memory, a descriptor or
+// a thread failing, its second, and so on: once with that one alone, once with
+// twenty in a row. It must end, with what it should give or a code; and once
+// there is enough again, the same use in the same process succeeds.
+//
+// Every attempt is a forked process of its own: a crash or a hang is its own.
+// For a debugger: FAULT=N, or FAULT=N+ for twenty from the N-th on, makes the
+// one attempt in the process itself: `FAULT=3+ faults_test --no-fork CASE`.
+#include <stdio.h>
+#include <weft.h>
+
+#define WEFT_TEST_ENTRY() weft_main_hook()
+#include "kit.h"
+
+#include "faults.h"
+
+// A use gives 0, or the code of what failed. What is simply wrong ends the
+// process with status 3.
+typedef int use(void);
+
+#define HOLDS(condition)                                                       \
+    do {                                                                       \
+        if (!(condition)) {                                                    \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);    \
+            _exit(3);                                                          \
+        }                                                                      \
+    } while (0)
+
+static int first_of(int rc, int next)
+{
+    return rc < 0 ? rc : next < 0 ? next : 0;
+}
+
+static int attempt(use *fn, long at, long length, unsigned kinds)
+{
+    faults_arm(kinds, at, length);
+    int rc = fn();
+    faults_arm(0, -1, 0);
+    HOLDS(rc == 0 || at >= 0);
+    rc = fn();
+    if (rc != 0)
+        fprintf(stderr, "afterwards: %s\n", weft_error_name(rc));
+    return rc == 0 ? 0 : 4;
+}
+
+// How many calls a use makes, counted in a process of its own.
+static long count_calls(use *fn, unsigned kinds)
+{
+    int fds[2];
+    long n = -1;
+
+    ck_assert_int_eq(pipe(fds), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        faults_arm(kinds, -1, 0);
+        int rc = fn();
+        n = rc == 0 ? fault_calls : -1;
+        _exit(write(fds[1], &n, sizeof n) == sizeof n ? 0 : 1);
+    }
+    ck_assert_int_eq(read(fds[0], &n, sizeof n), sizeof n);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    close(fds[0]);
+    close(fds[1]);
+    return n;
+}
+
+static void try_one(use *fn, const char *what, long at, long length,
+                    unsigned kinds)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        signal(SIGALRM, SIG_DFL); // Check's handler would kill the case
+        alarm((unsigned)weft_test_seconds(10));
+        _exit(attempt(fn, at, length, kinds));
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_msg(status == 0, "%s, call %ld%s: wait status 0x%x", what, at,
+                  length > 1 ? " and more" : "", (unsigned)status);
+}
+
+enum {
+    MOST = 120, // faults tried: the first ones, and every k-th
+    LONG = 20,
+};
+
+static void try_all(use *fn, unsigned kinds)
+{
+    static const char *const names[] = {
+        [FAULT_MEMORY] = "memory",
+        [FAULT_FDS] = "descriptors",
+        [FAULT_THREADS] = "threads",
+    };
+    const char *only = getenv("FAULT");
+    if (only != NULL) {
+        long length = strchr(only, '+') != NULL ? LONG : 1;
+        ck_assert_int_eq(attempt(fn, atol(only), length, kinds), 0);
+        return;
+    }
+    long calls = count_calls(fn, kinds);
+
+    ck_assert_int_ge(calls, 0);
+    for (long at = 0; at < calls; at += 1 + (at > 60) * (calls / MOST)) {
+        try_one(fn, names[kinds], at, 1, kinds);
+        try_one(fn, names[kinds], at, LONG, kinds);
+    }
+}
+
+#define SCARCE_OF(name, what, kind)                                            \
+    WEFT_TEST(name##_without_##what, .timeout = 60)                            \
+    {                                                                          \
+        try_all(use_##name, kind);                                             \
+    }
+#define SCARCE(name)                                                           \
+    static int use_##name(void);                                               \
+    SCARCE_OF(name, memory, FAULT_MEMORY)                                      \
+    SCARCE_OF(name, descriptors, FAULT_FDS)                                    \
+    SCARCE_OF(name, threads, FAULT_THREADS)                                    \
+    static int use_##name(void)
+
+// Tasks -----------------------------------------------------------------------
+
+static int nap_and_count(void *arg)
+{
+    int rc = weft_sleep(0.0001);
+    kit_count(arg);
+    return rc;
+}
+
+static int many_tasks(void *arg)
+{
+    int ran = 0, dropped = 0, rc = 0;
+    weft_future *fs[20];
+
+    (void)arg;
+    for (int i = 0; i < 20; i++)
+        fs[i] = weft_task_start(i % 2 ? nap_and_count : kit_count, &ran,
+                                .name = i % 3 ? NULL : "named");
+    for (int i = 0; i < 20; i++) {
+        int code = weft_join(fs[i]);
+        dropped += code < 0;
+        rc = first_of(rc, code);
+    }
+    HOLDS(kit_load(&ran) + dropped >= 20);
+    return rc;
+}
+
+SCARCE(tasks)
+{
+    return weft_run(many_tasks, NULL, .workers = 2);
+}
+
+SCARCE(tasks_of_a_thread)
+{
+    return many_tasks(NULL);
+}
+
+// Groups and scopes -----------------------------------------------------------
+
+static int grouped(void *arg)
+{
+    int ran = 0, started = 0, rc = 0;
+    weft_group *g = weft_group_open(.name = "scarce");
+
+    (void)arg;
+    for (int i = 0; i < 10; i++) {
+        weft_future *f = weft_task_start(nap_and_count, &ran);
+        started++;
+        weft_future_unref(f);
+    }
+    rc = weft_group_close(g);
+    HOLDS(rc < 0 || kit_load(&ran) == started);
+    {
+        WEFT_TIMEOUT(0.001);
+        int code = weft_join(weft_task_start(kit_block, NULL));
+        HOLDS(code < 0);
+        if (code != -ETIMEDOUT && code != -WEFT_EJOBCANCELED)
+            rc = first_of(rc, code);
+    }
+    return rc;
+}
+
+// Without memory to open a group the program ends.
+static int use_groups(void)
+{
+    return weft_run(grouped, NULL);
+}
+SCARCE_OF(groups, descriptors, FAULT_FDS)
+SCARCE_OF(groups, threads, FAULT_THREADS)
+
+// Threads ---------------------------------------------------------------------
+
+SCARCE(threads)
+{
+    int ran = 0, rc = 0;
+    weft_future *fs[4];
+
+    for (int i = 0; i < 4; i++)
+        fs[i] = weft_thread_start(nap_and_count, &ran, .name = "t");
+    for (int i = 0; i < 4; i++)
+        rc = first_of(rc, weft_join(fs[i]));
+    HOLDS(rc < 0 || kit_load(&ran) == 4);
+    return rc;
+}
+
+// Promises and waits ----------------------------------------------------------
+
+static int keep(void *arg)
+{
+    weft_promise_keep(arg, 7, NULL, 0, "kept");
+    return 0;
+}
+
+static void drop_promise(void *promise)
+{
+    weft_promise_drop(promise);
+}
+
+static int waits(void *arg)
+{
+    struct kit_gate gate = kit_gate_new();
+    weft_future *fs[3] = {
+        gate.future,
+        weft_task_start(nap_and_count, arg),
+        weft_thread_start(keep, gate.promise, .drop = drop_promise),
+    };
+    int rc = 0, code;
+
+    code = weft_wait(fs, 3, WEFT_ALL_COMPLETED, weft_test_seconds(5));
+    HOLDS(code != -ETIMEDOUT);
+    rc = first_of(rc, code < 0 ? code : 0);
+    code = weft_get_into(gate.future, NULL, 0);
+    HOLDS(code == 7 || code < 0);
+    rc = first_of(rc, code < 0 ? code : 0);
+    weft_future_unref(fs[0]);
+    rc = first_of(rc, weft_join(fs[1]));
+    return first_of(rc, weft_join(fs[2]));
+}
+
+SCARCE(waiting)
+{
+    int ran = 0;
+    return weft_run(waits, &ran);
+}
+
+// Queues ----------------------------------------------------------------------
+
+static int produce(void *arg)
+{
+    for (long i = 1; i <= 300; i++) {
+        int rc = weft_queue_put(arg, &i);
+        if (rc < 0) {
+            weft_queue_shutdown(arg, false);
+            return rc;
+        }
+    }
+    return weft_queue_shutdown(arg, false);
+}
+
+static void drop_producer(void *q)
+{
+    weft_queue_shutdown(q, false);
+}
+
+static int queue_between(void *arg)
+{
+    weft_queue *q =
+        weft_queue_new(.item = sizeof(long), .maxsize = arg ? 0 : 8);
+    weft_future *f = weft_task_start(produce, q, .drop = drop_producer);
+    long item, sum = 0, want = 0, n = 0;
+    int rc;
+
+    while ((rc = weft_queue_get(q, &item)) == 0) {
+        HOLDS(item == ++n);
+        sum += item;
+        want += n;
+    }
+    HOLDS(sum == want);
+    int code = weft_join(f);
+    weft_queue_free(q);
+    rc = first_of(rc == -WEFT_ECLOSED ? 0 : rc, code);
+    HOLDS(rc < 0 || n == 300);
+    return rc;
+}
+
+SCARCE(queues)
+{
+    return weft_run(queue_between, NULL);
+}
+
+SCARCE(queues_without_bound)
+{
+    return queue_between(kit_number(1));
+}
+
+// Pools -----------------------------------------------------------------------
+
+WEFT_JOB(long, square, long, x)
+{
+    weft_sleep(x % 3 ? 0 : 0.0001);
+    return x * x;
+}
+
+WEFT_JOB(struct weft_bytes, repeat, struct weft_bytes, in)
+{
+    struct weft_bytes out = weft_bytes_copy(in.data, in.len);
+    if (out.data == NULL)
+        weft_fail(-ENOMEM, "no memory for a copy");
+    return out;
+}
+
+static int use_pool(weft_executor *ex)
+{
+    long in[40], out[40] = {0}, value = 0;
+    struct weft_bytes bytes = {"some bytes that are longer than a word", 39};
+    struct weft_bytes back = {NULL, 0};
+    int rc = 0, code;
+
+    for (long i = 0; i < 40; i++)
+        in[i] = i;
+    code = weft_map(ex, square, in, 40, out, .chunk = 8);
+    for (long i = 0; i < 40 && code >= 0; i++)
+        HOLDS(out[i] == i * i);
+    rc = first_of(rc, code);
+    code = weft_result(weft_submit(ex, square, 9), &value);
+    HOLDS(code < 0 || value == 81);
+    rc = first_of(rc, code);
+    code = weft_result(weft_submit_job(ex, &weft_job_repeat, &bytes), &back);
+    HOLDS(code < 0 || (back.len == 39 && !memcmp(back.data, bytes.data, 39)));
+    weft_bytes_free(&back);
+    rc = first_of(rc, code);
+    return first_of(rc, weft_executor_close(ex));
+}
+
+SCARCE(thread_pools)
+{
+    return use_pool(weft_thread_pool(.workers = 2));
+}
+
+SCARCE(blocking_pools)
+{
+    return use_pool(weft_thread_pool(.workers = 2, .blocking = true));
+}
+
+SCARCE(process_pools)
+{
+    return use_pool(weft_process_pool(.workers = 1));
+}
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+SCARCE(processes)
+{
+    int rc = weft_join(weft_process_start(nothing, "x", 2));
+    HOLDS(rc <= 0);
+    return rc;
+}
+
+// Descriptors -----------------------------------------------------------------
+
+static int echo(void *arg)
+{
+    int fd = (int)(intptr_t)arg;
+    char buf[64];
+    ssize_t n;
+
+    while ((n = weft_read(fd, buf, sizeof buf)) > 0)
+        if ((n = weft_write_all(fd, buf, (size_t)n)) < 0)
+            break;
+    weft_close(fd);
+    return (int)n;
+}
+
+static void drop_echo(void *arg)
+{
+    weft_close((int)(intptr_t)arg);
+}
+
+static int talk(void *arg)
+{
+    int fds[2];
+    char buf[6] = "";
+    ssize_t rc = 0;
+
+    (void)arg;
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
+        return -errno;
+    weft_future *f =
+        weft_task_start(echo, kit_number(fds[1]), .drop = drop_echo);
+    for (int i = 0; i < 12 && rc >= 0; i++) {
+        rc = weft_write_all(fds[0], "hello", 5);
+        if (rc > 0)
+            rc = weft_read(fds[0], buf, 5);
+        HOLDS(rc <= 0 || !memcmp(buf, "hello", (size_t)rc));
+        if (rc == 0)
+            rc = -EPIPE;
+    }
+    weft_close(fds[0]);
+    int code = weft_join(f); // says why, if the connection broke
+    return first_of(code, (int)rc);
+}
+
+SCARCE(sockets)
+{
+    return weft_run(talk, NULL);
+}
+
+SCARCE(sockets_of_a_thread)
+{
+    return talk(NULL);
+}
+
+WEFT_TEST_MAIN("faults")
