@@ -96,8 +96,10 @@ WEFT_TEST(descriptors_do_not_grow)
 {
     int before = weft_join(weft_process_start(count_own_fds, NULL, 0));
     int own = weft_test_count_fds();
+    // posix_spawn, which sanitizers need, cannot close what it does not know.
+    bool all = !WI_ASAN && !WI_TSAN;
     for (int i = 0; i < 20; i++)
-        dup(0);
+        fcntl(0, all ? F_DUPFD : F_DUPFD_CLOEXEC, 3);
     ck_assert_int_eq(weft_join(weft_process_start(count_own_fds, NULL, 0)),
                      before);
     for (int i = 0; i < 20; i++)
