@@ -99,6 +99,7 @@ WEFT_TEST(the_end_comes_after_what_was_sent)
     char buf[10];
     pair_of(p);
     weft_connection_send(p[0], "last", 4);
+    weft_connection_send(p[1], "never received", 14);
     weft_connection_close(p[0]);
     ck_assert_int_eq(weft_connection_receive(p[1], buf, 10), 4);
     ck_assert_int_eq(weft_connection_poll(p[1], 1), 1);

@@ -379,6 +379,7 @@ WEFT_TEST(killed_at_random_instants, .timeout = 300)
 {
     enum { LOAD = 40 };
     int n = kills(), values = 0, crashed = 0;
+    long last = 0;
     weft_manager *m =
         weft_manager_start(bank_new, NULL, 0, .restart = (unsigned)n + 1);
     for (int i = 0; i < n; i++) {
@@ -396,7 +397,6 @@ WEFT_TEST(killed_at_random_instants, .timeout = 300)
                 kill(pid, SIGKILL);
             f[k] = weft_manager_call(m, deposit, 1);
         }
-        long last = 0;
         for (int k = 0; k < LOAD; k++) {
             long sum = 0;
             int rc = weft_result(f[k], &sum);
