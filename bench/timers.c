@@ -168,7 +168,7 @@ static void calls_side(const struct bench_ask *ask, struct bench_reply *reply)
     free(c.timers);
 }
 
-// The wheel alone ------------------------------------------------------------
+// The wheel alone -------------------------------------------------------------
 
 static struct wi_timer *timers;
 static struct wi_wheel wheel;
@@ -277,7 +277,7 @@ static void list_churn_side(const struct bench_ask *ask,
     list_side(ask, reply, true);
 }
 
-// The questions --------------------------------------------------------------
+// The questions ---------------------------------------------------------------
 
 static const struct bench_side park_sides[] = {
     {"weft", BENCH_WEFT, .fn = park_side}, {0}};

@@ -220,21 +220,30 @@ void wi_far_lock_repaired(struct weft_lock *lock)
     __atomic_store_n(&lock->half[0], WI_FAR, __ATOMIC_RELAXED);
 }
 
-int wi_far_lock_acquire(struct weft_lock *lock, int64_t deadline)
+// The lock has become self's. rc > 0: its last owner has died.
+static int took(struct weft_lock *lock, struct wi_task *self, int rc)
 {
-    struct wi_task *self = wi_sync_self(lock);
-    if (wi_far_lock_is_mine(lock, self))
-        return -WEFT_EDEADLOCK;
-    int rc =
-        wi_shared_lock_until(arena_of(lock), word_of(lock), deadline, lock);
-    if (rc < 0)
-        return rc;
-    // relaxed, here and below: the holder's alone
+    // relaxed, all: the holder's alone
     if (rc > 0)
         __atomic_store_n(&lock->half[0], WI_FAR | ORPHANED, __ATOMIC_RELAXED);
     __atomic_store_n(&lock->line, self->id, __ATOMIC_RELAXED);
     self->held++;
     return wi_far_lock_orphaned(lock) ? -EOWNERDEAD : 0;
+}
+
+int wi_far_lock_acquire(struct weft_lock *lock, int64_t deadline)
+{
+    struct wi_task *self = wi_sync_self(lock);
+    weft_arena *a = arena_of(lock);
+    uint32_t nobody = 0;
+    // acquire: pairs with the release in wi_shared_unlock
+    if (__atomic_compare_exchange_n(&lock->half[1], &nobody, a->tag, false,
+                                    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        return took(lock, self, 0);
+    if (wi_far_lock_is_mine(lock, self))
+        return -WEFT_EDEADLOCK;
+    int rc = wi_shared_lock_until(a, word_of(lock), deadline, lock);
+    return rc < 0 ? rc : took(lock, self, rc);
 }
 
 void wi_far_lock_release(struct weft_lock *lock)

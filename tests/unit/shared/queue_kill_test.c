@@ -120,6 +120,7 @@ static void put_and_die(unsigned point, bool task)
     ck_assert_uint_eq(s.got[0], was_put ? 1 : 2);
     ck_assert_uint_eq(s.got[1], was_put ? 2 : 3);
     ck_assert_uint_eq(weft_queue_size(q), 0);
+    weft_queue_free(q);
     weft_arena_close(a);
 }
 
@@ -146,6 +147,7 @@ static void get_and_die(unsigned point, bool task)
         ck_assert_uint_eq(x, expected);
     }
     ck_assert_int_eq(weft_join(f), 0);
+    weft_queue_free(q);
     weft_arena_close(a);
 }
 
@@ -178,6 +180,7 @@ WEFT_TEST(asleep, .timeout = 60)
     for (uint64_t x = 1; x <= 2; x++)
         weft_queue_put(q, &x);
     ck_assert_int_eq(weft_join(f), 0);
+    weft_queue_free(q);
     weft_arena_close(a);
 }
 
@@ -321,6 +324,7 @@ WEFT_TEST(at_random_instants, .timeout = 300)
     ck_assert_uint_eq(weft_queue_size(q), 0);
     ck_assert_int_ge(got, counted - dead[1]);
     ck_assert_int_le(got, counted + dead[0]);
+    weft_queue_free(q);
     weft_arena_close(a);
 }
 
@@ -361,6 +365,7 @@ WEFT_TEST(producers_leave_no_gap, .timeout = 300)
     for (int i = 0; i < 2; i++)
         ck_assert_int_eq(weft_join(f[i]), 0);
     printf("%d items put twice by %d deaths\n", twice, n);
+    weft_queue_free(q);
     weft_arena_close(a);
 }
 

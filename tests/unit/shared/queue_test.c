@@ -265,6 +265,9 @@ WEFT_TEST(many_to_many_each_item_once, .timeout = 60)
         ck_assert_int_eq(weft_join(f[i]), 0);
     for (int i = 0; i < 3 * EACH; i++)
         ck_assert_msg(c.seen[i] == 1, "item %d came %d times", i, c.seen[i]);
+    free(c.seen);
+    weft_queue_free(in);
+    weft_queue_free(out);
     weft_arena_close(a);
 }
 
@@ -336,6 +339,8 @@ WEFT_TEST(a_task_waits_without_its_worker, .timeout = 60)
     ck_assert_int_eq(weft_run(ask_and_turn, &asker), 0);
     ck_assert_int_eq(weft_join(f), 0);
     ck_assert_int_gt(turns, 300);
+    weft_queue_free(there);
+    weft_queue_free(back);
     weft_arena_close(a);
 }
 
@@ -412,6 +417,7 @@ WEFT_TEST(join_waits_for_the_work_of_other_processes, .timeout = 30)
     weft_queue_shutdown(q, false);
     for (int i = 0; i < 2; i++)
         ck_assert_int_eq(weft_join(f[i]), 0);
+    weft_queue_free(q);
     weft_arena_close(a);
 }
 
