@@ -264,6 +264,8 @@ WEFT_TEST(closing_ends_it_in_order, .timeout = 20)
     ck_assert_int_eq(weft_manager_close(m), 0);
     ck_assert_int_eq(read(ends[0], text, 8), 7);
     ck_assert_str_eq(text, "goodbye");
+    weft_connection_close(c);
+    weft_connection_listener_close(l);
 }
 
 WEFT_TEST(a_canceled_call_is_not_waited_for, .timeout = 20)
