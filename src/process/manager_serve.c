@@ -291,15 +291,24 @@ static int accept_clients(void *arg)
 // The process
 // -----------------------------------------------------------------
 
+// A client whose writer still has something to send; NULL: there is none.
+static struct client *unsent(void)
+{
+    struct client *c = clients;
+    while (c != NULL && weft_done(c->writer))
+        c = c->next;
+    return c;
+}
+
 static void send_the_rest(void)
 {
     WEFT_TIMEOUT(STOP_S);
-    while (clients != NULL) {
-        weft_future *writer = weft_future_ref(clients->writer);
-        clients->over = true;
-        weft_queue_shutdown(clients->replies, false);
-        if (weft_wait(&writer, 1, WEFT_ALL_COMPLETED, INFINITY) < 0)
-            clients = NULL; // it does not read
+    struct client *c;
+    int rc = 0;
+    while (rc >= 0 && (c = unsent()) != NULL) {
+        weft_future *writer = weft_future_ref(c->writer);
+        weft_queue_shutdown(c->replies, false);
+        rc = weft_wait(&writer, 1, WEFT_ALL_COMPLETED, INFINITY);
         weft_future_unref(writer);
     }
 }

@@ -264,6 +264,8 @@ WEFT_TEST(closing_ends_it_in_order, .timeout = 20)
     ck_assert_int_eq(weft_manager_close(m), 0);
     ck_assert_int_eq(read(ends[0], text, 8), 7);
     ck_assert_str_eq(text, "goodbye");
+    weft_connection_close(c);
+    weft_connection_listener_close(l);
 }
 
 WEFT_TEST(a_canceled_call_is_not_waited_for, .timeout = 20)
@@ -379,6 +381,7 @@ WEFT_TEST(killed_at_random_instants, .timeout = 300)
 {
     enum { LOAD = 40 };
     int n = kills(), values = 0, crashed = 0;
+    long last = 0;
     weft_manager *m =
         weft_manager_start(bank_new, NULL, 0, .restart = (unsigned)n + 1);
     for (int i = 0; i < n; i++) {
@@ -396,7 +399,6 @@ WEFT_TEST(killed_at_random_instants, .timeout = 300)
                 kill(pid, SIGKILL);
             f[k] = weft_manager_call(m, deposit, 1);
         }
-        long last = 0;
         for (int k = 0; k < LOAD; k++) {
             long sum = 0;
             int rc = weft_result(f[k], &sum);
