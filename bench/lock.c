@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// lock: an uncontended lock and its release, and four threads that want one
-// lock on two CPUs, beside the C library's mutex.
+// lock: an uncontended lock and its release, one that processes share, and four
+// threads that want one lock on two CPUs; beside the C library's mutexes.
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <threads.h>
 #include <weft.h>
 
@@ -51,6 +52,64 @@ static void uncontended_c11(const struct bench_ask *ask,
         mtx_unlock(&c11);
     }
     reply->value = (bench_cpu() - begin) / (double)ask->ops;
+}
+
+// In memory that processes share: held by one that dies, the next one is told.
+static void uncontended_shared(const struct bench_ask *ask,
+                               struct bench_reply *reply)
+{
+    weft_arena *arena;
+    if (weft_arena_new(1 << 20, &arena) != 0)
+        bench_fail("weft_arena_new failed");
+    struct weft_lock *shared = weft_arena_value(arena, struct weft_lock);
+    weft_lock_init(shared, .arena = arena);
+    double begin = bench_cpu();
+    for (uint64_t i = 0; i < ask->ops; i++) {
+        if (weft_lock_acquire(shared) != 0)
+            bench_fail("weft_lock_acquire failed");
+        reply->answer++;
+        weft_lock_release(shared);
+    }
+    reply->value = (bench_cpu() - begin) / (double)ask->ops;
+    weft_arena_close(arena);
+}
+
+static void uncontended_robust(const struct bench_ask *ask,
+                               struct bench_reply *reply)
+{
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_t *robust = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+                                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (robust == MAP_FAILED || pthread_mutex_init(robust, &attr) != 0)
+        bench_fail("no mutex");
+    double begin = bench_cpu();
+    for (uint64_t i = 0; i < ask->ops; i++) {
+        pthread_mutex_lock(robust);
+        reply->answer++;
+        pthread_mutex_unlock(robust);
+    }
+    reply->value = (bench_cpu() - begin) / (double)ask->ops;
+}
+
+static void ask_shared(void)
+{
+    static const struct bench_side sides[] = {
+        {"weft", BENCH_WEFT, .fn = uncontended_shared},
+        {"robust pthread mutex", BENCH_PEER, .fn = uncontended_robust},
+        {0}};
+    bench_ask(&(struct bench_question){.name = "lock/shared",
+                                       .what = "one acquire and release of a "
+                                               "lock that processes share",
+                                       .unit = "ns",
+                                       .ops = (uint64_t)bench_pick(
+                                           50000000, 10000000, 2000),
+                                       .warm = 2000,
+                                       .bar = 1.0,
+                                       .bar_against = "robust pthread mutex"},
+              sides);
 }
 
 // Contended: each thread takes the lock `share` times; inside and outside it
@@ -176,6 +235,7 @@ int main(int argc, char **argv)
                                        .bar = 1.0,
                                        .bar_against = "pthread mutex"},
               sides);
+    ask_shared();
     ask_contended("lock/contended", 20, 20, bench_pick(8000000, 2000000, 4000));
     ask_contended("lock/contended/long", 500, 500,
                   bench_pick(2000000, 400000, 4000));

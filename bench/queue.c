@@ -193,8 +193,7 @@ static void hand_side(const struct bench_ask *ask, struct bench_reply *reply)
     reply->answer = hand.sum;
 }
 
-// A channel
-// --------------------------------------------------------------------
+// A channel -------------------------------------------------------------------
 
 struct game {
     weft_channel *there, *back;
@@ -250,8 +249,7 @@ static void channel_side(const struct bench_ask *ask, struct bench_reply *reply)
     weft_channel_free(g.back);
 }
 
-// The questions
-// ----------------------------------------------------------------
+// The questions ---------------------------------------------------------------
 
 #define GLIB                                                                   \
     {                                                                          \

@@ -140,6 +140,18 @@ sub group {
     return (split m{/}, $name)[0];
 }
 
+# The name of a question's picture: its program, and its unit, where the first
+# question of that program has another.
+sub picture {
+    my ($self, $q) = @_;
+    my $group = group($q->{name});
+    my ($first) = grep { group($_->{name}) eq $group && $_->{unit} }
+        @{ $self->{questions} };
+    return $group
+        if !$q->{unit} || !$first || $q->{unit} eq $first->{unit};
+    return "$group-" . $q->{unit} =~ s/\W/-/gr;
+}
+
 # Three digits that count, thousands apart.
 sub number {
     my ($x) = @_;

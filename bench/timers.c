@@ -5,6 +5,9 @@
 //  timers/park   through public calls. Many tasks sleep for an hour or more,
 //                two others hand a turn to and fro; each waits now with a time
 //                limit, now without. The figure is the difference.
+//  timers/call   weft_timer_start and weft_timer_cancel, in a task, at a time
+//                that is given, so that no clock is read. The other figure is
+//                with a time from now, as most are.
 //  timers/wheel  the wheel inside, alone: set one and cancel it at once, as
 //                nearly every time limit of an I/O call goes.
 //  timers/churn  the same wheel: cancel any one of the pending, set it anew.
@@ -108,7 +111,64 @@ static void park_side(const struct bench_ask *ask, struct bench_reply *reply)
     reply->answer = (uint64_t)c.pending;
 }
 
-// The wheel alone ------------------------------------------------------------
+// Timers that call a function -------------------------------------------------
+
+struct calls {
+    const struct bench_ask *ask;
+    struct bench_reply *reply;
+    struct weft_timer *timers;
+    uint64_t seed;
+};
+
+static void never(void *arg)
+{
+    bench_fail("a timer was called (argument %p)", arg);
+}
+
+// A minute from now, or an hour.
+static double some_seconds(uint64_t *seed)
+{
+    uint64_t x = bench_random(seed);
+    return 60 + (double)((x >> 2) % (x & 3 ? 60000 : 3600000)) * 1e-3;
+}
+
+static double set_and_cancel(struct calls *c, uint64_t ops, double at)
+{
+    struct weft_timer *mine = &c->timers[c->ask->param[0]];
+    double begin = bench_cpu();
+    for (uint64_t i = 0; i < ops; i++) {
+        double seconds = some_seconds(&c->seed);
+        if (weft_timer_start(mine, seconds, never, NULL,
+                             .at = at > 0 ? at + seconds : 0) != 0 ||
+            weft_timer_cancel(mine) != 1)
+            bench_fail("a timer could not be set or cancelled");
+        c->reply->answer++;
+    }
+    return (bench_cpu() - begin) / (double)ops;
+}
+
+static int calls_main(void *arg)
+{
+    struct calls *c = arg;
+    for (long i = 0; i < c->ask->param[0]; i++)
+        if (weft_timer_start(&c->timers[i], some_seconds(&c->seed), never,
+                             NULL) != 0)
+            bench_fail("a timer could not be set");
+    c->reply->value = set_and_cancel(c, c->ask->ops, weft_now());
+    c->reply->more[0] = set_and_cancel(c, c->ask->ops, 0);
+    return 0;
+}
+
+static void calls_side(const struct bench_ask *ask, struct bench_reply *reply)
+{
+    struct calls c = {ask, reply, NULL, 1};
+    c.timers = calloc((size_t)ask->param[0] + 1, sizeof *c.timers);
+    if (c.timers == NULL || weft_run(calls_main, &c) != 0)
+        bench_fail("no memory, or weft_run failed");
+    free(c.timers);
+}
+
+// The wheel alone -------------------------------------------------------------
 
 static struct wi_timer *timers;
 static struct wi_wheel wheel;
@@ -217,10 +277,12 @@ static void list_churn_side(const struct bench_ask *ask,
     list_side(ask, reply, true);
 }
 
-// The questions --------------------------------------------------------------
+// The questions ---------------------------------------------------------------
 
 static const struct bench_side park_sides[] = {
     {"weft", BENCH_WEFT, .fn = park_side}, {0}};
+static const struct bench_side call_sides[] = {
+    {"weft", BENCH_WEFT, .fn = calls_side}, {0}};
 static const struct bench_side wheel_sides[] = {
     {"weft", BENCH_WEFT, .fn = wheel_side},
     {"list", BENCH_FLOOR, .fn = list_wheel_side},
@@ -265,6 +327,22 @@ static void ask_park(void)
         park_sides);
 }
 
+static void ask_calls(void)
+{
+    long pending = bench_pick(1000000, 200000, 1000);
+    bench_ask(
+        &(struct bench_question){
+            .name = "timers/call",
+            .what = "set and cancel one timer that calls a function",
+            .unit = "ns",
+            .ops = (uint64_t)bench_pick(2000000, 500000, 1000),
+            .slow = true,
+            .params = {{"pending", pending}},
+            .more = {"from_now"},
+            .bar = 25},
+        call_sides);
+}
+
 static void ask_wheel(const char *name, const char *what,
                       const struct bench_side *sides, long churn)
 {
@@ -285,6 +363,7 @@ int main(int argc, char **argv)
 {
     bench_start("timers", argc, argv);
     ask_park();
+    ask_calls();
     ask_wheel("timers/wheel", "set and cancel one timer", wheel_sides, 0);
     ask_wheel("timers/churn", "cancel any timer and set it anew", churn_sides,
               1);

@@ -27,19 +27,35 @@
 #ifndef WEFT_CONDITION_H
 #define WEFT_CONDITION_H
 
+#include <weft/arena.h>
 #include <weft/base.h>
 #include <weft/lock.h>
 
 // The members are Weft's own.
 struct weft_condition {
-    uint64_t flags;
+    uint32_t flags;
+    uint32_t lock;  // of a shared one
     uintptr_t line; // who waits
 };
 
 // What a wait is for: called with the lock held, must not release it.
 typedef bool weft_predicate(void *arg);
 
+// Shared between processes: a condition that lies in an arena (arena.h) and was
+// made there, by one of them, with weft_condition_init(condition, .arena = a).
+// A wait needs some memory of the arena then: -ENOMEM.
+struct weft_condition_options {
+    size_t size;
+    weft_arena *arena; // where it lies; NULL: in this process alone
+};
+
 WEFT_BEGIN
+
+// Makes a condition; not needed for one in this process that is zeroed.
+// Aborts if it does not lie in the arena. Since 0.1.
+WEFT_API void
+weft_condition_init_with(struct weft_condition *condition,
+                         const struct weft_condition_options *options);
 
 // Releases the lock, waits until notified, acquires it again. The caller must
 // hold the lock: aborts otherwise. Blocks: the caller only. Cancels: yes.
@@ -79,5 +95,19 @@ WEFT_API size_t weft_condition_waiting(struct weft_condition *condition);
 WEFT_API void weft_condition_fini(struct weft_condition *condition);
 
 WEFT_END
+
+#ifndef __cplusplus
+#define weft_condition_init(...) WEFT_CONDITION_INIT_(__VA_ARGS__, )
+#define WEFT_CONDITION_INIT_(condition, ...)                                   \
+    weft_condition_init_with(                                                  \
+        (condition), WEFT_OPTIONS(weft_condition_options, __VA_ARGS__))
+#else
+inline void weft_condition_init(weft_condition *condition,
+                                weft_condition_options o = {})
+{
+    o.size = sizeof o;
+    weft_condition_init_with(condition, &o);
+}
+#endif
 
 #endif

@@ -10,15 +10,30 @@
 #ifndef WEFT_EVENT_H
 #define WEFT_EVENT_H
 
+#include <weft/arena.h>
 #include <weft/base.h>
 
 // The members are Weft's own.
 struct weft_event {
-    uint64_t flags;
+    uint32_t flags;
+    uint32_t lock;  // of a shared one
     uintptr_t line; // who waits, or that it is set
 };
 
+// Shared between processes: an event that lies in an arena (arena.h) and was
+// made there, by one of them, with weft_event_init(event, .arena = a). A wait
+// needs some memory of the arena then: -ENOMEM.
+struct weft_event_options {
+    size_t size;
+    weft_arena *arena; // where it lies; NULL: in this process alone
+};
+
 WEFT_BEGIN
+
+// Makes a clear event; not needed for one in this process that is zeroed.
+// Aborts if it does not lie in the arena. Since 0.1.
+WEFT_API void weft_event_init_with(struct weft_event *event,
+                                   const struct weft_event_options *options);
 
 // Sets the event: all who wait go on, in the order in which they came. Blocks:
 // no. Threads: any. Since 0.1.
@@ -42,5 +57,17 @@ WEFT_API int weft_event_wait_for(struct weft_event *event, double seconds);
 WEFT_API void weft_event_fini(struct weft_event *event);
 
 WEFT_END
+
+#ifndef __cplusplus
+#define weft_event_init(...) WEFT_EVENT_INIT_(__VA_ARGS__, )
+#define WEFT_EVENT_INIT_(event, ...)                                           \
+    weft_event_init_with((event), WEFT_OPTIONS(weft_event_options, __VA_ARGS__))
+#else
+inline void weft_event_init(weft_event *event, weft_event_options o = {})
+{
+    o.size = sizeof o;
+    weft_event_init_with(event, &o);
+}
+#endif
 
 #endif

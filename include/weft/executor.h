@@ -103,6 +103,21 @@ struct weft_thread_pool_options {
                        // plain blocking functions
     const char *name;  // threads are called name-0, name-1, ...
     size_t stack_size; // of a job that parks: bytes; 0: 256 KiB
+    // Runs first in each thread of the pool, as in a plain thread. A negative
+    // code breaks the pool: all jobs fail with -WEFT_EBROKEN. Without .blocking
+    // the pool is there when the first .workers threads have run it.
+    int (*initializer)(void *arg);
+    void *init_arg;
+};
+
+struct weft_thread_pool_stats {
+    size_t size;
+    unsigned workers;   // threads, without those that stand in for blocked ones
+    unsigned spares;    // these
+    unsigned idle;      // threads that have nothing to do
+    size_t pending;     // jobs that wait for a thread. Some may be canceled
+    uint64_t submitted; // jobs since the pool was made
+    uint64_t ended;     // of these
 };
 
 WEFT_BEGIN
@@ -115,6 +130,12 @@ WEFT_BEGIN
 // that could not start fails each submit with the reason. Since 0.1.
 WEFT_API weft_executor *
 weft_thread_pool_with(const struct weft_thread_pool_options *options);
+
+// What a thread pool does, as it was at some moments of the call. Set
+// stats->size. Blocks: no. Threads: any. Returns 0; -EINVAL if ex is no thread
+// pool. Since 0.1.
+WEFT_API int weft_thread_pool_stats(weft_executor *ex,
+                                    struct weft_thread_pool_stats *stats);
 
 // Submits a job with a copy of its argument. The macro weft_submit(ex, job,
 // value...) fills in the record, and checks the argument's type. Never NULL.

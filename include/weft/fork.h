@@ -187,35 +187,37 @@ WEFT_FORK_INLINE_ bool weft_fork_mine(weft_worker *w)
 #define WEFT_FORK_LIST_(...) __VA_ARGS__
 #define WEFT_FORKABLE_0_(r, n, w)                                              \
     WEFT_FORKABLE_(r, n, w, WEFT_FORK_BODY_0_(r, n, w), char none;             \
-                   , (), (0), (w))
+                   , (), (0), (w), (w))
 #define WEFT_FORKABLE_1_(r, n, w, t, a)                                        \
     WEFT_FORKABLE_(r, n, w, WEFT_FORK_BODY_1_(r, n, w, t, a), t a;             \
-                   , (, t a), (a), (w, weft_a_.a))
+                   , (, t a), (a), (w, a), (w, weft_a_.a))
 #define WEFT_FORKABLE_2_(r, n, w, t, a, u, b)                                  \
     WEFT_FORKABLE_(r, n, w, WEFT_FORK_BODY_2_(r, n, w, t, a, u, b), t a; u b;  \
-                   , (, t a, u b), (a, b), (w, weft_a_.a, weft_a_.b))
+                   , (, t a, u b), (a, b), (w, a, b),                          \
+                   (w, weft_a_.a, weft_a_.b))
 #define WEFT_FORKABLE_3_(r, n, w, t, a, u, b, v, c)                            \
     WEFT_FORKABLE_(r, n, w, WEFT_FORK_BODY_3_(r, n, w, t, a, u, b, v, c), t a; \
-                   u b; v c;, (, t a, u b, v c), (a, b, c),                    \
+                   u b; v c;, (, t a, u b, v c), (a, b, c), (w, a, b, c),      \
                             (w, weft_a_.a, weft_a_.b, weft_a_.c))
 #define WEFT_FORKABLE_4_(r, n, w, t, a, u, b, v, c, x, d)                      \
     WEFT_FORKABLE_(                                                            \
         r, n, w, WEFT_FORK_BODY_4_(r, n, w, t, a, u, b, v, c, x, d), t a; u b; \
-        v c; x d;, (, t a, u b, v c, x d), (a, b, c, d),                       \
+        v c; x d;, (, t a, u b, v c, x d), (a, b, c, d), (w, a, b, c, d),      \
                  (w, weft_a_.a, weft_a_.b, weft_a_.c, weft_a_.d))
 #define WEFT_FORKABLE_5_(r, n, w, t, a, u, b, v, c, x, d, y, e)                \
-    WEFT_FORKABLE_(r, n, w,                                                    \
-                   WEFT_FORK_BODY_5_(r, n, w, t, a, u, b, v, c, x, d, y, e),   \
-                   t a;                                                        \
-                   u b; v c; x d; y e;                                         \
-                   , (, t a, u b, v c, x d, y e), (a, b, c, d, e),             \
-                   (w, weft_a_.a, weft_a_.b, weft_a_.c, weft_a_.d, weft_a_.e))
+    WEFT_FORKABLE_(                                                            \
+        r, n, w, WEFT_FORK_BODY_5_(r, n, w, t, a, u, b, v, c, x, d, y, e),     \
+        t a;                                                                   \
+        u b; v c; x d; y e;                                                    \
+        , (, t a, u b, v c, x d, y e), (a, b, c, d, e), (w, a, b, c, d, e),    \
+        (w, weft_a_.a, weft_a_.b, weft_a_.c, weft_a_.d, weft_a_.e))
 #define WEFT_FORKABLE_6_(r, n, w, t, a, u, b, v, c, x, d, y, e, z, f)          \
     WEFT_FORKABLE_(                                                            \
         r, n, w,                                                               \
         WEFT_FORK_BODY_6_(r, n, w, t, a, u, b, v, c, x, d, y, e, z, f), t a;   \
         u b; v c; x d; y e; z f;                                               \
         , (, t a, u b, v c, x d, y e, z f), (a, b, c, d, e, f),                \
+        (w, a, b, c, d, e, f),                                                 \
         (w, weft_a_.a, weft_a_.b, weft_a_.c, weft_a_.d, weft_a_.e, weft_a_.f))
 
 #ifndef __cplusplus
@@ -225,7 +227,8 @@ WEFT_FORK_INLINE_ bool weft_fork_mine(weft_worker *w)
 #endif
 
 // params and values are lists in parentheses; params begins with a comma.
-#define WEFT_FORKABLE_(result, name, w, body, fields, params, values, call)    \
+#define WEFT_FORKABLE_(result, name, w, body, fields, params, values, direct,  \
+                       call)                                                   \
     struct weft_args_##name {                                                  \
         fields                                                                 \
     };                                                                         \
@@ -248,24 +251,21 @@ WEFT_FORK_INLINE_ bool weft_fork_mine(weft_worker *w)
         memcpy(&weft_v_, weft_d_, sizeof weft_v_);                             \
         return weft_v_;                                                        \
     }                                                                          \
-    WEFT_FORK_INLINE_ result weft_call_##name(weft_worker *w,                  \
-                                              struct weft_args_##name weft_a_) \
-    {                                                                          \
-        if (WEFT_FORK_RARE_(weft_fork_sp() < weft_fork_head_of(w)->stack_low)) \
-            return weft_deep_##name(w, weft_a_);                               \
-        (void)weft_a_;                                                         \
-        return weft_body_##name call;                                          \
-    }                                                                          \
     WEFT_FORK_INLINE_ result name(weft_worker *w WEFT_FORK_LIST_ params)       \
     {                                                                          \
-        struct weft_args_##name weft_a_ = {WEFT_FORK_LIST_ values};            \
-        return weft_call_##name(w, weft_a_);                                   \
+        if (WEFT_FORK_RARE_(weft_fork_sp() <                                   \
+                            weft_fork_head_of(w)->stack_low)) {                \
+            struct weft_args_##name weft_a_ = {WEFT_FORK_LIST_ values};        \
+            return weft_deep_##name(w, weft_a_);                               \
+        }                                                                      \
+        return weft_body_##name direct;                                        \
     }                                                                          \
     static void weft_run_##name(weft_worker *w, void *weft_d_)                 \
     {                                                                          \
         struct weft_args_##name weft_a_;                                       \
         memcpy(&weft_a_, weft_d_, sizeof weft_a_);                             \
-        result weft_v_ = weft_call_##name(w, weft_a_);                         \
+        (void)weft_a_;                                                         \
+        result weft_v_ = name call;                                            \
         memcpy(weft_d_, &weft_v_, sizeof weft_v_);                             \
     }                                                                          \
     WEFT_FORK_INLINE_ weft_worker *weft_fork_of_##name(                        \
@@ -282,7 +282,8 @@ WEFT_FORK_INLINE_ bool weft_fork_mine(weft_worker *w)
         if (weft_fork_mine(w)) {                                               \
             struct weft_args_##name weft_a_;                                   \
             memcpy(&weft_a_, w->data, sizeof weft_a_);                         \
-            return weft_call_##name(w, weft_a_);                               \
+            (void)weft_a_;                                                     \
+            return name call;                                                  \
         }                                                                      \
         result weft_v_;                                                        \
         memcpy(&weft_v_, w->data, sizeof weft_v_);                             \

@@ -31,11 +31,15 @@
 #ifndef WEFT_LOCK_H
 #define WEFT_LOCK_H
 
+#include <weft/arena.h>
 #include <weft/base.h>
 
 // The members are Weft's own.
 struct weft_lock {
-    uint64_t word;  // who holds it
+    union {
+        uint64_t word; // who holds it
+        uint32_t half[2];
+    };
     uintptr_t line; // who waits for it
 };
 
@@ -45,7 +49,25 @@ struct weft_rlock {
     uint32_t slack;
 };
 
+// Shared between processes: a lock that lies in an arena (arena.h) and was made
+// there, by one of them, with weft_lock_init(lock, .arena = a). The calls are
+// the same, from tasks and threads of all processes that have the arena, and
+// -EOWNERDEAD also says that its holder's process has died. Cycles that lead
+// through a shared lock are not found, and a task that ends with one leaves it
+// held as long as its process lives.
+struct weft_lock_options {
+    size_t size;
+    weft_arena *arena; // where the lock lies; NULL: in this process alone
+};
+
 WEFT_BEGIN
+
+// Makes a free lock; not needed for one in this process that is zeroed. Aborts
+// if it does not lie in the arena. Since 0.1.
+WEFT_API void weft_lock_init_with(struct weft_lock *lock,
+                                  const struct weft_lock_options *options);
+WEFT_API void weft_rlock_init_with(struct weft_rlock *lock,
+                                   const struct weft_lock_options *options);
 
 // Acquires the lock; waits as long as another one holds it. Returns 0 or one
 // of the codes above, and -WEFT_EFORKED (not held) in a child of fork.
@@ -103,6 +125,25 @@ WEFT_API struct weft_rlock *weft_rlock_guard(struct weft_rlock *lock);
 WEFT_API void weft_rlock_guard_leave(struct weft_rlock **guard);
 
 WEFT_END
+
+#ifndef __cplusplus
+#define weft_lock_init(...) WEFT_LOCK_INIT_(weft_lock_init_with, __VA_ARGS__, )
+#define weft_rlock_init(...)                                                   \
+    WEFT_LOCK_INIT_(weft_rlock_init_with, __VA_ARGS__, )
+#define WEFT_LOCK_INIT_(fn, lock, ...)                                         \
+    fn((lock), WEFT_OPTIONS(weft_lock_options, __VA_ARGS__))
+#else
+inline void weft_lock_init(weft_lock *lock, weft_lock_options o = {})
+{
+    o.size = sizeof o;
+    weft_lock_init_with(lock, &o);
+}
+inline void weft_rlock_init(weft_rlock *lock, weft_lock_options o = {})
+{
+    o.size = sizeof o;
+    weft_rlock_init_with(lock, &o);
+}
+#endif
 
 // Declarations: hold the lock from here to the end of the enclosing block,
 // however that is left (end, return, break, goto; not longjmp). They abort on

@@ -44,6 +44,7 @@ struct weft_case {
     double seconds;   // of after, from the call on
     int fd;           // of ready
     unsigned events;
+    void *slack[2];
 };
 
 struct weft_select_options {
@@ -61,6 +62,7 @@ WEFT_BEGIN
 //   ready: the events that hold, or a negative code (-EBADF; -ECANCELED if the
 //     descriptor was closed meanwhile)
 //   signal: the signal's number, or a negative code
+// A queue in shared memory cannot be a case: its code is -ENOTSUP.
 // Blocks: the caller only. Cancels: yes; then no case has happened. Threads:
 // any. Allocates for more than 8 cases. Errors: -EAGAIN (nowait), -ETIMEDOUT,
 // -ECANCELED, -EINVAL (a case of no kind), -ENOMEM. A case with a queue in an
@@ -73,7 +75,10 @@ WEFT_END
 #define WEFT_CASE_(kind, object, item, priority, seconds, fd, events)          \
     {                                                                          \
         WEFT_CASE_IS_##kind, 0, (void *)(object), (void *)(item), (priority),  \
-            (seconds), (fd), (events)                                          \
+            (seconds), (fd), (events),                                         \
+        {                                                                      \
+            0, 0                                                               \
+        }                                                                      \
     }
 #define WEFT_CASE_NONE() WEFT_CASE_(NONE, 0, 0, 0, 0, 0, 0)
 // The first argument's type is checked.

@@ -17,6 +17,7 @@
 #ifndef WEFT_SEMAPHORE_H
 #define WEFT_SEMAPHORE_H
 
+#include <weft/arena.h>
 #include <weft/base.h>
 
 // The members are Weft's own.
@@ -25,12 +26,16 @@ struct weft_semaphore {
     uint32_t permits;
     uintptr_t line;
     uint32_t bound; // 0: none
-    uint32_t slack;
+    uint32_t lock;  // of a shared one
 };
 
+// Shared between processes: a semaphore that lies in an arena (arena.h) and was
+// made there, by one of them, with .arena = a. A wait needs some memory of the
+// arena then: -ENOMEM. The permits of a process that dies are gone.
 struct weft_semaphore_options {
     size_t size;
-    uint32_t bound; // the most permits there can be; 0: 2^32 - 1
+    uint32_t bound;    // the most permits there can be; 0: 2^32 - 1
+    weft_arena *arena; // where it lies; NULL: in this process alone
 };
 
 // An initializer: so many permits.

@@ -112,8 +112,9 @@ WEFT_API size_t weft_stream_buffered(const weft_stream *s);
 
 // Writes all of it: returns size or a negative code. When it fails, an unknown
 // part has been written. Blocks: the caller only, while the peer does not read.
-// Cancels: yes. Threads: any; each write is whole. Errors: -EPIPE, -ECONNRESET
-// and what the kind of stream has; -ECANCELED, -ETIMEDOUT. Since 0.1.
+// Cancels: yes. Threads: any; each write is whole. Errors: -EPIPE (a pipe also
+// raises SIGPIPE, as for write(2); a socket does not), -ECONNRESET and what the
+// kind of stream has; -ECANCELED, -ETIMEDOUT. Since 0.1.
 WEFT_API ssize_t weft_stream_write(weft_stream *s, const void *buf,
                                    size_t size);
 

@@ -46,8 +46,9 @@ WEFT_BEGIN
 // Calls fn(arg) in `seconds` from now, and then every .period. A run that is
 // late does not move the next ones, one that takes longer than the period
 // leaves out those that it missed; runs never overlap. A timer that is pending
-// is set anew; in its own function it may be, too. Returns 0. Blocks: no.
-// Errors: -EBUSY (fn is running), -WEFT_ECLOSED (the run is ending), -ENOMEM,
+// is set anew, also one that runs just now, from its own function too: then it
+// fires after that. Returns 0. Blocks: no. Errors: -EBUSY (fn runs just now, in
+// another run than the caller's), -WEFT_ECLOSED (the run is ending), -ENOMEM,
 // -WEFT_EFORKED. Since 0.1.
 WEFT_API int weft_timer_start_with(struct weft_timer *timer, double seconds,
                                    void (*fn)(void *arg), void *arg,

@@ -29,6 +29,7 @@
 #include <weft/arena.h>
 #include <weft/connection.h>
 #include <weft/buffer.h>
+#include <weft/manager.h>
 #include <weft/channel.h>
 #include <weft/select.h>
 #include <weft/timer.h>

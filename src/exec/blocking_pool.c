@@ -42,8 +42,12 @@ struct blocking_pool {
     struct entry *first, **last;
     struct wi_task *running; // started jobs, by `sibling`
     unsigned limit, threads, idle, lent, number;
-    size_t queued;            // entries
-    size_t jobs;              // not ended
+    size_t queued;      // entries
+    size_t jobs;        // not ended
+    uint64_t submitted; // of all times
+    int (*initializer)(void *arg);
+    void *init_arg;
+    bool broken;              // an initializer has failed
     bool closing, cancel_all; // cancel_all: jobs begin canceled
     struct wi_task *closer;
     uint32_t bell; // futex: rung for each job and for the end
@@ -154,15 +158,39 @@ static void lend(bool begins)
     wi_mutex_unlock(&pool->lock);
 }
 
+// The next job, to be ended by the caller; NULL: there is none.
+static struct wi_task *take(struct blocking_pool *pool)
+{
+    wi_mutex_lock(&pool->lock);
+    struct wi_task *t = pop(pool);
+    wi_mutex_unlock(&pool->lock);
+    return t;
+}
+
+// Whether this thread may run jobs. If not, then nobody may.
+static bool initialize(struct blocking_pool *pool)
+{
+    struct wi_task *t;
+    if (pool->initializer == NULL || pool->initializer(pool->init_arg) >= 0)
+        return true;
+    wi_mutex_lock(&pool->lock);
+    pool->broken = true;
+    wi_mutex_unlock(&pool->lock);
+    while ((t = take(pool)) != NULL)
+        wi_future_drop(t, -WEFT_EBROKEN);
+    return false;
+}
+
 static void pool_thread(void *arg)
 {
     struct blocking_pool *pool = arg;
     wi_self(); // the thread's own record, between jobs
+    bool usable = initialize(pool);
     wi_here.pool = pool;
     wi_here.sleeping = lend;
     wi_mutex_lock(&pool->lock);
     struct wi_task *t;
-    while ((t = next_job(pool)) != NULL)
+    while (usable && (t = next_job(pool)) != NULL)
         run_one(pool, t);
     bool last = --pool->threads == 0 && pool->closing;
     struct wi_task *closer = pool->closer;
@@ -209,8 +237,11 @@ static int enqueue(struct blocking_pool *pool, struct wi_task *t)
         return -ENOMEM;
     *entry = (struct entry){NULL, wi_hint_of(t)};
     wi_mutex_lock(&pool->lock);
-    int rc = pool->closing && wi_here.pool != pool ? -WEFT_ECLOSED : 0;
+    int rc = pool->closing && wi_here.pool != pool ? -WEFT_ECLOSED
+             : pool->broken                        ? -WEFT_EBROKEN
+                                                   : 0;
     if (rc == 0) {
+        pool->submitted++;
         t->home = &pool->mark;
         *pool->last = entry;
         pool->last = &entry->next;
@@ -221,7 +252,7 @@ static int enqueue(struct blocking_pool *pool, struct wi_task *t)
         ring(pool, 1);
     }
     wi_mutex_unlock(&pool->lock);
-    if (rc == -WEFT_ECLOSED)
+    if (rc == -WEFT_ECLOSED || rc == -WEFT_EBROKEN)
         free(entry);
     return rc;
 }
@@ -270,14 +301,9 @@ static size_t width(weft_executor *ex)
 
 static void cancel_pending(struct blocking_pool *pool)
 {
-    for (;;) {
-        wi_mutex_lock(&pool->lock);
-        struct wi_task *t = pop(pool);
-        wi_mutex_unlock(&pool->lock);
-        if (t == NULL)
-            return;
+    struct wi_task *t;
+    while ((t = take(pool)) != NULL)
         wi_future_drop(t, -WEFT_EJOBCANCELED);
-    }
 }
 
 static void cancel_running(struct blocking_pool *pool)
@@ -363,7 +389,25 @@ weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
     pool->last = &pool->first;
     pool->limit = options->workers != 0 ? options->workers : DEFAULT_LIMIT;
     pool->stack_size = options->stack_size;
+    pool->initializer = options->initializer;
+    pool->init_arg = options->init_arg;
     wi_text_copy(pool->name, sizeof pool->name,
                  options->name != NULL ? options->name : "blocking");
     return &pool->base;
+}
+
+bool wi_blocking_pool_tell(weft_executor *ex,
+                           struct weft_thread_pool_stats *stats)
+{
+    struct blocking_pool *pool = (struct blocking_pool *)ex;
+    if (ex->ops != &blocking_ops)
+        return false;
+    wi_mutex_lock(&pool->lock);
+    stats->workers = pool->threads;
+    stats->idle = pool->idle;
+    stats->pending = pool->queued;
+    stats->submitted = pool->submitted;
+    stats->ended = pool->submitted - pool->jobs;
+    wi_mutex_unlock(&pool->lock);
+    return true;
 }

@@ -78,7 +78,8 @@ static void take_off(struct combination *c)
         struct input *input = &c->input[i];
         if (input->watched &&
             wi_future_unwatch(wi_of_future(input->future), &input->node))
-            give_back(c);
+            // release: as in give_back; never the last, which is the caller's
+            __atomic_fetch_sub(&c->refs, 1, __ATOMIC_RELEASE);
     }
 }
 

@@ -34,6 +34,11 @@ struct thread_pool {
     uint32_t closing;       // atomic
     struct wi_task *closer; // who waits for the last end
     struct wi_mutex lock;   // held by an end outside the pool's threads
+    int (*initializer)(void *arg);
+    void *init_arg;
+    struct wi_task *starter;           // who waits for the initializers
+    unsigned begun;                    // atomic: initializers that have ended
+    int init_code;                     // atomic: of one that failed
     struct counter *submitted, *ended; // the first for others, then one for
                                        // each worker and spare
 };
@@ -241,6 +246,43 @@ static int close_pool(weft_executor *ex,
     return rc;
 }
 
+// What it tells ---------------------------------------------------------------
+
+static const struct weft_executor_ops thread_pool_ops;
+
+static void tell(struct thread_pool *pool, struct weft_thread_pool_stats *stats)
+{
+    struct wi_runtime *runtime = pool->runtime;
+    unsigned live = wi_runtime_live(runtime);
+    stats->workers = runtime->count;
+    stats->spares = live - runtime->count;
+    // relaxed, all: figures of some moment
+    stats->ended = sum(pool, pool->ended);
+    stats->submitted = __atomic_load_n(&runtime->injected, __ATOMIC_RELAXED) +
+                       sum(pool, pool->submitted);
+    stats->pending = __atomic_load_n(&runtime->waiting, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < live; i++)
+        stats->pending += wi_deque_count(&runtime->workers[i]->jobs);
+    for (unsigned i = 0; i * 64 < live; i++) {
+        uint64_t mask = __atomic_load_n(&runtime->idle[i], __ATOMIC_RELAXED);
+        for (; mask != 0; mask &= mask - 1)
+            stats->idle++;
+    }
+}
+
+int weft_thread_pool_stats(weft_executor *ex,
+                           struct weft_thread_pool_stats *stats)
+{
+    struct weft_thread_pool_stats all = {.size = stats->size};
+    wi_require(ex != NULL, ex, "an executor must not be NULL");
+    if (ex->ops == &thread_pool_ops)
+        tell((struct thread_pool *)ex, &all);
+    else if (!wi_blocking_pool_tell(ex, &all))
+        return -EINVAL;
+    memcpy(stats, &all, stats->size < sizeof all ? stats->size : sizeof all);
+    return 0;
+}
+
 static const struct weft_executor_ops thread_pool_ops = {
     .size = sizeof thread_pool_ops,
     .kind = "thread pool",
@@ -249,6 +291,50 @@ static const struct weft_executor_ops thread_pool_ops = {
     .width = width,
     .close = close_pool,
 };
+
+// Initializers ----------------------------------------------------------------
+
+// In a new thread of the pool.
+static int begin_thread(struct wi_runtime *runtime)
+{
+    struct thread_pool *pool = runtime->executor;
+    int code = pool->initializer(pool->init_arg);
+    if (code < 0)
+        // relaxed: ordered by the count
+        __atomic_store_n(&pool->init_code, code, __ATOMIC_RELAXED);
+    struct wi_task *starter = pool->starter;
+    // acq_rel: pairs with the load in await_threads, after which there may be
+    // no pool
+    __atomic_fetch_add(&pool->begun, 1, __ATOMIC_ACQ_REL);
+    wi_unpark(starter);
+    return code;
+}
+
+// Waits for the initializers of the first threads. 0 or -WEFT_EBROKEN.
+static int await_threads(struct thread_pool *pool)
+{
+    const struct wi_wait wait = {
+        .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
+    while (__atomic_load_n(&pool->begun, __ATOMIC_ACQUIRE) <
+           pool->runtime->count)
+        wi_park(&wait);
+    if (__atomic_load_n(&pool->init_code, __ATOMIC_RELAXED) == 0)
+        return 0;
+    wi_runtime_stop(pool->runtime, 0);
+    return -WEFT_EBROKEN;
+}
+
+static int start_threads(struct thread_pool *pool, const char *name)
+{
+    if (pool->initializer == NULL)
+        return wi_runtime_start(pool->runtime, 0, name);
+    pool->starter = wi_self();
+    if (pool->starter == NULL)
+        return -ENOMEM;
+    pool->runtime->begin = begin_thread;
+    int rc = wi_runtime_start(pool->runtime, 0, name);
+    return rc < 0 ? rc : await_threads(pool);
+}
 
 static int start_pool(struct thread_pool *pool,
                       const struct weft_thread_pool_options *options)
@@ -274,8 +360,9 @@ static int start_pool(struct thread_pool *pool,
         return -ENOMEM;
     memset(pool->submitted, 0, size);
     memset(pool->ended, 0, size);
-    return wi_runtime_start(pool->runtime, 0,
-                            options->name != NULL ? options->name : "pool");
+    pool->initializer = options->initializer;
+    pool->init_arg = options->init_arg;
+    return start_threads(pool, options->name != NULL ? options->name : "pool");
 }
 
 weft_executor *

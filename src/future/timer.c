@@ -128,8 +128,7 @@ static void unlock_and_unpark(struct service *s, struct wi_task *task)
         wi_unpark(task);
 }
 
-// A run of a timer
-// -------------------------------------------------------------
+// A run of a timer ------------------------------------------------------------
 
 // The run has ended, or never began. With the lock held; whom to unpark.
 static struct wi_task *after_run(struct service *s, struct timer *t)
@@ -182,8 +181,7 @@ static void not_run(void *arg)
     end_firing(arg);
 }
 
-// The service
-// ------------------------------------------------------------------
+// The service -----------------------------------------------------------------
 
 // With the lock held: a timer that is due gets its run. NULL: no memory; then
 // it will be due again.
@@ -329,8 +327,7 @@ static int service_of_caller(struct service **out, struct wi_runtime **runtime)
     return *out != NULL ? 0 : make_service(*runtime, out);
 }
 
-// The calls
-// --------------------------------------------------------------------
+// The calls -------------------------------------------------------------------
 
 // With the lock of its home held. Whether a run was prevented.
 static bool take_out(struct timer *t)

@@ -28,7 +28,7 @@ static const struct entry own[] = {
     X(EBADF)                                                                   \
     X(ECHILD) X(EAGAIN) X(ENOMEM) X(EACCES) X(EFAULT) X(EBUSY) X(EEXIST)       \
         X(ENODEV) X(ENOTDIR) X(EISDIR) X(EINVAL) X(ENFILE) X(EMFILE) X(EFBIG)  \
-            X(ENOSPC) X(EPIPE) X(ERANGE) X(EDEADLK) X(ENOSYS) X(EPROTO)        \
+            X(ENOSPC) X(EPIPE) X(EDOM) X(ERANGE) X(EDEADLK) X(ENOSYS) X(EPROTO) \
                 X(EOVERFLOW) X(ENOTSOCK) X(EMSGSIZE) X(EOPNOTSUPP)             \
                     X(EADDRINUSE) X(EADDRNOTAVAIL) X(ENETUNREACH)              \
                         X(ECONNABORTED) X(ECONNRESET) X(ENOBUFS) X(EISCONN)    \

@@ -64,6 +64,14 @@ int wi_os_local_connect(const char *name)
     return connect_to(&at, size);
 }
 
+void wi_os_local_refuse(int fd)
+{
+    int queued;
+    shutdown(fd, SHUT_RDWR);
+    while ((queued = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+        close(queued);
+}
+
 // Paths
 // -----------------------------------------------------------------------
 

@@ -20,6 +20,10 @@ int wi_os_local_listen(const char *name);
 int wi_os_local_connect(const char *name);
 int wi_os_local_accept(int fd); // -EAGAIN: nobody is there
 
+// Nobody can connect to a listening socket any more, and who has connected and
+// was not accepted sees the end.
+void wi_os_local_refuse(int fd);
+
 // The same with a path. The folder must be this user's alone: it is made if it
 // is not there (-EACCES). A socket that nobody listens on is replaced.
 int wi_os_local_listen_at(const char *path);

@@ -22,6 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "os/fork.h"
+
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
 #endif
@@ -237,6 +239,11 @@ pid_t wi_os_pid(void)
     return getpid();
 }
 
+pid_t wi_os_parent(void)
+{
+    return getppid();
+}
+
 int wi_os_pidfd(pid_t pid)
 {
     long fd = syscall(SYS_pidfd_open, pid, 0); // always close-on-exec
@@ -341,6 +348,7 @@ bool wi_os_is_terminal(int fd)
 
 _Noreturn void wi_os_leave(int status)
 {
+    wi_os_run_at_exit();
     fflush(NULL);
     _exit(status);
 }

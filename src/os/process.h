@@ -45,6 +45,7 @@ int wi_os_child_signal(const struct wi_os_child *child, int sig);
 int wi_os_child_signal_group(const struct wi_os_child *child, int sig);
 
 pid_t wi_os_pid(void);
+pid_t wi_os_parent(void);
 int wi_os_pidfd(pid_t pid);        // close-on-exec, or a negative code
 bool wi_os_pidfd_ended(int pidfd); // whether that process has ended
 
@@ -59,7 +60,8 @@ void wi_os_unsetenv(const char *name);
 const char *wi_os_program_name(void); // what argv[0] was
 bool wi_os_is_terminal(int fd);
 
-// Flushes the streams of stdio and ends the process without destructors.
+// Ends the process: what wi_os_at_exit has registered runs, the streams of
+// stdio are flushed, destructors do not run.
 _Noreturn void wi_os_leave(int status);
 _Noreturn void wi_os_exit_now(int status); // without flushing
 

@@ -192,9 +192,11 @@ static int receive_packet(weft_connection *c, char *data, size_t size)
                             {data, direct},
                             {c->bytes + direct, WI_MESSAGE_INLINE - direct}};
     ssize_t n = wi_os_local_receive(c->fd, parts, 3, &c->fds);
-    if (n == 0 && c->fds.n == 0)
-        return -WEFT_ECLOSED;
+    // The peer has gone without receiving all; that is told once, and before
+    // what it has sent.
     if (n == -ECONNRESET)
+        n = wi_os_local_receive(c->fd, parts, 3, &c->fds);
+    if ((n == 0 && c->fds.n == 0) || n == -ECONNRESET)
         return -WEFT_ECLOSED;
     if (n < 0)
         return n == -EMSGSIZE ? -WEFT_EPROTO : (int)n;

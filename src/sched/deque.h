@@ -99,4 +99,12 @@ static inline bool wi_deque_empty(const struct wi_deque *deque)
            __atomic_load_n(&deque->tail, __ATOMIC_RELAXED);
 }
 
+// How many entries there are, tombstones too: a guess.
+static inline size_t wi_deque_count(const struct wi_deque *deque)
+{
+    int64_t head = __atomic_load_n(&deque->head, __ATOMIC_RELAXED);
+    int64_t tail = __atomic_load_n(&deque->tail, __ATOMIC_RELAXED);
+    return tail > head ? (size_t)(tail - head) : 0;
+}
+
 #endif

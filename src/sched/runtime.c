@@ -69,6 +69,7 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     runtime->cancel_all = 0;
     runtime->forking = 0;
     runtime->job_ended = NULL;
+    runtime->begin = NULL;
     runtime->executor = NULL;
     runtime->root = NULL;
     runtime->timers = NULL;
@@ -122,8 +123,14 @@ static void worker_thread(void *arg)
 {
     struct wi_worker *worker = arg;
     struct wi_runtime *runtime = worker->runtime;
-    wi_worker_enter(runtime, worker->index);
     struct wi_task *base = worker->base;
+    // As a plain thread: no job may run here before.
+    if (runtime->begin != NULL && runtime->begin(runtime) < 0) {
+        wi_task_unref(base);
+        wi_task_thread_exit();
+        return;
+    }
+    wi_worker_enter(runtime, worker->index);
     base->extra->native = wi_os_thread_id();
     // seq_cst: before the look at `stop`; pairs with wi_mail
     __atomic_store_n(&base->owner, (uintptr_t)worker, __ATOMIC_SEQ_CST);

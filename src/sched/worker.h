@@ -113,6 +113,8 @@ struct wi_runtime {
     char name[16];       // of its threads
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
+    // NULL, or called first in each thread; < 0: the thread ends.
+    int (*begin)(struct wi_runtime *runtime);
     struct wi_worker *workers[WI_MAX_LIVE];
     weft_group *root; // of its run, or where tasks go that jobs start
     void *timers;     // any, atomically: see future/timer.c

@@ -50,6 +50,29 @@ weft_arena *wi_arena_around(const void *p)
     return a;
 }
 
+// Counts the arenas that have gone from this process: what a thread remembers
+// from before may be gone too.
+static uint64_t gone_count;
+
+weft_arena *wi_arena_of(const void *p)
+{
+    static __thread struct {
+        uintptr_t base;
+        uint64_t limit, gone;
+        weft_arena *arena;
+    } last __attribute__((tls_model("initial-exec")));
+    // relaxed: whoever uses an arena sees to it that it does not go meanwhile
+    uint64_t gone = __atomic_load_n(&gone_count, __ATOMIC_RELAXED);
+    if ((uintptr_t)p - last.base < last.limit && last.gone == gone)
+        return last.arena;
+    weft_arena *a = wi_arena_around(p);
+    last.arena = a;
+    last.base = a != NULL ? (uintptr_t)a->base : 0;
+    last.limit = a != NULL ? a->limit : 0;
+    last.gone = gone;
+    return a;
+}
+
 // Maps it; from here on `discard` takes it back.
 static int map(weft_arena *a, enum wi_pages pages)
 {
@@ -230,6 +253,7 @@ void wi_arena_unref(weft_arena *a, void (*gone)(weft_arena *a))
     wi_mutex_unlock(&lock);
     if (!last)
         return;
+    __atomic_fetch_add(&gone_count, 1, __ATOMIC_RELAXED);
     gone(a);
     if (a->tag != 0)
         wi_keeper_remove(a);
@@ -241,6 +265,7 @@ static void fresh(void)
 {
     lock = (struct wi_mutex){0};
     arenas = NULL;
+    gone_count++;
 }
 
 __attribute__((constructor)) static void register_fresh(void)

@@ -7,7 +7,10 @@
 // who nap.
 #include "shared/lock.h"
 
+#include <errno.h>
+
 #include "arch/arch.h"
+#include "os/clock.h"
 #include "os/cpu.h"
 #include "os/thread.h"
 #include "shared/keeper.h"
@@ -67,6 +70,72 @@ bool wi_shared_lock_slow(weft_arena *a, struct wi_shared_lock *lock)
         wi_arch_relax();
     }
     return sleep_on(a, lock);
+}
+
+// A sleeper that leaves may have had a wake which was for another one: then
+// whoever has the lock must wake again. True: it was free, and is taken: *took.
+static bool leave(weft_arena *a, struct wi_shared_lock *lock, int *took)
+{
+    uint32_t seen;
+    for (;;) {
+        *took = try_take(a, lock, WI_TAG_FLAG, &seen);
+        if (*took >= 0)
+            return true;
+        if (seen == 0)
+            continue;
+        // relaxed: a flag; the release of the lock looks at it
+        if ((seen & WI_TAG_FLAG) ||
+            __atomic_compare_exchange_n(&lock->word, &seen, seen | WI_TAG_FLAG,
+                                        false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            return false;
+    }
+}
+
+static int sleep_until(weft_arena *a, struct wi_shared_lock *lock,
+                       int64_t deadline, const void *object)
+{
+    struct wi_nap nap;
+    int took, rc = 0;
+    uint32_t seen;
+    wi_nap_begin(&nap, a);
+    while ((took = try_take(a, lock, WI_TAG_FLAG, &seen)) < 0) {
+        uint32_t marked = seen | WI_TAG_FLAG;
+        if (seen == 0 ||
+            (seen != marked &&
+             !__atomic_compare_exchange_n(&lock->word, &seen, marked, false,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED)))
+            continue;
+        struct wi_wait wait = {
+            .object = object, .deadline = deadline, .kind = WI_WAIT_LOCK};
+        rc = wi_nap(&nap, &lock->word, marked, &wait);
+        if (rc == -ETIMEDOUT && wi_os_now() < deadline)
+            rc = 0; // an earlier timer's late word
+        if (rc < 0 && !leave(a, lock, &took))
+            break;
+        if (rc < 0)
+            rc = 0;
+        if (took >= 0)
+            break;
+    }
+    wi_nap_end(&nap);
+    return took >= 0 ? took : rc;
+}
+
+int wi_shared_lock_until(weft_arena *a, struct wi_shared_lock *lock,
+                         int64_t deadline, const void *object)
+{
+    int spins = wi_os_cpu_scarce() || deadline == 0 ? 0 : SPINS;
+    uint32_t seen;
+    for (int i = 0; i <= spins; i++) {
+        // relaxed: a look; try_take is the truth
+        seen = __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
+        int took = seen == 0 || i == spins ? try_take(a, lock, 0, &seen) : -1;
+        if (took >= 0)
+            return took;
+        wi_arch_relax();
+    }
+    return deadline == 0 ? -ETIMEDOUT : sleep_until(a, lock, deadline, object);
 }
 
 void wi_shared_unlock_slow(struct wi_shared_lock *lock)

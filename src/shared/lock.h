@@ -14,6 +14,11 @@
 bool wi_shared_lock_slow(weft_arena *a, struct wi_shared_lock *lock);
 void wi_shared_unlock_slow(struct wi_shared_lock *lock);
 
+// Takes it until the deadline (0: tries it). 0; 1: its last owner has died
+// within; -ETIMEDOUT; -WEFT_EFORKED. `object` is what the wait is for.
+int wi_shared_lock_until(weft_arena *a, struct wi_shared_lock *lock,
+                         int64_t deadline, const void *object);
+
 static inline bool wi_shared_lock(weft_arena *a, struct wi_shared_lock *lock)
 {
     uint32_t free = 0;

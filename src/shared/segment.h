@@ -126,4 +126,7 @@ static inline uint64_t wi_segment_offset(const weft_arena *a, const void *p)
 // not for each operation.
 weft_arena *wi_arena_around(const void *p);
 
+// The same for each operation: remembers the last answer in this thread.
+weft_arena *wi_arena_of(const void *p);
+
 #endif

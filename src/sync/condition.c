@@ -14,6 +14,7 @@
 
 #include <errno.h>
 
+#include "base/options.h"
 #include "os/report.h"
 #include "sched/here.h"
 #include "sched/scope.h"
@@ -31,6 +32,14 @@ struct held {
     struct weft_lock *lock;
     uint32_t *depth; // of a recursive one, or NULL
 };
+
+void weft_condition_init_with(struct weft_condition *condition,
+                              const struct weft_condition_options *options)
+{
+    WI_OPTIONS(options);
+    *condition = (struct weft_condition){
+        .flags = wi_far_flag(options->arena, condition, "weft_condition_init")};
+}
 
 // Leaves the condition's line: true. False: it has been notified.
 static bool leave(struct weft_condition *condition, struct waiter *waiter)
@@ -83,7 +92,9 @@ static int wait_until(struct weft_condition *condition, struct held held,
     if (rc < 0)
         return rc;
     uint32_t depth = held.depth != NULL ? *held.depth : 0;
-    rc = wait_unlocked(condition, self, held.lock, deadline);
+    rc = condition->flags & WI_FAR
+             ? wi_far_condition_wait(condition, held.lock, deadline)
+             : wait_unlocked(condition, self, held.lock, deadline);
     if (held.depth != NULL && wi_lock_is_mine(held.lock, self))
         *held.depth = depth;
     return rc;
@@ -150,7 +161,7 @@ static void choose_first(struct wi_chosen *chosen, struct wi_place **first)
 {
     struct waiter *waiter = (struct waiter *)*first;
     wi_chosen_add(chosen, first, *first);
-    if (is_beside(waiter->place.task) ||
+    if (is_beside(waiter->place.task) || wi_lock_is_far(waiter->lock) ||
         !wi_lock_is_mine(waiter->lock, wi_here.self))
         return;
     waiter->moved = true;
@@ -173,6 +184,8 @@ static void end_or_move(struct wi_chosen *chosen)
 
 size_t weft_condition_notify(struct weft_condition *condition, size_t n)
 {
+    if (condition->flags & WI_FAR)
+        return wi_far_condition_notify(condition, n);
     // relaxed: a waiter that this does not see yet has released its lock after
     // it, or not at all: it began to wait after this call
     if (__atomic_load_n(&condition->line, __ATOMIC_RELAXED) == 0)
@@ -194,6 +207,8 @@ size_t weft_condition_notify_all(struct weft_condition *condition)
 
 size_t weft_condition_waiting(struct weft_condition *condition)
 {
+    if (condition->flags & WI_FAR)
+        return wi_far_condition_waiting(condition);
     size_t waiting = 0;
     struct wi_place *first = wi_line_lock(&condition->line);
     struct wi_place *place = first;
@@ -207,8 +222,6 @@ size_t weft_condition_waiting(struct weft_condition *condition)
 
 void weft_condition_fini(struct weft_condition *condition)
 {
-    struct wi_place *first = wi_line_lock(&condition->line);
-    wi_line_unlock(&condition->line, first);
-    wi_require(first == NULL, condition,
+    wi_require(weft_condition_waiting(condition) == 0, condition,
                "nobody waits for a condition that ends");
 }

@@ -5,14 +5,34 @@
 // that its setter has done with, and may free it.
 #include <weft/event.h>
 
+#include "base/options.h"
 #include "os/report.h"
 #include "sched/scope.h"
+#include "sync/far.h"
 #include "sync/owner.h"
 
 #define SET ((struct wi_place *)2)
 
+static bool is_far(const struct weft_event *event)
+{
+    // relaxed: this flag is constant from the init on
+    return __atomic_load_n(&event->flags, __ATOMIC_RELAXED) & WI_FAR;
+}
+
+void weft_event_init_with(struct weft_event *event,
+                          const struct weft_event_options *options)
+{
+    WI_OPTIONS(options);
+    *event = (struct weft_event){
+        .flags = wi_far_flag(options->arena, event, "weft_event_init")};
+}
+
 void weft_event_set(struct weft_event *event)
 {
+    if (is_far(event)) {
+        wi_far_event_set(event);
+        return;
+    }
     struct wi_place *first = wi_line_lock(&event->line);
     struct wi_chosen chosen = {.last = &chosen.first};
     while (first != NULL && first != SET)
@@ -23,12 +43,18 @@ void weft_event_set(struct weft_event *event)
 
 void weft_event_clear(struct weft_event *event)
 {
+    if (is_far(event)) {
+        wi_far_event_clear(event);
+        return;
+    }
     struct wi_place *first = wi_line_lock(&event->line);
     wi_line_unlock(&event->line, first == SET ? NULL : first);
 }
 
 bool weft_event_is_set(const struct weft_event *event)
 {
+    if (is_far(event))
+        return wi_far_event_is_set(event);
     // acquire: pairs with the release in weft_event_set. While the lock is
     // held the answer is that of before.
     uintptr_t line = __atomic_load_n(&event->line, __ATOMIC_ACQUIRE);
@@ -41,6 +67,8 @@ static int wait_for(struct weft_event *event, int64_t deadline)
     int rc = wi_scope_test(self);
     if (rc < 0 || weft_event_is_set(event))
         return rc;
+    if (is_far(event))
+        return wi_far_event_wait(event, deadline);
     struct wi_place place = wi_place_of(self);
     struct wi_place *first = wi_line_lock(&event->line);
     if (first != SET)
@@ -65,10 +93,17 @@ int weft_event_wait_for(struct weft_event *event, double seconds)
     return wait_for(event, wi_deadline_in(seconds, __func__));
 }
 
-void weft_event_fini(struct weft_event *event)
+static bool is_waited_for(struct weft_event *event)
 {
+    if (is_far(event))
+        return wi_far_is_waited_for(event, &event->lock, &event->line);
     struct wi_place *first = wi_line_lock(&event->line);
     wi_line_unlock(&event->line, first);
-    wi_require(first == NULL || first == SET, event,
+    return first != NULL && first != SET;
+}
+
+void weft_event_fini(struct weft_event *event)
+{
+    wi_require(!is_waited_for(event), event,
                "nobody waits for an event that ends");
 }

@@ -6,6 +6,7 @@
 //     WAKING    a waiter was woken and has not looked at the lock since
 //     HAND_OVER the first of the line gets the lock from its holder directly
 //     ORPHANED  a holder ended without releasing it
+//     WI_FAR    it is shared between processes: far.c
 //
 // Free and without flags it is 0: then acquire and release are one
 // compare-and-swap each. A release with waiters frees the lock and wakes the
@@ -29,6 +30,7 @@
 #include <weft/error.h>
 
 #include "arch/arch.h"
+#include "base/options.h"
 #include "os/report.h"
 #include "sched/here.h"
 
@@ -219,6 +221,8 @@ static int acquire_in_line(struct weft_lock *lock, struct wi_task *self,
 __attribute__((noinline)) static int acquire(struct weft_lock *lock,
                                              int64_t deadline)
 {
+    if (wi_lock_is_far(lock))
+        return wi_far_lock_acquire(lock, deadline);
     struct wi_task *self = wi_sync_self(lock);
     wi_hint hint = wi_hint_of(self);
     if (wi_owner_of(load(lock)) == hint)
@@ -261,6 +265,10 @@ int weft_lock_try(struct weft_lock *lock)
 {
     if (acquire_fast(lock))
         return 0;
+    if (wi_lock_is_far(lock)) {
+        int rc = wi_far_lock_acquire(lock, 0);
+        return rc == -ETIMEDOUT || rc == -WEFT_EDEADLOCK ? -EAGAIN : rc;
+    }
     struct wi_task *self = wi_sync_self(lock);
     return try_take(lock, wi_hint_of(self), 0) ? took(lock, self) : -EAGAIN;
 }
@@ -317,6 +325,10 @@ static void pass_on(struct weft_lock *lock, wi_hint next_holder)
 __attribute__((noinline)) static void release(struct weft_lock *lock,
                                               struct wi_task *self)
 {
+    if (wi_lock_is_far(lock)) {
+        wi_far_lock_release(lock);
+        return;
+    }
     if (!wi_lock_is_mine(lock, self))
         wi_panic("weft_lock_release", lock,
                  "a lock is released by the task or thread that holds it");
@@ -354,11 +366,15 @@ bool weft_lock_held(const struct weft_lock *lock)
 
 bool weft_lock_locked(const struct weft_lock *lock)
 {
+    if (wi_lock_is_far(lock))
+        return wi_far_lock_locked(lock);
     return wi_owner_of(load(lock)) != 0;
 }
 
 bool wi_lock_orphaned(const struct weft_lock *lock)
 {
+    if (wi_lock_is_far(lock))
+        return wi_far_lock_orphaned(lock);
     return load(lock) & ORPHANED;
 }
 
@@ -366,17 +382,29 @@ void weft_lock_repaired(struct weft_lock *lock)
 {
     wi_require(weft_lock_held(lock), lock,
                "a lock is marked repaired by the task or thread that holds it");
+    if (wi_lock_is_far(lock)) {
+        wi_far_lock_repaired(lock);
+        return;
+    }
     // relaxed: the release of the lock orders it
     __atomic_fetch_and(&lock->word, ~(uint64_t)ORPHANED, __ATOMIC_RELAXED);
+}
+
+void weft_lock_init_with(struct weft_lock *lock,
+                         const struct weft_lock_options *options)
+{
+    WI_OPTIONS(options);
+    *lock = (struct weft_lock){.line = 0};
+    lock->word = wi_far_flag(options->arena, lock, "weft_lock_init");
 }
 
 void weft_lock_fini(struct weft_lock *lock)
 {
     uint64_t word = load(lock);
-    wi_require(wi_owner_of(word) == 0, lock, "a lock that ends is not held");
+    wi_require(!weft_lock_locked(lock), lock, "a lock that ends is not held");
     wi_require(!(word & (WAITED | WAKING)), lock,
                "nobody waits for a lock that ends");
-    *lock = (struct weft_lock){0};
+    *lock = (struct weft_lock){.line = 0};
 }
 
 // For conditions --------------------------------------------------------------
@@ -408,6 +436,8 @@ int wi_lock_come_back(struct weft_lock *lock, struct wi_task *self,
 
 int wi_lock_take_back(struct weft_lock *lock, struct wi_task *self)
 {
+    if (wi_lock_is_far(lock))
+        return wi_far_lock_acquire(lock, WI_FOREVER);
     wi_hint hint = wi_hint_of(self);
     if (try_take(lock, hint, 0) || spin(lock, hint, 0))
         return took(lock, self);

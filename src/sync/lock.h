@@ -6,6 +6,7 @@
 
 #include <weft/lock.h>
 
+#include "sync/far.h"
 #include "sync/owner.h"
 
 // The holder of a struct weft_lock, for edges.
@@ -14,6 +15,8 @@ wi_hint wi_lock_holder(const void *lock);
 static inline bool wi_lock_is_mine(const struct weft_lock *lock,
                                    struct wi_task *self)
 {
+    if (wi_lock_is_far(lock))
+        return wi_far_lock_is_mine(lock, self);
     // relaxed: nobody else makes it ours or not ours
     return self != NULL &&
            wi_owner_of(__atomic_load_n(&lock->word, __ATOMIC_RELAXED)) ==

@@ -19,7 +19,7 @@
 enum {
     WAKES = 16, // under one hold of the lock
     SPINS = 40, // looks of a plain thread before it sleeps,
-    YIELDS = 4, // and further looks, each after a yield
+    YIELDS = 2, // and further looks, each after a yield
     SHRINK = 8, // a store this many times too large is halved
 };
 

@@ -33,6 +33,13 @@ static int first(struct weft_rlock *lock, int rc)
     return rc;
 }
 
+void weft_rlock_init_with(struct weft_rlock *lock,
+                          const struct weft_lock_options *options)
+{
+    lock->depth = 0;
+    weft_lock_init_with(&lock->lock, options);
+}
+
 int weft_rlock_acquire(struct weft_rlock *lock)
 {
     if (deeper(lock))

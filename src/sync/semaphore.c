@@ -9,6 +9,7 @@
 #include "base/options.h"
 #include "os/report.h"
 #include "sched/scope.h"
+#include "sync/far.h"
 #include "sync/owner.h"
 
 void weft_semaphore_init_with(struct weft_semaphore *semaphore,
@@ -18,8 +19,10 @@ void weft_semaphore_init_with(struct weft_semaphore *semaphore,
     WI_OPTIONS(options);
     wi_require(options->bound == 0 || permits <= options->bound, semaphore,
                "a semaphore begins with at most as many permits as its bound");
-    *semaphore =
-        (struct weft_semaphore){.permits = permits, .bound = options->bound};
+    *semaphore = (struct weft_semaphore){
+        .flags = wi_far_flag(options->arena, semaphore, "weft_semaphore_init"),
+        .permits = permits,
+        .bound = options->bound};
 }
 
 // Takes a permit if there is one; under the lock.
@@ -37,6 +40,8 @@ static int acquire(struct weft_semaphore *semaphore, int64_t deadline)
     int rc = wi_scope_test(self);
     if (rc < 0)
         return rc;
+    if (semaphore->flags & WI_FAR)
+        return wi_far_semaphore_acquire(semaphore, deadline);
     struct wi_place place = wi_place_of(self);
     struct wi_place *first = wi_line_lock(&semaphore->line);
     bool mine = take(semaphore);
@@ -64,6 +69,8 @@ int weft_semaphore_acquire_for(struct weft_semaphore *semaphore, double seconds)
 
 int weft_semaphore_try(struct weft_semaphore *semaphore)
 {
+    if (semaphore->flags & WI_FAR)
+        return wi_far_semaphore_try(semaphore);
     struct wi_place *first = wi_line_lock(&semaphore->line);
     bool mine = take(semaphore);
     wi_line_unlock(&semaphore->line, first);
@@ -72,6 +79,8 @@ int weft_semaphore_try(struct weft_semaphore *semaphore)
 
 int weft_semaphore_release(struct weft_semaphore *semaphore, uint32_t n)
 {
+    if (semaphore->flags & WI_FAR)
+        return wi_far_semaphore_release(semaphore, n);
     struct wi_place *first = wi_line_lock(&semaphore->line);
     uint32_t bound = semaphore->bound != 0 ? semaphore->bound : UINT32_MAX;
     if (n > bound - semaphore->permits) {
@@ -89,16 +98,26 @@ int weft_semaphore_release(struct weft_semaphore *semaphore, uint32_t n)
 
 uint32_t weft_semaphore_permits(struct weft_semaphore *semaphore)
 {
+    if (semaphore->flags & WI_FAR)
+        return __atomic_load_n(&semaphore->permits, __ATOMIC_RELAXED);
     struct wi_place *first = wi_line_lock(&semaphore->line);
     uint32_t permits = semaphore->permits;
     wi_line_unlock(&semaphore->line, first);
     return permits;
 }
 
-void weft_semaphore_fini(struct weft_semaphore *semaphore)
+static bool is_waited_for(struct weft_semaphore *semaphore)
 {
+    if (semaphore->flags & WI_FAR)
+        return wi_far_is_waited_for(semaphore, &semaphore->lock,
+                                    &semaphore->line);
     struct wi_place *first = wi_line_lock(&semaphore->line);
     wi_line_unlock(&semaphore->line, first);
-    wi_require(first == NULL, semaphore,
+    return first != NULL;
+}
+
+void weft_semaphore_fini(struct weft_semaphore *semaphore)
+{
+    wi_require(!is_waited_for(semaphore), semaphore,
                "nobody waits for a semaphore that ends");
 }

@@ -272,8 +272,7 @@ pid_t weft_native_id(void)
     return wi_os_thread_id();
 }
 
-// What runs
-// ---------------------------------------------------------------------
+// What runs -------------------------------------------------------------------
 
 weft_future *weft_current(void)
 {

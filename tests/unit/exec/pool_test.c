@@ -181,6 +181,26 @@ KIT_BOTH(a_pool_has_as_many_workers_as_it_was_given, .timeout = 20)
     kit_assert_code(weft_executor_close(ex), 0);
 }
 
+WEFT_JOB(struct weft_text, say_thread_name)
+{
+    struct weft_text name = {{0}};
+    pthread_getname_np(pthread_self(), name.s, sizeof name.s);
+    return name;
+}
+
+KIT_BOTH(threads_have_the_name_of_their_pool)
+{
+    struct weft_text name;
+    weft_executor *ex = weft_thread_pool(.workers = 1, .name = "special");
+    kit_assert_code(weft_result(weft_submit(ex, say_thread_name), &name), 0);
+    ck_assert_str_eq(name.s, "special-0");
+    weft_executor_close(ex);
+    ex = weft_thread_pool(.workers = 1);
+    kit_assert_code(weft_result(weft_submit(ex, say_thread_name), &name), 0);
+    ck_assert_str_eq(name.s, "pool-0");
+    weft_executor_close(ex);
+}
+
 // Cancel and deadlines --------------------------------------------------------
 
 KIT_BOTH(a_job_that_waits_can_be_canceled)
@@ -390,6 +410,100 @@ KIT_BOTH(pools_come_and_go, .timeout = 30)
     while (weft_test_count_threads() > threads && weft_now() < limit)
         sched_yield();
     ck_assert_int_le(weft_test_count_threads(), threads);
+}
+
+// Initializers ----------------------------------------------------------------
+
+static __thread int initialized;
+static int initializers;
+
+static int initialize(void *arg)
+{
+    weft_sleep(0.001);
+    initialized = *(int *)arg;
+    kit_count(&initializers);
+    return 0;
+}
+
+WEFT_JOB(int, say_initialized)
+{
+    return initialized;
+}
+
+static int fail_third(void *arg)
+{
+    return __atomic_add_fetch((int *)arg, 1, __ATOMIC_SEQ_CST) == 3 ? -EDOM : 0;
+}
+
+static int fail_always(void *arg)
+{
+    (void)arg;
+    return -EDOM;
+}
+
+KIT_BOTH(an_initializer_runs_in_each_thread_first)
+{
+    int mark = 7;
+    for (int blocking = 0; blocking < 2; blocking++) {
+        weft_executor *ex =
+            weft_thread_pool(.workers = 3, .blocking = blocking,
+                             .initializer = initialize, .init_arg = &mark);
+        initializers = 0;
+        for (int i = 0; i < 20; i++) {
+            int out = 0;
+            kit_assert_code(weft_result(weft_submit(ex, say_initialized), &out),
+                            0);
+            ck_assert_int_eq(out, 7);
+        }
+        weft_executor_close(ex);
+    }
+}
+
+KIT_BOTH(an_initializer_that_fails_breaks_the_pool)
+{
+    int count = 0;
+    weft_executor *ex =
+        weft_thread_pool(.workers = 4, .initializer = fail_third,
+                         .init_arg = &count);
+    kit_assert_code(weft_join(weft_submit(ex, say_initialized)), -WEFT_EBROKEN);
+    weft_executor_close(ex);
+    ex = weft_thread_pool(.blocking = true, .initializer = fail_always);
+    kit_assert_code(weft_join(weft_submit(ex, say_initialized)), -WEFT_EBROKEN);
+    kit_assert_code(weft_join(weft_submit(ex, say_initialized)), -WEFT_EBROKEN);
+    weft_executor_close(ex);
+}
+
+// What it tells ---------------------------------------------------------------
+
+KIT_BOTH(a_pool_tells_what_it_does)
+{
+    for (int blocking = 0; blocking < 2; blocking++) {
+        struct weft_thread_pool_stats s = {.size = sizeof s};
+        weft_executor *ex =
+            weft_thread_pool(.workers = 2, .blocking = blocking);
+        weft_future *busy[2];
+        ran = 0;
+        busy[0] = weft_submit(ex, block_job);
+        busy[1] = weft_submit(ex, block_job);
+        kit_await(&ran, 2);
+        kit_assert_code(weft_thread_pool_stats(ex, &s), 0);
+        ck_assert_uint_ge(s.workers, 2);
+        ck_assert_uint_eq(s.submitted, 2);
+        ck_assert_uint_eq(s.ended, 0);
+        ck_assert_uint_eq(s.pending, 0);
+        for (int i = 0; i < 2; i++) {
+            weft_cancel(busy[i]);
+            kit_assert_code(weft_join(busy[i]), 0);
+        }
+        do
+            kit_assert_code(weft_thread_pool_stats(ex, &s), 0);
+        while (s.ended < 2); // counted after the waiters were told
+        weft_executor_close(ex);
+    }
+    weft_executor *none = weft_inline_executor();
+    struct weft_thread_pool_stats s = {.size = sizeof s};
+    kit_assert_code(weft_thread_pool_stats(none, &s), -EINVAL);
+    weft_executor_close(none);
 }
 
 WEFT_TEST_MAIN("pool")

@@ -90,6 +90,8 @@ WEFT_TEST(any_length_arrives_whole, .timeout = 60)
     }
     ck_assert_int_eq(weft_connection_poll(p[1], 0), 0);
     ck_assert_int_eq(weft_connection_poll(p[1], 0.001), 0);
+    free(out);
+    free(in);
     close_both(p);
 }
 
@@ -99,6 +101,7 @@ WEFT_TEST(the_end_comes_after_what_was_sent)
     char buf[10];
     pair_of(p);
     weft_connection_send(p[0], "last", 4);
+    weft_connection_send(p[1], "never received", 14);
     weft_connection_close(p[0]);
     ck_assert_int_eq(weft_connection_receive(p[1], buf, 10), 4);
     ck_assert_int_eq(weft_connection_poll(p[1], 1), 1);
@@ -230,6 +233,7 @@ WEFT_TEST(many_writers_do_not_mix, .timeout = 60)
     }
     for (int i = 0; i < WRITERS; i++)
         ck_assert_int_eq(weft_join(f[i]), 0);
+    free(data);
     close_both(p);
 }
 
@@ -291,6 +295,7 @@ WEFT_TEST(what_is_no_message_is_an_error_and_the_next_is_fine)
     ck_assert_int_eq(weft_connection_receive(p[1], buf, 64), -WEFT_EPROTO);
     weft_connection_send(p[0], "good", 4);
     ck_assert_int_eq(weft_connection_receive(p[1], buf, 64), 4);
+    free(long_one);
     close_both(p);
 }
 
@@ -391,6 +396,7 @@ WEFT_TEST(clients_of_a_path, .timeout = 30)
     ck_assert_int_eq(weft_connection_listen(path, &l), 0);
     ck_assert_int_eq(weft_connection_listen(path, &other), -EADDRINUSE);
     close(weft_connection_listener_fd(l));
+    free(l); // it is as dead as can be within a process
     ck_assert_int_eq(weft_connection_listen(path, &other), 0);
     // A folder that others can enter.
     chmod(open_path, 0755);
@@ -488,6 +494,7 @@ WEFT_TEST(killed_writers_leave_whole_messages, .timeout = 300)
         weft_connection_close(c);
     }
     printf("%ld messages were under way\n", in_flight);
+    free(data);
     weft_connection_listener_close(l);
 }
 

@@ -437,6 +437,35 @@ WORLDS(many_cancelled_gets_lose_nothing)
     }
 }
 
+static int get_briefly(void *arg)
+{
+    struct strict *s = arg;
+    long item;
+    int rc = weft_queue_get(s->q, &item, .timeout = s->seconds);
+    return rc < 0 ? rc : (int)item;
+}
+
+// Whom a put wakes just when its time is up hands that on to the next.
+WORLDS(a_get_whose_time_is_up_passes_on, .timeout = 20)
+{
+    for (int round = 0; round < 400; round++) {
+        struct strict s = {new_queue(kinds[round % 3], 0), 0};
+        s.seconds = (double)(weft_test_random() % 60 + 1) * 1e-6;
+        weft_future *brief = start(get_briefly, &s), *f = start(get_one, s.q);
+        double until = weft_now() + (double)(weft_test_random() % 120) * 1e-6;
+        while (weft_now() < until)
+            world_turn();
+        put(s.q, 5);
+        int first = weft_join(brief);
+        if (first == 5)
+            put(s.q, 5);
+        else
+            kit_assert_code(first, -WEFT_EJOBTIMEOUT);
+        kit_assert_code(weft_join(f), 5);
+        weft_queue_free(s.q);
+    }
+}
+
 WORLDS(cancelled_getters_are_not_kept)
 {
     weft_queue *q = new_queue(WEFT_QUEUE_FIFO, 0);

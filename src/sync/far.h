@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//
+// far.h: the objects of this folder in memory that processes share. Whether an
+// object is such a one stands in its flags; then these functions do its work.
+//
+// The line is one of offsets: a place is a block of the arena, with the tag of
+// the process that waits. All of it changes under the object's own lock, which
+// passes to the next one when a process dies within, and each change that
+// counts is one store, so that there is nothing to repair. A place whose
+// process has died is taken off by whoever finds it.
+#ifndef WI_SYNC_FAR_H
+#define WI_SYNC_FAR_H
+
+#include <weft/condition.h>
+#include <weft/event.h>
+#include <weft/lock.h>
+#include <weft/semaphore.h>
+
+#include "sched/task.h"
+
+enum { WI_FAR = 32 }; // flag of the first word of an object
+
+// What an init with an arena does: aborts unless object lies in it. 0 or
+// WI_FAR, the flag.
+uint32_t wi_far_flag(weft_arena *arena, const void *object,
+                     const char *function);
+
+static inline bool wi_lock_is_far(const struct weft_lock *lock)
+{
+    // relaxed: constant from the init on
+    return __atomic_load_n(&lock->word, __ATOMIC_RELAXED) & WI_FAR;
+}
+
+int wi_far_lock_acquire(struct weft_lock *lock, int64_t deadline);
+void wi_far_lock_release(struct weft_lock *lock);
+bool wi_far_lock_is_mine(const struct weft_lock *lock,
+                         const struct wi_task *self);
+bool wi_far_lock_locked(const struct weft_lock *lock);
+bool wi_far_lock_orphaned(const struct weft_lock *lock);
+void wi_far_lock_repaired(struct weft_lock *lock);
+
+int wi_far_semaphore_acquire(struct weft_semaphore *semaphore,
+                             int64_t deadline);
+int wi_far_semaphore_try(struct weft_semaphore *semaphore);
+int wi_far_semaphore_release(struct weft_semaphore *semaphore, uint32_t n);
+
+void wi_far_event_set(struct weft_event *event);
+void wi_far_event_clear(struct weft_event *event);
+bool wi_far_event_is_set(const struct weft_event *event);
+int wi_far_event_wait(struct weft_event *event, int64_t deadline);
+
+// One wait, lock held before and after, as weft_condition_wait.
+int wi_far_condition_wait(struct weft_condition *condition,
+                          struct weft_lock *lock, int64_t deadline);
+size_t wi_far_condition_notify(struct weft_condition *condition, size_t n);
+size_t wi_far_condition_waiting(struct weft_condition *condition);
+
+// Whether somebody who lives stands in the line of an object.
+bool wi_far_is_waited_for(void *object, uint32_t *lock, uintptr_t *line);
+
+#endif
