@@ -562,10 +562,8 @@ weft_future *weft_process_start_with(weft_function *fn, const void *arg,
                                      const struct weft_process_options *options)
 {
     WI_OPTIONS(options);
-    static const struct weft_process_options none = {.size = sizeof none};
     wi_require(fn != NULL, NULL, "a function is needed");
-    const struct weft_process_options *o = options != NULL ? options : &none;
-    wi_require(o->size == sizeof *o, o, "the options begin with their size");
+    const struct weft_process_options *o = options;
     int rc = start_service(o);
     struct process *p = rc == 0 ? take_record() : NULL;
     if (p == NULL)
