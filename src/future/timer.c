@@ -83,6 +83,12 @@ _Static_assert(sizeof(struct timer) == sizeof(struct weft_timer) &&
                        offsetof(struct weft_timer, state),
                "the same storage");
 
+// Read before its lock is taken. acquire: pairs with the release in start.
+static struct service *home_of(const struct timer *t)
+{
+    return __atomic_load_n(&t->home, __ATOMIC_ACQUIRE);
+}
+
 static struct wi_mutex services_lock; // also for the timers of a runtime
 static struct service *free_services;
 
@@ -333,7 +339,7 @@ static int service_of_caller(struct service **out, struct wi_runtime **runtime)
 static bool take_out(struct timer *t)
 {
     if (t->state == PENDING)
-        wi_wheel_remove(&t->home->wheel, &t->entry);
+        wi_wheel_remove(&home_of(t)->wheel, &t->entry);
     else if (t->state == FIRED)
         t->firing->timer = NULL;
     else
@@ -344,7 +350,7 @@ static bool take_out(struct timer *t)
 // A timer that goes to another run. One that runs in its old one stays there.
 static bool leave_home(struct timer *t, const struct service *s)
 {
-    struct service *home = t->home;
+    struct service *home = home_of(t);
     if (home == NULL || home == s)
         return true;
     wi_mutex_lock(&home->lock);
@@ -367,7 +373,8 @@ static int start(struct service *s, const struct wi_runtime *runtime,
     t->fn = given->fn;
     t->arg = given->arg;
     t->period = given->period;
-    t->home = s;
+    // release: pairs with home_of
+    __atomic_store_n(&t->home, s, __ATOMIC_RELEASE);
     if (t->state == RUNNING) {
         t->entry.when = given->entry.when;
         t->flags = AGAIN;
@@ -416,7 +423,7 @@ int weft_timer_start_with(struct weft_timer *timer, double seconds,
 int weft_timer_cancel(struct weft_timer *timer)
 {
     struct timer *t = (struct timer *)timer;
-    struct service *s = t->home;
+    struct service *s = home_of(t);
     if (s == NULL)
         return 0;
     wi_mutex_lock(&s->lock);
@@ -432,13 +439,13 @@ int weft_timer_cancel(struct weft_timer *timer)
 // Whether the joiner has to sleep.
 static bool list_joiner(struct timer *t, struct wi_waiter *joiner)
 {
-    wi_mutex_lock(&t->home->lock);
+    wi_mutex_lock(&home_of(t)->lock);
     bool must = t->state != IDLE;
     wi_require(t->state != RUNNING || t->firing->runner != joiner->task, t,
                "a timer's function must not join its own timer");
     if (must)
         wi_waiters_add(&t->joiners, joiner);
-    wi_mutex_unlock(&t->home->lock);
+    wi_mutex_unlock(&home_of(t)->lock);
     return must;
 }
 
@@ -451,27 +458,27 @@ int weft_timer_join(struct weft_timer *timer)
                                  .flags = WI_SCOPED};
     struct wi_waiter joiner = {.task = wi_self()};
     int rc = wi_check_scopes();
-    if (rc < 0 || t->home == NULL || !list_joiner(t, &joiner))
+    if (rc < 0 || home_of(t) == NULL || !list_joiner(t, &joiner))
         return rc;
     while (rc == 0 && wi_waiter_state(&joiner) == WI_WAITER_LISTED)
         rc = wi_park(&wait);
     // Under the lock in any case: who woke it has left the timer then.
-    wi_mutex_lock(&t->home->lock);
+    wi_mutex_lock(&home_of(t)->lock);
     if (!wi_waiters_remove(&t->joiners, &joiner))
         rc = 0; // it was over, at the latest just now
-    wi_mutex_unlock(&t->home->lock);
+    wi_mutex_unlock(&home_of(t)->lock);
     return rc;
 }
 
 bool weft_timer_pending(struct weft_timer *timer)
 {
     struct timer *t = (struct timer *)timer;
-    if (t->home == NULL)
+    if (home_of(t) == NULL)
         return false;
-    wi_mutex_lock(&t->home->lock);
+    wi_mutex_lock(&home_of(t)->lock);
     bool pending = t->state == PENDING || t->state == FIRED ||
                    (t->state == RUNNING && (t->flags & AGAIN)) ||
                    (t->state == RUNNING && t->period && !(t->flags & STOP));
-    wi_mutex_unlock(&t->home->lock);
+    wi_mutex_unlock(&home_of(t)->lock);
     return pending;
 }

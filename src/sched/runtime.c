@@ -464,6 +464,8 @@ bool wi_runtime_has_unstarted(struct wi_runtime *runtime)
 {
     if (__atomic_load_n(&runtime->waiting, __ATOMIC_SEQ_CST) != 0)
         return true;
+    if (runtime->solo) // what its worker has it runs itself
+        return false;
     for (unsigned i = 0; i < wi_runtime_live(runtime); i++) {
         if (!wi_deque_empty(&runtime->workers[i]->jobs))
             return true;
