@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// offload.c: single calls on threads. They are jobs of one blocking pool of
-// the process, made at the first call.
+// offload.c: calls that block their thread. Single ones are jobs of one
+// blocking pool of the process, made at the first call; regions stay where they
+// are, and the watchdog has a spare stand in for their worker.
 #include <weft/executor.h>
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include "os/report.h"
 #include "sched/here.h"
 #include "sched/park.h"
+#include "sched/watchdog.h"
 
 struct call {
     weft_function *fn;
@@ -88,4 +90,16 @@ int weft_blocking_with(weft_function *fn, void *arg,
         code = rc;
     weft_future_unref(f);
     return code;
+}
+
+void weft_blocking_begin(void)
+{
+    if (wi_here.worker != NULL)
+        wi_watchdog_region_begin(wi_here.worker);
+}
+
+void weft_blocking_end(void)
+{
+    wi_require(wi_here.worker == NULL || wi_watchdog_region_end(wi_here.worker),
+               wi_here.worker, "there was no weft_blocking_begin");
 }
