@@ -4,6 +4,7 @@
 #include <weft/task.h>
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,6 +125,7 @@ static int run(weft_function *fn, void *arg,
                             options->stack_size, wi_run_body);
     if (rc < 0)
         return rc;
+    runtime->stall = wi_watchdog_limit(options->stall);
     struct wi_task *t = main_record(fn, arg, options->name);
     if (t == NULL) {
         wi_runtime_free(runtime);
@@ -140,6 +142,7 @@ int weft_run_with(weft_function *fn, void *arg,
 {
     WI_OPTIONS(options);
     wi_require(fn != NULL, NULL, "the main task's function must not be NULL");
+    wi_require(!isnan(options->stall), NULL, ".stall must not be NaN");
     int saved = errno; // the body's errno is not the caller's
     int rc = run(fn, arg, options);
     errno = saved;

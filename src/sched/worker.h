@@ -48,11 +48,14 @@ struct wi_watched {
     struct wi_here *here;     // of its thread; NULL: none
     pid_t thread;             // the kernel's id
     struct wi_worker *nested; // a run inside one of its tasks
-    uint64_t turns;           // as seen last
+    uint64_t turns;           // wi_worker_progress, as seen last
     int64_t cpu;
-    int64_t since; // nothing has changed since then
+    int64_t since;  // nothing has changed since then
+    int64_t turned; // `turns` has not
+    int64_t turned_cpu;
     bool blocked;
     bool told;
+    bool told_held;   // that a task holds it
     unsigned regions; // that its tasks have announced: wi_watchdog_region_begin
 };
 
@@ -111,6 +114,8 @@ struct wi_runtime {
     uint32_t forking;    // atomic: fork-join runs
     bool solo;           // its one worker has no thief, ever: no spare either
     bool watched;        // under the lock of the watchdog's life
+    int64_t stall;       // ns that a task may hold a worker unreported
+                         // (WI_FOREVER: always; 0: as the environment says)
     char name[16];       // of its threads
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
@@ -255,6 +260,11 @@ void wi_worker_end_search(struct wi_worker *worker);
 // The worker's loop of file descriptors, opened at the first call: NULL with
 // *rc == 0 in a plain thread, NULL with *rc < 0 if it cannot be opened.
 struct wi_loop *wi_loop_here(int *rc);
+
+// Changes with each switch and each new task, if no 64 come between two looks.
+// The owner's plain counters: only whether they change matters.
+__attribute__((noinline, no_sanitize("thread"))) uint64_t
+wi_worker_progress(const struct wi_worker *worker);
 
 // runtime.c -------------------------------------------------------------------
 
