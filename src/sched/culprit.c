@@ -21,7 +21,7 @@
 
 enum {
     MAX_SITES = 512,
-    PATIENCE_NS = 50000000, // with a thread that does not take its signal
+    PATIENCE_NS = 500000000, // with a thread that does not take its signal
 };
 
 // Where what another thread writes is read all the same.

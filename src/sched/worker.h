@@ -71,6 +71,7 @@ struct wi_worker {
     bool in_mask;           // it has set its bit of the idle mask
     struct wi_spin spin;    // what waiting before a sleep is worth
     struct wi_stack *loops; // suspended loop frames, by `owner`
+    struct wi_task *first;  // what a loop frame begins with: start_now
     struct wi_deque jobs;   // unstarted; thieves take from it
     struct wi_wheel wheel;
     struct wi_loop *loop; // NULL until the first descriptor
@@ -158,6 +159,12 @@ void wi_worker_wait(struct wi_worker *worker, struct wi_task *self);
 
 // Puts the caller behind all ready tasks and runs the others first.
 void wi_worker_yield(struct wi_worker *worker, struct wi_task *self);
+
+// Runs t, unstarted and claimed, at once, on a stack of its own: the caller
+// goes on when t has ended or parks for the first time. False if there is no
+// memory for a stack: then nothing was done.
+bool wi_worker_start_now(struct wi_worker *worker, struct wi_task *self,
+                         struct wi_task *t);
 
 // Moves a parked task of this worker to its ready queue.
 void wi_worker_ready(struct wi_worker *worker, struct wi_task *t);
