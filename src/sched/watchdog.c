@@ -326,7 +326,7 @@ static void watch(void *arg)
         report_all();
         quiet = finding == BUSY ? 0 : quiet + 1;
     }
-    wi_task_thread_exit(); // of the spares' first records
+    wi_records_leave(&wi_here); // of the spares' first records
 }
 
 void wi_watchdog_wake(void)
