@@ -14,6 +14,7 @@
 #include "os/report.h"
 #include "sched/here.h"
 #include "sync/far.h"
+#include "sync/order.h"
 #include "sync/owner.h"
 
 enum { ORPHANED = 8 }; // flag of `writer`: one ended with the lock
@@ -30,6 +31,8 @@ void weft_rwlock_init_with(struct weft_rwlock *lock,
     WI_OPTIONS(options);
     *lock = (struct weft_rwlock){.line = 0};
     lock->writer = wi_far_flag(options->arena, lock, "weft_rwlock_init");
+    if (wi_order_on())
+        wi_order_name(lock, options->name);
 }
 
 static wi_hint writer_of(const void *lock)
@@ -139,11 +142,9 @@ static bool enter(struct weft_rwlock *lock, struct wi_task *self,
     return mine;
 }
 
-static int acquire(struct weft_rwlock *lock, enum wi_rwlock_purpose purpose,
-                   int64_t deadline)
+static int acquire_near(struct weft_rwlock *lock,
+                        enum wi_rwlock_purpose purpose, int64_t deadline)
 {
-    if (is_far(lock))
-        return wi_far_rwlock_acquire(lock, purpose, deadline);
     struct wi_task *self = wi_sync_self(lock);
     if (is_writer(lock, self))
         return -WEFT_EDEADLOCK;
@@ -158,48 +159,78 @@ static int acquire(struct weft_rwlock *lock, enum wi_rwlock_purpose purpose,
     return rc < 0 ? rc : took(lock, self);
 }
 
-static int try(struct weft_rwlock *lock, enum wi_rwlock_purpose purpose)
+static int try_near(struct weft_rwlock *lock, enum wi_rwlock_purpose purpose)
 {
-    if (is_far(lock))
-        return wi_far_rwlock_try(lock, purpose);
     struct wi_task *self = wi_sync_self(lock);
     return enter(lock, self, purpose, NULL, NULL) ? took(lock, self) : -EAGAIN;
 }
 
+// What an acquire came to, for the checking of order.
+static int noted(struct weft_rwlock *lock, int rc, const void *site)
+{
+    if (wi_order_on() && (rc == 0 || rc == -EOWNERDEAD))
+        wi_order_hold(wi_here.self, lock, site);
+    return rc;
+}
+
+static int acquire(struct weft_rwlock *lock, enum wi_rwlock_purpose purpose,
+                   int64_t deadline, const void *site)
+{
+    if (wi_order_on())
+        wi_order_want(wi_sync_self(lock), lock, site);
+    int rc = is_far(lock) ? wi_far_rwlock_acquire(lock, purpose, deadline)
+                          : acquire_near(lock, purpose, deadline);
+    return noted(lock, rc, site);
+}
+
+static int try(struct weft_rwlock *lock, enum wi_rwlock_purpose purpose,
+               const void *site)
+{
+    int rc = is_far(lock) ? wi_far_rwlock_try(lock, purpose)
+                          : try_near(lock, purpose);
+    return noted(lock, rc, site);
+}
+
 int weft_rwlock_read_acquire(struct weft_rwlock *lock)
 {
-    return acquire(lock, WI_RWLOCK_READ, WI_FOREVER);
+    return acquire(lock, WI_RWLOCK_READ, WI_FOREVER,
+                   __builtin_return_address(0));
 }
 
 int weft_rwlock_read_try(struct weft_rwlock *lock)
 {
-    return try(lock, WI_RWLOCK_READ);
+    return try(lock, WI_RWLOCK_READ, __builtin_return_address(0));
 }
 
 int weft_rwlock_read_acquire_for(struct weft_rwlock *lock, double seconds)
 {
-    return acquire(lock, WI_RWLOCK_READ, wi_deadline_in(seconds, __func__));
+    return acquire(lock, WI_RWLOCK_READ, wi_deadline_in(seconds, __func__),
+                   __builtin_return_address(0));
 }
 
 int weft_rwlock_write_acquire(struct weft_rwlock *lock)
 {
-    return acquire(lock, WI_RWLOCK_WRITE, WI_FOREVER);
+    return acquire(lock, WI_RWLOCK_WRITE, WI_FOREVER,
+                   __builtin_return_address(0));
 }
 
 int weft_rwlock_write_try(struct weft_rwlock *lock)
 {
-    return try(lock, WI_RWLOCK_WRITE);
+    return try(lock, WI_RWLOCK_WRITE, __builtin_return_address(0));
 }
 
 int weft_rwlock_write_acquire_for(struct weft_rwlock *lock, double seconds)
 {
-    return acquire(lock, WI_RWLOCK_WRITE, wi_deadline_in(seconds, __func__));
+    return acquire(lock, WI_RWLOCK_WRITE, wi_deadline_in(seconds, __func__),
+                   __builtin_return_address(0));
 }
 
 // Releasing -------------------------------------------------------------------
 
 void weft_rwlock_read_release(struct weft_rwlock *lock)
 {
+    if (wi_order_on() && wi_here.self != NULL)
+        wi_order_leave(wi_here.self, lock);
     if (is_far(lock)) {
         wi_far_rwlock_read_release(lock);
         return;
@@ -240,6 +271,8 @@ void weft_rwlock_write_release(struct weft_rwlock *lock)
 {
     wi_require(end_writing(lock, 0), lock,
                "a lock is released by the task or thread that holds it");
+    if (wi_order_on())
+        wi_order_leave(wi_here.self, lock);
 }
 
 void weft_rwlock_downgrade(struct weft_rwlock *lock)
@@ -284,5 +317,7 @@ void weft_rwlock_fini(struct weft_rwlock *lock)
         wi_far_rwlock_fini(lock);
     else
         expect_unused(lock);
+    if (wi_order_on())
+        wi_order_forget(lock);
     *lock = (struct weft_rwlock){.readers = 0};
 }
