@@ -22,6 +22,9 @@
 // says that it sleeps and then looks at the workers' sleep words, a worker
 // changes its word and then looks whether the watchdog sleeps.
 //
+// Before it dozes because all sleep, it looks once whether any of them can ever
+// wake (stall.c).
+//
 // A run of one worker is watched from its first task on: before that there is
 // nobody that it could hold up.
 //
@@ -36,6 +39,7 @@
 #include "base/fresh.h"
 #include "os/blocked.h"
 #include "sched/culprit.h"
+#include "sched/stall.h"
 #include "sched/worker.h"
 
 enum {
@@ -243,6 +247,16 @@ static bool doze(int64_t limit)
     return __atomic_exchange_n(&wi_watchdog_asleep, 0, __ATOMIC_SEQ_CST) == 0;
 }
 
+// All have slept for QUIET looks: perhaps for ever.
+static void look_for_stall(void)
+{
+    wi_mutex_lock(&lock);
+    bool stalled = wi_stalled(runtimes);
+    wi_mutex_unlock(&lock);
+    if (stalled)
+        wi_stall_report();
+}
+
 static void watch(void *arg)
 {
     (void)arg;
@@ -257,6 +271,8 @@ static void watch(void *arg)
         finding = look();
         report_all();
         quiet = finding == BUSY ? 0 : quiet + 1;
+        if (quiet == QUIET && finding == ALL_ASLEEP)
+            look_for_stall();
     }
     wi_task_thread_exit(); // of the spares' first records
 }
