@@ -6,7 +6,6 @@
 #include "bench.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +14,7 @@
 
 #include "child.h"
 #include "cli.h"
+#include "options.h"
 
 enum { PATH = 4096 };
 
@@ -41,8 +41,10 @@ static const char usage[] =
 
 // Options ---------------------------------------------------------------------
 
-static int read_option(struct bench_options *o, int option, char **argv)
+static int take_option(void *into, int option, const char *value)
 {
+    struct bench_options *o = into;
+
     switch (option) {
     case 'l':
         o->list = true;
@@ -51,30 +53,28 @@ static int read_option(struct bench_options *o, int option, char **argv)
         o->json = true;
         break;
     case 'n':
-        o->only = optarg;
+        o->only = value;
         break;
     case 'q':
+        o->size = "--quick";
+        break;
     case 'k':
-        o->size = option == 'q' ? "--quick" : "--check";
+        o->size = "--check";
         break;
     case 'r':
-        if (strspn(optarg, "0123456789") != strlen(optarg) || atoi(optarg) < 1)
-            return cli_usage("bench", "'%s' is no number of samples", optarg);
-        o->reps = optarg;
+        if (strspn(value, "0123456789") != strlen(value) || atoi(value) < 1)
+            return cli_usage("bench", "'%s' is no number of samples", value);
+        o->reps = value;
         break;
     case 'c':
-        o->compare = optarg;
+        o->compare = value;
         break;
     case 'o':
-        o->out = optarg;
+        o->out = value;
         break;
     case 'p':
-        o->programs = optarg;
+        o->programs = value;
         break;
-    case ':':
-        return cli_usage("bench", "'%s' needs a value", argv[optind - 1]);
-    default:
-        return cli_usage("bench", "no option '%s'", argv[optind - 1]);
     }
     return CLI_OK;
 }
@@ -93,17 +93,9 @@ static int read_options(struct bench_options *o, int argc, char **argv)
         {"programs", required_argument, NULL, 'p'},
         {0},
     };
-    int option, code = CLI_OK;
 
     *o = (struct bench_options){.out = "results"};
-    opterr = 0;
-    while (code == CLI_OK) {
-        // NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet
-        option = getopt_long(argc, argv, ":", names, NULL);
-        if (option == -1)
-            break;
-        code = read_option(o, option, argv);
-    }
+    int code = cli_options("bench", argc, argv, "", names, take_option, o);
     if (code == CLI_OK && optind < argc)
         code = cli_usage("bench", "unexpected argument '%s'", argv[optind]);
     if (code == CLI_OK && o->compare && access(o->compare, R_OK) != 0)

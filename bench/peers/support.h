@@ -128,7 +128,8 @@ static inline void peer_rounds(long n, long gap_us, long (*call)(long x))
     }
     qsort(walls, (size_t)n, sizeof *walls, peer_compare);
     peer_reply(walls[n / 2] / 1000, answer, walls[0] / 1000,
-               walls[n * 99 / 100] / 1000, cpu / (double)n / 1000, 0);
+               walls[n * 9 / 10] / 1000, walls[n * 99 / 100] / 1000,
+               cpu / (double)n / 1000);
 }
 
 #endif

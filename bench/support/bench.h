@@ -110,6 +110,13 @@ double bench_wall(void);
 double bench_rss(void);
 double bench_page_tables(void);
 
+// What n things need of both, as the figure, and each alone as the first two
+// of the others.
+void bench_tell_memory(struct bench_reply *reply, double rss, double tables,
+                       double n);
+
+void bench_sleep_us(long us); // 0: not at all
+
 // The calling thread, and those it starts, on the first CPU allowed.
 void bench_pin(void);
 

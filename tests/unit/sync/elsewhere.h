@@ -75,12 +75,6 @@ static inline void dawdle(void)
         __asm__ volatile("" ::: "memory");
 }
 
-// How many kills a case makes: few by default, 2,000 in the tier of minutes.
-static inline int kills_to_make(void)
-{
-    return getenv("WEFT_STRESS") ? 2000 : 25;
-}
-
 // What became of the kills: how long the next owner waited after each.
 struct recovery {
     int kills, told;

@@ -191,7 +191,7 @@ KIT_BOTH(parties_killed_at_random, .timeout = 900)
     struct recovery recovery = {.kills = 0};
 
     printf("seed %llu\n", (unsigned long long)weft_test_seed());
-    while (recovery.kills < kills_to_make()) {
+    while (recovery.kills < weft_test_kills(25)) {
         int before = kit_load(&t->arrived);
         weft_future *dead = elsewhere(wait_for_ever, t, 0);
         weft_future *f[2] = {weft_task_start(wait_for_ever_here, t),

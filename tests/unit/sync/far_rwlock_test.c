@@ -345,7 +345,7 @@ KIT_BOTH(owners_killed_at_random, .timeout = 900)
     struct recovery recovery = {.kills = 0};
 
     printf("seed %llu\n", (unsigned long long)weft_test_seed());
-    while (recovery.kills < kills_to_make()) {
+    while (recovery.kills < weft_test_kills(25)) {
         int before = kit_load(&t->arrived);
         weft_future *f[2] = {elsewhere(change_for_ever, t, 0), NULL};
         if (recovery.kills % 4 == 0)
