@@ -30,6 +30,9 @@
 // says that it sleeps and then looks at the workers' sleep words, a worker
 // changes its word and then looks whether the watchdog sleeps.
 //
+// Before it dozes because all sleep, it looks once whether any of them can ever
+// wake (standstill.c).
+//
 // A run of one worker is watched from its first task on: before that there is
 // nobody that it could hold up.
 //
@@ -47,6 +50,7 @@
 #include "os/report.h"
 #include "sched/culprit.h"
 #include "sched/scope.h"
+#include "sched/standstill.h"
 #include "sched/worker.h"
 
 enum {
@@ -311,6 +315,16 @@ static bool doze(int64_t limit)
     return __atomic_exchange_n(&wi_watchdog_asleep, 0, __ATOMIC_SEQ_CST) == 0;
 }
 
+// All have slept for QUIET looks: perhaps for ever.
+static void look_for_standstill(void)
+{
+    wi_mutex_lock(&lock);
+    bool stalled = wi_stands_still(runtimes);
+    wi_mutex_unlock(&lock);
+    if (stalled)
+        wi_standstill_report();
+}
+
 static void watch(void *arg)
 {
     (void)arg;
@@ -325,6 +339,8 @@ static void watch(void *arg)
         finding = look();
         report_all();
         quiet = finding == BUSY ? 0 : quiet + 1;
+        if (quiet == QUIET && finding == ALL_ASLEEP)
+            look_for_standstill();
     }
     wi_records_leave(&wi_here); // of the spares' first records
 }
