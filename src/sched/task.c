@@ -20,8 +20,9 @@ enum {
     ID_BLOCK = 1024,     // ids a thread takes at once
 };
 
-__thread struct wi_here wi_here
-    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+// Used: an instruction of arch.h names it.
+__thread struct wi_this_thread wi_here_storage
+    __attribute__((used, tls_model("initial-exec"), visibility("hidden")));
 
 struct wi_task_chunk *wi_task_chunks;
 
@@ -88,7 +89,7 @@ static struct wi_task *chunk_new(void)
     return records;
 }
 
-static bool refill(struct wi_here *here)
+static bool refill(struct wi_this_thread *here)
 {
     wi_mutex_lock(&pool_lock);
     struct wi_task *batch = pool;
@@ -107,7 +108,7 @@ static bool refill(struct wi_here *here)
 }
 
 // Gives the first BATCH records of a full free list to the common pool.
-WI_COLD static void spill(struct wi_here *here)
+WI_COLD static void spill(struct wi_this_thread *here)
 {
     struct wi_task *batch = here->free, *last = batch;
     for (int i = 1; i < BATCH; i++)
@@ -123,7 +124,7 @@ WI_COLD static void spill(struct wi_here *here)
 
 void wi_task_thread_exit(void)
 {
-    struct wi_here *here = &wi_here;
+    struct wi_this_thread *here = &wi_here;
     while (here->free_count >= BATCH)
         spill(here);
     if (here->free != NULL) {
@@ -136,7 +137,7 @@ void wi_task_thread_exit(void)
     here->free_count = 0;
 }
 
-bool wi_task_refill(struct wi_here *here)
+bool wi_task_refill(struct wi_this_thread *here)
 {
     if (here->next_id == here->end_id) {
         // relaxed: only uniqueness matters
@@ -236,7 +237,7 @@ static inline void reuse(struct wi_task *t, uint32_t state)
     // another generation
     uint32_t gen = (state & ~(WI_GEN - 1u)) + WI_GEN;
     __atomic_store_n(&t->state, gen | WI_FREE, __ATOMIC_RELEASE);
-    struct wi_here *here = &wi_here;
+    struct wi_this_thread *here = &wi_here;
     t->next = here->free;
     here->free = t;
     if (WI_RARELY(++here->free_count >= 4 * BATCH))
@@ -264,8 +265,8 @@ static inline void recycle(struct wi_task *t)
 {
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
     if (WI_RARELY((state & WI_PUBLISHED) != 0 || t->code < 0 ||
-                  (t->flags & ~WI_KEPT) != 0 || t->extra != NULL ||
-                  t->held != 0))
+                  (t->flags & ~(WI_KEPT | WI_ROAMS | WI_PINNED)) != 0 ||
+                  t->extra != NULL || t->held != 0))
         strip_and_reuse(t, state);
     else
         reuse(t, state);

@@ -180,7 +180,7 @@ static void compensate(struct wi_runtime *runtime)
         spares++;
         need -= !runtime->workers[i]->watch.blocked;
     }
-    while (need > 0 && wi_runtime_has_unstarted(runtime)) {
+    while (need > 0 && wi_runtime_has_open_work(runtime)) {
         let_loose(runtime, spares + 1);
         if (wi_runtime_add_spare(runtime) < 0)
             break;
@@ -203,8 +203,12 @@ static enum finding look(void)
             enum finding finding = look_at_worker(r->workers[i], now);
             worst = finding > worst ? finding : worst;
         }
-        if (!r->solo)
+        if (!r->solo) {
             compensate(r);
+            // relaxed: the wheel is under its lock
+            if (__atomic_load_n(&r->roamers.due, __ATOMIC_RELAXED) <= now)
+                wi_roamers_fire(r, now);
+        }
     }
     wi_mutex_unlock(&lock);
     return worst;
