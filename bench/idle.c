@@ -178,6 +178,8 @@ static int crowd_main(void *arg)
     weft_group *g = weft_group_open();
     for (long i = 0; i < TASKS; i++)
         weft_future_unref(weft_task_start(wait_for_nothing, c));
+    while (c->reply->answer < TASKS)
+        weft_yield();
     weft_sleep((double)c->ask->param[0] / 2000);
     struct use begin = use_before();
     weft_sleep((double)c->ask->param[0] / 1000);

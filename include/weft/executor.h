@@ -183,6 +183,18 @@ WEFT_API weft_executor *weft_executor_bind(struct weft_bound_executor *bound);
 WEFT_API int weft_blocking_with(weft_function *fn, void *arg,
                                 const struct weft_blocking_options *options);
 
+// Says that the calling task or job is going to block its thread, or to compute
+// for long, in calls that are not Weft's: until weft_blocking_end a spare
+// thread runs what has not started and would wait for this one, and the
+// watchdog does not name the caller. What has started on this thread and waits
+// there goes on after it; so does everything in a run of one worker, where
+// weft_blocking helps instead. They nest, and are ended by who has begun them;
+// a run that is left with one open aborts the program. In a thread that runs no
+// tasks they do nothing. If no thread can be had, things are as without.
+// Blocks: no. Cancels: no. Threads: any. Since 0.1.
+WEFT_API void weft_blocking_begin(void);
+WEFT_API void weft_blocking_end(void);
+
 // How many threads weft_blocking may use at once: 64 unless this is called
 // before its first use. Returns 0; -EBUSY after that, -EINVAL (0). Since 0.1.
 WEFT_API int weft_blocking_limit(unsigned threads);

@@ -13,6 +13,10 @@
 //   the spares from the end rest: they end what they have begun. Spares live
 //   as long as their runtime.
 //
+// A task may also say itself that it is going to block (a region): then the
+// spare comes at once, whether there is anything for it yet or not, and the
+// watchdog has no need to look at that worker.
+//
 // Parked tasks on a blocked thread are not helped: a started task never
 // changes thread.
 //
@@ -35,6 +39,7 @@
 
 #include "base/fresh.h"
 #include "os/blocked.h"
+#include "os/report.h"
 #include "sched/culprit.h"
 #include "sched/worker.h"
 
@@ -85,14 +90,14 @@ __attribute__((constructor)) static void register_fresh(void)
 
 // One worker ------------------------------------------------------------------
 
-// Whether it is no concern of ours now: there is no thread, it sleeps, or it
-// is inside another run, which is watched itself.
+// Whether it is no concern of ours now: there is no thread, it sleeps, it has
+// said that it blocks, or it is inside another run, which is watched itself.
 static bool is_off(struct wi_worker *worker)
 {
     // seq_cst: after wi_watchdog_asleep; pairs with the poke
     uint32_t word = __atomic_load_n(&worker->sleep, __ATOMIC_SEQ_CST);
     return worker->watch.here == NULL || word == WI_ASLEEP ||
-           word == WI_POLLING ||
+           word == WI_POLLING || worker->watch.regions > 0 ||
            (worker->watch.nested != NULL && worker->runtime->solo);
 }
 
@@ -171,16 +176,23 @@ static void let_loose(struct wi_runtime *runtime, unsigned spares)
     }
 }
 
-static void compensate(struct wi_runtime *runtime)
+static bool is_away(const struct wi_worker *worker)
+{
+    return worker->watch.blocked || worker->watch.regions > 0;
+}
+
+// The spares that stand in for those that are away; `at_once`: before there is
+// anything for them to do.
+static void compensate(struct wi_runtime *runtime, bool at_once)
 {
     unsigned need = 0, spares = 0;
     for (unsigned i = 0; i < runtime->count; i++)
-        need += runtime->workers[i]->watch.blocked;
+        need += is_away(runtime->workers[i]);
     for (unsigned i = runtime->count; need > 0 && i < runtime->live; i++) {
         spares++;
-        need -= !runtime->workers[i]->watch.blocked;
+        need -= !is_away(runtime->workers[i]);
     }
-    while (need > 0 && wi_runtime_has_unstarted(runtime)) {
+    while (need > 0 && (at_once || wi_runtime_has_unstarted(runtime))) {
         let_loose(runtime, spares + 1);
         if (wi_runtime_add_spare(runtime) < 0)
             break;
@@ -189,6 +201,25 @@ static void compensate(struct wi_runtime *runtime)
     }
     if (spares != runtime->spares_on)
         let_loose(runtime, spares);
+}
+
+void wi_watchdog_region_begin(struct wi_worker *worker)
+{
+    wi_mutex_lock(&lock);
+    if (worker->watch.regions++ == 0 && !worker->runtime->solo)
+        compensate(worker->runtime, true);
+    wi_mutex_unlock(&lock);
+}
+
+bool wi_watchdog_region_end(struct wi_worker *worker)
+{
+    wi_mutex_lock(&lock);
+    bool begun = worker->watch.regions > 0;
+    if (begun && --worker->watch.regions == 0 && !worker->runtime->solo)
+        compensate(worker->runtime, false);
+    wi_mutex_unlock(&lock);
+    wi_watchdog_poke(); // it is to be looked at again
+    return begun;
 }
 
 // Looking ---------------------------------------------------------------------
@@ -204,7 +235,7 @@ static enum finding look(void)
             worst = finding > worst ? finding : worst;
         }
         if (!r->solo)
-            compensate(r);
+            compensate(r, false);
     }
     wi_mutex_unlock(&lock);
     return worst;
@@ -258,7 +289,7 @@ static void watch(void *arg)
         report_all();
         quiet = finding == BUSY ? 0 : quiet + 1;
     }
-    wi_task_thread_exit(); // of the spares' first records
+    wi_records_leave(&wi_here); // of the spares' first records
 }
 
 void wi_watchdog_wake(void)
@@ -335,6 +366,7 @@ void wi_watchdog_remove(struct wi_runtime *runtime)
         end();
     wi_mutex_unlock(&lives);
 }
+
 void wi_watchdog_enter(struct wi_worker *worker)
 {
     pid_t id = wi_os_thread_id();
@@ -349,6 +381,8 @@ void wi_watchdog_enter(struct wi_worker *worker)
 
 void wi_watchdog_leave(struct wi_worker *worker)
 {
+    wi_require(worker->watch.regions == 0, worker,
+               "a blocking region has no end (weft_blocking_end)");
     wi_mutex_lock(&lock);
     worker->watch.here = NULL;
     if (worker->outer != NULL)

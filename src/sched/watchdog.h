@@ -6,6 +6,7 @@
 #ifndef WI_SCHED_WATCHDOG_H
 #define WI_SCHED_WATCHDOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct wi_runtime;
@@ -19,6 +20,12 @@ void wi_watchdog_remove(struct wi_runtime *runtime);
 // The calling thread is the worker's, from now on; until it leaves.
 void wi_watchdog_enter(struct wi_worker *worker);
 void wi_watchdog_leave(struct wi_worker *worker);
+
+// The caller's task will block its worker, the caller's own: a spare takes what
+// has not started, now and not after a look, and nobody is named; until the
+// end, which is false if there was no beginning. They nest.
+void wi_watchdog_region_begin(struct wi_worker *worker);
+bool wi_watchdog_region_end(struct wi_worker *worker);
 
 extern uint32_t wi_watchdog_asleep;
 void wi_watchdog_wake(void);

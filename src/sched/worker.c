@@ -413,12 +413,18 @@ enum { KEEP_STACKS = 32 };
 
 bool wi_worker_wants_trim(const struct wi_worker *worker)
 {
-    return worker->parked_stacks + worker->stacks.warm > KEEP_STACKS;
+    return worker->parked_stacks + worker->stacks.warm > KEEP_STACKS ||
+           wi_records_want_trim();
 }
 
 bool wi_worker_trim(struct wi_worker *worker)
 {
     // The loop that runs this is none of the suspended ones.
     drop_loops(worker);
-    return wi_stack_trim(&worker->stacks, KEEP_STACKS) > 0;
+    if (wi_stack_trim(&worker->stacks, KEEP_STACKS) > 0)
+        return true;
+    wi_deque_discard(&worker->jobs);
+    if (wi_records_want_trim())
+        wi_records_trim(&wi_here);
+    return false;
 }

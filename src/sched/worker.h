@@ -53,6 +53,7 @@ struct wi_watched {
     int64_t since; // nothing has changed since then
     bool blocked;
     bool told;
+    unsigned regions; // that its tasks have announced: wi_watchdog_region_begin
 };
 
 struct wi_worker {

@@ -459,6 +459,135 @@ WEFT_TEST(a_forked_child_has_its_own, .timeout = 30)
     assert_said("\"plain_reader\"", 2);
 }
 
+// Regions ---------------------------------------------------------------------
+
+WEFT_JOB(int, reader_in_a_region, int, depth)
+{
+    char c;
+    for (int i = 0; i < depth; i++)
+        weft_blocking_begin();
+    kit_count(&met);
+    ssize_t n = read(ends[0], &c, 1);
+    for (int i = 0; i < depth; i++)
+        weft_blocking_end();
+    return n == 1 ? 0 : -1;
+}
+
+WEFT_JOB(int, waker)
+{
+    return write(ends[1], "r", 1) == 1 ? 0 : -1;
+}
+
+// Without the watchdog, who blocks without a word would stay there for ever.
+WEFT_TEST(a_region_has_its_spare_without_the_watchdog, .timeout = 20)
+{
+    ck_assert_int_eq(setenv("WEFT_WATCHDOG", "0", 1), 0);
+    listen_to_stderr();
+    open_ends();
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    for (int round = 0; round < 20; round++) {
+        weft_future *f[4];
+        met = 0;
+        for (int i = 0; i < 3; i++)
+            f[i] = weft_submit(ex, reader_in_a_region, 1 + i % 2);
+        kit_await(&met, 3);
+        f[3] = weft_submit(ex, plain_writer, 3);
+        for (int i = 0; i < 4; i++)
+            kit_assert_code(weft_join(f[i]), 0);
+    }
+    struct weft_thread_pool_stats stats = {.size = sizeof stats};
+    kit_assert_code(weft_thread_pool_stats(ex, &stats), 0);
+    ck_assert_uint_eq(stats.spares, 3);
+    kit_assert_code(weft_executor_close(ex), 0);
+    assert_silence();
+}
+
+WEFT_TEST(who_blocks_in_a_region_is_not_named, .timeout = 20)
+{
+    listen_to_stderr();
+    open_ends();
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    weft_future *announced = weft_submit(ex, reader_in_a_region, 1);
+    kit_await(&met, 1);
+    weft_future *plain = weft_submit(ex, plain_reader);
+    listen_until("\"plain_reader\"");
+    weft_future *f = weft_submit(ex, plain_writer, 2);
+    kit_assert_code(weft_join(f), 0);
+    kit_assert_code(weft_join(announced), 0);
+    kit_assert_code(weft_join(plain), 0);
+    kit_assert_code(weft_executor_close(ex), 0);
+    assert_said("\n", 1);
+}
+
+// After its end the worker is watched as before.
+WEFT_JOB(int, reader_after_a_region)
+{
+    char c;
+    weft_blocking_begin();
+    weft_blocking_end();
+    return read(ends[0], &c, 1) == 1 ? 0 : -1;
+}
+
+WEFT_TEST(a_region_ends, .timeout = 20)
+{
+    listen_to_stderr();
+    open_ends();
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    weft_future *f = weft_submit(ex, reader_after_a_region);
+    listen_until("\"reader_after_a_region\"");
+    kit_assert_code(weft_join(weft_submit(ex, waker)), 0);
+    kit_assert_code(weft_join(f), 0);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+// A run of one worker has nobody to stand in; a plain thread needs nobody.
+static int region_in_a_run(void *arg)
+{
+    (void)arg;
+    weft_blocking_begin();
+    weft_blocking_begin();
+    weft_blocking_end();
+    weft_blocking_end();
+    return 0;
+}
+
+WEFT_TEST(regions_where_they_do_nothing)
+{
+    ck_assert_int_eq(weft_run(region_in_a_run, NULL), 0);
+    weft_blocking_end();
+    weft_blocking_begin();
+}
+
+static int end_too_often(void *arg)
+{
+    region_in_a_run(arg);
+    weft_blocking_end();
+    return 0;
+}
+
+static int leave_one_open(void *arg)
+{
+    (void)arg;
+    weft_blocking_begin();
+    return 0;
+}
+
+static void run_with_an_end_too_many(void)
+{
+    weft_run(end_too_often, NULL);
+}
+
+static void run_with_one_left_open(void)
+{
+    weft_run(leave_one_open, NULL);
+}
+
+WEFT_TEST(a_region_that_is_not_paired_aborts)
+{
+    kit_assert_aborts(run_with_an_end_too_many, "weft_blocking_end: ");
+    kit_assert_aborts(run_with_one_left_open, "(weft_blocking_end)");
+}
+
 // Everything at once ----------------------------------------------------------
 
 // Blocks, computes, waits for another one or hands on, as its number says.

@@ -451,7 +451,7 @@ static int work_for_ever(struct table *t, long n)
 KIT_BOTH(owners_killed_at_random, .timeout = 900)
 {
     struct table *t = make_table();
-    int kills = getenv("WEFT_STRESS") ? 1000 : 25, told = 0;
+    int kills = weft_test_kills(25), told = 0;
     double longest = 0;
 
     printf("seed %llu\n", (unsigned long long)weft_test_seed());
