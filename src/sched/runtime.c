@@ -68,6 +68,7 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     runtime->stop = 0;
     runtime->cancel_all = 0;
     runtime->forking = 0;
+    runtime->stall = 0;
     runtime->job_ended = NULL;
     runtime->begin = NULL;
     runtime->executor = NULL;
