@@ -314,11 +314,18 @@ static void flush(struct discards *d)
     d->n = 0;
 }
 
+static bool continues(const struct discards *d, const void *block)
+{
+    if (d->n == 0)
+        return false;
+    const struct wi_os_range *last = &d->ranges[d->n - 1];
+    return (const char *)last->base + last->size == block;
+}
+
 static void discard(struct discards *d, void *block)
 {
-    struct wi_os_range *last = &d->ranges[d->n - 1];
-    if (d->n > 0 && (char *)last->base + last->size == block) {
-        last->size += BLOCK_BYTES;
+    if (continues(d, block)) {
+        d->ranges[d->n - 1].size += BLOCK_BYTES;
         return;
     }
     if (d->n == DISCARDS)
