@@ -11,7 +11,7 @@ int weft_fork_child(void)
 {
     if (!wi_forked())
         return -EINVAL;
-    wi_here = (struct wi_here){0};
+    wi_here = (struct wi_this_thread){0};
     wi_stack_pool_forget();
     wi_fresh_start();
     return 0;
