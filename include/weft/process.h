@@ -30,6 +30,24 @@ enum weft_process_group {
     WEFT_GROUP_SESSION // a session of its own
 };
 
+// How a child comes to be.
+enum weft_start_method {
+    // The program is executed anew.
+    WEFT_START_EXEC = 0,
+    // A copy of a process that has been executed early, has run .preload, and
+    // waits to be copied: sooner there, and with what .preload has set up. Its
+    // environment and working directory are those of that process unless given.
+    WEFT_START_ZYGOTE,
+    // A copy of this process as it is now, of one of its threads alone: it has
+    // a copy of all memory and of all descriptors, but other threads' locks
+    // stay locked for ever. So it is refused while there are other threads than
+    // the caller and those of Weft itself (-EBUSY). Handlers are installed for
+    // faults alone.
+    WEFT_START_FORK,
+    // The same, although there are: the caller knows what he does.
+    WEFT_START_FORK_ANYWAY
+};
+
 struct weft_process_options {
     size_t size;
     const char *name;        // copied; shown by `weft ps` and in error texts
@@ -67,6 +85,13 @@ struct weft_process_options {
     const char *const *readable; // of the file system only these paths and what
     const char *const *writable; // is below; each ends with NULL. Both NULL:
                                  // all. Open descriptors stay usable
+
+    // How it comes to be. Copies have the arguments of what they are copied
+    // from (.argv gives -EINVAL), and with fork its program, too (.program).
+    enum weft_start_method start;
+    weft_function *preload; // runs before all else, with NULL: once in the
+                            // zygote; with other ways to start, in each child.
+                            // A negative code fails the start
 };
 
 // What is known of a process.
@@ -88,11 +113,25 @@ WEFT_BEGIN
 // -EINVAL is -EINVAL in weft_join. A death without a return gives
 // -WEFT_ECRASHED with the signal or the exit status in the text. Cancel sends
 // SIGTERM, then SIGKILL after .grace. Never NULL.
-// Blocks: no. Threads: any. Errors: a failed future with -WEFT_ENOENTRY,
-// -EAGAIN, -ENOMEM, -ENOENT (.program), -WEFT_EFORKED. Since 0.1.
+// Blocks: no; with WEFT_START_FORK until the copy is made. Threads: any.
+// Errors: a failed future with -WEFT_ENOENTRY,
+// -EAGAIN, -ENOMEM, -ENOENT (.program), -EBUSY (a fork with threads),
+// -WEFT_EFORKED. Since 0.1.
 WEFT_API weft_future *
 weft_process_start_with(weft_function *fn, const void *arg, size_t size,
                         const struct weft_process_options *options);
+
+// Starts the zygote of preload (NULL: the one without) for the program .program
+// (NULL: this one), unless it runs. It comes by itself with the first process
+// that wants it, and anew when it dies. The future is done when it is ready; it
+// fails with the code of preload, -EBUSY if preload has left threads behind,
+// and else as for weft_process_start. Blocks: no. Threads: any. Since 0.1.
+WEFT_API weft_future *weft_zygote_start(weft_function *preload,
+                                        const char *program);
+
+// Ends that zygote; its copies live on. The next start that wants it starts it
+// anew. 0, or -ESRCH if there is none. Blocks: no. Threads: any. Since 0.1.
+WEFT_API int weft_zygote_stop(weft_function *preload, const char *program);
 
 // Sends SIGTERM (terminate) or SIGKILL (kill) to a process started here; the
 // future then fails with -WEFT_ECRASHED. Returns 0, -ESRCH if it has ended,

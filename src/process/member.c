@@ -137,7 +137,8 @@ static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
     member->launching = false;
     member->launch_code = rc;
     member->child = child;
-    if (rc == 0 && member->state == WI_MEMBER_LOST) // killed meanwhile
+    if (rc == 0 && child.pidfd >= 0 &&
+        member->state == WI_MEMBER_LOST) // killed meanwhile
         wi_os_child_signal_group(&child, wi_os_sigkill);
     wi_pool_tend(pool);
     wi_mutex_unlock(&pool->lock);
@@ -149,12 +150,13 @@ static int fill_launch(struct wi_member *member)
     int rc = wi_spec_launch(spec, &member->launch, &member->env);
     if (rc < 0)
         return rc;
-    wi_spec_boot(spec, member->boot);
+    rc = wi_spec_boot(spec, member->boot, member->memfd);
+    member->launch.boot = member->boot;
     member->launch.fds[0] = member->memfd;
     member->launch.fds[2] = member->bell;
     member->launch.wanted = is_wanted;
     member->launch.done = launched;
-    return 0;
+    return rc;
 }
 
 static int open_member(struct wi_member *member)
@@ -500,9 +502,11 @@ static void judge_start(struct wi_member *member)
     if (member->why != NULL || member->retiring)
         return;
     if (member->launch_code < 0) {
-        const char *said = weft_strerror(member->launch_code);
+        const char *said = wi_launch_why(&member->launch, member->launch_code);
         if (is_passing(member->launch_code))
             start_failed(pool, MOST_FAILURES, said);
+        else if (member->launch.why[0] != '\0')
+            wi_pool_break(pool, -WEFT_EBROKEN, said);
         else if (member->launch_code != -ECANCELED)
             break_by_launch(pool, said);
         return;
@@ -681,8 +685,8 @@ static void look_at_member(struct wi_member *member)
 {
     if (!member->launching && !member->adopted) {
         member->adopted = true;
-        if (member->launch_code < 0)
-            member->reaped = true; // it never was
+        if (member->launch_code < 0 || member->child.pidfd < 0)
+            member->reaped = true; // it never was, or is no more
         else
             wi_supervisor_watch(member->child.pidfd, &member->pidfd_watch);
     }

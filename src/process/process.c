@@ -73,6 +73,7 @@ struct process {
     int64_t term;   // ns from SIGTERM to SIGKILL; WI_FOREVER: never
     void (*drop)(void *arg);
     void *arg;
+    uint32_t *copied; // futex word of who waits until it is a copy, or NULL
 };
 
 static struct wi_mutex lock;
@@ -302,14 +303,15 @@ static void stop_is_due(struct wi_alarm *alarm)
 static void start_failed(struct process *p, int rc)
 {
     weft_future *f = p->future;
+    char why[WI_LAUNCH_WHY];
+    snprintf(why, sizeof why, "%s", wi_launch_why(&p->launch, rc));
     call_drop(p);
     free_record(p);
-    wi_external_complete(f, rc, NULL, 0, false, weft_strerror(rc));
+    wi_external_complete(f, rc, NULL, 0, false, why);
 }
 
-static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
+static void settle_launch(struct process *p, int rc, struct wi_os_child child)
 {
-    struct process *p = of_launch(launch);
     if (rc == -ECANCELED) {
         free_record(p);
         return;
@@ -320,23 +322,37 @@ static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
     }
     wi_mutex_lock(&lock);
     p->child = child;
-    p->state = RUNNING;
+    if (child.pidfd >= 0) // no signals otherwise: the number is not its own
+        p->state = RUNNING;
     list(p);
     // For `weft ps`, which cannot ask native_id().
     wi_of_future(p->future)->extra->native = child.pid;
-    if (p->signal != 0)
+    if (p->signal != 0 && child.pidfd >= 0)
         wi_os_child_signal(&child, p->signal);
-    if (p->canceled)
+    if (p->canceled && child.pidfd >= 0)
         ask_to_end(p);
     wi_mutex_unlock(&lock);
     p->watch.heard = pidfd_heard;
-    if (wi_supervisor_watch(child.pidfd, &p->watch) == 0)
-        return;
-    // Nobody would hear of its end (no memory for one more watch).
-    struct wi_os_end end;
-    wi_os_child_signal(&child, wi_os_sigkill);
-    wi_os_child_reap(&p->child, &end, true);
+    struct wi_os_end end = {.how = WI_END_UNKNOWN};
+    if (child.pidfd >= 0) {
+        if (wi_supervisor_watch(child.pidfd, &p->watch) == 0)
+            return;
+        // Nobody would hear of its end (no memory for one more watch).
+        wi_os_child_signal(&child, wi_os_sigkill);
+        wi_os_child_reap(&p->child, &end, true);
+    }
     finish(p, &end);
+}
+
+static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
+{
+    uint32_t *copied = of_launch(launch)->copied;
+    settle_launch(of_launch(launch), rc, child);
+    if (copied == NULL)
+        return;
+    // release: pairs with the acquire in launch
+    __atomic_store_n(copied, 1, __ATOMIC_RELEASE);
+    wi_os_futex_wake(copied, 1, false);
 }
 
 static int prepare_launch(struct process *p,
@@ -347,12 +363,13 @@ static int prepare_launch(struct process *p,
         rc = wi_spec_launch(&p->spec, &p->launch, &p->env);
     if (rc < 0)
         return rc;
-    wi_spec_boot(&p->spec, p->boot);
+    rc = wi_spec_boot(&p->spec, p->boot, p->memfd);
+    p->launch.boot = p->boot;
     p->launch.fds[0] = p->memfd;
     p->launch.fds[2] = -1; // it has no bell
     p->launch.wanted = is_wanted;
     p->launch.done = launched;
-    return 0;
+    return rc;
 }
 
 static int prepare(struct process *p, weft_function *fn, const void *arg,
@@ -547,14 +564,27 @@ static weft_future *fail(int code, const struct weft_process_options *o,
     return wi_future_failed(code, weft_strerror(code));
 }
 
-static int start_service(const struct weft_process_options *o)
+int wi_process_service(const char *program)
 {
     if (wi_forked())
         return -WEFT_EFORKED;
-    if (!wi_entry_ready() && o->program == NULL)
+    if (!wi_entry_ready() && program == NULL)
         return -WEFT_ENOENTRY;
     int rc = wi_launcher_start();
     return rc < 0 ? rc : wi_supervisor_start();
+}
+
+// A copy is one of the memory as it is at this call, so the caller stays here
+// until it is made.
+static void launch(struct process *p)
+{
+    uint32_t copied = 0;
+    bool wait = p->spec.method >= WEFT_START_FORK;
+    p->copied = wait ? &copied : NULL;
+    wi_launcher_submit(&p->launch);
+    // acquire: pairs with the release in launched
+    while (wait && __atomic_load_n(&copied, __ATOMIC_ACQUIRE) == 0)
+        wi_os_futex_wait(&copied, 0, WI_FOREVER, false);
 }
 
 weft_future *weft_process_start_with(weft_function *fn, const void *arg,
@@ -564,7 +594,7 @@ weft_future *weft_process_start_with(weft_function *fn, const void *arg,
     WI_OPTIONS(options);
     wi_require(fn != NULL, NULL, "a function is needed");
     const struct weft_process_options *o = options;
-    int rc = start_service(o);
+    int rc = wi_process_service(o->program);
     struct process *p = rc == 0 ? take_record() : NULL;
     if (p == NULL)
         return fail(rc < 0 ? rc : -ENOMEM, o, arg);
@@ -588,8 +618,20 @@ weft_future *weft_process_start_with(weft_function *fn, const void *arg,
     wi_mutex_unlock(&lock);
     if (wi_external_cancel_requested(f)) // by its group, just now
         cancel(f, p);
-    wi_launcher_submit(&p->launch);
+    launch(p);
     return f;
+}
+
+// In a child of fork there are none.
+static void fresh(void)
+{
+    lock = (struct wi_mutex){0};
+    free_list = processes = NULL;
+}
+
+__attribute__((constructor)) static void register_fresh(void)
+{
+    wi_fresh_add(fresh);
 }
 
 // In the child --------------------------------------------------------------

@@ -9,6 +9,7 @@
 #include "os/memfd.h"
 #include "os/process.h"
 #include "os/segment.h"
+#include "process/zygote.h"
 
 // Copies
 // ------------------------------------------------------------------------
@@ -152,13 +153,30 @@ static enum wi_launch_group group_of(enum weft_process_group group)
                                          : WI_LAUNCH_OWN_GROUP;
 }
 
+static int copy_method(struct wi_spec *spec,
+                       const struct weft_process_options *o)
+{
+    bool copy = o->start != WEFT_START_EXEC, fork = o->start >= WEFT_START_FORK;
+    if (o->start > WEFT_START_FORK_ANYWAY || (copy && o->argv != NULL) ||
+        (fork && o->program != NULL))
+        return -EINVAL;
+    spec->method = o->start;
+    if (o->preload != NULL && !wi_name_function(o->preload, &spec->preload))
+        return -EINVAL;
+    if (o->start != WEFT_START_ZYGOTE)
+        return 0;
+    return wi_zygote_of(o->program, &spec->preload, &spec->zygote);
+}
+
 int wi_spec_copy(struct wi_spec *spec, const struct weft_process_options *o)
 {
     memset(spec, 0, sizeof *spec);
     for (int i = 0; i < 3; i++)
         spec->stdio[i] = WI_LAUNCH_SAME;
     spec->group = group_of(o->process_group);
-    int rc = copy_texts(spec, o);
+    int rc = copy_method(spec, o);
+    if (rc == 0)
+        rc = copy_texts(spec, o);
     if (rc == 0)
         rc = copy_fds(spec, o);
     if (rc == 0)
@@ -206,19 +224,31 @@ int wi_spec_launch(const struct wi_spec *spec, struct wi_launch *launch,
     memcpy(launch->fds + WI_BOOT_FDS, spec->fds,
            spec->fd_count * sizeof *spec->fds);
     os->fd_count = WI_BOOT_FDS + spec->fd_count;
+    launch->method = spec->method;
+    launch->zygote = spec->zygote;
     return 0;
 }
 
-void wi_spec_boot(const struct wi_spec *spec, struct wi_boot *boot)
+int wi_spec_boot(const struct wi_spec *spec, struct wi_boot *boot, int memfd)
 {
     boot->fd_count = spec->fd_count;
     boot->settings = spec->settings;
     boot->sandbox = spec->sandbox;
+    boot->preload = spec->preload;
+    if (spec->method == WEFT_START_EXEC)
+        return 0; // it has them from exec
+    return wi_boot_add_texts(boot, memfd, spec->cwd,
+                             (const char *const *)spec->env);
 }
 
 int wi_spec_settle(const struct wi_boot *boot, const char **what)
 {
     for (uint32_t i = 0; i < boot->fd_count; i++)
         wi_os_close_on_exec(WI_BOOT_FD + WI_BOOT_FDS + (int)i);
-    return wi_os_settings_apply(&boot->settings, what);
+    int rc = wi_boot_take_texts(boot, what);
+    if (rc < 0)
+        return rc;
+    *what = "the preload function";
+    rc = wi_boot_preload(boot);
+    return rc < 0 ? rc : wi_os_settings_apply(&boot->settings, what);
 }

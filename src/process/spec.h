@@ -21,6 +21,9 @@ struct wi_spec {
     enum wi_launch_group group;
     struct wi_settings settings;
     struct wi_sandbox sandbox;
+    enum weft_start_method method;
+    struct wi_name preload;
+    struct wi_zygote *zygote;
 };
 
 // Copies what the options say; descriptors are duplicated. 0 or a negative
@@ -32,7 +35,9 @@ void wi_spec_free(struct wi_spec *spec);
 // environment, with its mark, is *env, from malloc. 0 or -ENOMEM.
 int wi_spec_launch(const struct wi_spec *spec, struct wi_launch *launch,
                    char ***env);
-void wi_spec_boot(const struct wi_spec *spec, struct wi_boot *boot);
+
+// The same for what the child is told by its memory. 0 or a negative code.
+int wi_spec_boot(const struct wi_spec *spec, struct wi_boot *boot, int memfd);
 
 // In the child. 0, or a negative code with *what saying what failed.
 int wi_spec_settle(const struct wi_boot *boot, const char **what);
