@@ -11,10 +11,13 @@
 #include <sys/types.h>
 
 #include <weft/base.h>
+#include <weft/job.h>
 #include <weft/task.h>
 
-#define WEFT_DEV_NULL (-1)           // as a descriptor: /dev/null
-#define WEFT_NO_LIMIT ((uint64_t)-1) // as a limit: none
+#define WEFT_DEV_NULL    (-1)           // as a descriptor: /dev/null
+#define WEFT_DEV_CAPTURE (-2)           // as .out or .err: kept in memory
+#define WEFT_DEV_OUT     (-3)           // as .err: the same as .out
+#define WEFT_NO_LIMIT    ((uint64_t)-1) // as a limit: none
 
 // A limit as setrlimit knows it: RLIMIT_CPU, RLIMIT_NOFILE, ...
 struct weft_limit {
@@ -63,7 +66,9 @@ struct weft_process_options {
 
     // Its descriptors 0, 1 and 2: numbers of this process (0: as here; but
     // standard input is /dev/null in a worker of a pool, and where a terminal
-    // would stop its reader), or WEFT_DEV_NULL.
+    // would stop its reader), or WEFT_DEV_NULL. With WEFT_DEV_CAPTURE the last
+    // bytes are kept (weft_process_output), and the last line stands in the
+    // text of a failure, in a pool in that of the job that failed.
     int in, out, err;
     const int *fds;  // more for it: fds[i] is weft_process_fd(i) there
     size_t fd_count; // at most 32; no others are inherited
@@ -92,6 +97,7 @@ struct weft_process_options {
     weft_function *preload; // runs before all else, with NULL: once in the
                             // zygote; with other ways to start, in each child.
                             // A negative code fails the start
+    size_t capture;         // with WEFT_DEV_CAPTURE: so many bytes; 0: 65,536
 };
 
 // What is known of a process.
@@ -156,6 +162,14 @@ WEFT_API bool weft_process_asked(void);
 // Fills in *info as far as its size goes, which the caller has set. Returns 0,
 // or -EINVAL if f is no process. Blocks: no. Threads: any. Since 0.1.
 WEFT_API int weft_process_info(weft_future *f, struct weft_process_info *info);
+
+// What a process has written to fd (1 or 2) if that is captured, as far as it
+// is kept: *output gets a copy, with a NUL behind it, to be freed by
+// weft_bytes_free; *lost (may be NULL) the number of bytes before that. All of
+// it is there when the future is done. 0, -ENOMEM, -ENODATA if it is not
+// captured, -EINVAL if f is no process. Blocks: no. Threads: any. Since 0.1.
+WEFT_API int weft_process_output(weft_future *f, int fd,
+                                 struct weft_bytes *output, uint64_t *lost);
 
 // A pidfd of a running process: readable when it has ended. Close-on-exec, the
 // caller's to close. -ESRCH if it has not started or has ended, -EINVAL if f is

@@ -19,6 +19,7 @@ enum { WI_LAUNCH_WHY = 192 };
 struct wi_launch {
     struct wi_os_launch os;
     int fds[WI_LAUNCH_FDS];
+    int captured[2]; // descriptors of stdio that are this launch's own, or 0
     enum weft_start_method method;
     struct wi_zygote *zygote; // that shall make it
     struct wi_boot *boot;     // for a zygote

@@ -103,7 +103,8 @@ void wi_pool_break(struct wi_pool *pool, int code, const char *text)
         return;
     pool->broken = true;
     pool->broken_code = code;
-    snprintf(pool->broken_text, sizeof pool->broken_text, "%s", text);
+    snprintf(pool->broken_text, sizeof pool->broken_text, "%.*s",
+             (int)sizeof pool->broken_text - 1, text);
     wi_pool_tend(pool);
 }
 
@@ -133,6 +134,7 @@ static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
 {
     struct wi_member *member = of_launch(launch);
     struct wi_pool *pool = member->pool;
+    wi_spec_captured(launch);
     wi_mutex_lock(&pool->lock);
     member->launching = false;
     member->launch_code = rc;
@@ -151,6 +153,8 @@ static int fill_launch(struct wi_member *member)
     if (rc < 0)
         return rc;
     rc = wi_spec_boot(spec, member->boot, member->memfd);
+    if (rc == 0)
+        rc = wi_spec_capture(spec, &member->launch, member->captures);
     member->launch.boot = member->boot;
     member->launch.fds[0] = member->memfd;
     member->launch.fds[2] = member->bell;
@@ -192,6 +196,7 @@ static struct wi_member *new_member(struct wi_pool *pool)
         return NULL;
     member->pool = pool;
     member->memfd = -1;
+    member->captures[0].fd = member->captures[1].fd = -1;
     member->child.pidfd = -1;
     member->top = WI_NONE;
     member->bell_watch.heard = bell_heard;
@@ -211,6 +216,9 @@ static void free_member(struct wi_member *member)
     if (member->bell >= 0)
         wi_os_close(member->bell);
     wi_os_child_close(&member->child);
+    wi_spec_captured(&member->launch);
+    wi_capture_free(&member->captures[0]);
+    wi_capture_free(&member->captures[1]);
     free(member->env);
     free(member);
 }
@@ -607,6 +615,9 @@ static char *death_text(struct wi_member *member, const struct wi_pjob *job)
     else
         wi_crash_text(text, what, member->child.pid, end,
                       wi_boot_words(member->boot));
+    wi_capture_take(&member->captures[0]);
+    wi_capture_take(&member->captures[1]);
+    wi_crash_quote(text, member->captures);
     return text;
 }
 
@@ -689,6 +700,9 @@ static void look_at_member(struct wi_member *member)
             member->reaped = true; // it never was, or is no more
         else
             wi_supervisor_watch(member->child.pidfd, &member->pidfd_watch);
+        for (int i = 0; i < 2; i++)
+            if (member->captures[i].fd >= 0)
+                wi_capture_watch(&member->captures[i]);
     }
     // acquire: pairs with the release of the life thread
     bool gone = __atomic_load_n(&member->lifeline.gone, __ATOMIC_ACQUIRE);

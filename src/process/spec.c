@@ -11,6 +11,8 @@
 #include "os/segment.h"
 #include "process/zygote.h"
 
+enum { CAPTURE = 64 << 10 };
+
 // Copies
 // ------------------------------------------------------------------------
 
@@ -73,8 +75,23 @@ static int copy_fd(int fd, int *to)
 
 static int copy_stdio(int i, int given, struct wi_spec *spec)
 {
+    if (given < WEFT_DEV_OUT || (given == WEFT_DEV_OUT && i != 2) ||
+        (given == WEFT_DEV_CAPTURE && i == 0))
+        return -EBADF;
+    spec->capture[i] = given == WEFT_DEV_CAPTURE;
+    spec->err_to_out |= given == WEFT_DEV_OUT;
+    if (given == WEFT_DEV_CAPTURE)
+        return 0;
     if (given == WEFT_DEV_NULL) {
         spec->stdio[i] = WI_LAUNCH_NULL;
+        return 0;
+    }
+    if (given == WEFT_DEV_OUT) {
+        if (spec->stdio[1] >= 0)
+            return copy_fd(spec->stdio[1], &spec->stdio[2]);
+        if (spec->stdio[1] == WI_LAUNCH_SAME && !spec->capture[1])
+            return copy_fd(1, &spec->stdio[2]);
+        spec->stdio[2] = spec->stdio[1];
         return 0;
     }
     // In a process group of its own it would be stopped when it reads.
@@ -93,6 +110,7 @@ static int copy_fds(struct wi_spec *spec, const struct weft_process_options *o)
         rc = copy_stdio(1, o->out, spec);
     if (rc == 0)
         rc = copy_stdio(2, o->err, spec);
+    spec->capture_size = o->capture != 0 ? o->capture : CAPTURE;
     for (; rc == 0 && spec->fd_count < o->fd_count; spec->fd_count++)
         rc = copy_fd(o->fds[spec->fd_count], &spec->fds[spec->fd_count]);
     return rc;
@@ -227,6 +245,34 @@ int wi_spec_launch(const struct wi_spec *spec, struct wi_launch *launch,
     launch->method = spec->method;
     launch->zygote = spec->zygote;
     return 0;
+}
+
+int wi_spec_capture(const struct wi_spec *spec, struct wi_launch *launch,
+                    struct wi_capture captures[2])
+{
+    int rc = 0;
+    launch->captured[0] = launch->captured[1] = 0;
+    for (int i = 0; i < 2; i++)
+        captures[i] = (struct wi_capture){.fd = -1};
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        if (!spec->capture[1 + i])
+            continue;
+        rc = wi_capture_open(&captures[i], spec->capture_size,
+                             &launch->captured[i]);
+        launch->os.stdio[1 + i] = launch->captured[i];
+    }
+    if (spec->capture[1] && spec->err_to_out)
+        launch->os.stdio[2] = launch->captured[0];
+    return rc;
+}
+
+void wi_spec_captured(struct wi_launch *launch)
+{
+    for (int i = 0; i < 2; i++) {
+        if (launch->captured[i] > 0)
+            wi_os_close(launch->captured[i]);
+        launch->captured[i] = 0;
+    }
 }
 
 int wi_spec_boot(const struct wi_spec *spec, struct wi_boot *boot, int memfd)
