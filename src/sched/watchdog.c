@@ -392,8 +392,8 @@ static void prepare_stalls(struct wi_runtime *runtime)
 static void start(void)
 {
     static const uint64_t all_signals = UINT64_MAX;
-    const struct wi_os_thread_options options = {.name = "weft-watchdog",
-                                                 .blocked = &all_signals};
+    const struct wi_os_thread_options options = {
+        .name = "weft-watchdog", .service = true, .blocked = &all_signals};
     __atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
     running = wi_os_thread_start(&thread, watch, NULL, &options) == 0;
 }
