@@ -645,12 +645,35 @@ static bool tell_victims(struct wi_member *member, struct wi_outcomes *out)
         if (wi_outcomes_full(out))
             return false;
         member->flights[i].job = NULL;
+        if (job->doomed != 0) {
+            wi_pjob_end(job, job->doomed, wi_doom_text(job->doomed), out);
+            continue;
+        }
         if (try_again(job))
             continue;
         char *text = death_text(member, job);
         wi_pjob_end(job, -WEFT_ECRASHED, NULL, out)->heap = text;
     }
     return true;
+}
+
+// Ends what is doomed among the jobs that have begun, now that it may be seen
+// whether they still run: see is_certain in pool.c. false: out is full, or the
+// worker has said more.
+static bool end_doomed(struct wi_member *member, struct wi_outcomes *out)
+{
+    wi_member_take_in(member);
+    member->condemned = false;
+    for (unsigned i = 0; i < WI_TICKETS; i++) {
+        struct wi_pjob *job = member->flights[i].job;
+        if (job == NULL || job->doomed == 0)
+            continue;
+        if (wi_outcomes_full(out))
+            member->condemned = true;
+        else if (member->state == WI_MEMBER_READY)
+            wi_pjob_stop(job, job->doomed, wi_doom_text(job->doomed), out);
+    }
+    return !member->condemned;
 }
 
 static void unlink_member(struct wi_member *member)
@@ -818,6 +841,9 @@ static bool look_after(struct wi_pool *pool, struct wi_outcomes *out)
     for (struct wi_member *m = pool->members, *next; m != NULL; m = next) {
         look_at_member(m);
         next = m->next;
+        if (m->condemned && !m->held && m->state == WI_MEMBER_READY &&
+            !end_doomed(m, out) && wi_outcomes_full(out))
+            return false;
         if (m->state != WI_MEMBER_LOST || m->held)
             continue;
         if (!m->told) {
@@ -845,8 +871,7 @@ static bool end_queued(struct wi_pool *pool, struct wi_outcomes *out)
         int code = job->doomed != 0 ? job->doomed : pool->broken_code;
         wi_queue_remove(job);
         wi_pjob_end(job, code,
-                    pool->broken ? pool->broken_text : weft_strerror(code),
-                    out);
+                    pool->broken ? pool->broken_text : wi_doom_text(code), out);
     }
     return true;
 }
