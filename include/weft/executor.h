@@ -31,7 +31,10 @@ struct weft_submit_options {
                       // -WEFT_EJOBTIMEOUT. 0: none
     unsigned retries; // how often it runs again when its worker died: for
                       // jobs that may run twice. 0: it fails then
-    int priority;     // above 0: before jobs of 0; below: after them
+    // Of pools: above 0: before jobs of 0; below: after them. Jobs of each of
+    // the three kinds begin in the order of their submits, more or less. In a
+    // pool of threads each kind has the first choice in one of 61.
+    int priority;
     // Of thread pools without .blocking: once it has begun, the job may change
     // its thread in each of its waits, and so goes on as soon as any worker is
     // free. For code that keeps nothing in thread-local variables over a wait:
@@ -119,7 +122,7 @@ struct weft_thread_pool_options {
 struct weft_thread_pool_stats {
     size_t size;
     unsigned workers;   // threads, without those that stand in for blocked ones
-    unsigned spares;    // these
+    unsigned spares;    // these, and those that rest since it became smaller
     unsigned idle;      // threads that have nothing to do
     size_t pending;     // jobs that wait for a thread. Some may be canceled
     uint64_t submitted; // jobs since the pool was made
@@ -154,6 +157,16 @@ WEFT_API weft_future *
 weft_submit_job(weft_executor *ex, const struct weft_job *job, const void *arg);
 
 // Runs the job on each of the n elements of in, results in out, which has the
+// Changes the size of a thread pool, up to 256. A smaller one drains: jobs that
+// have begun end on their threads, which then rest until the pool grows again
+// or is closed (with .blocking they end), and what waits for them the others
+// take. A larger one has its new workers when this returns. Blocks: no, except
+// for the initializers of new threads. Threads: any. Returns 0; -EINVAL (ex is
+// no thread pool, none or too many workers), -EAGAIN, -ENOMEM (it is as large
+// as before), -EBUSY (somebody else does the same just now), -WEFT_EBROKEN (an
+// initializer has failed: so does the pool), -WEFT_EFORKED. Since 0.1.
+WEFT_API int weft_thread_pool_resize(weft_executor *ex, unsigned workers);
+
 // same order. Returns 0 or the first failure; then what has not started is
 // canceled and out holds the results that came. Blocks: the caller only.
 // Cancels: yes; in and out are the caller's again when it returns. Threads:

@@ -28,6 +28,9 @@ weft_executor *wi_executor_unbound(weft_executor *ex);
 
 weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options);
 
+// Sets the limit of a blocking pool; false: ex is none.
+bool wi_blocking_pool_resize(weft_executor *ex, unsigned workers);
+
 // Fills in what a blocking pool knows; false: ex is none.
 bool wi_blocking_pool_tell(weft_executor *ex,
                            struct weft_thread_pool_stats *stats);

@@ -11,7 +11,7 @@
 //   let loose on what has not started, a new one if there are not enough. A
 //   spare that is blocked itself counts for nothing. When fewer are blocked,
 //   the spares from the end rest: they end what they have begun. Spares live
-//   as long as their runtime.
+//   as long as their runtime; workers that it has no more are spares too.
 //
 // Parked tasks on a blocked thread are not helped: a started task never
 // changes thread.
@@ -189,6 +189,14 @@ static void compensate(struct wi_runtime *runtime)
     }
     if (spares != runtime->spares_on)
         let_loose(runtime, spares);
+}
+
+int wi_watchdog_resize(struct wi_runtime *runtime, unsigned count)
+{
+    wi_mutex_lock(&lock);
+    int rc = wi_runtime_resize(runtime, count);
+    wi_mutex_unlock(&lock);
+    return rc;
 }
 
 // Looking ---------------------------------------------------------------------
