@@ -53,6 +53,16 @@ struct weft_map_options {
                    // the rest
 };
 
+// The two ends of weft_map_stream, called by the caller of the map. The first
+// writes the next element to *in and returns 1; 0: there is none; or a negative
+// code, which ends the map.
+typedef int weft_map_make(void *in, void *arg);
+
+// Gets the result of element `index`, counted from 0, or the code (below 0) by
+// which it failed, and out is NULL then. A struct weft_bytes is its own from
+// then on. Returns 0, or a negative code, which ends the map.
+typedef int weft_map_take(size_t index, int code, const void *out, void *arg);
+
 // How weft_executor_close_with ends an executor.
 enum weft_close_mode {
     WEFT_CLOSE_DRAIN = 0,      // everything submitted runs first
@@ -147,16 +157,6 @@ weft_thread_pool_with(const struct weft_thread_pool_options *options);
 WEFT_API int weft_thread_pool_stats(weft_executor *ex,
                                     struct weft_thread_pool_stats *stats);
 
-// Submits a job with a copy of its argument. The macro weft_submit(ex, job,
-// value...) fills in the record, and checks the argument's type. Never NULL.
-// Blocks: no, but for a process pool whose .window is full. Threads: any, also
-// jobs of the same executor. Errors: a failed future with -WEFT_ECLOSED,
-// -WEFT_ENOJOB, -WEFT_ENOENTRY, -WEFT_EBROKEN, -WEFT_ETOOBIG, -ENOMEM. Since
-// 0.1.
-WEFT_API weft_future *
-weft_submit_job(weft_executor *ex, const struct weft_job *job, const void *arg);
-
-// Runs the job on each of the n elements of in, results in out, which has the
 // Changes the size of a thread pool, up to 256. A smaller one drains: jobs that
 // have begun end on their threads, which then rest until the pool grows again
 // or is closed (with .blocking they end), and what waits for them the others
@@ -167,6 +167,16 @@ weft_submit_job(weft_executor *ex, const struct weft_job *job, const void *arg);
 // initializer has failed: so does the pool), -WEFT_EFORKED. Since 0.1.
 WEFT_API int weft_thread_pool_resize(weft_executor *ex, unsigned workers);
 
+// Submits a job with a copy of its argument. The macro weft_submit(ex, job,
+// value...) fills in the record, and checks the argument's type. Never NULL.
+// Blocks: no, but for a process pool whose .window is full. Threads: any, also
+// jobs of the same executor. Errors: a failed future with -WEFT_ECLOSED,
+// -WEFT_ENOJOB, -WEFT_ENOENTRY, -WEFT_EBROKEN, -WEFT_ETOOBIG, -ENOMEM. Since
+// 0.1.
+WEFT_API weft_future *
+weft_submit_job(weft_executor *ex, const struct weft_job *job, const void *arg);
+
+// Runs the job on each of the n elements of in, results in out, which has the
 // same order. Returns 0 or the first failure; then what has not started is
 // canceled and out holds the results that came. Blocks: the caller only.
 // Cancels: yes; in and out are the caller's again when it returns. Threads:
@@ -175,6 +185,20 @@ WEFT_API int weft_thread_pool_resize(weft_executor *ex, unsigned workers);
 WEFT_API int weft_map_job(weft_executor *ex, const struct weft_job *job,
                           const void *in, size_t n, void *out,
                           const struct weft_map_options *options);
+
+// As weft_map_job for elements that a function makes, as they are needed, and
+// results that another one takes: in the order of the elements with .ordered,
+// else as they come. So neither end need be in memory as a whole; .window
+// bounds what is under way, .codes is not used. Both are called by the caller
+// alone; while make waits, results wait too. What the bytes of a struct
+// weft_bytes as an element point to must stay until its result was taken.
+// Returns 0, or the negative code of make or take; then what is under way is
+// canceled. Blocks, Cancels, Threads: as weft_map_job. Errors: those, -ENOMEM,
+// -ECANCELED, -ETIMEDOUT; a job's failure is for take to judge. Since 0.1.
+WEFT_API int weft_map_stream_job(weft_executor *ex, const struct weft_job *job,
+                                 weft_map_make *make, weft_map_take *take,
+                                 void *arg,
+                                 const struct weft_map_options *options);
 
 // Closes an executor: new submits fail with -WEFT_ECLOSED, what was submitted
 // ends as the mode says, then it is freed. NULL is allowed. Blocks: the caller
@@ -239,6 +263,12 @@ WEFT_END
                  1 ? (in) : (const weft_arg_of_##job *)0, (n),                 \
                  1 ? (out) : (weft_result_of_##job *)0,                        \
                  WEFT_OPTIONS(weft_map_options, __VA_ARGS__))
+// weft_map_stream(ex, job, make, take, arg, ...)
+#define weft_map_stream(ex, job, make, take, ...)                              \
+    WEFT_MAP_STREAM_(ex, job, make, take, __VA_ARGS__, )
+#define WEFT_MAP_STREAM_(ex, job, make, take, arg, ...)                        \
+    weft_map_stream_job((ex), &weft_job_##job, (make), (take), (arg),          \
+                        WEFT_OPTIONS(weft_map_options, __VA_ARGS__))
 #else
 inline int weft_blocking(weft_function *fn, void *arg,
                          weft_blocking_options o = {})
@@ -289,6 +319,15 @@ inline int weft_map_values(weft_executor *ex, const weft_job *job, const A *in,
     o.size = sizeof o;
     return weft_map_job(ex, job, in, n, out, &o);
 }
+inline int weft_map_streamed(weft_executor *ex, const weft_job *job,
+                             weft_map_make *make, weft_map_take *take,
+                             void *arg, weft_map_options o = {})
+{
+    o.size = sizeof o;
+    return weft_map_stream_job(ex, job, make, take, arg, &o);
+}
+#define weft_map_stream(ex, job, ...)                                          \
+    weft_map_streamed((ex), &weft_job_##job, __VA_ARGS__)
 #define weft_map(ex, job, in, n, ...)                                          \
     weft_map_values<weft_arg_of_##job, weft_result_of_##job>(                  \
         (ex), &weft_job_##job, (in), (n), __VA_ARGS__)
