@@ -351,15 +351,15 @@ static double seconds_for_a_question(void)
 }
 
 // Whether a contender has another sample to give: all if there is time, a few
-// in any case, but only one of a peer that takes a good part of the time alone.
+// in any case, but only one of who takes a good part of the time alone.
 static bool is_due(const struct score *s, enum bench_role role, unsigned reps,
                    double left)
 {
     if (!s->asked || s->n >= reps)
         return false;
     double each = s->n > 0 ? s->spent / s->n : 0;
-    bool slow = role == BENCH_PEER && each > seconds_for_a_question() / 6;
-    return s->n < (slow ? 1 : FEW_REPS) || each < left;
+    double much = seconds_for_a_question() / (role == BENCH_WEFT ? 2 : 6);
+    return s->n < (each > much ? 1 : FEW_REPS) || each < left;
 }
 
 static void measure_all(const struct bench_question *q, uint64_t ops,
