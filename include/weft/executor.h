@@ -32,6 +32,12 @@ struct weft_submit_options {
     unsigned retries; // how often it runs again when its worker died: for
                       // jobs that may run twice. 0: it fails then
     int priority;     // above 0: before jobs of 0; below: after them
+    // Of thread pools without .blocking: once it has begun, the job may change
+    // its thread in each of its waits, and so goes on as soon as any worker is
+    // free. For code that keeps nothing in thread-local variables over a wait:
+    // no address of one (errno is one), no lock of pthread's, no value that
+    // another thread would not find. The value of errno is kept.
+    bool migrate;
 };
 
 struct weft_map_options {
@@ -121,6 +127,7 @@ struct weft_thread_pool_stats {
     size_t pending;     // jobs that wait for a thread. Some may be canceled
     uint64_t submitted; // jobs since the pool was made
     uint64_t ended;     // of these
+    uint64_t migrations; // times that a job has gone on on another thread
 };
 
 WEFT_BEGIN

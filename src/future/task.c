@@ -27,9 +27,20 @@
 
 int (*wi_run_job)(struct wi_task *t);
 
+static int run_roamer(struct wi_task *t)
+{
+    struct wi_runtime *runtime = t->home;
+    wi_roamer_begins(wi_here.worker, t);
+    int code = wi_run_job(t);
+    wi_roamer_ends(&runtime->roamers, t);
+    return code;
+}
+
 static __attribute__((noinline)) int run_job(struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
+    if (WI_RARELY((t->flags & WI_ROAMS) != 0))
+        return run_roamer(t);
     if (worker != NULL)
         wi_worker_job_begins(worker, t);
     int code = wi_run_job(t);

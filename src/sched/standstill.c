@@ -68,7 +68,10 @@ static void look_at_workers(struct wi_runtime *runtimes, struct stand *stand)
     for (struct wi_runtime *r = runtimes; r != NULL; r = r->next_watched) {
         for (unsigned i = 0; i < r->live; i++)
             look_at_worker(r->workers[i], stand);
-        stand->still &= !wi_runtime_has_unstarted(r);
+        // relaxed: a timer set meanwhile was set by somebody who has run
+        stand->still &= !wi_runtime_has_open_work(r) &&
+                        __atomic_load_n(&r->roamers.due, __ATOMIC_RELAXED) ==
+                            WI_FOREVER;
     }
 }
 

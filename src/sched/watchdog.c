@@ -230,7 +230,7 @@ static void compensate(struct wi_runtime *runtime, bool at_once)
         spares++;
         need -= !is_away(runtime->workers[i]);
     }
-    while (need > 0 && (at_once || wi_runtime_has_unstarted(runtime))) {
+    while (need > 0 && (at_once || wi_runtime_has_open_work(runtime))) {
         let_loose(runtime, spares + 1);
         if (wi_runtime_add_spare(runtime) < 0)
             break;
@@ -272,8 +272,12 @@ static enum finding look(void)
             enum finding finding = look_at_worker(r->workers[i], now);
             worst = finding > worst ? finding : worst;
         }
-        if (!r->solo)
+        if (!r->solo) {
             compensate(r, false);
+            // relaxed: the wheel is under its lock
+            if (__atomic_load_n(&r->roamers.due, __ATOMIC_RELAXED) <= now)
+                wi_roamers_fire(r, now);
+        }
     }
     wi_mutex_unlock(&lock);
     return worst;
@@ -388,8 +392,8 @@ static void prepare_stalls(struct wi_runtime *runtime)
 static void start(void)
 {
     static const uint64_t all_signals = UINT64_MAX;
-    const struct wi_os_thread_options options = {.name = "weft-watchdog",
-                                                 .blocked = &all_signals};
+    const struct wi_os_thread_options options = {
+        .name = "weft-watchdog", .service = true, .blocked = &all_signals};
     __atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
     running = wi_os_thread_start(&thread, watch, NULL, &options) == 0;
 }
