@@ -114,6 +114,7 @@ struct wi_member {
     struct wi_member *idle_next; // of the idle list
     struct wi_boot *boot;
     struct wi_ring *ring;
+    struct wi_capture captures[2]; // of its output, its error
     int memfd, bell;
     struct wi_os_child child;
     char **env;
