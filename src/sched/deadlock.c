@@ -18,7 +18,7 @@
 #include "base/fresh.h"
 #include "os/report.h"
 #include "sched/scope.h"
-#include "sched/stall.h"
+#include "sched/standstill.h"
 
 void (*wi_edge_group_each)(weft_group *group,
                            bool (*fn)(struct wi_task *child, void *arg),

@@ -2,7 +2,8 @@
 //
 // watchdog.h: notices workers that are blocked in the kernel by what they run,
 // says so once for each function, and has spare workers take what they cannot
-// get at. WEFT_WATCHDOG=0 in the environment does without.
+// get at. WEFT_WATCHDOG=0 in the environment does without. Also tasks that keep
+// their worker to themselves, if that is wanted.
 #ifndef WI_SCHED_WATCHDOG_H
 #define WI_SCHED_WATCHDOG_H
 
@@ -17,9 +18,17 @@ struct wi_worker;
 void wi_watchdog_add(struct wi_runtime *runtime);
 void wi_watchdog_remove(struct wi_runtime *runtime);
 
+// Makes it a runtime of `count` workers: those beyond are spares, and rest when
+// they have ended what they have begun. 0, or a negative code: then it has as
+// many as before.
+int wi_watchdog_resize(struct wi_runtime *runtime, unsigned count);
+
 // The calling thread is the worker's, from now on; until it leaves.
 void wi_watchdog_enter(struct wi_worker *worker);
 void wi_watchdog_leave(struct wi_worker *worker);
+
+// Seconds as the `stall` of a runtime; 0 or less: 0.
+int64_t wi_watchdog_limit(double seconds);
 
 // The caller's task will block its worker, the caller's own: a spare takes what
 // has not started, now and not after a look, and nobody is named; until the

@@ -205,8 +205,8 @@ static void run(void *arg)
 
 static int start(void)
 {
-    const struct wi_os_thread_options options = {.name = "weft-keeper",
-                                                 .stack_size = 64 << 10};
+    const struct wi_os_thread_options options = {
+        .name = "weft-keeper", .service = true, .stack_size = 64 << 10};
     struct wi_os_thread thread;
     int rc = wi_os_thread_start(&thread, run, NULL, &options);
     if (rc < 0)

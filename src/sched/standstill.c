@@ -17,7 +17,7 @@
 // To have all of it at one instant the workers and threads are looked at twice,
 // with counters that change whenever one of them runs; the kernel is asked in
 // between. Who has not changed stood still all the time between the looks.
-#include "sched/stall.h"
+#include "sched/standstill.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +68,10 @@ static void look_at_workers(struct wi_runtime *runtimes, struct stand *stand)
     for (struct wi_runtime *r = runtimes; r != NULL; r = r->next_watched) {
         for (unsigned i = 0; i < r->live; i++)
             look_at_worker(r->workers[i], stand);
-        stand->still &= !wi_runtime_has_unstarted(r);
+        // relaxed: a timer set meanwhile was set by somebody who has run
+        stand->still &= !wi_runtime_has_open_work(r) &&
+                        __atomic_load_n(&r->roamers.due, __ATOMIC_RELAXED) ==
+                            WI_FOREVER;
     }
 }
 
@@ -120,7 +123,7 @@ static struct stand look(struct wi_runtime *runtimes)
     return stand;
 }
 
-bool wi_stalled(struct wi_runtime *runtimes)
+bool wi_stands_still(struct wi_runtime *runtimes)
 {
     struct stand before = look(runtimes);
     if (!before.still || before.tasks == 0 ||
@@ -169,7 +172,7 @@ RACY static void report_record(struct wi_task *t, void *arg)
               wait_name(GLANCE(t->wait_kind)), GLANCE(t->wait_object));
 }
 
-void wi_stall_report(void)
+void wi_standstill_report(void)
 {
     enum wi_deadlock_policy policy = wi_deadlock_policy();
     unsigned lines = 0;
