@@ -11,6 +11,8 @@
 // memory), and sleeps in recv and send where it has one.
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,10 +29,14 @@ static size_t size;      // of a message
 
 // Plain servers ---------------------------------------------------------------
 
+// As all others here, without delays: a segment for each message.
 static int accept_plainly(int listener)
 {
+    int fd, yes = 1;
     fcntl(listener, F_SETFL, 0);
-    return accept(listener, NULL, NULL);
+    fd = accept(listener, NULL, NULL);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    return fd;
 }
 
 static void plain_receive(int listener)

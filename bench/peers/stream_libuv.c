@@ -46,8 +46,10 @@ static void connected(uv_stream_t *server, int status)
 {
     (void)status;
     uv_tcp_init(server->loop, &connection);
-    if (uv_accept(server, (uv_stream_t *)&connection) == 0)
+    if (uv_accept(server, (uv_stream_t *)&connection) == 0) {
+        uv_tcp_nodelay(&connection, 1);
         uv_read_start((uv_stream_t *)&connection, reserve, received);
+    }
 }
 
 int main(int argc, char **argv)
