@@ -13,6 +13,7 @@
 #include <weft/error.h>
 #include <weft/executor.h>
 
+#include "arch/arch.h"
 #include "base/fresh.h"
 #include "base/options.h"
 #include "exec/pool.h"
@@ -152,15 +153,21 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
     if (wi_forked())
         return wi_future_failed(-WEFT_EFORKED, NULL);
     struct wi_task *t = wi_job_record(job, arg, options, &failed);
-    return t == NULL ? failed : queue((struct thread_pool *)ex, t);
+    if (t == NULL)
+        return failed;
+    if (options != NULL && options->migrate && WI_ARCH_ROAMS)
+        t->flags |= WI_ROAMS;
+    return queue((struct thread_pool *)ex, t);
 }
 
 static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
                                  const void *in, size_t n, void *out,
-                                 int *codes)
+                                 int *codes,
+                                 const struct weft_submit_options *options)
 {
     weft_future *failed;
-    struct wi_task *t = wi_chunk_record(job, in, n, out, codes, &failed);
+    struct wi_task *t =
+        wi_chunk_record(job, in, n, out, codes, options, &failed);
     return t == NULL ? failed : queue((struct thread_pool *)ex, t);
 }
 
@@ -260,6 +267,8 @@ static void tell(struct thread_pool *pool, struct weft_thread_pool_stats *stats)
     stats->ended = sum(pool, pool->ended);
     stats->submitted = __atomic_load_n(&runtime->injected, __ATOMIC_RELAXED) +
                        sum(pool, pool->submitted);
+    stats->migrations =
+        __atomic_load_n(&runtime->roamers.moves, __ATOMIC_RELAXED);
     stats->pending = __atomic_load_n(&runtime->waiting, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < live; i++)
         stats->pending += wi_deque_count(&runtime->workers[i]->jobs);

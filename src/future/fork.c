@@ -11,7 +11,7 @@
 
 void wi_fork_refresh(void)
 {
-    wi_here = (struct wi_here){0};
+    wi_here = (struct wi_this_thread){0};
     wi_stack_pool_forget();
     wi_fresh_start();
 }

@@ -3,12 +3,10 @@
 
 #include <stddef.h>
 
+#include "sched/deadlock.h"
 #include "sched/park.h"
 #include "sched/task.h"
 #include "sched/worker.h"
-
-// What chunk_records() in sched/task.c adds to a chunk's address.
-#define CHUNK_BEGIN 64
 
 #define FIELD(structure, type, member, text)                                   \
     {                                                                          \
@@ -30,7 +28,7 @@ __attribute__((section(".weft.root"), used)) struct wi_root wi_root = {
     .version = WI_ROOT_VERSION,
     .size = sizeof(struct wi_root),
     .chunks = (uintptr_t)&wi_task_chunks,
-    .chunk_begin = CHUNK_BEGIN,
+    .chunk_begin = WI_RECORDS_BEGIN,
     .record_size = sizeof(struct wi_task),
     .phase_mask = WI_PHASE,
     .generation = 16,
@@ -81,10 +79,12 @@ __attribute__((section(".weft.root"), used)) struct wi_root wi_root = {
                [WI_WAIT_BARRIER] = "barrier",
                [WI_WAIT_ONCE] = "once",
                [WI_WAIT_CHILD] = "child"}},
+    .owned_waits = 1u << WI_WAIT_LOCK | 1u << WI_WAIT_ONCE,
+    .owned_flags = WI_OWNED_FLAGS,
+    .owned_far = WI_OWNED_FAR,
 };
 _Static_assert(WI_WAIT_KINDS == WI_WAIT_CHILD + 1, "a wait has no name here");
 _Static_assert(WI_GEN == 1 << 16, "the generation's place");
-_Static_assert(sizeof(struct wi_task_chunk) <= CHUNK_BEGIN, "chunk header");
 
 // The note. Its contents are the distance to the root, which is the same
 // wherever the program is loaded.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "os/thread.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -86,18 +85,10 @@ __attribute__((constructor)) static void register_fresh(void)
     wi_fresh_add(fresh);
 }
 
-unsigned wi_os_thread_count(unsigned *services)
+unsigned wi_os_thread_services(void)
 {
-    DIR *dir = opendir("/proc/self/task");
-    struct dirent *entry;
-    unsigned n = 0;
-    *services = __atomic_load_n(&service_count, __ATOMIC_RELAXED);
-    if (dir == NULL)
-        return 0;
-    while ((entry = readdir(dir)) != NULL)
-        n += entry->d_name[0] != '.';
-    closedir(dir);
-    return n;
+    // relaxed: a count
+    return __atomic_load_n(&service_count, __ATOMIC_RELAXED);
 }
 
 static int set_stack(pthread_attr_t *attr, size_t size)

@@ -27,9 +27,8 @@ struct wi_os_thread_options {
 // Starts fn(arg) in a joinable thread. Returns 0 or a negative code.
 int wi_os_thread_start(struct wi_os_thread *thread, void (*fn)(void *),
                        void *arg, const struct wi_os_thread_options *options);
-// How many threads of this process there are, and services among them. 0: that
-// cannot be seen.
-unsigned wi_os_thread_count(unsigned *services);
+// How many threads of this process are services.
+unsigned wi_os_thread_services(void);
 
 void wi_os_thread_join(struct wi_os_thread *thread);
 void wi_os_thread_detach(struct wi_os_thread *thread);

@@ -15,6 +15,7 @@
 
 #include "base/fresh.h"
 #include "os/futex.h"
+#include "os/blocked.h"
 #include "os/clock.h"
 #include "os/event.h"
 #include "os/place.h"
@@ -32,6 +33,8 @@ static struct {
     int self, parent;        // descriptors: this program, a pidfd of it
     void *stack;
 } launcher;
+
+void (*wi_launcher_made)(struct wi_launch *launch);
 
 static struct wi_launch *next_launch(void)
 {
@@ -71,7 +74,7 @@ static _Noreturn void be_copy(struct wi_launch *launch)
 // missing in it, with whatever they hold.
 static int copy_self(struct wi_launch *launch, struct wi_os_child *child)
 {
-    unsigned services, all = wi_os_thread_count(&services);
+    unsigned services = wi_os_thread_services(), all = wi_os_thread_count();
     if (launch->method == WEFT_START_FORK && all > services + 1) {
         snprintf(launch->why, sizeof launch->why,
                  "%u threads run, a copy would have one of them",
@@ -100,6 +103,8 @@ static void serve(struct wi_launch *launch)
     bool copy = launch->method >= WEFT_START_FORK;
     int rc =
         copy ? copy_self(launch, &child) : wi_os_launch(&launch->os, &child);
+    if (wi_launcher_made != NULL)
+        wi_launcher_made(launch);
     launch->done(launch, rc, child);
 }
 

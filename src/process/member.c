@@ -433,8 +433,8 @@ static void bell_heard(struct wi_watch *watch)
     struct wi_pool *pool = member->pool;
     wi_os_event_take(member->bell);
     wi_mutex_lock(&pool->lock);
-    if (member->state == WI_MEMBER_STARTING)
-        look_at_stage(member);
+    if (member->state == WI_MEMBER_STARTING && member->adopted)
+        look_at_stage(member); // else its process id may not be known yet
     if (has_faulted(member))
         look_at_member(member);
     else
@@ -661,6 +661,10 @@ static bool tell_victims(struct wi_member *member, struct wi_outcomes *out)
         if (wi_outcomes_full(out))
             return false;
         member->flights[i].job = NULL;
+        if (job->doomed != 0) {
+            wi_pjob_end(job, job->doomed, wi_doom_text(job->doomed), out);
+            continue;
+        }
         if (try_again(job))
             continue;
         char *text = death_text(member, job, end, &crash);
@@ -668,6 +672,25 @@ static bool tell_victims(struct wi_member *member, struct wi_outcomes *out)
         wi_pjob_end(job, -WEFT_ECRASHED, NULL, out)->heap = text;
     }
     return true;
+}
+
+// Ends what is doomed among the jobs that have begun, now that it may be seen
+// whether they still run: see is_certain in pool.c. false: out is full, or the
+// worker has said more.
+static bool end_doomed(struct wi_member *member, struct wi_outcomes *out)
+{
+    wi_member_take_in(member);
+    member->condemned = false;
+    for (unsigned i = 0; i < WI_TICKETS; i++) {
+        struct wi_pjob *job = member->flights[i].job;
+        if (job == NULL || job->doomed == 0)
+            continue;
+        if (wi_outcomes_full(out))
+            member->condemned = true;
+        else if (member->state == WI_MEMBER_READY)
+            wi_pjob_stop(job, job->doomed, wi_doom_text(job->doomed), out);
+    }
+    return !member->condemned;
 }
 
 static void unlink_member(struct wi_member *member)
@@ -720,6 +743,8 @@ static void look_at_member(struct wi_member *member)
         for (int i = 0; i < 2; i++)
             if (member->captures[i].fd >= 0)
                 wi_capture_watch(&member->captures[i]);
+        if (member->state == WI_MEMBER_STARTING)
+            look_at_stage(member); // its bell may have rung before
     }
     // acquire: pairs with the release of the life thread
     bool gone = __atomic_load_n(&member->lifeline.gone, __ATOMIC_ACQUIRE);
@@ -833,6 +858,9 @@ static bool look_after(struct wi_pool *pool, struct wi_outcomes *out)
     for (struct wi_member *m = pool->members, *next; m != NULL; m = next) {
         look_at_member(m);
         next = m->next;
+        if (m->condemned && !m->held && m->state == WI_MEMBER_READY &&
+            !end_doomed(m, out) && wi_outcomes_full(out))
+            return false;
         if (m->state != WI_MEMBER_LOST || m->held)
             continue;
         if (!m->told) {
@@ -860,8 +888,7 @@ static bool end_queued(struct wi_pool *pool, struct wi_outcomes *out)
         int code = job->doomed != 0 ? job->doomed : pool->broken_code;
         wi_queue_remove(job);
         wi_pjob_end(job, code,
-                    pool->broken ? pool->broken_text : weft_strerror(code),
-                    out);
+                    pool->broken ? pool->broken_text : wi_doom_text(code), out);
     }
     return true;
 }

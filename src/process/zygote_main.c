@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "os/blocked.h"
 #include "os/clock.h"
 #include "os/event.h"
 #include "os/local.h"
@@ -15,7 +16,6 @@
 #include "os/place.h"
 #include "os/process.h"
 #include "os/sibling.h"
-#include "os/thread.h"
 #include "process/boot.h"
 
 static void reply(bool hello, int rc, int pidfd)
@@ -78,8 +78,7 @@ static void serve(const struct wi_zygote_order *order, struct wi_local_fds *fds)
 // Preload functions must leave no thread: a copy would lack it.
 static void check_alone(struct wi_boot *boot)
 {
-    unsigned services;
-    if (wi_os_thread_count(&services) > 1)
+    if (wi_os_thread_count() > 1)
         wi_boot_cannot(boot, -EBUSY, "the preload function leaves threads");
 }
 

@@ -68,6 +68,7 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     runtime->stop = 0;
     runtime->cancel_all = 0;
     runtime->forking = 0;
+    runtime->stall = 0;
     runtime->job_ended = NULL;
     runtime->begin = NULL;
     runtime->executor = NULL;
@@ -77,6 +78,7 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     runtime->tail = 0;
     runtime->waiting = 0;
     runtime->injected = 0;
+    wi_roamers_init(&runtime->roamers);
 }
 
 int wi_runtime_new(struct wi_runtime **out, unsigned count, bool solo,
@@ -127,7 +129,7 @@ static void worker_thread(void *arg)
     // As a plain thread: no job may run here before.
     if (runtime->begin != NULL && runtime->begin(runtime) < 0) {
         wi_task_unref(base);
-        wi_task_thread_exit();
+        wi_records_leave(&wi_here);
         return;
     }
     wi_worker_enter(runtime, worker->index);
@@ -143,7 +145,7 @@ static void worker_thread(void *arg)
     __atomic_store_n(&base->owner, 0, __ATOMIC_RELEASE);
     wi_worker_leave(worker);
     wi_task_unref(base);
-    wi_task_thread_exit();
+    wi_records_leave(&wi_here);
 }
 
 static int start_worker(struct wi_worker *worker, const char *what,
@@ -354,6 +356,7 @@ void wi_runtime_cancel_jobs(struct wi_runtime *runtime,
             cancel(t);
         wi_biased_unlock(&worker->jobs_lock, false);
     }
+    wi_roamers_cancel(&runtime->roamers, cancel);
 }
 
 static struct wi_task *take_canceled(struct wi_deque *deque)
@@ -460,7 +463,7 @@ struct wi_task *wi_runtime_next(struct wi_worker *worker)
     return t;
 }
 
-bool wi_runtime_has_unstarted(struct wi_runtime *runtime)
+bool wi_runtime_has_open_work(struct wi_runtime *runtime)
 {
     if (__atomic_load_n(&runtime->waiting, __ATOMIC_SEQ_CST) != 0)
         return true;
@@ -470,7 +473,8 @@ bool wi_runtime_has_unstarted(struct wi_runtime *runtime)
         if (!wi_deque_empty(&runtime->workers[i]->jobs))
             return true;
     }
-    return is_forking(runtime) && wi_fork_public(runtime);
+    return wi_roamers_ready(&runtime->roamers) ||
+           (is_forking(runtime) && wi_fork_public(runtime));
 }
 
 bool wi_runtime_has_work(struct wi_worker *worker)
@@ -480,5 +484,5 @@ bool wi_runtime_has_work(struct wi_worker *worker)
         return true;
     if (runtime->solo)
         return __atomic_load_n(&runtime->waiting, __ATOMIC_SEQ_CST) != 0;
-    return !wi_worker_rests(worker) && wi_runtime_has_unstarted(runtime);
+    return !wi_worker_rests(worker) && wi_runtime_has_open_work(runtime);
 }

@@ -34,6 +34,7 @@
 #include "os/futex.h"
 #include "sched/here.h"
 #include "sched/park.h"
+#include "sched/records.h"
 
 struct wi_external_ops;
 struct wi_locals;
@@ -76,6 +77,9 @@ enum {
     WI_HEAP_ARG = 8,     // a job's argument lies at arg, from malloc
     WI_KEPT = 16,        // runs inside the join of its only holder, who has the
                          // one reference: see run_inline
+    WI_ROAMS = 32,       // may go on on another worker: roam.c
+    WI_PINNED = 64,      // self: may not now: it runs inside a join, or has a
+                         // fork-join run of its own
 };
 
 // A record together with its generation, in one word: user addresses have 48
@@ -113,7 +117,8 @@ struct wi_task {
     // What a switch touches.
     struct wi_switch_point *point; // owner: where to go on, while parked
     struct wi_task *next;          // owner: the ready queue, or the free list
-    uintptr_t owner;      // owner: worker or thread, WI_PARKED, WI_THREAD
+    uintptr_t owner;      // owner: worker or thread, WI_PARKED, WI_THREAD;
+                          // any, of one that roams: roam.c
     uint32_t state;       // any: see above
     uint32_t refs;        // any: handles, plus one for whoever will finish it
     struct wi_task *mail; // the link in an inbox
@@ -164,9 +169,11 @@ static inline bool wi_task_immortal(const struct wi_task *t)
 }
 
 // The low bits of `owner`.
-#define WI_PARKED     ((uintptr_t)1)
-#define WI_THREAD     ((uintptr_t)2)
-#define WI_OWNER_MASK (~(uintptr_t)3)
+#define WI_PARKED      ((uintptr_t)1)
+#define WI_THREAD      ((uintptr_t)2)
+#define WI_ROAMING     ((uintptr_t)4) // these two: roam.c
+#define WI_WOKEN_AGAIN ((uintptr_t)8)
+#define WI_OWNER_MASK  (~(uintptr_t)15)
 
 static inline weft_future *wi_as_future(struct wi_task *t)
 {
@@ -198,13 +205,10 @@ static inline uint32_t wi_hint_gen(wi_hint hint)
 static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
                                           uint32_t refs);
 
-// More records and ids for this thread; false: no memory.
-bool wi_task_refill(struct wi_here *here);
-
 static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
                                           uint32_t refs)
 {
-    struct wi_here *here = &wi_here;
+    struct wi_this_thread *here = &wi_here;
     if (__builtin_expect(here->free == NULL || here->next_id == here->end_id,
                          false) &&
         !wi_task_refill(here))
@@ -224,10 +228,6 @@ static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
     return t;
 }
 
-// Ids of this process begin here: in a worker process, so that its ids differ
-// from those of its parent. Before the first record of another thread.
-void wi_task_number_from(uint64_t first);
-
 // Gives the record its extra part; false: no memory.
 bool wi_task_need_extra(struct wi_task *t);
 bool wi_task_set_name(struct wi_task *t, const char *name);
@@ -237,9 +237,6 @@ const char *wi_task_name(const struct wi_task *t);
 // Reference counting; the last one recycles the record.
 void wi_task_ref(struct wi_task *t);
 void wi_task_unref(struct wi_task *t);
-
-// The calling thread's record cache goes back to the common pool.
-void wi_task_thread_exit(void);
 
 // Called for the last reference of a record that is published or has failed
 // unobserved; set by the futures above.
@@ -251,16 +248,5 @@ struct wi_held_ops {
     void (*orphaned)(void);            // it has: whoever waits must look again
 };
 extern const struct wi_held_ops *wi_held_ops;
-
-// Calls fn for every record of every arena, free ones too.
-void wi_task_each(void (*fn)(struct wi_task *t, void *arg), void *arg);
-
-// The arenas, for the inspector's root: a chain of chunks.
-struct wi_task_chunk {
-    struct wi_task_chunk *next;
-    uint32_t count; // records in it
-    uint32_t slack;
-};
-extern struct wi_task_chunk *wi_task_chunks;
 
 #endif

@@ -28,9 +28,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cold.h"
 #include "base/fresh.h"
 #include "loop/loop.h"
 #include "os/report.h"
+#include "os/thread_image.h"
 #include "sched/fork_join.h"
 #include "sched/overflow.h"
 #include "sched/watchdog.h"
@@ -156,6 +158,8 @@ void wi_worker_leave(struct wi_worker *worker)
     wi_inbox_close(worker);
     drop_loops(worker);
     wi_stack_cache_fini(&worker->stacks);
+    wi_os_thread_image_free(worker->image);
+    worker->image = NULL;
     if (worker->loop != NULL)
         worker->loop->ops->close(worker->loop);
     worker->loop = NULL;
@@ -189,6 +193,7 @@ struct wi_worker *wi_worker_new(struct wi_runtime *runtime, unsigned index)
     worker->new_turn = false;
     worker->searching = false;
     worker->in_mask = false;
+    worker->departing = NULL;
     worker->spin = (struct wi_spin){0};
     worker->base = NULL;
     worker->watch = (struct wi_watched){.here = NULL};
@@ -234,14 +239,22 @@ static void loop_entry(void *arg)
     loop(((struct wi_stack *)arg)->owner);
 }
 
+// A loop frame that is suspended, or NULL.
+static struct wi_stack *pop_loop(struct wi_worker *worker)
+{
+    struct wi_stack *stack = worker->loops;
+    if (stack == NULL)
+        return NULL;
+    worker->loops = stack->owner;
+    worker->parked_stacks--;
+    return stack;
+}
+
 // Goes on in a loop frame; false if there is no memory for one.
 static bool switch_to_loop(struct wi_worker *worker)
 {
-    struct wi_stack *stack = worker->loops;
-    if (stack != NULL) {
-        worker->loops = stack->owner;
-        worker->parked_stacks--;
-    } else {
+    struct wi_stack *stack = pop_loop(worker);
+    if (stack == NULL) {
         stack = wi_stack_new(&worker->stacks);
         if (stack == NULL)
             return false;
@@ -249,6 +262,45 @@ static bool switch_to_loop(struct wi_worker *worker)
         wi_stack_prepare(stack, wi_stack_top(stack), loop_entry, stack);
     }
     switch_to(worker, &stack->point);
+    return true;
+}
+
+static void first_entry(void *arg)
+{
+    struct wi_worker *worker = ((struct wi_stack *)arg)->owner;
+    struct wi_task *t = worker->first;
+    wi_stack_arrived(&((struct wi_stack *)arg)->point);
+    wi_worker_call(worker, t);
+    loop(worker);
+}
+
+// The caller's next turn comes before all ready tasks, as after a call.
+static void ready_push_front(struct wi_worker *worker, struct wi_task *t)
+{
+    t->next = worker->ready;
+    if (worker->ready == NULL)
+        worker->ready_tail = &t->next;
+    worker->ready = t;
+}
+
+bool wi_worker_start_now(struct wi_worker *worker, struct wi_task *self,
+                         struct wi_task *t)
+{
+    struct wi_stack *stack = pop_loop(worker);
+    if (stack != NULL) // it holds nothing, and is the newest now
+        wi_stack_put(&worker->stacks, stack);
+    stack = wi_stack_new(&worker->stacks);
+    if (stack == NULL)
+        return false;
+    int saved = *worker->errno_at;
+    stack->owner = worker;
+    wi_stack_prepare(stack, wi_stack_top(stack), first_entry, stack);
+    worker->first = t;
+    self->point = worker->point;
+    ready_push_front(worker, self); // not parked: a wake leaves its permit
+    switch_to(worker, &stack->point);
+    wi_here_set_self(self);
+    *worker->errno_at = saved;
     return true;
 }
 
@@ -278,6 +330,8 @@ void wi_worker_ready(struct wi_worker *worker, struct wi_task *t)
     // relaxed: only we make it ours and parked; see below for the rest
     if (__atomic_load_n(&t->owner, __ATOMIC_RELAXED) !=
         ((uintptr_t)worker | WI_PARKED)) {
+        if (wi_roamer_wake(t))
+            return;
         // It runs: its next park will see this. Or it has ended and is a
         // thread's record by now, whose sleep must stand in the word as long
         // as it lasts: so 0 alone is replaced. relaxed: see park_task.
@@ -335,10 +389,38 @@ void wi_worker_wait(struct wi_worker *worker, struct wi_task *self)
 
 void wi_worker_yield(struct wi_worker *worker, struct wi_task *self)
 {
+    if (WI_RARELY((self->flags & WI_ROAMS) != 0) &&
+        wi_roamer_yield(worker, self))
+        return;
     if (worker->ready == NULL) // with nobody else ready
         worker->new_turn = wi_runtime_has_work(worker);
     ready_push(worker, self); // not parked: a wake leaves its permit
     wi_worker_wait(worker, self);
+}
+
+__attribute__((noinline)) struct wi_worker *wi_worker_here(void)
+{
+    return wi_here.worker;
+}
+
+bool wi_worker_depart(struct wi_worker *worker, struct wi_task *self,
+                      bool ready)
+{
+    int saved = *worker->errno_at;
+    self->point = worker->point;
+    worker->departing = self;
+    worker->departs_ready = ready;
+    if (!switch_to_loop(worker)) {
+        worker->departing = NULL;
+        return false;
+    }
+    struct wi_worker *now = wi_worker_here();
+    if (now != worker)
+        // relaxed: a figure
+        __atomic_fetch_add(&now->runtime->roamers.moves, 1, __ATOMIC_RELAXED);
+    wi_here_set_self(self);
+    *now->errno_at = saved;
+    return true;
 }
 
 // Suspends this loop frame and goes on with a ready task.
@@ -351,17 +433,47 @@ static void resume_from_loop(struct wi_worker *worker, struct wi_task *t)
     switch_to(worker, t->point);
 }
 
+// A roamer that can go on goes before a new task, except at the turn of the
+// new ones. NULL: there is none.
+static struct wi_task *next_roamer(struct wi_worker *worker)
+{
+    if (!wi_roamers_ready(&worker->runtime->roamers) || is_new_turn(worker))
+        return NULL;
+    return wi_roamer_take(worker);
+}
+
+// Goes on with what is any worker's; false: there is nothing.
+static bool go_on(struct wi_worker *worker, struct wi_task *roamer)
+{
+    if (roamer == NULL)
+        return false;
+    worker->switches++;
+    worker->new_turn = false;
+    wi_worker_end_search(worker);
+    if (wi_runtime_has_work(worker))
+        wi_runtime_wake_one(worker->runtime);
+    resume_from_loop(worker, roamer);
+    return true;
+}
+
 static void loop(struct wi_worker *worker)
 {
     for (;;) {
         struct wi_task *t = NULL;
+        if (WI_RARELY(worker->departing != NULL))
+            wi_roamer_leaves(worker);
         if (worker->ready == NULL || is_new_turn(worker)) {
+            if (go_on(worker, next_roamer(worker)))
+                continue;
             t = wi_runtime_next(worker);
             worker->new_turn = false;
+            if (t == NULL && go_on(worker, wi_roamer_take(worker)))
+                continue;
         }
         if (t != NULL) {
             worker->switches++;
             wi_worker_call(worker, t);
+            worker = wi_worker_here(); // it may have come here on its way
         } else if ((t = ready_pop(worker)) != NULL) {
             resume_from_loop(worker, t);
         } else {
@@ -407,18 +519,34 @@ bool wi_worker_call_on_new_stack(struct wi_worker *worker, void (*fn)(void *),
     return true;
 }
 
+// Progress --------------------------------------------------------------------
+
+uint64_t wi_worker_progress(const struct wi_worker *worker)
+{
+    uint64_t turns = *(const volatile uint64_t *)&worker->turns;
+    unsigned switches = *(const volatile unsigned *)&worker->switches;
+    // Who yields to itself alone makes no turn.
+    return turns << 6 ^ switches;
+}
+
 // Trimming --------------------------------------------------------------------
 
 enum { KEEP_STACKS = 32 };
 
 bool wi_worker_wants_trim(const struct wi_worker *worker)
 {
-    return worker->parked_stacks + worker->stacks.warm > KEEP_STACKS;
+    return worker->parked_stacks + worker->stacks.warm > KEEP_STACKS ||
+           wi_records_want_trim();
 }
 
 bool wi_worker_trim(struct wi_worker *worker)
 {
     // The loop that runs this is none of the suspended ones.
     drop_loops(worker);
-    return wi_stack_trim(&worker->stacks, KEEP_STACKS) > 0;
+    if (wi_stack_trim(&worker->stacks, KEEP_STACKS) > 0)
+        return true;
+    wi_deque_discard(&worker->jobs);
+    if (wi_records_want_trim())
+        wi_records_trim(&wi_here);
+    return false;
 }

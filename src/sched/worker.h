@@ -7,6 +7,7 @@
 // Files of the scheduler, from the inside out:
 //   task.c     the records           deque.c    unstarted tasks of a worker
 //   worker.c   the loop, switching   idle.c     sleeping and waking workers
+//   roam.c     jobs that may change their worker
 //   park.c     wi_park, wi_unpark    runtime.c  workers together, submit
 //   watchdog.c workers that block    culprit.c  who it was
 #ifndef WI_SCHED_WORKER_H
@@ -23,10 +24,12 @@
 #include "os/thread.h"
 #include "sched/deque.h"
 #include "sched/here.h"
+#include "sched/roam.h"
 #include "sched/stack.h"
 #include "sched/task.h"
 
 struct wi_loop;
+struct wi_os_thread_image;
 
 enum {
     WI_FAIR = 61,         // switches between two looks at everything else
@@ -45,14 +48,18 @@ enum wi_sleep {
 
 // What the watchdog knows of a worker; all under its lock.
 struct wi_watched {
-    struct wi_here *here;     // of its thread; NULL: none
-    pid_t thread;             // the kernel's id
-    struct wi_worker *nested; // a run inside one of its tasks
-    uint64_t turns;           // as seen last
+    struct wi_this_thread *here; // of its thread; NULL: none
+    pid_t thread;                // the kernel's id
+    struct wi_worker *nested;    // a run inside one of its tasks
+    uint64_t turns;              // wi_worker_progress, as seen last
     int64_t cpu;
-    int64_t since; // nothing has changed since then
+    int64_t since;  // nothing has changed since then
+    int64_t turned; // `turns` has not
+    int64_t turned_cpu;
     bool blocked;
     bool told;
+    bool told_held;   // that a task holds it
+    unsigned regions; // that its tasks have announced: wi_watchdog_region_begin
 };
 
 struct wi_worker {
@@ -60,14 +67,17 @@ struct wi_worker {
     struct wi_switch_point *point;       // of the stack that it runs on
     struct wi_task *ready, **ready_tail; // parked tasks that can go on
     unsigned ready_count;
-    int *errno_at;          // the thread's errno: a worker has one thread
-    unsigned switches;      // since the last look around
-    bool new_turn;          // a new task is to run before the ready ones
-    bool searching;         // it is the one that looks for work: idle.c
-    bool in_mask;           // it has set its bit of the idle mask
-    struct wi_spin spin;    // what waiting before a sleep is worth
-    struct wi_stack *loops; // suspended loop frames, by `owner`
-    struct wi_deque jobs;   // unstarted; thieves take from it
+    int *errno_at;             // the thread's errno: a worker has one thread
+    unsigned switches;         // since the last look around
+    bool new_turn;             // a new task is to run before the ready ones
+    bool searching;            // it is the one that looks for work: idle.c
+    bool in_mask;              // it has set its bit of the idle mask
+    bool departs_ready;        // `departing` can go on at once
+    struct wi_task *departing; // its stack is being left: roam.c
+    struct wi_spin spin;       // what waiting before a sleep is worth
+    struct wi_stack *loops;    // suspended loop frames, by `owner`
+    struct wi_task *first;     // what a loop frame begins with: start_now
+    struct wi_deque jobs;      // unstarted; thieves take from it
     struct wi_wheel wheel;
     struct wi_loop *loop; // NULL until the first descriptor
     struct wi_runtime *runtime;
@@ -81,9 +91,10 @@ struct wi_worker {
     uint32_t random;
     size_t parked_stacks; // loop frames kept, for trimming
     int64_t trim_at;
-    uint64_t turns;               // for the watchdog: any progress changes it
-    struct wi_biased jobs_lock;   // the worker's; who cancels takes it too
-    struct wi_task *jobs_running; // started jobs, by `sibling`
+    uint64_t turns; // for the watchdog: any progress changes it
+    struct wi_os_thread_image *image; // for roam_check.c
+    struct wi_biased jobs_lock;       // the worker's; who cancels takes it too
+    struct wi_task *jobs_running;     // started jobs, by `sibling`
     struct wi_os_thread thread;
     struct wi_worker *next_free;
     struct wi_watched watch;
@@ -110,6 +121,8 @@ struct wi_runtime {
     uint32_t forking;    // atomic: fork-join runs
     bool solo;           // its one worker has no thief, ever: no spare either
     bool watched;        // under the lock of the watchdog's life
+    int64_t stall;       // ns that a task may hold a worker unreported
+                         // (WI_FOREVER: always; 0: as the environment says)
     char name[16];       // of its threads
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
@@ -133,6 +146,8 @@ struct wi_runtime {
     // or 1: whether a worker looks for work, or was woken to: idle.c
     uint64_t idle[WI_MAX_LIVE / 64] __attribute__((aligned(64)));
     uint32_t searching;
+
+    struct wi_roamers roamers __attribute__((aligned(64)));
 };
 
 // worker.c --------------------------------------------------------------------
@@ -152,6 +167,22 @@ void wi_worker_wait(struct wi_worker *worker, struct wi_task *self);
 
 // Puts the caller behind all ready tasks and runs the others first.
 void wi_worker_yield(struct wi_worker *worker, struct wi_task *self);
+
+// Runs t, unstarted and claimed, at once, on a stack of its own: the caller
+// goes on when t has ended or parks for the first time. False if there is no
+// memory for a stack: then nothing was done.
+bool wi_worker_start_now(struct wi_worker *worker, struct wi_task *self,
+                         struct wi_task *t);
+
+// Suspends the caller, which becomes any worker's when its stack is left
+// (wi_roamer_leaves): one that can go on, if `ready`. It returns on the worker
+// that goes on with it. False: no memory, nothing was done.
+bool wi_worker_depart(struct wi_worker *worker, struct wi_task *self,
+                      bool ready);
+
+// The worker of this thread, also for code that may have changed it since it
+// last asked.
+struct wi_worker *wi_worker_here(void);
 
 // Moves a parked task of this worker to its ready queue.
 void wi_worker_ready(struct wi_worker *worker, struct wi_task *t);
@@ -255,6 +286,11 @@ void wi_worker_end_search(struct wi_worker *worker);
 // *rc == 0 in a plain thread, NULL with *rc < 0 if it cannot be opened.
 struct wi_loop *wi_loop_here(int *rc);
 
+// Changes with each switch and each new task, if no 64 come between two looks.
+// The owner's plain counters: only whether they change matters.
+__attribute__((noinline, no_sanitize("thread"))) uint64_t
+wi_worker_progress(const struct wi_worker *worker);
+
 // runtime.c -------------------------------------------------------------------
 
 // A runtime of `count` workers; solo: one, which never gets a spare. 0 or a
@@ -278,8 +314,9 @@ void wi_runtime_stop(struct wi_runtime *runtime, unsigned from);
 // `spares_on`. 0 or a negative code.
 int wi_runtime_add_spare(struct wi_runtime *runtime);
 
-// Whether any queue holds what has not started. Any thread.
-bool wi_runtime_has_unstarted(struct wi_runtime *runtime);
+// Whether there is work for any worker: what has not started, or what may go
+// on anywhere. Any thread.
+bool wi_runtime_has_open_work(struct wi_runtime *runtime);
 
 // Whether it is a spare that nobody needs just now: it ends what it has begun
 // and runs what its own tasks queue, and takes nothing else.
