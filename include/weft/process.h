@@ -150,6 +150,7 @@ WEFT_BEGIN
 // Blocks: no; with WEFT_START_FORK until the copy is made. Threads: any.
 // Errors: a failed future with -WEFT_ENOENTRY,
 // -EAGAIN, -ENOMEM, -ENOENT (.program), -EBUSY (a fork with threads),
+// -WEFT_EPROTO (.program has another version of Weft),
 // -WEFT_EFORKED. Since 0.1.
 WEFT_API weft_future *
 weft_process_start_with(weft_function *fn, const void *arg, size_t size,

@@ -5,8 +5,11 @@
 #include "process/crash.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <weft/error.h>
 
 #include "os/oom.h"
 #include "process/capture.h"
@@ -123,6 +126,15 @@ void wi_crash_text(char out[WI_CRASH_TEXT], const char *what, pid_t pid,
     int sig = words->fault.sig;
     add(&text, "died of signal %d (%s)", sig, wi_os_signal_name(sig));
     add_fault(&text, &words->fault, pid);
+}
+
+int wi_crash_entry(char text[WI_CRASH_TEXT], const struct wi_os_end *end)
+{
+    if (end->status != WI_EXIT_VERSION)
+        return -WEFT_ENOENTRY;
+    snprintf(text, WI_CRASH_TEXT,
+             "the program that was executed has another version of Weft");
+    return -WEFT_EPROTO;
 }
 
 // As data

@@ -24,6 +24,10 @@ void wi_crash_text(char text[WI_CRASH_TEXT], const char *what, pid_t pid,
 // Puts the last line that a child has written behind a text, if there is one.
 void wi_crash_quote(char text[WI_CRASH_TEXT], struct wi_capture captures[2]);
 
+// Why a child has ended by exit before it reached the hook: a code, and a text
+// that replaces that above.
+int wi_crash_entry(char text[WI_CRASH_TEXT], const struct wi_os_end *end);
+
 // The same as data. killed: by this process; else a SIGKILL may be the
 // kernel's.
 void wi_crash_report(struct weft_crash *crash, pid_t pid,

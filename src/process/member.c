@@ -523,7 +523,7 @@ static void judge_start(struct wi_member *member)
                   wi_boot_words(member->boot));
     if (wi_boot_stage(member->boot) == WI_STAGE_NONE &&
         member->end.how == WI_END_EXIT)
-        wi_pool_break(pool, -WEFT_ENOENTRY, text);
+        wi_pool_break(pool, wi_crash_entry(text, &member->end), text);
     else // SIGKILL comes from outside: from who may do it to the next one, too,
         // or from the kernel, for want of memory
         start_failed(

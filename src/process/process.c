@@ -191,7 +191,7 @@ static int verdict(struct process *p, const struct wi_os_end *end,
     if (p->canceled)
         return -WEFT_EJOBCANCELED;
     bool by_itself = end->how == WI_END_EXIT;
-    return stage == WI_STAGE_NONE && by_itself ? -WEFT_ENOENTRY
+    return stage == WI_STAGE_NONE && by_itself ? wi_crash_entry(text, end)
                                                : -WEFT_ECRASHED;
 }
 
