@@ -6,10 +6,11 @@
 // (unordered), and its place is used again.
 //
 // If the caller does not say how large a chunk is, the first ones have one
-// element, and each that comes back says what the next should be: twice as much
-// if it was back in less than a millisecond or two, half as much if it took far
-// longer. So tiny elements are soon sent in thousands, and long ones one by
-// one. Towards the end chunks get smaller, so that all workers end together.
+// element, and each that comes back says what the next should be (chunk.h):
+// twice as much if it was back in less than a millisecond or two, half as much
+// if it took far longer. So tiny elements are soon sent in thousands, and long
+// ones one by one. Towards the end chunks get smaller, so that all workers end
+// together.
 //
 // Options that limit a job (a deadline, a timeout, retries) are meant for an
 // element then, so each goes alone.
@@ -26,14 +27,12 @@
 #include <weft/scope.h>
 
 #include "base/options.h"
+#include "exec/chunk.h"
 #include "exec/job.h"
 #include "exec/pool.h"
 #include "future/future.h"
 #include "os/clock.h"
 #include "os/report.h"
-
-enum { MAX_CHUNK = 1 << 16 };
-static const int64_t chunk_ns = 2000000; // from send to return, about
 
 // A chunk that is under way.
 struct piece {
@@ -65,11 +64,8 @@ static size_t least(size_t a, size_t b)
 
 static bool is_calibrated(const struct map *map)
 {
-    const struct weft_submit_options *submit = map->submit;
-    bool limited = submit != NULL && (submit->deadline != 0 ||
-                                      submit->timeout != 0 || submit->retries);
     return map->options->chunk == 0 && map->ex->ops->submit_chunk != NULL &&
-           !limited;
+           !wi_submit_is_limited(map->submit);
 }
 
 static void set_up(struct map *map)
@@ -100,15 +96,10 @@ static size_t next_count(const struct map *map)
 
 static void calibrate(struct map *map, const struct piece *piece)
 {
-    int64_t took = wi_os_now() - piece->sent;
     size_t share = (map->n - map->next) / (2 * map->width) + 1;
-    if (took < chunk_ns / 2)
-        map->chunk = 2 * piece->count;
-    else if (took > 2 * chunk_ns)
-        map->chunk = piece->count / 2;
-    map->chunk = least(least(map->chunk, MAX_CHUNK), share);
-    if (map->chunk == 0)
-        map->chunk = 1;
+    size_t chunk =
+        wi_chunk_after(map->chunk, piece->count, wi_os_now() - piece->sent);
+    map->chunk = least(chunk, share);
 }
 
 static weft_future *send(struct map *map, size_t start, size_t count)

@@ -331,7 +331,8 @@ WI_COLD static weft_future *not_started(void *arg, void (*drop)(void *arg),
 static inline struct wi_runtime *runtime_of(const weft_group *group, int *rc)
 {
     struct wi_task *owner = group != NULL ? group->owner : NULL;
-    if (owner != NULL && owner->home != NULL && owner->home->count > 0)
+    if (owner != NULL && owner->home != NULL &&
+        wi_runtime_count(owner->home) > 0)
         return owner->home;
     if (WI_LIKELY(wi_here.worker != NULL))
         return wi_here.worker->runtime;

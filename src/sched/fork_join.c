@@ -696,7 +696,7 @@ int wi_fork_root(struct wi_fork_run *of, weft_fork_function *run, void *data)
     // take for ever without a further fork: they are shared unasked, if this is
     // no run inside another one. All of this worker's stacks count for that.
     if (!runtime->solo) {
-        forks->eager = is_outermost ? 2 * runtime->count : 0;
+        forks->eager = is_outermost ? 2 * wi_runtime_count(runtime) : 0;
         if (is_outermost || somebody_idles(runtime))
             ask(forks);
     }

@@ -11,7 +11,7 @@
 //   let loose on what has not started, a new one if there are not enough. A
 //   spare that is blocked itself counts for nothing. When fewer are blocked,
 //   the spares from the end rest: they end what they have begun. Spares live
-//   as long as their runtime.
+//   as long as their runtime; workers that it has no more are spares too.
 //
 // A task may also say itself that it is going to block (a region): then the
 // spare comes at once, whether there is anything for it yet or not, and the
@@ -258,6 +258,14 @@ bool wi_watchdog_region_end(struct wi_worker *worker)
     wi_mutex_unlock(&lock);
     wi_watchdog_poke(); // it is to be looked at again
     return begun;
+}
+
+int wi_watchdog_resize(struct wi_runtime *runtime, unsigned count)
+{
+    wi_mutex_lock(&lock);
+    int rc = wi_runtime_resize(runtime, count);
+    wi_mutex_unlock(&lock);
+    return rc;
 }
 
 // Looking ---------------------------------------------------------------------

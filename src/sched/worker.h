@@ -24,6 +24,7 @@
 #include "os/thread.h"
 #include "sched/deque.h"
 #include "sched/here.h"
+#include "sched/lane.h"
 #include "sched/roam.h"
 #include "sched/stack.h"
 #include "sched/task.h"
@@ -69,6 +70,7 @@ struct wi_worker {
     unsigned ready_count;
     int *errno_at;             // the thread's errno: a worker has one thread
     unsigned switches;         // since the last look around
+    unsigned picks;            // of new records, while priorities are in use
     bool new_turn;             // a new task is to run before the ready ones
     bool searching;            // it is the one that looks for work: idle.c
     bool in_mask;              // it has set its bit of the idle mask
@@ -112,7 +114,7 @@ struct wi_worker {
 
 struct wi_runtime {
     void (*run)(struct wi_task *t); // calls the body and completes the record
-    unsigned count;
+    unsigned count;     // atomic: written under the lock of the watchdog
     unsigned live;      // atomic, only grows: count, and the spares behind them
     unsigned spares_on; // atomic: so many of the spares may take work now
     uint32_t stop;      // atomic
@@ -135,12 +137,11 @@ struct wi_runtime {
     struct wi_runtime *next_watched; // under the watchdog's lock
     uint64_t signals;                // blocked in its threads
 
-    // The injector: jobs from outside, taken by any worker.
+    // The injector: jobs from outside, and those of another than the usual
+    // priority, taken by any worker.
     struct wi_mutex lock __attribute__((aligned(64)));
-    wi_hint *ring;
-    size_t mask, head, tail; // under the lock
-    uint64_t waiting;        // tail - head, readable without it
-    uint64_t injected;       // records that came through it, so too
+    uint64_t injected; // under the lock: records that came through it
+    struct wi_lane lanes[WI_LANES];
 
     // One bit for each worker that sleeps, or is about to. With `searching` 0
     // or 1: whether a worker looks for work, or was woken to: idle.c
@@ -310,9 +311,12 @@ int wi_runtime_start(struct wi_runtime *runtime, unsigned from,
 // Tells the threads to end when they have nothing to do, and joins them.
 void wi_runtime_stop(struct wi_runtime *runtime, unsigned from);
 
-// Starts one more worker, a spare. The watchdog, which lets it take work by
-// `spares_on`. 0 or a negative code.
+// Starts one more worker, a spare, which may take work when `spares_on` says
+// so. Under the watchdog's lock. 0 or a negative code.
 int wi_runtime_add_spare(struct wi_runtime *runtime);
+
+// See wi_watchdog_resize.
+int wi_runtime_resize(struct wi_runtime *runtime, unsigned count);
 
 // Whether there is work for any worker: what has not started, or what may go
 // on anywhere. Any thread.
@@ -323,14 +327,25 @@ bool wi_runtime_has_open_work(struct wi_runtime *runtime);
 static inline bool wi_worker_rests(const struct wi_worker *worker)
 {
     const struct wi_runtime *runtime = worker->runtime;
-    return worker->index >= runtime->count &&
-           // seq_cst: after the announcement of sleep; pairs with watchdog.c
-           worker->index - runtime->count >=
+    // seq_cst, both: after the announcement of sleep; pairs with watchdog.c
+    unsigned count = __atomic_load_n(&runtime->count, __ATOMIC_SEQ_CST);
+    return worker->index >= count &&
+           worker->index - count >=
                __atomic_load_n(&runtime->spares_on, __ATOMIC_SEQ_CST);
+}
+
+// How many workers it has, of those that are no spares.
+static inline unsigned wi_runtime_count(const struct wi_runtime *runtime)
+{
+    return __atomic_load_n(&runtime->count, __ATOMIC_RELAXED);
 }
 
 // Queues an unstarted record where others look too. 0 or -ENOMEM.
 int wi_runtime_submit_shared(struct wi_runtime *runtime, struct wi_task *t);
+
+// Queues an unstarted record in a lane of the injector. 0 or -ENOMEM.
+int wi_runtime_submit_lane(struct wi_runtime *runtime, struct wi_task *t,
+                           unsigned lane);
 
 // Queues an unstarted record. 0 or -ENOMEM.
 static inline int wi_runtime_submit(struct wi_runtime *runtime,

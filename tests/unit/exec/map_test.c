@@ -2,6 +2,8 @@
 // weft_map: order, chunks, windows, failures.
 #include "kit.h"
 
+#include <stdio.h>
+
 #define N 1000
 
 static long in[N], out[N];
@@ -413,6 +415,163 @@ KIT_BOTH(a_deadline_of_each_element)
                     0);
     for (long i = 0; i < N; i++)
         kit_assert_code(codes[i], -WEFT_EJOBTIMEOUT);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+// From a function to a function ----------------------------------------------
+
+struct flow {
+    long next, end; // what is made
+    size_t taken, flying, most_flying;
+    bool ordered;
+    int stop_at; // take ends the map there; -1: nowhere
+    unsigned char seen[N];
+};
+
+static int make(void *in_place, void *arg)
+{
+    struct flow *flow = arg;
+    if (flow->next == flow->end)
+        return 0;
+    if (flow->next < 0)
+        return -EPROTO;
+    *(long *)in_place = flow->next++;
+    flow->flying++;
+    if (flow->flying > flow->most_flying)
+        flow->most_flying = flow->flying;
+    return 1;
+}
+
+static int take(size_t index, int code, const void *result, void *arg)
+{
+    struct flow *flow = arg;
+    ck_assert_int_lt((long)index, flow->end);
+    ck_assert_int_eq(flow->seen[index]++, 0);
+    if (flow->ordered)
+        ck_assert_uint_eq(index, flow->taken);
+    flow->taken++;
+    flow->flying--;
+    if (code < 0)
+        ck_assert_int_eq(code, -1000 - (int)index);
+    else
+        ck_assert_int_eq(*(const long *)result, (long)(index * index));
+    return flow->stop_at == (int)flow->taken ? -EPIPE : 0;
+}
+
+KIT_BOTH(a_stream_of_all_sizes, .timeout = 20)
+{
+    static const size_t sizes[] = {0, 1, 7, 64, 5000};
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+
+    for (int i = 0; i < 5; i++)
+        for (int k = 0; k < 5; k++)
+            for (int ordered = 0; ordered < 2; ordered++) {
+                struct flow flow = {
+                    .end = N, .ordered = ordered, .stop_at = -1};
+                kit_assert_code(weft_map_stream(ex, square, make, take, &flow,
+                                                .chunk = sizes[i],
+                                                .window = sizes[k],
+                                                .ordered = ordered),
+                                0);
+                ck_assert_uint_eq(flow.taken, N);
+                if (sizes[k] >= sizes[i] && sizes[k] > 0)
+                    ck_assert_uint_le(flow.most_flying, sizes[k]);
+            }
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+KIT_BOTH(take_judges_failures)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    struct flow flow = {.end = N, .stop_at = -1};
+    kit_assert_code(weft_map_stream(ex, square_but, make, take, &flow), 0);
+    ck_assert_uint_eq(flow.taken, N);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+KIT_BOTH(either_end_ends_a_stream)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    struct flow none = {.end = 0, .stop_at = -1};
+    struct flow bad = {.next = -1, .end = N, .stop_at = -1};
+    struct flow stops = {.end = N, .stop_at = 10};
+    kit_assert_code(weft_map_stream(ex, square, make, take, &none), 0);
+    kit_assert_code(weft_map_stream(ex, square, make, take, &bad), -EPROTO);
+    kit_assert_code(weft_map_stream(ex, square, make, take, &stops), -EPIPE);
+    ck_assert_uint_eq(stops.taken, 10);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+KIT_BOTH(a_stream_through_a_user_s_executor)
+{
+    weft_executor *ex = weft_inline_executor();
+    struct flow flow = {.end = N, .ordered = true, .stop_at = -1};
+    kit_assert_code(
+        weft_map_stream(ex, square, make, take, &flow, .ordered = true), 0);
+    ck_assert_uint_eq(flow.taken, N);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+static int endless(void *in_place, void *arg)
+{
+    *(long *)in_place = 3;
+    (void)arg;
+    return 1;
+}
+
+static int ignore(size_t index, int code, const void *result, void *arg)
+{
+    (void)index;
+    (void)code;
+    (void)result;
+    (void)arg;
+    return 0;
+}
+
+KIT_BOTH(a_deadline_ends_an_endless_stream)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    {
+        WEFT_TIMEOUT(0.02);
+        kit_assert_code(weft_map_stream(ex, square, endless, ignore, NULL),
+                        -ETIMEDOUT);
+    }
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+// Results that are somebody's memory: taken or not, none is left (ASan).
+WEFT_JOB(struct weft_bytes, text_of, long, x)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%ld", x);
+    return weft_bytes_copy(text, strlen(text) + 1);
+}
+
+static int take_bytes(size_t index, int code, const void *result, void *arg)
+{
+    struct weft_bytes bytes = *(const struct weft_bytes *)result;
+    kit_assert_code(code, 0);
+    ck_assert_int_eq(atol(bytes.data), (long)index);
+    weft_bytes_free(&bytes);
+    return ++*(int *)arg == 100 ? -EPIPE : 0;
+}
+
+static int count_up(void *in_place, void *arg)
+{
+    static long next;
+    *(long *)in_place = next++;
+    (void)arg;
+    return 1;
+}
+
+WEFT_TEST(bytes_through_a_stream)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    int taken = 0;
+    kit_assert_code(weft_map_stream(ex, text_of, count_up, take_bytes, &taken,
+                                    .chunk = 8, .ordered = true),
+                    -EPIPE);
+    ck_assert_int_eq(taken, 100);
     kit_assert_code(weft_executor_close(ex), 0);
 }
 
