@@ -377,6 +377,7 @@ static bool have_uring(void)
             PEER("GLib", program, "echo_glib", "libglib2.0-dev"),              \
             PEER("Boost.Asio", program, "echo_asio", "libboost-dev"),          \
             PEER("Go", program, "echo_go", "golang-go"),                       \
+            PEER("tokio", program, "echo_tokio", "librust-tokio-dev"),         \
             PEER("asyncio", program, "echo_asyncio", "python3"),               \
             PEER("uvloop", program, "echo_uvloop", "python3-uvloop"),          \
         {                                                                      \

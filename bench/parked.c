@@ -73,20 +73,13 @@ static void *touched(size_t size)
     return p;
 }
 
-static void tell(struct bench_reply *reply, double rss, double tables, double n)
-{
-    reply->value = (rss + tables) / n;
-    reply->more[0] = rss / n;
-    reply->more[1] = tables / n;
-}
-
 static void weft_side(const struct bench_ask *ask, struct bench_reply *reply)
 {
     struct crowd c = {.tasks = (long)ask->ops};
     c.waiters = touched(ask->ops * sizeof *c.waiters);
     if (weft_run(crowd_main, &c, .stack_size = (size_t)ask->param[0]) != 0)
         bench_fail("weft_run failed");
-    tell(reply, c.rss, c.tables, (double)c.tasks);
+    bench_tell_memory(reply, c.rss, c.tables, (double)c.tasks);
     reply->more[2] = (c.end - c.begin) / (double)c.tasks;
     reply->answer = (uint64_t)c.left;
 }
@@ -107,8 +100,8 @@ static void page_side(const struct bench_ask *ask, struct bench_reply *reply)
         reply->answer++;
     }
     reply->more[2] = (bench_cpu() - begin) / (double)ask->ops;
-    tell(reply, bench_rss() - rss, bench_page_tables() - tables,
-         (double)ask->ops);
+    bench_tell_memory(reply, bench_rss() - rss, bench_page_tables() - tables,
+                      (double)ask->ops);
 }
 
 static sem_t arrive, leave;
@@ -137,7 +130,8 @@ static void thread_side(const struct bench_ask *ask, struct bench_reply *reply)
     for (uint64_t i = 0; i < n; i++)
         sem_wait(&arrive);
     reply->more[2] = (bench_cpu() - begin) / (double)n;
-    tell(reply, bench_rss() - rss, bench_page_tables() - tables, (double)n);
+    bench_tell_memory(reply, bench_rss() - rss, bench_page_tables() - tables,
+                      (double)n);
     for (uint64_t i = 0; i < n; i++)
         sem_post(&leave);
     for (uint64_t i = 0; i < n; i++)

@@ -42,19 +42,12 @@ static int crowd_main(void *arg)
     return rc;
 }
 
-static void tell(struct bench_reply *reply, double rss, double tables, double n)
-{
-    reply->value = (rss + tables) / n;
-    reply->more[0] = rss / n;
-    reply->more[1] = tables / n;
-}
-
 static void weft_side(const struct bench_ask *ask, struct bench_reply *reply)
 {
     crowd.tasks = (long)ask->ops;
     if (weft_run(crowd_main, &crowd) != 0)
         bench_fail("weft_run failed");
-    tell(reply, crowd.rss, crowd.tables, (double)ask->ops);
+    bench_tell_memory(reply, crowd.rss, crowd.tables, (double)ask->ops);
     reply->more[2] = crowd.start_cpu / (double)ask->ops;
     reply->more[3] = crowd.run_cpu / (double)ask->ops;
     reply->answer = crowd.sum;
@@ -77,7 +70,8 @@ static void array_side(const struct bench_ask *ask, struct bench_reply *reply)
     for (uint64_t i = 0; i < ask->ops; i++)
         all[i] = (struct entry){add, (void *)(uintptr_t)i};
     reply->more[2] = (bench_cpu() - begin) / n;
-    tell(reply, bench_rss() - rss, bench_page_tables() - tables, n);
+    bench_tell_memory(reply, bench_rss() - rss, bench_page_tables() - tables,
+                      n);
     begin = bench_cpu();
     crowd.sum = 0;
     for (uint64_t i = 0; i < ask->ops; i++)

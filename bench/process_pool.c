@@ -3,28 +3,25 @@
 // its own, distinct arguments, the sum checked; and from submit to result of
 // one job. Against what two processes can do that share a ring, or two words
 // to sleep on, and nothing else.
-#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include <weft.h>
 
 #include "support/bench.h"
+#include "support/rounds.h"
 
-enum { WINDOW = 2000, MAX_ROUNDS = 20000, WARM = 50, SLOTS = 256 };
+enum { WINDOW = 2000, SLOTS = 256 };
 
 WEFT_JOB(long, triple, long, x)
 {
     return 3 * x;
 }
 
-// Throughput
-// --------------------------------------------------------------------
+// Throughput ------------------------------------------------------------------
 
 static weft_future *window[WINDOW];
 
@@ -158,36 +155,7 @@ static void rings_side(const struct bench_ask *ask, struct bench_reply *reply)
     end(pid);
 }
 
-// Round trips
-// -------------------------------------------------------------------
-
-static double walls[MAX_ROUNDS];
-
-static void sleep_for(long us)
-{
-    const struct timespec gap = {.tv_nsec = us * 1000};
-    if (us > 0)
-        nanosleep(&gap, NULL);
-}
-
-static void measure(const struct bench_ask *ask, struct bench_reply *reply,
-                    long (*call)(void *arg, long x), void *arg)
-{
-    unsigned n = ask->ops < MAX_ROUNDS ? (unsigned)ask->ops : MAX_ROUNDS;
-    for (unsigned i = 0; i < n + WARM; i++) {
-        double begin = bench_wall();
-        long got = call(arg, i);
-        if (i >= WARM) {
-            walls[i - WARM] = bench_wall() - begin;
-            reply->answer += (uint64_t)got;
-        }
-        sleep_for(ask->param[0]);
-    }
-    reply->value = bench_median(walls, n) / 1000;
-    reply->more[0] = walls[0] / 1000;
-    reply->more[1] = walls[n * 9 / 10] / 1000;
-    reply->more[2] = walls[n * 99 / 100] / 1000;
-}
+// Round trips -----------------------------------------------------------------
 
 static long call_pool(void *ex, long x)
 {
@@ -199,60 +167,27 @@ static void pool_side(const struct bench_ask *ask, struct bench_reply *reply)
     if (ask->param[1])
         bench_pin();
     weft_executor *ex = weft_process_pool(.workers = 1);
-    measure(ask, reply, call_pool, ex);
+    bench_rounds(ask, reply, ask->param[0], call_pool, ex);
     weft_executor_close(ex);
 }
 
-struct line {
-    uint32_t request, response;
-    long value;
-};
-
-static void await(uint32_t *word)
+static void serve_line(void *line)
 {
-    // acquire; partner: the store in post
-    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == 0)
-        syscall(SYS_futex, word, FUTEX_WAIT, 0, NULL);
-    __atomic_store_n(word, 0, __ATOMIC_RELAXED);
-}
-
-static void post(uint32_t *word)
-{
-    // release; partner: the load in await
-    __atomic_store_n(word, 1, __ATOMIC_RELEASE);
-    syscall(SYS_futex, word, FUTEX_WAKE, 1);
-}
-
-static void serve_line(void *arg)
-{
-    struct line *line = arg;
-    for (;;) {
-        await(&line->request);
-        line->value = triple(line->value);
-        post(&line->response);
-    }
-}
-
-static long call_line(void *arg, long x)
-{
-    struct line *line = arg;
-    line->value = x;
-    post(&line->request);
-    await(&line->response);
-    return line->value;
+    bench_line_serve(line, triple);
 }
 
 static void futex_side(const struct bench_ask *ask, struct bench_reply *reply)
 {
-    struct line *line = shared(sizeof *line);
+    struct bench_line *line = shared(sizeof *line);
+    line->shared = true;
     if (ask->param[1])
         bench_pin();
     pid_t pid = child(serve_line, line);
-    measure(ask, reply, call_line, line);
+    bench_rounds(ask, reply, ask->param[0], bench_line_call, line);
     end(pid);
 }
 
-// -------------------------------------------------------------------------------
+// The questions ---------------------------------------------------------------
 
 static const struct bench_side streams[] = {
     {"weft", BENCH_WEFT, .fn = stream_side},
@@ -293,7 +228,7 @@ static void ask_trip(const char *name, const char *what, long gap, long pinned)
             .ops = (uint64_t)bench_pick(gap > 0 ? 2000 : 20000, 500, 20),
             .warm = 100,
             .params = {{"gap_us", gap}, {"pinned", pinned}},
-            .more = {"least", "p90", "p99"},
+            .more = {BENCH_ROUNDS_MORE},
             .bar = 1.5,
             .bar_against = "futex"},
         trips);

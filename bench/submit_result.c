@@ -2,57 +2,28 @@
 // submit_result: from submit to result on a pool that is idle, as a plain
 // thread sees it. After each round both sleep for the same gap. All threads
 // are on one CPU: elsewhere the wake of an idle CPU is all one would measure.
-#include <linux/futex.h>
+//
+//  idle    nothing else runs there
+//  busy    two processes compute there all the time
+//  quota   the process may use a fifth of a CPU, as in a container: who spins
+//          while there is nothing to do has none left when there is
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include <weft.h>
 
 #include "support/bench.h"
+#include "support/rounds.h"
 
-enum { MAX_ROUNDS = 20000, WARM = 20, HOGS = 2 };
+enum { HOGS = 2 };
 
 WEFT_JOB(long, triple, long, x)
 {
     return 3 * x;
-}
-
-static double walls[MAX_ROUNDS];
-
-static void sleep_for(long us)
-{
-    const struct timespec gap = {.tv_nsec = us * 1000};
-    nanosleep(&gap, NULL);
-}
-
-// rounds of call(x), with the gap after each: the least and the median time,
-// and the CPU time of all threads without the gaps' own.
-static void measure(const struct bench_ask *ask, struct bench_reply *reply,
-                    long (*call)(void *arg, long x), void *arg)
-{
-    unsigned n = ask->ops < MAX_ROUNDS ? (unsigned)ask->ops : MAX_ROUNDS;
-    double cpu = 0;
-    for (unsigned i = 0; i < n + WARM; i++) {
-        double cpu_begin = bench_cpu();
-        double begin = bench_wall();
-        long got = call(arg, i);
-        double wall = bench_wall() - begin;
-        if (i >= WARM) {
-            walls[i - WARM] = wall;
-            cpu += bench_cpu() - cpu_begin;
-            reply->answer += (uint64_t)got;
-        }
-        sleep_for(ask->param[0]);
-    }
-    reply->value = bench_median(walls, n) / 1000;
-    reply->more[0] = walls[0] / 1000;
-    reply->more[1] = walls[n * 99 / 100] / 1000;
-    reply->more[2] = cpu / n / 1000;
 }
 
 static long call_pool(void *ex, long x)
@@ -67,60 +38,25 @@ static void weft_side(const struct bench_ask *ask, struct bench_reply *reply)
 {
     bench_pin();
     weft_executor *ex = weft_thread_pool(.workers = 1);
-    measure(ask, reply, call_pool, ex);
+    bench_rounds(ask, reply, ask->param[0], call_pool, ex);
     weft_executor_close(ex);
 }
 
-struct line {
-    uint32_t request, response;
-    long value;
-    bool stop;
-};
-
-static void await(uint32_t *word)
+static void *serve(void *line)
 {
-    // acquire; partner: the store in post
-    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == 0)
-        syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0, NULL);
-    __atomic_store_n(word, 0, __ATOMIC_RELAXED);
-}
-
-static void post(uint32_t *word)
-{
-    // release; partner: the load in await
-    __atomic_store_n(word, 1, __ATOMIC_RELEASE);
-    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1);
-}
-
-static void *serve(void *arg)
-{
-    struct line *line = arg;
-    for (await(&line->request); !line->stop; await(&line->request)) {
-        line->value = triple(line->value);
-        post(&line->response);
-    }
+    bench_line_serve(line, triple);
     return NULL;
-}
-
-static long call_line(void *arg, long x)
-{
-    struct line *line = arg;
-    line->value = x;
-    post(&line->request);
-    await(&line->response);
-    return line->value;
 }
 
 static void futex_side(const struct bench_ask *ask, struct bench_reply *reply)
 {
-    struct line line = {0};
+    struct bench_line line = {0};
     pthread_t thread;
     bench_pin();
     if (pthread_create(&thread, NULL, serve, &line) != 0)
         bench_fail("pthread_create failed");
-    measure(ask, reply, call_line, &line);
-    line.stop = true;
-    post(&line.request);
+    bench_rounds(ask, reply, ask->param[0], bench_line_call, &line);
+    bench_line_stop(&line);
     pthread_join(thread, NULL);
 }
 
@@ -150,7 +86,7 @@ static void ask(const char *name, const char *what, double bar)
                                  .ops = (uint64_t)bench_pick(2000, 500, 10),
                                  .warm = 100,
                                  .params = {{"gap_us", 200}},
-                                 .more = {"least", "p99", "cpu_us"},
+                                 .more = {BENCH_ROUNDS_MORE},
                                  .bar = bar,
                                  .bar_against = "futex"},
         sides);
@@ -181,6 +117,69 @@ static void end_hogs(const pid_t *hogs, int n)
     }
 }
 
+static bool write_line(const char *folder, const char *file, const char *text)
+{
+    char path[120];
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    FILE *out = fopen(path, "we");
+    if (out == NULL)
+        return false;
+    bool written = fputs(text, out) >= 0;
+    return fclose(out) == 0 && written;
+}
+
+// Puts this process into a new control group that may use a fifth of one CPU.
+// NULL: what keeps it from that.
+static const char *enter_quota(const char *folder)
+{
+    if (mkdir(folder, 0755) != 0)
+        return "no right to make a control group";
+    // Version 2, or the older one, each with its files.
+    if (!write_line(folder, "cpu.max", "20000 100000") &&
+        !(write_line(folder, "cpu.cfs_period_us", "100000") &&
+          write_line(folder, "cpu.cfs_quota_us", "20000")))
+        return "the control group takes no limit of CPU time";
+    return write_line(folder, "cgroup.procs", "0")
+               ? NULL
+               : "no way into the control group";
+}
+
+static void ask_in_quota(const char *folder)
+{
+    static const char name[] = "submit_result/quota";
+    const char *why = folder ? enter_quota(folder) : NULL;
+    if (why != NULL)
+        bench_skip(name, "weft", why);
+    else
+        ask(name, "the same with a fifth of one CPU to use", 0);
+}
+
+// In a child, so that nothing has to be left again. Its status.
+static int ask_with_quota(void)
+{
+    char folder[80];
+    int status = 0;
+    if (bench_lists()) {
+        ask_in_quota(NULL);
+        return 0;
+    }
+    snprintf(folder, sizeof folder, "/sys/fs/cgroup%s/weft-bench-%d",
+             access("/sys/fs/cgroup/cpu", F_OK) == 0 ? "/cpu" : "",
+             (int)getpid());
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid < 0)
+        bench_fail("fork failed");
+    if (pid == 0) {
+        ask_in_quota(folder);
+        fflush(stdout);
+        _exit(bench_end());
+    }
+    waitpid(pid, &status, 0);
+    rmdir(folder);
+    return status != 0;
+}
+
 int main(int argc, char **argv)
 {
     pid_t hogs[HOGS];
@@ -189,5 +188,6 @@ int main(int argc, char **argv)
     start_hogs(hogs, HOGS);
     ask("submit_result/busy", "the same beside two processes that compute", 0);
     end_hogs(hogs, HOGS);
-    return bench_end();
+    int failed = ask_with_quota();
+    return failed ? failed : bench_end();
 }

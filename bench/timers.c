@@ -283,24 +283,25 @@ static const struct bench_side park_sides[] = {
     {"weft", BENCH_WEFT, .fn = park_side}, {0}};
 static const struct bench_side call_sides[] = {
     {"weft", BENCH_WEFT, .fn = calls_side}, {0}};
-static const struct bench_side wheel_sides[] = {
-    {"weft", BENCH_WEFT, .fn = wheel_side},
-    {"list", BENCH_FLOOR, .fn = list_wheel_side},
-    {"Boost.Asio", BENCH_PEER, .program = "timers_asio",
-     .package = "libboost-dev"},
-    {"libuv", BENCH_PEER, .program = "timers_libuv", .package = "libuv1-dev"},
-    {"libev", BENCH_PEER, .program = "timers_libev", .package = "libev-dev"},
-    {"Go", BENCH_PEER, .program = "timers_go", .package = "golang-go"},
-    {0}};
-static const struct bench_side churn_sides[] = {
-    {"weft", BENCH_WEFT, .fn = churn_side},
-    {"list", BENCH_FLOOR, .fn = list_churn_side},
-    {"Boost.Asio", BENCH_PEER, .program = "timers_asio",
-     .package = "libboost-dev"},
-    {"libuv", BENCH_PEER, .program = "timers_libuv", .package = "libuv1-dev"},
-    {"libev", BENCH_PEER, .program = "timers_libev", .package = "libev-dev"},
-    {"Go", BENCH_PEER, .program = "timers_go", .package = "golang-go"},
-    {0}};
+#define SIDES(weft, list)                                                      \
+    {                                                                          \
+        {"weft", BENCH_WEFT, .fn = weft}, {"list", BENCH_FLOOR, .fn = list},   \
+            {"Boost.Asio", BENCH_PEER, .program = "timers_asio",               \
+             .package = "libboost-dev"},                                       \
+            {"libuv", BENCH_PEER, .program = "timers_libuv",                   \
+             .package = "libuv1-dev"},                                         \
+            {"libev", BENCH_PEER, .program = "timers_libev",                   \
+             .package = "libev-dev"},                                          \
+            {"Go", BENCH_PEER, .program = "timers_go",                         \
+             .package = "golang-go"},                                          \
+        {                                                                      \
+            0                                                                  \
+        }                                                                      \
+    }
+static const struct bench_side wheel_sides[] =
+    SIDES(wheel_side, list_wheel_side);
+static const struct bench_side churn_sides[] =
+    SIDES(churn_side, list_churn_side);
 
 // A million sleeping tasks need about 5 GB.
 static long most_sleepers(void)

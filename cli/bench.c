@@ -6,7 +6,6 @@
 #include "bench.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,21 +14,32 @@
 
 #include "child.h"
 #include "cli.h"
+#include "options.h"
 
-enum { PATH = 4096 };
+enum {
+    PATH = 4096,
+    FULL_SECONDS = 780, // of asking; tables and pictures come after
+    QUICK_SECONDS = 150,
+};
+
+// Seconds for a question, however many there are.
+static const double SHORTEST = 0.2;
 
 static const char usage[] =
     "usage: weft bench [--list] [--only TEXT] [--quick | --check] [--reps N]\n"
-    "                  [--compare OLD] [--json] [--out DIR] [--programs "
-    "DIR]\n\n"
+    "                  [--seconds S] [--compare OLD] [--json] [--out DIR]\n"
+    "                  [--programs DIR]\n\n"
     "Asks what things cost, in Weft, in other libraries and with the bare\n"
     "system, in turn; sees that all computed the same; and writes every "
     "sample,\na table and pictures into DIR.\n\n"
     "  --list          the questions and who is asked, and no more\n"
     "  --only TEXT     only where TEXT is part of 'QUESTION CONTENDER'\n"
     "  --quick         fewer operations and samples: less than 3 minutes\n"
+    "                  instead of a quarter of an hour\n"
     "  --check         one short sample: whether the answers are right\n"
-    "  --reps N        samples of each contender (15; 7 if quick)\n"
+    "  --reps N        samples of each contender, at most (15; 7 if quick)\n"
+    "  --seconds S     how long to ask, all questions together, about (780;\n"
+    "                  150 if quick)\n"
     "  --compare OLD   show what has changed since OLD, a file or a folder\n"
     "                  that an earlier run has written\n"
     "  --json          one JSON object on standard output instead of tables\n"
@@ -41,8 +51,11 @@ static const char usage[] =
 
 // Options ---------------------------------------------------------------------
 
-static int read_option(struct bench_options *o, int option, char **argv)
+static int take_option(void *into, int option, const char *value)
 {
+    struct bench_options *o = into;
+    char *end;
+
     switch (option) {
     case 'l':
         o->list = true;
@@ -51,30 +64,33 @@ static int read_option(struct bench_options *o, int option, char **argv)
         o->json = true;
         break;
     case 'n':
-        o->only = optarg;
+        o->only = value;
         break;
     case 'q':
+        o->size = "--quick";
+        break;
     case 'k':
-        o->size = option == 'q' ? "--quick" : "--check";
+        o->size = "--check";
         break;
     case 'r':
-        if (strspn(optarg, "0123456789") != strlen(optarg) || atoi(optarg) < 1)
-            return cli_usage("bench", "'%s' is no number of samples", optarg);
-        o->reps = optarg;
+        if (strspn(value, "0123456789") != strlen(value) || atoi(value) < 1)
+            return cli_usage("bench", "'%s' is no number of samples", value);
+        o->reps = value;
+        break;
+    case 's':
+        o->seconds = strtod(value, &end);
+        if (*end || !(o->seconds > 0))
+            return cli_usage("bench", "'%s' is no time in seconds", value);
         break;
     case 'c':
-        o->compare = optarg;
+        o->compare = value;
         break;
     case 'o':
-        o->out = optarg;
+        o->out = value;
         break;
     case 'p':
-        o->programs = optarg;
+        o->programs = value;
         break;
-    case ':':
-        return cli_usage("bench", "'%s' needs a value", argv[optind - 1]);
-    default:
-        return cli_usage("bench", "no option '%s'", argv[optind - 1]);
     }
     return CLI_OK;
 }
@@ -87,25 +103,20 @@ static int read_options(struct bench_options *o, int argc, char **argv)
         {"quick", no_argument, NULL, 'q'},
         {"check", no_argument, NULL, 'k'},
         {"reps", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 's'},
         {"compare", required_argument, NULL, 'c'},
         {"json", no_argument, NULL, 'j'},
         {"out", required_argument, NULL, 'o'},
         {"programs", required_argument, NULL, 'p'},
         {0},
     };
-    int option, code = CLI_OK;
 
     *o = (struct bench_options){.out = "results"};
-    opterr = 0;
-    while (code == CLI_OK) {
-        // NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet
-        option = getopt_long(argc, argv, ":", names, NULL);
-        if (option == -1)
-            break;
-        code = read_option(o, option, argv);
-    }
+    int code = cli_options("bench", argc, argv, "", names, take_option, o);
     if (code == CLI_OK && optind < argc)
         code = cli_usage("bench", "unexpected argument '%s'", argv[optind]);
+    if (o->seconds == 0)
+        o->seconds = o->size ? QUICK_SECONDS : FULL_SECONDS;
     if (code == CLI_OK && o->compare && access(o->compare, R_OK) != 0)
         code = cli_usage("bench", "%s: %s", o->compare, weft_strerror(-errno));
     return code;
@@ -196,8 +207,19 @@ static int make_tables(const struct bench_options *o, const char *folder)
 
 // The command -----------------------------------------------------------------
 
+// For one question: an even share of what is left, so that a program that took
+// longer than its share makes the others shorter.
+static double share(double end, size_t questions)
+{
+    enum { MOST = 30 };
+    double each = (end - weft_now()) / (double)questions;
+
+    return each > MOST ? MOST : each < SHORTEST ? SHORTEST : each;
+}
+
 static int run_all(struct bench_programs *p, const struct bench_options *o)
 {
+    double end = weft_now() + o->seconds;
     size_t wanted = 0, number = 0;
     int code = CLI_OK;
 
@@ -207,7 +229,9 @@ static int run_all(struct bench_programs *p, const struct bench_options *o)
         struct bench_program *program = &p->all[i];
         if (program->entry_count == 0)
             continue;
-        bench_run(program, o, ++number, wanted);
+        bench_run(program, o,
+                  share(end, bench_questions(program, p->count - i)), ++number,
+                  wanted);
         if (program->failed)
             code = CLI_FAILED;
         if (write_file(program, p->folder, o->out) != CLI_OK)

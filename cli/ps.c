@@ -4,7 +4,6 @@
 // and what it waits for. The program is only read, never stopped or entered, so
 // it may hang, be stopped or be deadlocked.
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <weft/error.h>
 
 #include "cli.h"
+#include "options.h"
 #include "ps_print.h"
 
 static const char usage[] =
@@ -126,20 +126,24 @@ static int read_target(const char *text, struct ps_options *o)
     return CLI_OK;
 }
 
+static int take_option(void *into, int option, const char *value)
+{
+    struct ps_options *o = into;
+
+    (void)value;
+    o->json = o->json || option == 'j';
+    o->all = o->all || option == 'a';
+    return CLI_OK;
+}
+
 static int read_options(struct ps_options *o, int argc, char **argv)
 {
     static const struct option names[] = {
         {"json", no_argument, NULL, 'j'}, {"all", no_argument, NULL, 'a'}, {0}};
-    int option;
 
-    opterr = 0;
-    // NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet
-    while ((option = getopt_long(argc, argv, "a", names, NULL)) != -1) {
-        if (option == '?')
-            return cli_usage("ps", "no option '%s'", argv[optind - 1]);
-        o->json = o->json || option == 'j';
-        o->all = o->all || option == 'a';
-    }
+    int code = cli_options("ps", argc, argv, "a", names, take_option, o);
+    if (code != CLI_OK)
+        return code;
     if (argc - optind != 1)
         return cli_usage("ps", "%s",
                          optind == argc ? "no process id given"

@@ -12,7 +12,7 @@
 // bounded.
 enum {
     ROWS_MAX = 1 << 22,
-    CHUNK_HEAD_MAX = 256,
+    CHUNK_HEAD_MAX = 1 << 16,
     CHUNK_BYTES_MAX = 1 << 24,
     EXTRA_MAX = 1024,
 };

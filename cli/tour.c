@@ -4,7 +4,6 @@
 // shortest programs, work that waits, work that computes; then what the
 // figures say.
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include <weft.h>
 
 #include "cli.h"
+#include "options.h"
 #include "tour_report.h"
 #include "tour_work.h"
 
@@ -64,23 +64,21 @@ static int read_number(const char *text, long most, long *number)
     return CLI_OK;
 }
 
-static int read_option(struct options *o, int option, char **argv)
+static int take_option(void *into, int option, const char *value)
 {
+    struct options *o = into;
+
     switch (option) {
     case 'j':
         o->json = true;
         return CLI_OK;
     case 's':
-        o->svg = optarg;
+        o->svg = value;
         return CLI_OK;
     case 'f':
-        return read_number(optarg, FETCHES_MAX, &o->fetches);
-    case 'm':
-        return read_number(optarg, MEBIBYTES_MAX, &o->mebibytes);
-    case ':':
-        return cli_usage("tour", "'%s' needs a value", argv[optind - 1]);
+        return read_number(value, FETCHES_MAX, &o->fetches);
     default:
-        return cli_usage("tour", "no option '%s'", argv[optind - 1]);
+        return read_number(value, MEBIBYTES_MAX, &o->mebibytes);
     }
 }
 
@@ -93,17 +91,9 @@ static int read_options(struct options *o, int argc, char **argv)
         {"mib", required_argument, NULL, 'm'},
         {0},
     };
-    int option, code = CLI_OK;
 
     *o = (struct options){.fetches = FETCHES, .mebibytes = MEBIBYTES};
-    opterr = 0;
-    while (code == CLI_OK) {
-        // NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet
-        option = getopt_long(argc, argv, ":", names, NULL);
-        if (option == -1)
-            break;
-        code = read_option(o, option, argv);
-    }
+    int code = cli_options("tour", argc, argv, "", names, take_option, o);
     if (code == CLI_OK && argc - optind > 1)
         code =
             cli_usage("tour", "more than one folder: '%s'", argv[optind + 1]);

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 WINDOW = 2000
 MAX_ROUNDS = 20000
-WARM = 50
+WARM = 20
 
 
 def triple(x):

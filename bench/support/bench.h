@@ -85,6 +85,9 @@ void bench_start(const char *program, int argc, char **argv);
 // know only whether the program is right.
 long bench_pick(long full, long quick, long check);
 
+// Whether the questions are only named: then nothing has to be prepared.
+bool bench_lists(void);
+
 // Takes the samples and prints the lines. sides ends with an empty one.
 void bench_ask(const struct bench_question *q, const struct bench_side *sides);
 
@@ -109,6 +112,13 @@ double bench_wall(void);
 // Bytes: resident memory, page tables (/proc/self/status).
 double bench_rss(void);
 double bench_page_tables(void);
+
+// What n things need of both, as the figure, and each alone as the first two
+// of the others.
+void bench_tell_memory(struct bench_reply *reply, double rss, double tables,
+                       double n);
+
+void bench_sleep_us(long us); // 0: not at all
 
 // The calling thread, and those it starts, on the first CPU allowed.
 void bench_pin(void);

@@ -57,6 +57,21 @@ double bench_page_tables(void)
     return read_status("VmPTE");
 }
 
+void bench_tell_memory(struct bench_reply *reply, double rss, double tables,
+                       double n)
+{
+    reply->value = (rss + tables) / n;
+    reply->more[0] = rss / n;
+    reply->more[1] = tables / n;
+}
+
+void bench_sleep_us(long us)
+{
+    const struct timespec gap = {us / 1000000, us % 1000000 * 1000};
+    if (us > 0)
+        nanosleep(&gap, NULL);
+}
+
 void bench_pin(void)
 {
     cpu_set_t all, one;

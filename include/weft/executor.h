@@ -50,7 +50,8 @@ struct weft_map_options {
     size_t chunk;  // elements a job; 0: chosen from the time they take
     size_t window; // elements under way at most; 0: chosen by the executor
     int *codes;    // n codes, one an element; then a failure does not stop
-                   // the rest
+                   // the rest. Where a whole job has failed, for its worker
+                   // died or it ran too long, each of its elements has the code
 };
 
 // The two ends of weft_map_stream, called by the caller of the map. The first
@@ -93,10 +94,12 @@ struct weft_executor_ops {
                            const struct weft_submit_options *options);
     // Runs job on count elements one after another as one unit; results go to
     // out when the future is done. May be NULL: then submit is used. in and out
-    // stay valid until the future is done.
+    // stay valid until the future is done. options (may be NULL) are those of
+    // the unit.
     weft_future *(*submit_chunk)(weft_executor *ex, const struct weft_job *job,
                                  const void *in, size_t count, void *out,
-                                 int *codes);
+                                 int *codes,
+                                 const struct weft_submit_options *options);
     // How many jobs can run at once.
     size_t (*width)(weft_executor *ex);
     // Ends it and frees it.
@@ -178,10 +181,12 @@ weft_submit_job(weft_executor *ex, const struct weft_job *job, const void *arg);
 
 // Runs the job on each of the n elements of in, results in out, which has the
 // same order. Returns 0 or the first failure; then what has not started is
-// canceled and out holds the results that came. Blocks: the caller only.
-// Cancels: yes; in and out are the caller's again when it returns. Threads:
-// any. Errors: those of submit and of the jobs, -ECANCELED, -ETIMEDOUT.
-// Since 0.1.
+// canceled and out holds the results that came. Options that are bound to ex
+// are those of each job, which is a chunk of .chunk elements; with .deadline,
+// .timeout or .retries and no .chunk it is one element. Blocks: the caller
+// only. Cancels: yes; in and out are the caller's again when it returns.
+// Threads: any. Errors: those of submit and of the jobs, -ECANCELED,
+// -ETIMEDOUT. Since 0.1.
 WEFT_API int weft_map_job(weft_executor *ex, const struct weft_job *job,
                           const void *in, size_t n, void *out,
                           const struct weft_map_options *options);
@@ -226,6 +231,18 @@ WEFT_API weft_executor *weft_executor_bind(struct weft_bound_executor *bound);
 // begun), -EAGAIN (no thread), -ENOMEM, -WEFT_EFORKED. Since 0.1.
 WEFT_API int weft_blocking_with(weft_function *fn, void *arg,
                                 const struct weft_blocking_options *options);
+
+// Says that the calling task or job is going to block its thread, or to compute
+// for long, in calls that are not Weft's: until weft_blocking_end a spare
+// thread runs what has not started and would wait for this one, and the
+// watchdog does not name the caller. What has started on this thread and waits
+// there goes on after it; so does everything in a run of one worker, where
+// weft_blocking helps instead. They nest, and are ended by who has begun them;
+// a run that is left with one open aborts the program. In a thread that runs no
+// tasks they do nothing. If no thread can be had, things are as without.
+// Blocks: no. Cancels: no. Threads: any. Since 0.1.
+WEFT_API void weft_blocking_begin(void);
+WEFT_API void weft_blocking_end(void);
 
 // How many threads weft_blocking may use at once: 64 unless this is called
 // before its first use. Returns 0; -EBUSY after that, -EINVAL (0). Since 0.1.

@@ -28,6 +28,12 @@ struct weft_run_options {
     bool interrupt;    // SIGINT cancels the root group and the main task, and
                        // a second one does what it did before: it ends the
                        // program. Not where the process ignores SIGINT
+    double stall;      // seconds that a task may have its worker to itself;
+                       // one that does longer is reported once, with its
+                       // stack as module+offset. It is interrupted for that
+                       // by a real-time signal: a call that sleeps may end
+                       // with EINTR. 0: what WEFT_STALL in the environment
+                       // says, else never, as INFINITY
 };
 
 struct weft_task_options {
@@ -35,6 +41,9 @@ struct weft_task_options {
     const char *name;  // copied, cut at 31 bytes; shown by `weft ps`
     weft_group *group; // who owns the task; NULL: the innermost open group
     void (*drop)(void *arg); // called once if the body never runs
+    bool eager; // begin at once: the caller goes on when the task has ended or
+                // waits for the first time. Not for a task of another run or
+                // from a plain thread: those begin as without it
 };
 
 WEFT_BEGIN

@@ -305,11 +305,14 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
 
 static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
                                  const void *in, size_t n, void *out,
-                                 int *codes)
+                                 int *codes,
+                                 const struct weft_submit_options *options)
 {
     weft_future *failed;
-    struct wi_task *t = wi_chunk_record(job, in, n, out, codes, &failed);
-    return t == NULL ? failed : queue((struct blocking_pool *)ex, t, 0);
+    struct wi_task *t =
+        wi_chunk_record(job, in, n, out, codes, options, &failed);
+    int priority = options != NULL ? options->priority : 0;
+    return t == NULL ? failed : queue((struct blocking_pool *)ex, t, priority);
 }
 
 static size_t width(weft_executor *ex)

@@ -20,7 +20,7 @@
 #include <weft/job.h>
 #include <weft/scope.h>
 
-#include "base/fresh.h"
+#include "exec/common_pool.h"
 #include "exec/pool.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -31,28 +31,11 @@
 
 // The pool of the process for runs that are started outside any pool: made at
 // the first use, with as many workers as CPUs, and never closed.
-static struct wi_mutex shared_lock;
-static weft_executor *shared_pool;
-
-static void fresh(void)
-{
-    shared_lock = (struct wi_mutex){0};
-    shared_pool = NULL;
-}
-
-__attribute__((constructor)) static void register_fresh(void)
-{
-    wi_fresh_add(fresh);
-}
-
 static weft_executor *get_shared_pool(void)
 {
-    wi_mutex_lock(&shared_lock);
-    if (shared_pool == NULL)
-        shared_pool = weft_thread_pool(.name = "cpu");
-    weft_executor *pool = shared_pool;
-    wi_mutex_unlock(&shared_lock);
-    return pool;
+    static struct wi_common_pool shared;
+    return wi_common_pool_get(
+        &shared, WEFT_OPTIONS(weft_thread_pool_options, .name = "cpu"));
 }
 
 // A root, in the caller's frame.

@@ -12,6 +12,9 @@
 // ones one by one. Towards the end chunks get smaller, so that all workers end
 // together.
 //
+// Options that limit a job (a deadline, a timeout, retries) are meant for an
+// element then, so each goes alone.
+//
 // in and out are the jobs' until every chunk has ended, so map never returns
 // before that, not even when it is canceled: then it cancels the chunks and
 // waits for them.
@@ -26,6 +29,7 @@
 #include "base/options.h"
 #include "exec/chunk.h"
 #include "exec/job.h"
+#include "exec/pool.h"
 #include "future/future.h"
 #include "os/clock.h"
 #include "os/report.h"
@@ -42,6 +46,7 @@ struct map {
     const char *in;
     char *out;
     const struct weft_map_options *options;
+    const struct weft_submit_options *submit; // of each job, or NULL
     size_t n, next; // next: the first element that is not sent
     size_t chunk;   // of the next one
     size_t width;
@@ -59,7 +64,8 @@ static size_t least(size_t a, size_t b)
 
 static bool is_calibrated(const struct map *map)
 {
-    return map->options->chunk == 0 && map->ex->ops->submit_chunk != NULL;
+    return map->options->chunk == 0 && map->ex->ops->submit_chunk != NULL &&
+           !wi_chunk_limited(map->submit);
 }
 
 static void set_up(struct map *map)
@@ -102,9 +108,10 @@ static weft_future *send(struct map *map, size_t start, size_t count)
     char *out = map->out + start * map->job->result_size;
     int *codes = map->options->codes;
     if (map->ex->ops->submit_chunk == NULL)
-        return weft_submit_job(map->ex, map->job, in);
+        return map->ex->ops->submit(map->ex, map->job, in, map->submit);
     return map->ex->ops->submit_chunk(map->ex, map->job, in, count, out,
-                                      codes != NULL ? codes + start : NULL);
+                                      codes != NULL ? codes + start : NULL,
+                                      map->submit);
 }
 
 static void fill(struct map *map)
@@ -146,10 +153,15 @@ static void settle(struct map *map, size_t place)
     }
     if (is_calibrated(map))
         calibrate(map, &piece);
-    if (code < 0 && map->code == 0 && codes == NULL)
+    if (code >= 0)
+        return;
+    bool chunks = map->ex->ops->submit_chunk != NULL;
+    for (size_t i = 0; codes != NULL && chunks && i < piece.count; i++)
+        codes[start + i] = code;
+    // With codes only what would fail each chunk ends the map.
+    if (map->code == 0 &&
+        (codes == NULL || (chunks && !wi_chunk_own_failure(code))))
         map->code = code;
-    else if (code < 0 && map->code == 0 && map->ex->ops->submit_chunk)
-        map->code = code; // the chunk itself failed, not an element
 }
 
 // Waits for what may be settled next; 0 or the code that ended the wait.
@@ -203,8 +215,8 @@ int weft_map_job(weft_executor *ex, const struct weft_job *job, const void *in,
         rc = weft_check();
     if (rc < 0 || n == 0)
         return rc;
-    struct map map = {.ex = ex, .job = job, .in = in, .out = out};
-    map.options = options;
+    struct map map = {.job = job, .in = in, .out = out, .options = options};
+    map.ex = wi_executor_unbound(ex, &map.submit);
     map.n = n;
     map.width = weft_executor_width(ex);
     set_up(&map);

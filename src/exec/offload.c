@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// offload.c: single calls on threads. They are jobs of one blocking pool of
-// the process, made at the first call.
+// offload.c: calls that block their thread. Single ones are jobs of one
+// blocking pool of the process, made at the first call; regions stay where they
+// are, and the watchdog has a spare stand in for their worker.
 #include <weft/executor.h>
 
 #include <errno.h>
@@ -11,46 +12,29 @@
 #include <weft/error.h>
 #include <weft/scope.h>
 
-#include "base/fresh.h"
 #include "base/options.h"
-#include "os/futex.h"
+#include "exec/common_pool.h"
 #include "os/report.h"
 #include "sched/here.h"
 #include "sched/park.h"
+#include "sched/watchdog.h"
 
 struct call {
     weft_function *fn;
     void *arg;
 };
 
-static struct {
-    struct wi_mutex lock;
-    weft_executor *executor;
-    unsigned limit; // 0: the pool's own
-} pool;
-
-static void forget_pool(void)
-{
-    pool.lock = (struct wi_mutex){0};
-    pool.executor = NULL;
-}
-
-__attribute__((constructor)) static void watch_forks(void)
-{
-    wi_fresh_add(forget_pool);
-}
+static struct wi_common_pool pool;
+static unsigned limit; // atomic: what the pool is made with; 0: its own limit
 
 static weft_executor *the_pool(void)
 {
-    weft_executor *executor;
-
-    wi_mutex_lock(&pool.lock);
-    if (pool.executor == NULL)
-        pool.executor = weft_thread_pool(.name = "blocking", .blocking = true,
-                                         .workers = pool.limit);
-    executor = pool.executor;
-    wi_mutex_unlock(&pool.lock);
-    return executor;
+    // relaxed: who sets it while another one comes first is not told which
+    return wi_common_pool_get(
+        &pool,
+        WEFT_OPTIONS(weft_thread_pool_options, .name = "blocking",
+                     .blocking = true,
+                     .workers = __atomic_load_n(&limit, __ATOMIC_RELAXED)));
 }
 
 int weft_blocking_limit(unsigned threads)
@@ -62,7 +46,7 @@ int weft_blocking_limit(unsigned threads)
     wi_mutex_lock(&pool.lock);
     rc = pool.executor != NULL ? -EBUSY : 0;
     if (rc == 0)
-        pool.limit = threads;
+        __atomic_store_n(&limit, threads, __ATOMIC_RELAXED);
     wi_mutex_unlock(&pool.lock);
     return rc;
 }
@@ -106,4 +90,16 @@ int weft_blocking_with(weft_function *fn, void *arg,
         code = rc;
     weft_future_unref(f);
     return code;
+}
+
+void weft_blocking_begin(void)
+{
+    if (wi_here.worker != NULL)
+        wi_watchdog_region_begin(wi_here.worker);
+}
+
+void weft_blocking_end(void)
+{
+    wi_require(wi_here.worker == NULL || wi_watchdog_region_end(wi_here.worker),
+               wi_here.worker, "there was no weft_blocking_begin");
 }

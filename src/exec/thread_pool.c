@@ -185,6 +185,17 @@ static weft_future *queue(struct thread_pool *pool, struct wi_task *t,
     return wi_as_future(t);
 }
 
+// As the options say, which may be NULL.
+static weft_future *queue_as(struct thread_pool *pool, struct wi_task *t,
+                             const struct weft_submit_options *options)
+{
+    if (options == NULL)
+        return queue(pool, t, WI_LANE_USUAL);
+    if (options->migrate && WI_ARCH_ROAMS)
+        t->flags |= WI_ROAMS;
+    return queue(pool, t, wi_lane_of(options->priority));
+}
+
 static weft_future *submit(weft_executor *ex, const struct weft_job *job,
                            const void *arg,
                            const struct weft_submit_options *options)
@@ -193,25 +204,18 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
     if (wi_forked())
         return wi_future_failed(-WEFT_EFORKED, NULL);
     struct wi_task *t = wi_job_record(job, arg, options, &failed);
-    if (t == NULL)
-        return failed;
-    unsigned lane = WI_LANE_USUAL;
-    if (options != NULL) {
-        lane = wi_lane_of(options->priority);
-        if (options->migrate && WI_ARCH_ROAMS)
-            t->flags |= WI_ROAMS;
-    }
-    return queue((struct thread_pool *)ex, t, lane);
+    return t == NULL ? failed : queue_as((struct thread_pool *)ex, t, options);
 }
 
 static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
                                  const void *in, size_t n, void *out,
-                                 int *codes)
+                                 int *codes,
+                                 const struct weft_submit_options *options)
 {
     weft_future *failed;
-    struct wi_task *t = wi_chunk_record(job, in, n, out, codes, &failed);
-    return t == NULL ? failed
-                     : queue((struct thread_pool *)ex, t, WI_LANE_USUAL);
+    struct wi_task *t =
+        wi_chunk_record(job, in, n, out, codes, options, &failed);
+    return t == NULL ? failed : queue_as((struct thread_pool *)ex, t, options);
 }
 
 static size_t width(weft_executor *ex)
@@ -468,7 +472,7 @@ static int resize_alone(struct thread_pool *pool, unsigned workers)
 int weft_thread_pool_resize(weft_executor *ex, unsigned workers)
 {
     wi_require(ex != NULL, ex, "an executor must not be NULL");
-    ex = wi_executor_unbound(ex);
+    ex = wi_executor_unbound(ex, NULL);
     if (workers == 0 || workers > WI_MAX_WORKERS)
         return -EINVAL;
     if (wi_forked())

@@ -419,11 +419,9 @@ int wi_future_wait(struct wi_task *t)
     return wait_for(t, false);
 }
 
-int weft_result_into(weft_future *f, void *out, size_t size)
+// The end of a wait that hands over: rc is the wait's, the reference is ours.
+static int hand_over(struct wi_task *t, int rc, void *out, size_t size)
 {
-    struct wi_task *t = wi_of_future(f);
-    wi_require(f != NULL, f, "a future handle must not be NULL");
-    int rc = wait_for(t, true);
     if (rc == 0)
         rc = wi_future_take(t, out, size);
     else if (wi_future_gave_up(rc))
@@ -432,15 +430,11 @@ int weft_result_into(weft_future *f, void *out, size_t size)
     return rc;
 }
 
-// The end of a join that has failed, or whose future has.
-WI_COLD static int join_failed(struct wi_task *t, int rc)
+int weft_result_into(weft_future *f, void *out, size_t size)
 {
-    if (rc == 0)
-        rc = wi_future_take(t, NULL, 0);
-    else if (wi_future_gave_up(rc))
-        wi_future_cancel(t);
-    wi_task_unref(t);
-    return rc;
+    struct wi_task *t = wi_of_future(f);
+    wi_require(f != NULL, f, "a future handle must not be NULL");
+    return hand_over(t, wait_for(t, true), out, size);
 }
 
 int weft_join(weft_future *f)
@@ -449,7 +443,7 @@ int weft_join(weft_future *f)
     wi_require(f != NULL, f, "a future handle must not be NULL");
     int rc = wait_for(t, true);
     if (WI_RARELY(rc < 0 || t->code < 0))
-        return join_failed(t, rc);
+        return hand_over(t, rc, NULL, 0);
     int code = t->code;
     wi_task_unref(t);
     return code;

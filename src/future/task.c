@@ -4,6 +4,7 @@
 #include <weft/task.h>
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,6 +136,7 @@ static int run(weft_function *fn, void *arg,
                             options->stack_size, wi_run_body);
     if (rc < 0)
         return rc;
+    runtime->stall = wi_watchdog_limit(options->stall);
     struct wi_task *t = main_record(fn, arg, options->name);
     if (t == NULL) {
         wi_runtime_free(runtime);
@@ -151,6 +153,7 @@ int weft_run_with(weft_function *fn, void *arg,
 {
     WI_OPTIONS(options);
     wi_require(fn != NULL, NULL, "the main task's function must not be NULL");
+    wi_require(!isnan(options->stall), NULL, ".stall must not be NaN");
     int saved = errno; // the body's errno is not the caller's
     int rc = run(fn, arg, options);
     errno = saved;
@@ -205,7 +208,7 @@ static void default_thread(void *arg)
     struct wi_worker *worker = wi_worker_enter(loop->runtime, 0);
     run_main(worker, loop->main, &options);
     wi_worker_leave(worker);
-    wi_task_thread_exit();
+    wi_records_leave(&wi_here);
     if (__atomic_load_n(&loop->ready, __ATOMIC_RELAXED) == DEFAULT_STARTING)
         default_tell(loop, DEFAULT_FAILED);
 }
@@ -391,6 +394,22 @@ WI_COLD static void drop_queued(struct wi_task *t, int rc)
         wi_future_drop(t, rc);
 }
 
+// Has t begin in the caller's place; false: it must be queued.
+WI_COLD static bool start_now(struct wi_runtime *runtime, struct wi_task *t)
+{
+    struct wi_worker *worker = wi_here.worker;
+    struct wi_task *self = wi_here.self;
+    uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
+    if (worker == NULL || worker->runtime != runtime || self == NULL)
+        return false;
+    // Its group may have been canceled, and it with the group.
+    if (!wi_task_claim(t, gen, 0))
+        return true;
+    if (!wi_worker_start_now(worker, self, t))
+        wi_future_drop(t, -ENOMEM);
+    return true;
+}
+
 static inline weft_future *start_at(struct wi_runtime *runtime,
                                     weft_group *group, weft_function *fn,
                                     void *arg,
@@ -406,6 +425,8 @@ static inline weft_future *start_at(struct wi_runtime *runtime,
         give_up(t);
         return not_started(arg, options->drop, rc);
     }
+    if (WI_RARELY(options->eager) && !canceled && start_now(runtime, t))
+        return wi_as_future(t);
     // What starts in a canceled group is never queued.
     rc = canceled ? -WEFT_EJOBCANCELED : wi_runtime_submit(runtime, t);
     if (WI_RARELY(rc < 0))

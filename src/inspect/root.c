@@ -7,9 +7,6 @@
 #include "sched/task.h"
 #include "sched/worker.h"
 
-// What chunk_records() in sched/task.c adds to a chunk's address.
-#define CHUNK_BEGIN 64
-
 #define FIELD(structure, type, member, text)                                   \
     {                                                                          \
         .name = text, .in = (structure),                                       \
@@ -30,7 +27,7 @@ __attribute__((section(".weft.root"), used)) struct wi_root wi_root = {
     .version = WI_ROOT_VERSION,
     .size = sizeof(struct wi_root),
     .chunks = (uintptr_t)&wi_task_chunks,
-    .chunk_begin = CHUNK_BEGIN,
+    .chunk_begin = WI_RECORDS_BEGIN,
     .record_size = sizeof(struct wi_task),
     .phase_mask = WI_PHASE,
     .generation = 16,
@@ -84,7 +81,6 @@ __attribute__((section(".weft.root"), used)) struct wi_root wi_root = {
 };
 _Static_assert(WI_WAIT_KINDS == WI_WAIT_CHILD + 1, "a wait has no name here");
 _Static_assert(WI_GEN == 1 << 16, "the generation's place");
-_Static_assert(sizeof(struct wi_task_chunk) <= CHUNK_BEGIN, "chunk header");
 
 // The note. Its contents are the distance to the root, which is the same
 // wherever the program is loaded.

@@ -255,7 +255,7 @@ static void await_own(struct wi_loop *loop, const struct wi_io *io)
         loop->ops->poll(loop, WI_FOREVER);
 }
 
-static void await(const struct wi_io *io)
+void wi_io_await(const struct wi_io *io)
 {
     const struct wi_wait wait = {
         .object = (void *)(intptr_t)io->fd, // NOLINT: a number, for show
@@ -289,7 +289,7 @@ void wi_loop_tell(uint64_t bits, struct wi_loop *self, enum wi_io_code code,
         if (loop->thread == &this_thread)
             await_own(loop, &io);
         else
-            await(&io);
+            wi_io_await(&io);
     }
 }
 

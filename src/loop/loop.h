@@ -164,6 +164,10 @@ void wi_loop_ring(int event_fd);
 // CALL must not read from a stream socket that may be read ahead on.
 ssize_t wi_io_perform(struct wi_io *io);
 
+// Parks until io, whose waiter is the caller, is done: for one that waits for
+// the kernel's last word, or for another loop's turn. Not ended by cancel.
+void wi_io_await(const struct wi_io *io);
+
 static inline void wi_io_complete(struct wi_io *io, ssize_t result)
 {
     struct wi_task *waiter = io->waiter;

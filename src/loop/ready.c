@@ -12,20 +12,6 @@
 
 #include "sched/worker.h"
 
-// For an operation that waits for the kernel's last word.
-static void await_done(struct wi_io *io)
-{
-    const struct wi_wait wait = {
-        .object = (void *)(intptr_t)io->fd, // NOLINT: a number, for show
-        .deadline = WI_FOREVER,
-        .kind = WI_WAIT_FD,
-    };
-
-    // acquire: pairs with the release in wi_io_complete
-    while (!__atomic_load_n(&io->done, __ATOMIC_ACQUIRE))
-        wi_park(&wait);
-}
-
 // What another loop has read ahead is given up, and looked at here: the
 // events, a code, or -EAGAIN: try again.
 static ssize_t take(struct wi_ready *ready)
@@ -105,7 +91,7 @@ static int end_in_task(struct wi_ready *ready)
     if (__atomic_load_n(&io->done, __ATOMIC_ACQUIRE))
         return io->result == -ECANCELED ? -ECANCELED : 0;
     ready->loop->ops->cancel(ready->loop, io);
-    await_done(io);
+    wi_io_await(io);
     return 0;
 }
 

@@ -14,9 +14,8 @@
 #include <weft/error.h>
 #include <weft/executor.h>
 
-#include "base/fresh.h"
 #include "base/options.h"
-#include "os/futex.h"
+#include "exec/common_pool.h"
 #include "os/report.h"
 #include "os/resolve.h"
 #include "os/socket.h"
@@ -42,32 +41,13 @@ struct order {
     struct request *request;
 };
 
-static struct {
-    struct wi_mutex lock;
-    weft_executor *executor;
-} pool;
-
-static void forget_pool(void)
-{
-    memset(&pool, 0, sizeof(pool));
-}
-
-__attribute__((constructor)) static void watch_forks(void)
-{
-    wi_fresh_add(forget_pool);
-}
-
 static weft_executor *the_pool(void)
 {
-    weft_executor *executor;
+    static struct wi_common_pool pool;
 
-    wi_mutex_lock(&pool.lock);
-    if (pool.executor == NULL)
-        pool.executor = weft_thread_pool(.name = "resolver", .blocking = true,
-                                         .workers = THREADS);
-    executor = pool.executor;
-    wi_mutex_unlock(&pool.lock);
-    return executor;
+    return wi_common_pool_get(
+        &pool, WEFT_OPTIONS(weft_thread_pool_options, .name = "resolver",
+                            .blocking = true, .workers = THREADS));
 }
 
 static void release(struct request *r)

@@ -247,11 +247,11 @@ ssize_t weft_stream_read_exactly(weft_stream *s, void *buf, size_t size)
 static size_t find(const struct core *c, const void *mark, size_t mark_size,
                    size_t *seen)
 {
-    const char *from = c->bytes + c->start;
-    const char *at;
+    const char *from, *at;
 
     if (have(c) < mark_size)
-        return 0;
+        return 0; // perhaps without any bytes
+    from = c->bytes + c->start;
     at = memmem(from + *seen, have(c) - *seen, mark, mark_size);
     if (at != NULL)
         return (size_t)(at - from) + mark_size;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -51,6 +52,19 @@ void *wi_os_map(size_t size)
     // Fails on kernels without huge pages, which is as good.
     (void)madvise(base, size, MADV_NOHUGEPAGE);
     return base;
+}
+
+void *wi_os_map_aligned(size_t size)
+{
+    char *base = wi_os_map(2 * size);
+    if (base == NULL)
+        return NULL;
+    char *at = (char *)(((uintptr_t)base + size - 1) & ~(size - 1));
+    size_t before = (size_t)(at - base);
+    if (before > 0)
+        wi_os_unmap(base, before);
+    wi_os_unmap(at + size, size - before);
+    return at;
 }
 
 void wi_os_unmap(void *base, size_t size)

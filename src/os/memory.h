@@ -15,6 +15,8 @@ size_t wi_os_page_size(void);
 // Reserve private zeroed memory that takes room when it is first touched, one
 // small page at a time. Returns NULL if the kernel refuses.
 void *wi_os_map(size_t size);
+// The same at an address that is a multiple of the size, a power of two.
+void *wi_os_map_aligned(size_t size);
 void wi_os_unmap(void *base, size_t size);
 
 // Make every access to the ranges fault, without a mapping of its own for

@@ -32,7 +32,7 @@ enum {
 };
 
 #define WI_BOOT_MAGIC   0x746f6f6274666577u // "weftboot"
-#define WI_BOOT_VERSION 1u
+#define WI_BOOT_VERSION 2u
 #define WI_WORKER_MARK  "WEFT_WORKER" // in the environment: the child's pid
 
 enum wi_boot_kind {

@@ -27,6 +27,8 @@ static struct {
     void *stack;
 } launcher;
 
+void (*wi_launcher_made)(struct wi_launch *launch);
+
 static struct wi_launch *next_launch(void)
 {
     wi_mutex_lock(&launcher.lock);
@@ -52,6 +54,8 @@ static void serve(struct wi_launch *launch)
     launch->os.stack = launcher.stack;
     launch->os.self = launcher.self;
     int rc = wi_os_launch(&launch->os, &child);
+    if (wi_launcher_made != NULL)
+        wi_launcher_made(launch);
     launch->done(launch, rc, child);
 }
 

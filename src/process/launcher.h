@@ -26,4 +26,8 @@ int wi_launcher_start(void);
 // Asks for a start. fds[0] is given; the launcher adds the parent's pidfd.
 void wi_launcher_submit(struct wi_launch *launch);
 
+// Tests: called on the launcher's thread when a child has been made, before
+// `done` is. NULL: nothing.
+extern void (*wi_launcher_made)(struct wi_launch *launch);
+
 #endif

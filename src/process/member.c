@@ -423,8 +423,8 @@ static void bell_heard(struct wi_watch *watch)
     struct wi_pool *pool = member->pool;
     wi_os_event_take(member->bell);
     wi_mutex_lock(&pool->lock);
-    if (member->state == WI_MEMBER_STARTING)
-        look_at_stage(member);
+    if (member->state == WI_MEMBER_STARTING && member->adopted)
+        look_at_stage(member); // else its process id may not be known yet
     if (has_faulted(member))
         look_at_member(member);
     else
@@ -685,6 +685,8 @@ static void look_at_member(struct wi_member *member)
             member->reaped = true; // it never was
         else
             wi_supervisor_watch(member->child.pidfd, &member->pidfd_watch);
+        if (member->state == WI_MEMBER_STARTING)
+            look_at_stage(member); // its bell may have rung before
     }
     // acquire: pairs with the release of the life thread
     bool gone = __atomic_load_n(&member->lifeline.gone, __ATOMIC_ACQUIRE);

@@ -32,6 +32,7 @@
 #include "process/life.h"
 #include "process/spec.h"
 #include "process/supervisor.h"
+#include "process/terms.h"
 #include "sync/waiter.h"
 
 struct wi_member;
@@ -239,6 +240,7 @@ static inline bool wi_outcomes_full(const struct wi_outcomes *out)
 struct wi_pjob *wi_pjob_new(struct wi_pool *pool, const struct weft_job *job);
 void wi_pjob_free(struct wi_pjob *job);
 int wi_pjob_number(struct wi_pjob *job); // name it in the pool
+void wi_pjob_take_terms(struct wi_pjob *job, const struct wi_terms *terms);
 weft_future *wi_pool_submit(struct wi_pjob *job, const char *name);
 // Under the lock: the job is over. out is not full.
 struct wi_outcome *wi_pjob_end(struct wi_pjob *job, int code, const char *text,

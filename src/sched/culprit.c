@@ -6,6 +6,9 @@
 // record. Only then is a job's name read, which lies in the program or in a
 // library that stays while it has jobs under way. Who asks looks afterwards
 // whether the worker still stands where it stood, before it believes the rest.
+//
+// A stack can be walked by its own thread only, in a signal handler; that one
+// reads the record without doubt, and says when it is too late.
 #include "sched/culprit.h"
 
 #include <stddef.h>
@@ -16,7 +19,10 @@
 #include "os/report.h"
 #include "sched/worker.h"
 
-enum { MAX_SITES = 512 };
+enum {
+    MAX_SITES = 512,
+    PATIENCE_NS = 500000000, // with a thread that does not take its signal
+};
 
 // Where what another thread writes is read all the same.
 #define RACY          __attribute__((noinline, no_sanitize("thread")))
@@ -111,6 +117,58 @@ bool wi_culprit_find(struct wi_worker *worker, struct wi_culprit *culprit)
     return true;
 }
 
+// By the worker's own thread
+// ---------------------------------------------------
+
+struct catch
+{
+    struct wi_os_trace trace; // first: what the handler is given
+    struct wi_worker *worker;
+    struct wi_culprit *culprit;
+    bool caught;
+};
+
+static void look(struct wi_os_trace *trace)
+{
+    struct catch *catch = (struct catch *)trace;
+    struct wi_worker *worker = catch->worker;
+    struct wi_task *t = wi_here.self;
+    if (wi_here.worker != worker || t == NULL || t->kind != WI_KIND_TASK ||
+        wi_worker_progress(worker) != worker->watch.turns)
+        return;
+    const struct body body = {.id = t->id,
+                              .kind = t->kind,
+                              .function = (uintptr_t)t->fn,
+                              .extra = t->extra};
+    catch->culprit->id = t->id;
+    name_task(catch->culprit, &body);
+    catch->caught = true;
+}
+
+// The kind of what the worker runs, as far as it can be known from here.
+static bool is_in_task(struct wi_worker *worker)
+{
+    struct body body;
+    return worker->watch.nested == NULL && read_body(worker, &body) &&
+           body.kind == WI_KIND_TASK;
+}
+
+bool wi_culprit_catch(struct wi_worker *worker, struct wi_culprit *culprit,
+                      struct wi_os_trace *trace)
+{
+    struct catch catch = {
+        .trace = {.look = look}, .worker = worker, .culprit = culprit};
+    trace->count = 0;
+    if (!is_in_task(worker))
+        return false;
+    int rc = wi_os_trace_take(worker->watch.thread, &catch.trace, PATIENCE_NS);
+    if (rc < 0)
+        return wi_culprit_find(worker, culprit);
+    name_worker(culprit, worker);
+    *trace = catch.trace;
+    return catch.caught;
+}
+
 // Reporting -------------------------------------------------------------------
 
 // Whether the site is new, and is now known.
@@ -161,4 +219,21 @@ void wi_culprit_report(const struct wi_culprit *culprit, long call, int64_t ns)
               "this thread has to run waits; use Weft's calls there, or a "
               "pool with .blocking = true (said once for each function)",
               culprit->worker, who, where, (long long)(ns / 1000000));
+}
+
+void wi_culprit_report_held(const struct wi_culprit *culprit,
+                            const struct wi_os_trace *trace, int64_t ns)
+{
+    char who[224], place[96];
+    if (!is_new(~culprit->site)) // apart from those that block
+        return;
+    describe(culprit, who, sizeof who);
+    wi_report("%s is held: %s has let nothing else run for %lld ms (said once "
+              "for each function); its stack%s",
+              culprit->worker, who, (long long)(ns / 1000000),
+              trace->count > 0 ? ":" : " cannot be seen");
+    for (unsigned i = 0; i < trace->count; i++) {
+        wi_os_code_place(trace->frames[i], place, sizeof place);
+        wi_report("    %s", place);
+    }
 }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// culprit.h: what a worker that is blocked in the kernel was running.
+// culprit.h: what a worker that is blocked in the kernel, or that one task
+// holds for long, was running.
 #ifndef WI_SCHED_CULPRIT_H
 #define WI_SCHED_CULPRIT_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "os/trace.h"
 
 struct weft_job;
 struct wi_worker;
@@ -22,6 +25,12 @@ struct wi_culprit {
     char worker[32];
 };
 
+// Which task the worker is in, and its stack (no frames: it could not be seen),
+// if it is one, in no run inside, and there has been no turn since worker's
+// `watch` saw the last. As wi_culprit_find otherwise.
+bool wi_culprit_catch(struct wi_worker *worker, struct wi_culprit *culprit,
+                      struct wi_os_trace *trace);
+
 // Which body the worker is in; false if it is in none. Under the watchdog's
 // lock, which keeps the worker's thread alive.
 bool wi_culprit_find(struct wi_worker *worker, struct wi_culprit *culprit);
@@ -29,6 +38,10 @@ bool wi_culprit_find(struct wi_worker *worker, struct wi_culprit *culprit);
 // Says who is blocked in which system call (-1: not known) and for how long,
 // unless its site has been named before. One thread at a time.
 void wi_culprit_report(const struct wi_culprit *culprit, long call, int64_t ns);
+
+// The same of a task that has not let others run for so long, with its stack.
+void wi_culprit_report_held(const struct wi_culprit *culprit,
+                            const struct wi_os_trace *trace, int64_t ns);
 
 // In a fork's child: nobody has been named yet.
 void wi_culprit_forget(void);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "arch/arch.h"
+#include "os/memory.h"
 
 enum { FIRST_SIZE = 256 };
 
@@ -43,6 +44,26 @@ void wi_deque_fini(struct wi_deque *deque)
         ring = older;
     }
     deque->ring = NULL;
+}
+
+// The whole pages of a ring's slots; size 0: there are none.
+static struct wi_os_range pages_of(struct wi_ring *ring)
+{
+    uintptr_t page = wi_os_page_size();
+    uintptr_t begin = ((uintptr_t)ring->slots + page - 1) & ~(page - 1);
+    uintptr_t end = (uintptr_t)(ring->slots + ring->mask + 1) & ~(page - 1);
+    return (struct wi_os_range){(void *)begin, end > begin ? end - begin : 0};
+}
+
+void wi_deque_discard(struct wi_deque *deque)
+{
+    if (!wi_deque_empty(deque))
+        return;
+    for (struct wi_ring *ring = deque->ring; ring != NULL; ring = ring->older) {
+        struct wi_os_range pages = pages_of(ring);
+        if (pages.size > 0)
+            wi_os_discard(&pages, 1);
+    }
 }
 
 static wi_hint slot_read(struct wi_ring *ring, int64_t i)

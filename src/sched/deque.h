@@ -38,6 +38,10 @@ int wi_deque_init(struct wi_deque *deque, bool solo,
                   void (*first)(struct wi_deque *deque));
 void wi_deque_fini(struct wi_deque *deque);
 
+// Owner: gives back the memory of an empty deque that was long. A thief that
+// is late reads nothing there, and then fails to take it, as head is past it.
+void wi_deque_discard(struct wi_deque *deque);
+
 // Makes room for one more; 0 or -ENOMEM.
 int wi_deque_grow(struct wi_deque *deque, int64_t head);
 

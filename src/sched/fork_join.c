@@ -137,21 +137,6 @@ static uint64_t shared_of(struct wi_forks *forks)
     return __atomic_load_n(&forks->shared, __ATOMIC_ACQUIRE);
 }
 
-// An aligned range of address space. It takes room as slots are touched.
-static struct wi_forks *range_map(void)
-{
-    char *base = wi_os_map(2 * WEFT_FORK_RANGE);
-    if (base == NULL)
-        return NULL;
-    char *at = (char *)(((uintptr_t)base + WEFT_FORK_RANGE - 1) &
-                        ~(WEFT_FORK_RANGE - 1));
-    size_t before = (size_t)(at - base);
-    if (before > 0)
-        wi_os_unmap(base, before);
-    wi_os_unmap(at + WEFT_FORK_RANGE, WEFT_FORK_RANGE - before);
-    return (struct wi_forks *)at;
-}
-
 static struct wi_forks *range_new(struct wi_worker *worker)
 {
     struct wi_forks *forks = worker->forks_free;
@@ -165,7 +150,7 @@ static struct wi_forks *range_new(struct wi_worker *worker)
         free_ranges = forks->next_free;
     wi_mutex_unlock(&free_lock);
     if (forks == NULL)
-        forks = range_map();
+        forks = wi_os_map_aligned(WEFT_FORK_RANGE);
     if (forks != NULL)
         forks->worker = worker;
     return forks;

@@ -58,7 +58,7 @@ static void thread_gone(void *value)
     wi_here.wake_fd = 0;
     __atomic_store_n(&t->owner, 0, __ATOMIC_RELEASE);
     wi_task_unref(t);
-    wi_task_thread_exit();
+    wi_records_leave(&wi_here);
 }
 
 __attribute__((constructor)) static void watch_thread_ends(void)

@@ -68,6 +68,7 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     runtime->stop = 0;
     runtime->cancel_all = 0;
     runtime->forking = 0;
+    runtime->stall = 0;
     runtime->job_ended = NULL;
     runtime->begin = NULL;
     runtime->executor = NULL;
@@ -123,7 +124,7 @@ static void worker_thread(void *arg)
     // As a plain thread: no job may run here before.
     if (runtime->begin != NULL && runtime->begin(runtime) < 0) {
         wi_task_unref(base);
-        wi_task_thread_exit();
+        wi_records_leave(&wi_here);
         return;
     }
     wi_worker_enter(runtime, worker->index);
@@ -139,7 +140,7 @@ static void worker_thread(void *arg)
     __atomic_store_n(&base->owner, 0, __ATOMIC_RELEASE);
     wi_worker_leave(worker);
     wi_task_unref(base);
-    wi_task_thread_exit();
+    wi_records_leave(&wi_here);
 }
 
 static int start_worker(struct wi_worker *worker, const char *what,

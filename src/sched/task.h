@@ -34,6 +34,7 @@
 #include "os/futex.h"
 #include "sched/here.h"
 #include "sched/park.h"
+#include "sched/records.h"
 
 struct wi_external_ops;
 struct wi_locals;
@@ -204,9 +205,6 @@ static inline uint32_t wi_hint_gen(wi_hint hint)
 static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
                                           uint32_t refs);
 
-// More records and ids for this thread; false: no memory.
-bool wi_task_refill(struct wi_this_thread *here);
-
 static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
                                           uint32_t refs)
 {
@@ -230,10 +228,6 @@ static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
     return t;
 }
 
-// Ids of this process begin here: in a worker process, so that its ids differ
-// from those of its parent. Before the first record of another thread.
-void wi_task_number_from(uint64_t first);
-
 // Gives the record its extra part; false: no memory.
 bool wi_task_need_extra(struct wi_task *t);
 bool wi_task_set_name(struct wi_task *t, const char *name);
@@ -243,9 +237,6 @@ const char *wi_task_name(const struct wi_task *t);
 // Reference counting; the last one recycles the record.
 void wi_task_ref(struct wi_task *t);
 void wi_task_unref(struct wi_task *t);
-
-// The calling thread's record cache goes back to the common pool.
-void wi_task_thread_exit(void);
 
 // Called for the last reference of a record that is published or has failed
 // unobserved; set by the futures above.
@@ -257,16 +248,5 @@ struct wi_held_ops {
     void (*orphaned)(void);            // it has: whoever waits must look again
 };
 extern const struct wi_held_ops *wi_held_ops;
-
-// Calls fn for every record of every arena, free ones too.
-void wi_task_each(void (*fn)(struct wi_task *t, void *arg), void *arg);
-
-// The arenas, for the inspector's root: a chain of chunks.
-struct wi_task_chunk {
-    struct wi_task_chunk *next;
-    uint32_t count; // records in it
-    uint32_t slack;
-};
-extern struct wi_task_chunk *wi_task_chunks;
 
 #endif

@@ -13,6 +13,14 @@
 //   the spares from the end rest: they end what they have begun. Spares live
 //   as long as their runtime; workers that it has no more are spares too.
 //
+// A task may also say itself that it is going to block (a region): then the
+// spare comes at once, whether there is anything for it yet or not, and the
+// watchdog has no need to look at that worker.
+//
+// Where the user wants it (.stall of weft_run, WEFT_STALL=seconds), a task that
+// has had its worker for so long without a turn is reported with its stack, be
+// it blocked or not. Jobs are not: they may compute.
+//
 // Parked tasks on a blocked thread are not helped: a started task never
 // changes thread.
 //
@@ -22,12 +30,16 @@
 // says that it sleeps and then looks at the workers' sleep words, a worker
 // changes its word and then looks whether the watchdog sleeps.
 //
+// Before it dozes because all sleep, it looks once whether any of them can ever
+// wake (standstill.c).
+//
 // A run of one worker is watched from its first task on: before that there is
 // nobody that it could hold up.
 //
 // `lives` orders the start and the end of the thread, and who is watched;
 // `lock` is for the list of runtimes and for what is known of the workers. Who
-// holds `lock` waits for nothing; reports are written after it.
+// holds `lock` waits for nothing but a handler that walks its stack, which
+// takes no lock, and for a limited time; reports are written after it.
 #include "sched/watchdog.h"
 
 #include <stdlib.h>
@@ -35,7 +47,10 @@
 
 #include "base/fresh.h"
 #include "os/blocked.h"
+#include "os/report.h"
 #include "sched/culprit.h"
+#include "sched/scope.h"
+#include "sched/standstill.h"
 #include "sched/worker.h"
 
 enum {
@@ -65,6 +80,12 @@ uint32_t wi_watchdog_asleep;
 // The watchdog's own.
 static struct found found[MAX_FOUND];
 static unsigned found_count;
+static struct {
+    bool found;
+    struct wi_culprit culprit;
+    struct wi_os_trace trace;
+    int64_t ns;
+} held;
 
 static void fresh(void)
 {
@@ -75,6 +96,7 @@ static void fresh(void)
     stop = 0;
     wi_watchdog_asleep = 0;
     found_count = 0;
+    held.found = false;
     wi_culprit_forget();
 }
 
@@ -85,29 +107,27 @@ __attribute__((constructor)) static void register_fresh(void)
 
 // One worker ------------------------------------------------------------------
 
-// Whether it is no concern of ours now: there is no thread, it sleeps, or it
-// is inside another run, which is watched itself.
+// Whether it is no concern of ours now: there is no thread, it sleeps, it has
+// said that it blocks, or it is inside another run, which is watched itself.
 static bool is_off(struct wi_worker *worker)
 {
     // seq_cst: after wi_watchdog_asleep; pairs with the poke
     uint32_t word = __atomic_load_n(&worker->sleep, __ATOMIC_SEQ_CST);
     return worker->watch.here == NULL || word == WI_ASLEEP ||
-           word == WI_POLLING ||
+           word == WI_POLLING || worker->watch.regions > 0 ||
            (worker->watch.nested != NULL && worker->runtime->solo);
-}
-
-// The owner's plain counter; only whether it changes matters.
-__attribute__((noinline, no_sanitize("thread"))) static uint64_t
-turns_of(struct wi_worker *worker)
-{
-    return *(volatile uint64_t *)&worker->turns;
 }
 
 static bool has_moved(struct wi_worker *worker, int64_t now)
 {
     struct wi_watched *watch = &worker->watch;
-    uint64_t turns = turns_of(worker);
+    uint64_t turns = wi_worker_progress(worker);
     int64_t cpu = wi_os_thread_cpu(watch->thread);
+    if (turns != watch->turns || watch->cpu == NOT_SEEN) {
+        watch->turned = now;
+        watch->turned_cpu = cpu;
+        watch->told_held = false;
+    }
     if (turns == watch->turns && cpu == watch->cpu)
         return false;
     watch->turns = turns;
@@ -144,6 +164,27 @@ static bool is_blocked(struct wi_worker *worker, int64_t now)
            identify(worker, call, now);
 }
 
+// Whether its task has had the worker for that long, and not the machine: it
+// has used the CPU for half of it at least, or is blocked.
+static bool is_held(const struct wi_watched *watch, int64_t limit, int64_t now)
+{
+    return now - watch->turned >= limit &&
+           (watch->blocked || watch->cpu - watch->turned_cpu >= limit / 2);
+}
+
+// Reports a task that has had the worker for too long; one after each look.
+static void look_for_stall(struct wi_worker *worker, int64_t now)
+{
+    struct wi_watched *watch = &worker->watch;
+    int64_t limit = worker->runtime->stall;
+    if (limit == WI_FOREVER || watch->told_held || held.found ||
+        !is_held(watch, limit, now))
+        return;
+    watch->told_held = true;
+    held.ns = now - watch->turned;
+    held.found = wi_culprit_catch(worker, &held.culprit, &held.trace);
+}
+
 static enum finding look_at_worker(struct wi_worker *worker, int64_t now)
 {
     struct wi_watched *watch = &worker->watch;
@@ -154,6 +195,8 @@ static enum finding look_at_worker(struct wi_worker *worker, int64_t now)
         watch->told = watch->blocked = false;
     else
         watch->blocked = is_blocked(worker, now);
+    if (!off)
+        look_for_stall(worker, now);
     return off ? ALL_ASLEEP : watch->blocked ? STUCK : BUSY;
 }
 
@@ -171,16 +214,23 @@ static void let_loose(struct wi_runtime *runtime, unsigned spares)
     }
 }
 
-static void compensate(struct wi_runtime *runtime)
+static bool is_away(const struct wi_worker *worker)
+{
+    return worker->watch.blocked || worker->watch.regions > 0;
+}
+
+// The spares that stand in for those that are away; `at_once`: before there is
+// anything for them to do.
+static void compensate(struct wi_runtime *runtime, bool at_once)
 {
     unsigned need = 0, spares = 0;
     for (unsigned i = 0; i < runtime->count; i++)
-        need += runtime->workers[i]->watch.blocked;
+        need += is_away(runtime->workers[i]);
     for (unsigned i = runtime->count; need > 0 && i < runtime->live; i++) {
         spares++;
-        need -= !runtime->workers[i]->watch.blocked;
+        need -= !is_away(runtime->workers[i]);
     }
-    while (need > 0 && wi_runtime_has_open_work(runtime)) {
+    while (need > 0 && (at_once || wi_runtime_has_open_work(runtime))) {
         let_loose(runtime, spares + 1);
         if (wi_runtime_add_spare(runtime) < 0)
             break;
@@ -199,6 +249,25 @@ int wi_watchdog_resize(struct wi_runtime *runtime, unsigned count)
     return rc;
 }
 
+void wi_watchdog_region_begin(struct wi_worker *worker)
+{
+    wi_mutex_lock(&lock);
+    if (worker->watch.regions++ == 0 && !worker->runtime->solo)
+        compensate(worker->runtime, true);
+    wi_mutex_unlock(&lock);
+}
+
+bool wi_watchdog_region_end(struct wi_worker *worker)
+{
+    wi_mutex_lock(&lock);
+    bool begun = worker->watch.regions > 0;
+    if (begun && --worker->watch.regions == 0 && !worker->runtime->solo)
+        compensate(worker->runtime, false);
+    wi_mutex_unlock(&lock);
+    wi_watchdog_poke(); // it is to be looked at again
+    return begun;
+}
+
 // Looking ---------------------------------------------------------------------
 
 static enum finding look(void)
@@ -212,7 +281,7 @@ static enum finding look(void)
             worst = finding > worst ? finding : worst;
         }
         if (!r->solo) {
-            compensate(r);
+            compensate(r, false);
             // relaxed: the wheel is under its lock
             if (__atomic_load_n(&r->roamers.due, __ATOMIC_RELAXED) <= now)
                 wi_roamers_fire(r, now);
@@ -227,6 +296,9 @@ static void report_all(void)
     for (unsigned i = 0; i < found_count; i++)
         wi_culprit_report(&found[i].culprit, found[i].call, found[i].ns);
     found_count = 0;
+    if (held.found)
+        wi_culprit_report_held(&held.culprit, &held.trace, held.ns);
+    held.found = false;
 }
 
 // Whether a worker is awake that was not seen blocked.
@@ -255,6 +327,16 @@ static bool doze(int64_t limit)
     return __atomic_exchange_n(&wi_watchdog_asleep, 0, __ATOMIC_SEQ_CST) == 0;
 }
 
+// All have slept for QUIET looks: perhaps for ever.
+static void look_for_standstill(void)
+{
+    wi_mutex_lock(&lock);
+    bool stalled = wi_stands_still(runtimes);
+    wi_mutex_unlock(&lock);
+    if (stalled)
+        wi_standstill_report();
+}
+
 static void watch(void *arg)
 {
     (void)arg;
@@ -269,8 +351,10 @@ static void watch(void *arg)
         finding = look();
         report_all();
         quiet = finding == BUSY ? 0 : quiet + 1;
+        if (quiet == QUIET && finding == ALL_ASLEEP)
+            look_for_standstill();
     }
-    wi_task_thread_exit(); // of the spares' first records
+    wi_records_leave(&wi_here); // of the spares' first records
 }
 
 void wi_watchdog_wake(void)
@@ -286,6 +370,30 @@ static bool is_wanted(void)
 {
     const char *text = secure_getenv("WEFT_WATCHDOG");
     return text == NULL || strcmp(text, "0") != 0;
+}
+
+// The limit that the environment sets.
+static int64_t stall_wanted(void)
+{
+    const char *text = secure_getenv("WEFT_STALL");
+    int64_t limit = text != NULL ? wi_watchdog_limit(strtod(text, NULL)) : 0;
+    return limit != 0 ? limit : WI_FOREVER;
+}
+
+int64_t wi_watchdog_limit(double seconds)
+{
+    if (!(seconds > 0)) // nor NaN, which the environment may hold
+        return 0;
+    return seconds > WI_LONGEST_SECONDS ? WI_FOREVER : (int64_t)(seconds * 1e9);
+}
+
+// Under `lives`. Without a signal for it nothing is held.
+static void prepare_stalls(struct wi_runtime *runtime)
+{
+    if (runtime->stall == 0)
+        runtime->stall = stall_wanted();
+    if (runtime->stall != WI_FOREVER && wi_os_trace_init() < 0)
+        runtime->stall = WI_FOREVER;
 }
 
 // Under `lives`. Without a thread nothing is watched, and all goes on.
@@ -315,6 +423,7 @@ void wi_watchdog_add(struct wi_runtime *runtime)
         return;
     wi_mutex_lock(&lives);
     runtime->watched = true;
+    prepare_stalls(runtime);
     wi_mutex_lock(&lock);
     runtime->next_watched = runtimes;
     runtimes = runtime;
@@ -347,6 +456,7 @@ void wi_watchdog_remove(struct wi_runtime *runtime)
         end();
     wi_mutex_unlock(&lives);
 }
+
 void wi_watchdog_enter(struct wi_worker *worker)
 {
     pid_t id = wi_os_thread_id();
@@ -361,6 +471,8 @@ void wi_watchdog_enter(struct wi_worker *worker)
 
 void wi_watchdog_leave(struct wi_worker *worker)
 {
+    wi_require(worker->watch.regions == 0, worker,
+               "a blocking region has no end (weft_blocking_end)");
     wi_mutex_lock(&lock);
     worker->watch.here = NULL;
     if (worker->outer != NULL)

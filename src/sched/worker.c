@@ -239,14 +239,22 @@ static void loop_entry(void *arg)
     loop(((struct wi_stack *)arg)->owner);
 }
 
+// A loop frame that is suspended, or NULL.
+static struct wi_stack *pop_loop(struct wi_worker *worker)
+{
+    struct wi_stack *stack = worker->loops;
+    if (stack == NULL)
+        return NULL;
+    worker->loops = stack->owner;
+    worker->parked_stacks--;
+    return stack;
+}
+
 // Goes on in a loop frame; false if there is no memory for one.
 static bool switch_to_loop(struct wi_worker *worker)
 {
-    struct wi_stack *stack = worker->loops;
-    if (stack != NULL) {
-        worker->loops = stack->owner;
-        worker->parked_stacks--;
-    } else {
+    struct wi_stack *stack = pop_loop(worker);
+    if (stack == NULL) {
         stack = wi_stack_new(&worker->stacks);
         if (stack == NULL)
             return false;
@@ -254,6 +262,45 @@ static bool switch_to_loop(struct wi_worker *worker)
         wi_stack_prepare(stack, wi_stack_top(stack), loop_entry, stack);
     }
     switch_to(worker, &stack->point);
+    return true;
+}
+
+static void first_entry(void *arg)
+{
+    struct wi_worker *worker = ((struct wi_stack *)arg)->owner;
+    struct wi_task *t = worker->first;
+    wi_stack_arrived(&((struct wi_stack *)arg)->point);
+    wi_worker_call(worker, t);
+    loop(worker);
+}
+
+// The caller's next turn comes before all ready tasks, as after a call.
+static void ready_push_front(struct wi_worker *worker, struct wi_task *t)
+{
+    t->next = worker->ready;
+    if (worker->ready == NULL)
+        worker->ready_tail = &t->next;
+    worker->ready = t;
+}
+
+bool wi_worker_start_now(struct wi_worker *worker, struct wi_task *self,
+                         struct wi_task *t)
+{
+    struct wi_stack *stack = pop_loop(worker);
+    if (stack != NULL) // it holds nothing, and is the newest now
+        wi_stack_put(&worker->stacks, stack);
+    stack = wi_stack_new(&worker->stacks);
+    if (stack == NULL)
+        return false;
+    int saved = *worker->errno_at;
+    stack->owner = worker;
+    wi_stack_prepare(stack, wi_stack_top(stack), first_entry, stack);
+    worker->first = t;
+    self->point = worker->point;
+    ready_push_front(worker, self); // not parked: a wake leaves its permit
+    switch_to(worker, &stack->point);
+    wi_here_set_self(self);
+    *worker->errno_at = saved;
     return true;
 }
 
@@ -472,18 +519,34 @@ bool wi_worker_call_on_new_stack(struct wi_worker *worker, void (*fn)(void *),
     return true;
 }
 
+// Progress --------------------------------------------------------------------
+
+uint64_t wi_worker_progress(const struct wi_worker *worker)
+{
+    uint64_t turns = *(const volatile uint64_t *)&worker->turns;
+    unsigned switches = *(const volatile unsigned *)&worker->switches;
+    // Who yields to itself alone makes no turn.
+    return turns << 6 ^ switches;
+}
+
 // Trimming --------------------------------------------------------------------
 
 enum { KEEP_STACKS = 32 };
 
 bool wi_worker_wants_trim(const struct wi_worker *worker)
 {
-    return worker->parked_stacks + worker->stacks.warm > KEEP_STACKS;
+    return worker->parked_stacks + worker->stacks.warm > KEEP_STACKS ||
+           wi_records_want_trim();
 }
 
 bool wi_worker_trim(struct wi_worker *worker)
 {
     // The loop that runs this is none of the suspended ones.
     drop_loops(worker);
-    return wi_stack_trim(&worker->stacks, KEEP_STACKS) > 0;
+    if (wi_stack_trim(&worker->stacks, KEEP_STACKS) > 0)
+        return true;
+    wi_deque_discard(&worker->jobs);
+    if (wi_records_want_trim())
+        wi_records_trim(&wi_here);
+    return false;
 }

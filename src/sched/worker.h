@@ -52,11 +52,15 @@ struct wi_watched {
     struct wi_this_thread *here; // of its thread; NULL: none
     pid_t thread;                // the kernel's id
     struct wi_worker *nested;    // a run inside one of its tasks
-    uint64_t turns;              // as seen last
+    uint64_t turns;              // wi_worker_progress, as seen last
     int64_t cpu;
-    int64_t since; // nothing has changed since then
+    int64_t since;  // nothing has changed since then
+    int64_t turned; // `turns` has not
+    int64_t turned_cpu;
     bool blocked;
     bool told;
+    bool told_held;   // that a task holds it
+    unsigned regions; // that its tasks have announced: wi_watchdog_region_begin
 };
 
 struct wi_worker {
@@ -74,6 +78,7 @@ struct wi_worker {
     struct wi_task *departing; // its stack is being left: roam.c
     struct wi_spin spin;       // what waiting before a sleep is worth
     struct wi_stack *loops;    // suspended loop frames, by `owner`
+    struct wi_task *first;     // what a loop frame begins with: start_now
     struct wi_deque jobs;      // unstarted; thieves take from it
     struct wi_wheel wheel;
     struct wi_loop *loop; // NULL until the first descriptor
@@ -118,6 +123,8 @@ struct wi_runtime {
     uint32_t forking;    // atomic: fork-join runs
     bool solo;           // its one worker has no thief, ever: no spare either
     bool watched;        // under the lock of the watchdog's life
+    int64_t stall;       // ns that a task may hold a worker unreported
+                         // (WI_FOREVER: always; 0: as the environment says)
     char name[16];       // of its threads
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
@@ -161,6 +168,12 @@ void wi_worker_wait(struct wi_worker *worker, struct wi_task *self);
 
 // Puts the caller behind all ready tasks and runs the others first.
 void wi_worker_yield(struct wi_worker *worker, struct wi_task *self);
+
+// Runs t, unstarted and claimed, at once, on a stack of its own: the caller
+// goes on when t has ended or parks for the first time. False if there is no
+// memory for a stack: then nothing was done.
+bool wi_worker_start_now(struct wi_worker *worker, struct wi_task *self,
+                         struct wi_task *t);
 
 // Suspends the caller, which becomes any worker's when its stack is left
 // (wi_roamer_leaves): one that can go on, if `ready`. It returns on the worker
@@ -273,6 +286,11 @@ void wi_worker_end_search(struct wi_worker *worker);
 // The worker's loop of file descriptors, opened at the first call: NULL with
 // *rc == 0 in a plain thread, NULL with *rc < 0 if it cannot be opened.
 struct wi_loop *wi_loop_here(int *rc);
+
+// Changes with each switch and each new task, if no 64 come between two looks.
+// The owner's plain counters: only whether they change matters.
+__attribute__((noinline, no_sanitize("thread"))) uint64_t
+wi_worker_progress(const struct wi_worker *worker);
 
 // runtime.c -------------------------------------------------------------------
 

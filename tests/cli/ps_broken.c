@@ -61,7 +61,7 @@ static void spoil(int mode)
     if (mode == 2)
         wi_root.record_size = 0;
     if (mode == 3)
-        wi_root.chunk_begin = 5000;
+        wi_root.chunk_begin = 1000000;
     if (mode == 4)
         first = (struct chunk *)16;
     if (mode == 5)

@@ -91,9 +91,7 @@ static int amain(void *arg)
                       .on_exit = WEFT_EXIT_ABANDON);
     weft_process_start(sleep_long, NULL, 0, .name = "kid");
     weft_submit(weft_thread_pool(.workers = 1), nap);
-    weft_future *dozing = weft_submit(weft_process_pool(.workers = 1), doze);
-    while (weft_future_native_id(dozing) == 0)
-        weft_sleep(0.01); // until a worker process has begun the job
+    weft_submit(weft_process_pool(.workers = 1), doze);
     for (int i = 0; i < 10; i++)
         weft_yield(); // all tasks come to their waits
     puts("ready");

@@ -128,7 +128,8 @@ WEFT_JOB(int, wait_for_the_other, uint64_t, promise)
 
     if (rc == 0)
         rc = weft_join(weft_future_open(id));
-    return rc == -WEFT_EDEADLOCK ? 1 : rc == 0 ? 0 : -1;
+    // A thread that was told itself ends with 1.
+    return rc == -WEFT_EDEADLOCK ? 1 : rc >= 0 ? 0 : -1;
 }
 
 static void keep_id(weft_promise *p, weft_future *f)

@@ -196,6 +196,15 @@ static Suite *make_suite(const char *name, char **wanted)
     return suite;
 }
 
+int weft_test_kills(int usual)
+{
+    const char *asked = getenv("WEFT_KILLS");
+
+    if (asked && *asked)
+        return atoi(asked);
+    return getenv("WEFT_STRESS") ? 2000 : usual;
+}
+
 static uint64_t choose_seed(void)
 {
     const char *text = getenv("WEFT_TEST_SEED");

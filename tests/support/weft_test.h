@@ -75,6 +75,10 @@ int weft_test_round(void);
 // with the seed. Not for use by two threads at once.
 uint64_t weft_test_random(void);
 
+// How many processes a test of kills ends: WEFT_KILLS, or 2,000 in the stress
+// tier, or `usual`.
+int weft_test_kills(int usual);
+
 // A time limit for one wait: seconds, scaled for slow machines.
 double weft_test_seconds(double seconds);
 

@@ -306,18 +306,21 @@ struct noting {
     weft_executor base; // first
     int sends;
     size_t largest, sum;
-    double delay; // of each chunk
+    double delay;                              // of each chunk
+    const struct weft_submit_options *options; // of the last chunk
 };
 
 static weft_future *note_chunk(weft_executor *ex, const struct weft_job *job,
                                const void *in_, size_t count, void *out_,
-                               int *codes_)
+                               int *codes_,
+                               const struct weft_submit_options *options)
 {
     struct noting *noting = (struct noting *)ex;
     weft_promise *p = weft_promise_new();
     weft_future *f = weft_promise_future(p);
     (void)codes_;
     noting->sends++;
+    noting->options = options;
     noting->sum += count;
     if (count > noting->largest)
         noting->largest = count;
@@ -525,6 +528,50 @@ WEFT_TEST(bytes_through_a_stream)
                                     .chunk = 8, .ordered = true),
                     -EPIPE);
     ck_assert_int_eq(taken, 100);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+KIT_BOTH(bound_options_are_those_of_each_chunk)
+{
+    struct noting noting = {.base = {&noting_ops}};
+    fill();
+    weft_executor *named = weft_executor_with(&noting.base, .name = "mine");
+    kit_assert_code(weft_map(named, plus_one, in, N, out), 0);
+    ck_assert_ptr_nonnull(noting.options);
+    ck_assert_str_eq(noting.options->name, "mine");
+    ck_assert_uint_gt(noting.largest, 10);
+    // The outer ones count.
+    weft_executor *outer = weft_executor_with(named, .priority = 1);
+    kit_assert_code(weft_map(outer, plus_one, in, N, out), 0);
+    ck_assert_int_eq(noting.options->priority, 1);
+    ck_assert_ptr_null(noting.options->name);
+}
+
+KIT_BOTH(a_limit_is_for_an_element_unless_chunks_are_asked_for)
+{
+    struct noting noting = {.base = {&noting_ops}};
+    fill();
+    weft_executor *bound = weft_executor_with(&noting.base, .timeout = 5);
+    kit_assert_code(weft_map(bound, plus_one, in, N, out), 0);
+    ck_assert_uint_eq(noting.largest, 1);
+    ck_assert_int_eq(noting.sends, N);
+    kit_assert_code(weft_map(bound, plus_one, in, N, out, .chunk = 8), 0);
+    ck_assert_uint_eq(noting.largest, 8);
+}
+
+// What is over its deadline before it begins fails, element by element.
+KIT_BOTH(a_deadline_of_each_element)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    fill();
+    kit_assert_code(weft_map(weft_executor_with(ex, .deadline = 1e-9), plus_one,
+                             in, N, out),
+                    -WEFT_EJOBTIMEOUT);
+    kit_assert_code(weft_map(weft_executor_with(ex, .deadline = 1e-9), plus_one,
+                             in, N, out, .codes = codes),
+                    0);
+    for (long i = 0; i < N; i++)
+        kit_assert_code(codes[i], -WEFT_EJOBTIMEOUT);
     kit_assert_code(weft_executor_close(ex), 0);
 }
 

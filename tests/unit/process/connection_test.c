@@ -452,14 +452,6 @@ static int write_for_ever(void *arg)
     return 0;
 }
 
-static int kills(void)
-{
-    const char *asked = getenv("WEFT_KILLS");
-    return asked != NULL                   ? atoi(asked)
-           : getenv("WEFT_STRESS") != NULL ? 1000
-                                           : 20;
-}
-
 WEFT_TEST(killed_writers_leave_whole_messages, .timeout = 300)
 {
     struct order order;
@@ -469,7 +461,7 @@ WEFT_TEST(killed_writers_leave_whole_messages, .timeout = 300)
     long in_flight = 0;
     snprintf(order.name, sizeof order.name, "killed.%d", (int)getpid());
     ck_assert_int_eq(weft_connection_listen(order.name, &l), 0);
-    for (int i = 0; i < kills(); i++) {
+    for (int i = 0; i < weft_test_kills(20); i++) {
         weft_future *f =
             weft_process_start(write_for_ever, &order, sizeof order);
         ck_assert_int_eq(weft_connection_accept(l, &c), 0);

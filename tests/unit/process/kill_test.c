@@ -19,14 +19,6 @@ static const char *const phase_names[WI_PHASES] = {
     "starting", "looking for work", "parked",          "taking a request",
     "running",  "waiting",          "telling a result"};
 
-static int kill_count(void)
-{
-    const char *kills = getenv("WEFT_KILLS");
-    if (kills != NULL)
-        return atoi(kills);
-    return getenv("WEFT_STRESS") != NULL ? 1000 : 50;
-}
-
 // The load
 // ----------------------------------------------------------------------
 
@@ -330,7 +322,7 @@ WEFT_TEST(workers_at_random_instants, .timeout = 300)
     int fds = weft_test_count_fds();
     int threads = weft_test_count_threads();
     int mappings = weft_test_count_mappings();
-    run_with_kills(kill_count(), &killer);
+    run_with_kills(weft_test_kills(50), &killer);
     print_histogram(&killer);
     for (int i = 0; i < WI_PHASES; i++)
         ck_assert_msg(killer.seen[i] > 0, "never killed while %s",

@@ -369,18 +369,10 @@ WEFT_TEST(dictionaries_lists_and_counters, .timeout = 30)
 
 // Kill -9 of the manager at random instants: each call gives a value or
 // -WEFT_ECRASHED, and those that follow find a fresh one.
-static int kills(void)
-{
-    const char *asked = getenv("WEFT_KILLS");
-    return asked != NULL                   ? atoi(asked)
-           : getenv("WEFT_STRESS") != NULL ? 1000
-                                           : 20;
-}
-
 WEFT_TEST(killed_at_random_instants, .timeout = 300)
 {
     enum { LOAD = 40 };
-    int n = kills(), values = 0, crashed = 0;
+    int n = weft_test_kills(20), values = 0, crashed = 0;
     long last = 0;
     weft_manager *m =
         weft_manager_start(bank_new, NULL, 0, .restart = (unsigned)n + 1);

@@ -4,7 +4,12 @@
 #include "jobs.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
 #include <sys/stat.h>
+
+#include "process/pool.h"
+#include "sched/task.h"
 
 static weft_executor *ex;
 
@@ -18,6 +23,38 @@ static struct weft_process_pool_stats stats_now(void)
     struct weft_process_pool_stats stats = {.size = sizeof stats};
     ck_assert_int_eq(weft_process_pool_stats(ex, &stats), 0);
     return stats;
+}
+
+// The begin of a life
+// -------------------------------------------------------------
+
+// Holds the launcher back until the pool has heard that its child is ready.
+static void until_heard(struct wi_launch *launch)
+{
+    struct wi_member *member = (struct wi_member *)launch;
+    struct pollfd bell = {.fd = member->bell, .events = POLLIN};
+    while (wi_boot_stage(member->boot) != WI_STAGE_READY)
+        sched_yield();
+    while (poll(&bell, 1, 0) == 1)
+        sched_yield();
+    wi_mutex_lock(&member->pool->lock); // it is held while the bell is heard
+    wi_mutex_unlock(&member->pool->lock);
+}
+
+// A worker may be ready before the thread that has made it goes on.
+WEFT_TEST(a_worker_that_is_quick_is_known_by_its_process_id)
+{
+    wi_launcher_made = until_heard;
+    ex = weft_process_pool(.workers = 1);
+    weft_future *f = weft_submit(ex, hang, 0);
+    until_running(f);
+    // What `weft ps` reads.
+    ck_assert_int_eq(
+        __atomic_load_n(&wi_of_future(f)->extra->native, __ATOMIC_RELAXED),
+        weft_future_native_id(f));
+    ck_assert_int_eq(weft_cancel(f), 0); // kills it
+    expect_text(f, -WEFT_EJOBCANCELED, "hang");
+    ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
 // The end of a life

@@ -4,11 +4,15 @@
 // another runtime or as a thread, and whose worker has gone or serves another
 // runtime. Several drivers open and close runs and pools over and over; the
 // tasks in them play ping-pong, and now and then unpark some waiter of any
-// driver, alive or not. No ball may be lost.
+// driver, alive or not. Meanwhile a thread gives the memory of free records
+// back as often as it can. No ball may be lost.
 #include <math.h>
+#include <sched.h>
 #include <string.h>
 #include <weft/weft.h>
 
+#include "sched/here.h"
+#include "sched/records.h"
 #include "weft_test.h"
 
 enum { DRIVERS = 4, KNOWN = 64, PAIRS = 4 };
@@ -127,10 +131,20 @@ static int drive(void *arg)
     return rc;
 }
 
+static int trim(void *arg)
+{
+    (void)arg;
+    while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+        wi_records_trim(&wi_here);
+        sched_yield();
+    }
+    return 0;
+}
+
 WEFT_TEST(no_ball_is_lost, .timeout = 30)
 {
     uint64_t seeds[DRIVERS];
-    weft_future *drivers[DRIVERS];
+    weft_future *drivers[DRIVERS], *trimmer = weft_thread_start(trim, NULL);
     for (int i = 0; i < DRIVERS; i++) {
         seeds[i] = weft_test_random();
         drivers[i] = weft_thread_start(drive, &seeds[i]);
@@ -139,6 +153,7 @@ WEFT_TEST(no_ball_is_lost, .timeout = 30)
     __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
     for (int i = 0; i < DRIVERS; i++)
         ck_assert_int_eq(weft_join(drivers[i]), 0);
+    ck_assert_int_eq(weft_join(trimmer), 0);
 }
 
 WEFT_TEST_MAIN("late_wake")

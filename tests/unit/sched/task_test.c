@@ -69,6 +69,153 @@ KIT_TASK(nothing_begins_before_the_first_wait)
     kit_assert_code(weft_gather_into(fs, TASKS, NULL, 0, NULL), 0);
 }
 
+// Eager -----------------------------------------------------------------------
+
+static weft_future *start_eagerly(weft_function *fn, void *arg)
+{
+    return weft_task_start(fn, arg, .eager = true);
+}
+
+KIT_TASK(an_eager_task_begins_at_once)
+{
+    logged = 0;
+    weft_future *later = weft_task_start(log_once, kit_number(2));
+    weft_future *f = start_eagerly(log_once, kit_number(1));
+    ck_assert_int_eq(logged, 1);
+    ck_assert_int_eq(order[0], 1);
+    ck_assert(weft_done(f));
+    kit_assert_code(weft_join(f), 0);
+    kit_assert_code(weft_join(later), 0);
+}
+
+static int log_twice(void *arg)
+{
+    log_once(arg);
+    int rc = weft_yield();
+    log_once(arg);
+    errno = EDOM;
+    return rc;
+}
+
+static int turns_of_others, others_may_end;
+
+static int take_turns(void *arg)
+{
+    while (!others_may_end) {
+        turns_of_others++;
+        weft_yield();
+    }
+    return kit_return(arg);
+}
+
+// Up to the first wait; then its starter goes on, before those that were ready.
+KIT_TASK(an_eager_task_lets_its_starter_go_on_when_it_waits)
+{
+    weft_future *others = weft_task_start(take_turns, NULL), *f;
+    kit_await(&turns_of_others, 3);
+    int before = turns_of_others;
+    logged = 0;
+    errno = ERANGE;
+    f = start_eagerly(log_twice, kit_number(1));
+    ck_assert_int_eq(errno, ERANGE);
+    ck_assert_int_eq(logged, 1);
+    ck_assert_int_eq(turns_of_others, before);
+    ck_assert(!weft_done(f));
+    kit_assert_code(weft_join(f), 0);
+    ck_assert_int_eq(logged, 2);
+    ck_assert_int_gt(turns_of_others, before);
+    others_may_end = 1;
+    kit_assert_code(weft_join(others), 0);
+}
+
+static int start_one_deeper(void *arg)
+{
+    long depth = (intptr_t)arg;
+    if (depth == 0)
+        return weft_yield();
+    return weft_join(start_eagerly(start_one_deeper, kit_number(depth - 1)));
+}
+
+KIT_TASK(eager_tasks_start_eager_tasks, .timeout = 30)
+{
+    kit_assert_code(weft_join(start_eagerly(start_one_deeper, kit_number(500))),
+                    0);
+}
+
+// How far apart the frames were in which this was called.
+static uintptr_t lowest = UINTPTR_MAX, highest;
+
+static int note_stack(void *arg)
+{
+    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+    lowest = frame < lowest ? frame : lowest;
+    highest = frame > highest ? frame : highest;
+    return arg != NULL ? weft_yield() : 0;
+}
+
+KIT_TASK(eager_tasks_reuse_their_stacks, .timeout = 30)
+{
+    int none = 0;
+    weft_future *waiting = start_eagerly(kit_count_and_block, &none);
+    for (int i = 0; i < 1000; i++) {
+        weft_future *f = start_eagerly(note_stack, i % 2 ? &none : NULL);
+        kit_assert_code(weft_join(f), 0);
+    }
+    ck_assert_uint_lt(highest - lowest, 8 * 256 * 1024);
+    weft_cancel(waiting);
+    kit_assert_code(weft_join(waiting), -WEFT_EJOBCANCELED);
+}
+
+KIT_TASK(an_eager_task_of_a_canceled_group_never_runs)
+{
+    int dropped = 0;
+    weft_group *group = weft_group_open();
+    weft_group_cancel(group);
+    weft_future *f = weft_task_start(kit_never, &dropped, .eager = true,
+                                     .drop = kit_count_drop);
+    kit_assert_code(weft_future_code(f), -WEFT_EJOBCANCELED);
+    weft_future_unref(f);
+    ck_assert_int_eq(dropped, 1);
+    weft_group_close(group);
+}
+
+static int wake_the_starter(void *arg)
+{
+    weft_unpark(arg);
+    return weft_yield();
+}
+
+KIT_TASK(an_eager_task_can_wake_its_starter)
+{
+    weft_future *f = start_eagerly(wake_the_starter, weft_self());
+    kit_assert_code(weft_park(INFINITY), 0);
+    kit_assert_code(weft_join(f), 0);
+}
+
+WEFT_TEST(eager_from_a_thread_is_as_without)
+{
+    int ran = 0;
+    kit_assert_code(weft_join(start_eagerly(kit_count, &ran)), 0);
+    ck_assert_int_eq(ran, 1);
+}
+
+static int start_many_eagerly(void *arg)
+{
+    int ran = 0;
+    WEFT_GROUP(group, NULL);
+    for (int i = 0; i < 1000; i++) {
+        int before = i;
+        weft_future_unref(weft_task_start(kit_count, &ran, .eager = true));
+        ck_assert_int_eq(ran, before + 1);
+    }
+    return kit_return(arg);
+}
+
+WEFT_TEST(eager_tasks_of_a_run_of_several_workers, .timeout = 20)
+{
+    kit_assert_code(weft_run(start_many_eagerly, NULL, .workers = 3), 0);
+}
+
 #define ROUNDS 10
 
 static int started, go;

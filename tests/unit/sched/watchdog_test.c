@@ -459,6 +459,272 @@ WEFT_TEST(a_forked_child_has_its_own, .timeout = 30)
     assert_said("\"plain_reader\"", 2);
 }
 
+// Tasks that hold their worker ------------------------------------------------
+
+static volatile int stop_it;
+
+// Each has a frame of its own, and no other code within so many bytes.
+enum { ROOM = 256 };
+#define ALONE __attribute__((noinline, aligned(ROOM)))
+
+ALONE static int innermost(void)
+{
+    unsigned long x = 1;
+    while (!stop_it)
+        x = x * 3 + 1;
+    return (int)(x & 1);
+}
+
+ALONE static int hold(void *arg)
+{
+    (void)arg;
+    int odd = innermost();
+    return odd >= 0 ? 0 : -1;
+}
+
+static int hear(void *arg)
+{
+    listen_until(arg);
+    stop_it = 1;
+    return 0;
+}
+
+static int hold_in_a_run(void *arg)
+{
+    weft_future *listener = weft_thread_start(hear, arg);
+    weft_future *f = weft_task_start(hold, NULL, .name = "hog");
+    kit_assert_code(weft_join(f), 0);
+    return weft_join(listener);
+}
+
+extern char __executable_start[]; // the linker's
+
+// How many frames of a report lie in the function. Frames are offsets from
+// where the program was loaded; so is what nm or addr2line say.
+static int frames_in(void *function)
+{
+    int frames = 0;
+    unsigned long at, base = (uintptr_t)__executable_start;
+    for (char *p = text; (p = strstr(p, "    watchdog_test+0x")) != NULL; p++) {
+        ck_assert_int_eq(sscanf(p, "    watchdog_test+%lx", &at), 1);
+        frames += base + at - (uintptr_t)function < ROOM;
+    }
+    return frames;
+}
+
+static void assert_stack(void)
+{
+    assert_said("task \"hog\"", 1);
+    assert_said("function watchdog_test+0x", 1);
+    if (KIT_SANITIZED == 2) // it delivers a signal when it likes to
+        return;
+    ck_assert_int_eq(frames_in(innermost), 1);
+    ck_assert_int_eq(frames_in(hold), 1);
+}
+
+// The listener goes on when the last line of a report has come.
+WEFT_TEST(who_holds_a_worker_is_reported_with_its_stack, .timeout = 20)
+{
+    listen_to_stderr();
+    ck_assert_int_eq(weft_run(hold_in_a_run, "hog\"", .stall = 0.03), 0);
+    assert_stack();
+}
+
+WEFT_TEST(the_environment_sets_the_limit, .timeout = 20)
+{
+    ck_assert_int_eq(setenv("WEFT_STALL", "0.03", 1), 0);
+    listen_to_stderr();
+    ck_assert_int_eq(weft_run(hold_in_a_run, "hog\"", .workers = 2), 0);
+    assert_stack();
+}
+
+// One that is blocked in the kernel is told about with its stack too.
+ALONE static int block_in_a_read(void *arg)
+{
+    char c;
+    return read(*(int *)arg, &c, 1) == 1 ? 0 : -errno;
+}
+
+static int hear_and_write(void *arg)
+{
+    listen_until("is held");
+    return write(*(int *)arg, "x", 1) == 1 ? 0 : -1;
+}
+
+static int read_in_a_run(void *arg)
+{
+    weft_future *listener = weft_thread_start(hear_and_write, &ends[1]);
+    weft_future *f = weft_task_start(block_in_a_read, arg, .name = "reader");
+    kit_assert_code(weft_join(f), 0);
+    return weft_join(listener);
+}
+
+WEFT_TEST(who_blocks_has_a_stack_too, .timeout = 20)
+{
+    listen_to_stderr();
+    open_ends();
+    ck_assert_int_eq(weft_run(read_in_a_run, &ends[0], .stall = 0.03), 0);
+    assert_said("task \"reader\"", 2); // once as blocked, once as held
+    if (KIT_SANITIZED != 2)
+        ck_assert_int_eq(frames_in(block_in_a_read), 1);
+}
+
+// Who yields, waits or computes as a job does not hold its worker.
+static int yield_for_long(void *arg)
+{
+    double end = weft_now() + 0.2;
+    while (weft_now() < end)
+        weft_yield();
+    return kit_return(arg);
+}
+
+static int be_polite(void *arg)
+{
+    weft_future *f = weft_task_start(yield_for_long, arg);
+    kit_assert_code(weft_join(f), 0);
+    return weft_sleep(0.05);
+}
+
+WEFT_TEST(who_lets_others_run_is_not_reported, .timeout = 20)
+{
+    ck_assert_int_eq(setenv("WEFT_STALL", "0.03", 1), 0);
+    listen_to_stderr();
+    ck_assert_int_eq(weft_run(be_polite, NULL), 0);
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    kit_assert_code(weft_join(weft_submit(ex, compute, 0.1)), 0);
+    kit_assert_code(weft_executor_close(ex), 0);
+    assert_silence();
+}
+
+// Regions ---------------------------------------------------------------------
+
+WEFT_JOB(int, reader_in_a_region, int, depth)
+{
+    char c;
+    for (int i = 0; i < depth; i++)
+        weft_blocking_begin();
+    kit_count(&met);
+    ssize_t n = read(ends[0], &c, 1);
+    for (int i = 0; i < depth; i++)
+        weft_blocking_end();
+    return n == 1 ? 0 : -1;
+}
+
+WEFT_JOB(int, waker)
+{
+    return write(ends[1], "r", 1) == 1 ? 0 : -1;
+}
+
+// Without the watchdog, who blocks without a word would stay there for ever.
+WEFT_TEST(a_region_has_its_spare_without_the_watchdog, .timeout = 20)
+{
+    ck_assert_int_eq(setenv("WEFT_WATCHDOG", "0", 1), 0);
+    listen_to_stderr();
+    open_ends();
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    for (int round = 0; round < 20; round++) {
+        weft_future *f[4];
+        met = 0;
+        for (int i = 0; i < 3; i++)
+            f[i] = weft_submit(ex, reader_in_a_region, 1 + i % 2);
+        kit_await(&met, 3);
+        f[3] = weft_submit(ex, plain_writer, 3);
+        for (int i = 0; i < 4; i++)
+            kit_assert_code(weft_join(f[i]), 0);
+    }
+    struct weft_thread_pool_stats stats = {.size = sizeof stats};
+    kit_assert_code(weft_thread_pool_stats(ex, &stats), 0);
+    ck_assert_uint_eq(stats.spares, 3);
+    kit_assert_code(weft_executor_close(ex), 0);
+    assert_silence();
+}
+
+WEFT_TEST(who_blocks_in_a_region_is_not_named, .timeout = 20)
+{
+    listen_to_stderr();
+    open_ends();
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    weft_future *announced = weft_submit(ex, reader_in_a_region, 1);
+    kit_await(&met, 1);
+    weft_future *plain = weft_submit(ex, plain_reader);
+    listen_until("\"plain_reader\"");
+    weft_future *f = weft_submit(ex, plain_writer, 2);
+    kit_assert_code(weft_join(f), 0);
+    kit_assert_code(weft_join(announced), 0);
+    kit_assert_code(weft_join(plain), 0);
+    kit_assert_code(weft_executor_close(ex), 0);
+    assert_said("\n", 1);
+}
+
+// After its end the worker is watched as before.
+WEFT_JOB(int, reader_after_a_region)
+{
+    char c;
+    weft_blocking_begin();
+    weft_blocking_end();
+    return read(ends[0], &c, 1) == 1 ? 0 : -1;
+}
+
+WEFT_TEST(a_region_ends, .timeout = 20)
+{
+    listen_to_stderr();
+    open_ends();
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    weft_future *f = weft_submit(ex, reader_after_a_region);
+    listen_until("\"reader_after_a_region\"");
+    kit_assert_code(weft_join(weft_submit(ex, waker)), 0);
+    kit_assert_code(weft_join(f), 0);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+// A run of one worker has nobody to stand in; a plain thread needs nobody.
+static int region_in_a_run(void *arg)
+{
+    (void)arg;
+    weft_blocking_begin();
+    weft_blocking_begin();
+    weft_blocking_end();
+    weft_blocking_end();
+    return 0;
+}
+
+WEFT_TEST(regions_where_they_do_nothing)
+{
+    ck_assert_int_eq(weft_run(region_in_a_run, NULL), 0);
+    weft_blocking_end();
+    weft_blocking_begin();
+}
+
+static int end_too_often(void *arg)
+{
+    region_in_a_run(arg);
+    weft_blocking_end();
+    return 0;
+}
+
+static int leave_one_open(void *arg)
+{
+    (void)arg;
+    weft_blocking_begin();
+    return 0;
+}
+
+static void run_with_an_end_too_many(void)
+{
+    weft_run(end_too_often, NULL);
+}
+
+static void run_with_one_left_open(void)
+{
+    weft_run(leave_one_open, NULL);
+}
+
+WEFT_TEST(a_region_that_is_not_paired_aborts)
+{
+    kit_assert_aborts(run_with_an_end_too_many, "weft_blocking_end: ");
+    kit_assert_aborts(run_with_one_left_open, "(weft_blocking_end)");
+}
+
 // Everything at once ----------------------------------------------------------
 
 // Blocks, computes, waits for another one or hands on, as its number says.

@@ -212,21 +212,13 @@ static int churn(void *arg)
     return 0;
 }
 
-static int kills(void)
-{
-    const char *asked = getenv("WEFT_KILLS");
-    return asked != NULL                   ? atoi(asked)
-           : getenv("WEFT_STRESS") != NULL ? 1000
-                                           : 20;
-}
-
 // One process at work at a time; the parent takes from its slots afterwards.
 WEFT_TEST(at_random_instants, .timeout = 300)
 {
     weft_arena *a;
     ck_assert_int_eq(weft_arena_new(64 << 20, &a), 0);
     struct shared *s = weft_arena_value(a, struct shared);
-    int n = kills(), held = 0, half = 0;
+    int n = weft_test_kills(20), held = 0, half = 0;
     for (int i = 0; i < n; i++) {
         struct churn in = {weft_arena_ref(a, s), weft_test_random()};
         weft_future *f = weft_process_start(churn, &in, sizeof in);

@@ -237,14 +237,6 @@ static int consume(void *arg)
     return 0;
 }
 
-static int kills(void)
-{
-    const char *asked = getenv("WEFT_KILLS");
-    return asked != NULL                   ? atoi(asked)
-           : getenv("WEFT_STRESS") != NULL ? 1000
-                                           : 20;
-}
-
 static void print_histogram(const char *what, const long *seen)
 {
     printf("%s killed, last boundary: none %ld", what, seen[0]);
@@ -292,7 +284,7 @@ WEFT_TEST(at_random_instants, .timeout = 300)
                           .tally = weft_arena_ref(a, t)};
     weft_future *f[SLOTS];
     long seen[2][WI_QUEUE_POINTS + 1] = {{0}};
-    int n = kills(), dead[2] = {0, 0};
+    int n = weft_test_kills(20), dead[2] = {0, 0};
     for (int i = 0; i < SLOTS; i++) {
         order.value = (uint64_t)i;
         f[i] =
@@ -339,7 +331,7 @@ WEFT_TEST(producers_leave_no_gap, .timeout = 300)
                           .tally = weft_arena_ref(a, t)};
     weft_future *f[2];
     uint64_t next[2] = {0, 0}, x;
-    int n = kills(), twice = 0;
+    int n = weft_test_kills(20), twice = 0;
     for (int i = 0; i < 2; i++) {
         order.value = (uint64_t)i;
         f[i] = weft_process_start(produce, &order, sizeof order);

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+//
+// The memory of the records: a peak's goes back, and what may still look at a
+// record of it finds that it has ended.
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "kit.h"
+#include "sched/here.h"
+#include "sched/records.h"
+#include "sched/task.h"
+
+enum { PEAK = 30000 };
+
+static struct wi_task *records[PEAK];
+
+static void rise(int n)
+{
+    for (int i = 0; i < n; i++) {
+        records[i] = wi_task_new(WI_KIND_TASK, WI_RUNNING, 1);
+        ck_assert_ptr_nonnull(records[i]);
+    }
+}
+
+static void fall(int n)
+{
+    for (int i = 0; i < n; i++)
+        wi_task_unref(records[i]);
+}
+
+// Whether the memory of t is there. Reading t would not tell.
+static bool resident(struct wi_task *t)
+{
+    unsigned char there;
+    void *page = (void *)((uintptr_t)t & ~(uintptr_t)4095);
+    ck_assert_int_eq(mincore(page, 1, &there), 0);
+    return there & 1;
+}
+
+static int count_resident(int n)
+{
+    int count = 0;
+    for (int i = 0; i < n; i++)
+        count += resident(records[i]);
+    return count;
+}
+
+static void trim(void)
+{
+    wi_records_trim(&wi_here);
+}
+
+WEFT_TEST(a_peak_goes_back)
+{
+    if (sysconf(_SC_PAGESIZE) != 4096)
+        weft_test_skip("blocks are whole pages of 4 KiB only");
+    ck_assert(!wi_records_want_trim());
+    rise(PEAK);
+    ck_assert_int_eq(count_resident(PEAK), PEAK);
+    fall(PEAK);
+    ck_assert(wi_records_want_trim());
+    trim();
+    ck_assert_int_eq(count_resident(PEAK), 0);
+    ck_assert(!wi_records_want_trim());
+}
+
+WEFT_TEST(what_is_in_use_keeps_its_block)
+{
+    rise(PEAK);
+    struct wi_task *last = records[PEAK / 2];
+    uint64_t id = last->id;
+    records[PEAK / 2] = records[0];
+    records[0] = last;
+    for (int i = 1; i < PEAK; i++)
+        wi_task_unref(records[i]);
+    trim();
+    ck_assert_uint_eq(last->id, id);
+    ck_assert_uint_eq(last->state & WI_PHASE, WI_RUNNING);
+    ck_assert_int_le(count_resident(PEAK), WI_RECORD_BATCH + 1);
+    wi_task_unref(last);
+    trim();
+    ck_assert_int_eq(count_resident(PEAK), 0);
+}
+
+// As a wake that has found an owner just before the record's end: it is in an
+// inbox, linked by `mail`, until that owner's worker comes to it.
+WEFT_TEST(what_is_in_an_inbox_keeps_its_block)
+{
+    rise(PEAK);
+    struct wi_task *t = records[PEAK / 2];
+    t->inflight = 1;
+    t->mail = records[0];
+    fall(PEAK);
+    trim();
+    ck_assert_uint_eq(t->inflight, 1);
+    ck_assert_ptr_eq(t->mail, records[0]);
+    t->inflight = 0;
+    trim();
+    ck_assert(!resident(t));
+}
+
+static bool is_of_now(wi_hint hint)
+{
+    uint32_t state = wi_hint_task(hint)->state;
+    return state >> 16 == wi_hint_gen(hint) && (state & WI_PHASE) != WI_FREE;
+}
+
+WEFT_TEST(old_hints_stay_old)
+{
+    static wi_hint old[PEAK];
+    for (int round = 0; round < 5; round++) {
+        rise(PEAK);
+        for (int i = 0; round > 0 && i < PEAK; i++)
+            ck_assert(!is_of_now(old[i]));
+        for (int i = 0; i < PEAK; i++)
+            old[i] = wi_hint_of(records[i]);
+        ck_assert(is_of_now(old[0]));
+        fall(PEAK);
+        trim();
+    }
+}
+
+// Through the public API: an idle run gives back what its tasks had.
+static long resident_bytes(void)
+{
+    long all, here;
+    FILE *f = fopen("/proc/self/statm", "r");
+    ck_assert_int_eq(fscanf(f, "%ld %ld", &all, &here), 2);
+    fclose(f);
+    return here * sysconf(_SC_PAGESIZE);
+}
+
+static int peak_of_tasks(void *arg)
+{
+    static weft_future *f[PEAK];
+    (void)arg;
+    memset(f, 1, sizeof f);
+    weft_join(weft_task_start(kit_return, NULL));
+    long start = resident_bytes();
+    for (int i = 0; i < PEAK; i++)
+        f[i] = weft_task_start(kit_return, NULL);
+    ck_assert_int_gt(resident_bytes(), start + PEAK * 192);
+    for (int i = 0; i < PEAK; i++)
+        ck_assert_int_eq(weft_join(f[i]), 0);
+    while (resident_bytes() > start + PEAK * 192 / 4)
+        weft_sleep(
+            0.05); // until the memory is back, or the case is out of time
+    return 0;
+}
+
+WEFT_TEST(an_idle_run_gives_back, .timeout = 30)
+{
+    if (KIT_SANITIZED || sysconf(_SC_PAGESIZE) != 4096)
+        weft_test_skip("counts pages");
+    ck_assert_int_eq(weft_run(peak_of_tasks, NULL), 0);
+}
+
+WEFT_TEST_MAIN("records")
