@@ -62,8 +62,12 @@ static bool has_frame_in(const struct weft_crash *crash, int (*fn)(void *))
 // Faults
 // ------------------------------------------------------------------------
 
+// Where nothing lies; the compiler shall not know.
+static void *volatile nowhere = (void *)16;
+
 __attribute__((noinline)) static int touch(void *at)
 {
+    __asm__ volatile("" : "+r"(at));
     *(volatile int *)at = 1;
     return 0;
 }
@@ -71,16 +75,16 @@ __attribute__((noinline)) static int touch(void *at)
 static int fault(void *arg)
 {
     (void)arg;
-    return touch((void *)16) + 1; // not a tail call
+    return touch(nowhere) + 1; // not a tail call
 }
 
 static void expect_fault(weft_future *f, int (*outer)(void *))
 {
     struct weft_crash crash = crash_of(f);
-    ck_assert_int_eq(crash.signal, SIGSEGV);
-    ck_assert_int_eq(crash.exit_code, -1);
     if (!HANDLERS)
         return;
+    ck_assert_int_eq(crash.signal, SIGSEGV);
+    ck_assert_int_eq(crash.exit_code, -1);
     ck_assert_int_eq(crash.code, SEGV_MAPERR);
     ck_assert_uint_eq(crash.address, 16);
     ck_assert_int_eq(crash.sender, 0);
@@ -105,7 +109,7 @@ WEFT_TEST(a_fault_is_told_with_who_called)
 
 WEFT_JOB(long, fault_job, int, x)
 {
-    return touch((void *)(uintptr_t)(16 + 0 * x)) + 1;
+    return touch(nowhere) + x;
 }
 
 WEFT_TEST(a_fault_of_a_job_too)
@@ -140,7 +144,7 @@ __attribute__((noinline)) static int deeper(void *arg)
 WEFT_TEST(a_stack_that_overflows_is_told)
 {
     struct weft_crash crash = crash_of(weft_process_start(deeper, NULL, 0));
-    ck_assert_int_eq(crash.signal, SIGSEGV);
+    ck_assert(!HANDLERS || crash.signal == SIGSEGV);
     ck_assert(!HANDLERS || is_in(&crash.frames[0], deeper));
 }
 
@@ -153,7 +157,7 @@ __attribute__((noinline)) static int in_ruins(void *arg)
     (void)arg;
     for (int i = 4; i < 400; i++)
         stack[i] = (uintptr_t)&stack[i * 37 % 500] + (i % 3 == 0);
-    return touch((void *)16) + 1;
+    return touch(nowhere) + 1;
 }
 
 WEFT_TEST(a_stack_in_ruins_is_no_matter)
