@@ -487,6 +487,7 @@ void wi_shared_queue_discard(struct wi_shared_handle *h)
     wi_shared_lock(h->arena, &get->lock);
     uint64_t n = wi_shared_queue_size(h);
     uint64_t bytes = bytes_of(&h->q->put) - bytes_at(get, get->word);
+    get->seen = count_of(get) + n; // never less than what has passed this side
     if (n > 0)
         publish(get, n, bytes);
     wi_shared_unlock(&get->lock);
