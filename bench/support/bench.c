@@ -351,14 +351,15 @@ static double seconds_for_a_question(void)
 }
 
 // Whether a contender has another sample to give: all if there is time, a few
-// in any case, and of one that takes a good part of the time alone, only one.
-static bool is_due(const struct score *s, unsigned reps, double left)
+// in any case, but only one of who takes a good part of the time alone.
+static bool is_due(const struct score *s, enum bench_role role, unsigned reps,
+                   double left)
 {
     if (!s->asked || s->n >= reps)
         return false;
     double each = s->n > 0 ? s->spent / s->n : 0;
-    unsigned few = each > seconds_for_a_question() / 6 ? 1 : FEW_REPS;
-    return s->n < few || each < left;
+    double much = seconds_for_a_question() / (role == BENCH_WEFT ? 2 : 6);
+    return s->n < (each > much ? 1 : FEW_REPS) || each < left;
 }
 
 static void measure_all(const struct bench_question *q, uint64_t ops,
@@ -375,7 +376,7 @@ static void measure_all(const struct bench_question *q, uint64_t ops,
         for (int i = 0; sides[i].name; i++) {
             struct score *s = &scores[i];
             double begin = bench_wall() / 1e9;
-            if (!is_due(s, reps, end - begin))
+            if (!is_due(s, sides[i].role, reps, end - begin))
                 continue;
             if (take(q, &sides[i], &ask, &known, &answer, &reply))
                 keep(s, &reply);

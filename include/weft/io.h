@@ -68,6 +68,16 @@ WEFT_API ssize_t weft_sendmsg(int fd, const struct msghdr *message, int flags);
 // and flags must be 0. Otherwise as weft_sendmsg. Since 0.1.
 WEFT_API ssize_t weft_recvmsg(int fd, struct msghdr *message, int flags);
 
+// Moves up to size bytes from one descriptor to another, in the kernel, as
+// splice(2). One of the two is a pipe, the other one a pipe or a non-blocking
+// socket. Returns how many, which may be fewer; 0 at the end of `from`. One
+// that fails has moved nothing. Never raises SIGPIPE: -EPIPE. Blocks: the
+// caller only. Cancels: yes. Threads: any. Errors: -EOPNOTSUPP: weft_read and
+// weft_write can do it (neither is a pipe, one of them would block the thread,
+// Weft has read ahead on `from`); others of splice(2), -ECANCELED, -ETIMEDOUT.
+// Since 0.1.
+WEFT_API ssize_t weft_splice(int from, int to, size_t size);
+
 // Accepts one connection; returns its descriptor (close-on-exec, non-blocking)
 // and stores the peer's address if addr is not NULL (*len is 0 if the peer has
 // already gone). Connections come in order; one is never lost to a cancel. A

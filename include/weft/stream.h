@@ -95,6 +95,14 @@ WEFT_API ssize_t weft_stream_read_until(weft_stream *s, const void *mark,
                                         size_t mark_size, void *buf,
                                         size_t size);
 
+// The same up to the one of several marks that comes first: that ends first, if
+// they overlap. *which, if which is not NULL, is the index of the mark.
+// Since 0.1.
+WEFT_API ssize_t weft_stream_read_until_any(weft_stream *s,
+                                            const struct iovec *marks,
+                                            int count, int *which, void *buf,
+                                            size_t size);
+
 // Reads a line with its newline, and ends it with a NUL. Returns its length
 // without the NUL; 0 at the end of the stream. The last line may lack the
 // newline. Errors: -WEFT_ETOOBIG, the line has size bytes or more. Otherwise as
@@ -141,6 +149,15 @@ WEFT_API ssize_t weft_stream_sendfile(weft_stream *s, int fd, off_t offset,
 // Since 0.1.
 WEFT_API ssize_t weft_stream_copy(weft_stream *from, weft_stream *to,
                                   size_t size);
+
+// The same, and the kernel moves the bytes where it can: from and to TCP, Unix
+// sockets (that do not block) and pipes; other kinds are copied. It costs a
+// fraction of the CPU time for much data, and more for a little at a time; the
+// loopback of one machine may carry fewer bytes a second by it. Takes two
+// descriptors for as long as it runs. When it fails, an unknown part of what
+// was read has not been written. Since 0.1.
+WEFT_API ssize_t weft_stream_splice(weft_stream *from, weft_stream *to,
+                                    size_t size);
 
 // Tells the peer that nothing more will be written: it reads the end. Reading
 // goes on. Returns 0. Blocks: the caller only. Cancels: yes. Threads: any.

@@ -12,12 +12,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "loop/fd.h"
+#include "os/sigpipe.h"
+
+enum { PIPE_ROOM = 256 << 10 };
 
 struct message {
     struct msghdr *header;
@@ -184,7 +188,13 @@ static bool blocks(int fd)
 static ssize_t sendfile_call(const struct wi_io *io)
 {
     const struct move *m = io->buf;
-    return outcome(sendfile(io->fd, m->from, m->offset, m->size));
+    struct wi_os_sigpipe quiet;
+    ssize_t n;
+
+    wi_os_sigpipe_begin(&quiet);
+    n = outcome(sendfile(io->fd, m->from, m->offset, m->size));
+    wi_os_sigpipe_end(&quiet, n == -EPIPE);
+    return n;
 }
 
 ssize_t wi_io_sendfile(int to, int from, off_t *offset, size_t size)
@@ -201,6 +211,123 @@ ssize_t wi_io_sendfile(int to, int from, off_t *offset, size_t size)
     if (kind_of(from) != WI_FD_DISK || blocks(to))
         return -EOPNOTSUPP;
     return wi_io_perform(&io);
+}
+
+// One attempt; the pipes among the two never block, the others were asked.
+static ssize_t try_splice(int from, int to, size_t size)
+{
+    struct wi_os_sigpipe quiet;
+    ssize_t n;
+
+    wi_os_sigpipe_begin(&quiet);
+    do
+        n = outcome(splice(from, NULL, to, NULL, size, SPLICE_F_NONBLOCK));
+    while (n == -EINTR);
+    wi_os_sigpipe_end(&quiet, n == -EPIPE);
+    return n;
+}
+
+// From now on nobody reads ahead on fd. 0, or a code: -EOPNOTSUPP if there are
+// bytes that somebody has read.
+static int end_reading_ahead(int fd)
+{
+    const uint32_t settled = WI_FD_SHARED | WI_FD_LEFT | WI_FD_CLAIMED;
+    struct wi_fd *record = wi_fd_get(fd);
+    uint32_t flags;
+    int rc;
+
+    if (record == NULL)
+        return -ENOMEM;
+    // relaxed: once it is so, it stays so until fd is closed
+    if ((__atomic_load_n(&record->flags, __ATOMIC_RELAXED) & settled) ==
+        WI_FD_SHARED)
+        return wi_check_scopes();
+    rc = weft_fd_wait(fd, WEFT_READABLE);
+    flags = __atomic_load_n(&record->flags, __ATOMIC_RELAXED);
+    return rc < 0 ? rc : flags & WI_FD_LEFT ? -EOPNOTSUPP : 0;
+}
+
+// Changes when one of the numbers becomes another file.
+static uint64_t generations(int from, int to)
+{
+    const struct wi_fd *a = wi_fd_get(from), *b = wi_fd_get(to);
+
+    return (uint64_t)(a ? wi_fd_generation(a) : 0) << 32 |
+           (b ? wi_fd_generation(b) : 0);
+}
+
+// After -EAGAIN, either may be the one to wait for: both, one after the other.
+static int await_both(int from, int to, uint64_t generation)
+{
+    int rc = weft_fd_wait(from, WEFT_READABLE);
+
+    if (rc >= 0 && generations(from, to) == generation)
+        rc = weft_fd_wait(to, WEFT_WRITABLE);
+    return rc >= 0 && generations(from, to) != generation ? -ECANCELED : rc;
+}
+
+ssize_t wi_io_splice(int from, int to, size_t size)
+{
+    int saved = errno, rc = end_reading_ahead(from);
+    uint64_t generation = generations(from, to);
+    ssize_t n = rc;
+
+    while (rc >= 0) {
+        n = try_splice(from, to, size);
+        if (n != -EAGAIN)
+            break;
+        n = rc = await_both(from, to, generation);
+    }
+    errno = saved;
+    return n == -EINVAL || n == -ENOSYS ? -EOPNOTSUPP : n;
+}
+
+// Whether splice(2) would not block on fd; *pipe: it is one.
+static bool can_splice(int fd, bool *pipe)
+{
+    *pipe = fcntl(fd, F_GETPIPE_SZ) > 0;
+    return *pipe || !blocks(fd);
+}
+
+bool wi_io_can_splice(int fd)
+{
+    int saved = errno;
+    bool pipe, possible = can_splice(fd, &pipe);
+
+    errno = saved;
+    return possible;
+}
+
+ssize_t weft_splice(int from, int to, size_t size)
+{
+    bool from_pipe, to_pipe, possible;
+    int saved = errno, rc = wi_check_scopes();
+
+    if (from < 0 || to < 0 || fcntl(from, F_GETFD) < 0 ||
+        fcntl(to, F_GETFD) < 0)
+        rc = -EBADF;
+    possible = can_splice(from, &from_pipe);
+    possible &= can_splice(to, &to_pipe);
+    errno = saved;
+    if (rc < 0 || size == 0)
+        return rc;
+    if (!possible || !(from_pipe || to_pipe))
+        return -EOPNOTSUPP;
+    return wi_io_splice(from, to, size);
+}
+
+int wi_io_pipe(int ends[2], size_t *room)
+{
+    int saved = errno, rc = (int)outcome(pipe2(ends, O_CLOEXEC | O_NONBLOCK));
+    int size;
+
+    if (rc == 0) {
+        (void)fcntl(ends[1], F_SETPIPE_SZ, PIPE_ROOM); // or less, as it is
+        size = fcntl(ends[1], F_GETPIPE_SZ);
+        *room = size > 0 ? (size_t)size : PIPE_BUF;
+    }
+    errno = saved;
+    return rc;
 }
 
 ssize_t wi_io_read_file(int fd, void *buf, size_t size, off_t offset)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// msg.h: bytes from file to socket.
+// msg.h: bytes that the kernel moves.
 #ifndef WI_LOOP_MSG_H
 #define WI_LOOP_MSG_H
 
@@ -14,6 +14,16 @@
 // moves. 0: the file is at its end. -EOPNOTSUPP, -EINVAL: these two files
 // cannot do that, or `to` would block; read and write instead.
 ssize_t wi_io_sendfile(int to, int from, off_t *offset, size_t size);
+
+// Whether wi_io_splice would not block the thread on fd.
+bool wi_io_can_splice(int fd);
+
+// As weft_splice, for two descriptors that can be spliced, one of them a pipe.
+ssize_t wi_io_splice(int from, int to, size_t size);
+
+// A pipe for wi_io_splice that never blocks: ends[0] to read. *room: bytes that
+// it takes. To be closed with weft_close. 0 or a negative code.
+int wi_io_pipe(int ends[2], size_t *room);
 
 // Reads at a place of a file on disk, which may block the thread as the page
 // faults of any program do.

@@ -126,6 +126,11 @@ int weft_stream_open(int fd, weft_stream **stream)
     return make(fd, ops, stream);
 }
 
+int wi_stream_bare_fd(weft_stream *s)
+{
+    return s->ops->read == fd_read ? fd_of(s) : -EOPNOTSUPP;
+}
+
 int wi_stream_of_socket(int fd, bool tcp, weft_stream **stream)
 {
     int rc = make(fd, &kinds[tcp ? 0 : 1], stream);

@@ -10,4 +10,8 @@
 // is -ENOMEM, fd is closed.
 int wi_stream_of_socket(int fd, bool tcp, weft_stream **stream);
 
+// The descriptor whose bytes are the stream's, as they are; negative: there is
+// none.
+int wi_stream_bare_fd(weft_stream *s);
+
 #endif

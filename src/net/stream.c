@@ -19,7 +19,7 @@
 #include <weft/error.h>
 
 #include "loop/msg.h"
-#include "net/turn.h"
+#include "net/stream.h"
 #include "os/report.h"
 #include "sched/park.h"
 
@@ -174,32 +174,31 @@ static int put_back(struct core *c, const void *bytes, size_t n)
 
 // Reading ---------------------------------------------------------------------
 
-// 0: the caller is the reader, until end_read.
-static int begin_read(weft_stream *s, const char *function)
+int wi_stream_begin_read(weft_stream *s, const char *function)
 {
-    // acquire: pairs with the release in end_read
+    // acquire: pairs with the release in wi_stream_end_read
     if (__atomic_exchange_n(&core_of(s)->reading, 1, __ATOMIC_ACQUIRE))
         wi_panic(function, s, "one task or thread at a time may read a stream");
     return wi_check_scopes();
 }
 
-static ssize_t end_read(weft_stream *s, ssize_t result)
+ssize_t wi_stream_end_read(weft_stream *s, ssize_t result)
 {
-    // release: pairs with the acquire in begin_read
+    // release: pairs with the acquire in wi_stream_begin_read
     __atomic_store_n(&core_of(s)->reading, 0, __ATOMIC_RELEASE);
     return result;
 }
 
 ssize_t weft_stream_read(weft_stream *s, void *buf, size_t size)
 {
-    ssize_t n = begin_read(s, __func__);
+    ssize_t n = wi_stream_begin_read(s, __func__);
 
     if (n == 0 && size > 0) {
         n = (ssize_t)take(core_of(s), buf, size);
         if (n == 0)
             n = s->ops->read(s, buf, size);
     }
-    return end_read(s, n);
+    return wi_stream_end_read(s, n);
 }
 
 // One more portion of a message, into the buffer or past it.
@@ -235,40 +234,62 @@ static ssize_t exactly(weft_stream *s, char *buf, size_t size)
 
 ssize_t weft_stream_read_exactly(weft_stream *s, void *buf, size_t size)
 {
-    ssize_t n = begin_read(s, __func__);
+    ssize_t n = wi_stream_begin_read(s, __func__);
 
     if (n == 0)
         n = exactly(s, buf, size);
-    return end_read(s, n);
+    return wi_stream_end_read(s, n);
 }
+
+// What a reader looks for.
+struct search {
+    const struct iovec *marks;
+    int n;
+    size_t longest; // of them
+    size_t seen;    // so many bytes of the buffer need not be looked at again
+    int found;      // which of them
+};
 
 // The length of what stands in the buffer up to and with the mark; 0: it has
-// not come. *seen bytes of the buffer need not be looked at again.
-static size_t find(const struct core *c, const void *mark, size_t mark_size,
-                   size_t *seen)
+// not come.
+static size_t find_one(const struct core *c, const struct search *search,
+                       const struct iovec *mark)
 {
-    const char *from, *at;
+    const char *from = c->bytes + c->start, *at;
 
-    if (have(c) < mark_size)
+    if (have(c) < mark->iov_len)
         return 0; // perhaps without any bytes
-    from = c->bytes + c->start;
-    at = memmem(from + *seen, have(c) - *seen, mark, mark_size);
-    if (at != NULL)
-        return (size_t)(at - from) + mark_size;
-    *seen = have(c) - (mark_size - 1);
-    return 0;
+    at = memmem(from + search->seen, have(c) - search->seen, mark->iov_base,
+                mark->iov_len);
+    return at != NULL ? (size_t)(at - from) + mark->iov_len : 0;
 }
 
-// Fills the buffer until the mark has come, within size bytes: the length with
+// The same for the mark that ends first, and of those the first.
+static size_t find(const struct core *c, struct search *search)
+{
+    size_t first = 0;
+
+    for (int i = 0; i < search->n; i++) {
+        size_t length = find_one(c, search, &search->marks[i]);
+
+        if (length > 0 && (first == 0 || length < first)) {
+            first = length;
+            search->found = i;
+        }
+    }
+    if (first == 0 && have(c) >= search->longest)
+        search->seen = have(c) - (search->longest - 1);
+    return first;
+}
+
+// Fills the buffer until a mark has come, within size bytes: the length with
 // the mark, 0 at the end of the stream, or a negative code.
-static ssize_t await_mark(weft_stream *s, const void *mark, size_t mark_size,
-                          size_t size)
+static ssize_t await_mark(weft_stream *s, struct search *search, size_t size)
 {
     struct core *c = core_of(s);
-    size_t seen = 0;
 
     for (;;) {
-        size_t length = find(c, mark, mark_size, &seen);
+        size_t length = find(c, search);
         ssize_t n;
 
         if (length > size || (length == 0 && have(c) >= size))
@@ -281,41 +302,72 @@ static ssize_t await_mark(weft_stream *s, const void *mark, size_t mark_size,
     }
 }
 
+static ssize_t read_until(weft_stream *s, struct search *search, void *buf,
+                          size_t size)
+{
+    ssize_t n = await_mark(s, search, size);
+
+    if (n > 0)
+        take(core_of(s), buf, (size_t)n);
+    else if (n == 0 && have(core_of(s)) > 0)
+        n = -WEFT_EENDED;
+    return n;
+}
+
 ssize_t weft_stream_read_until(weft_stream *s, const void *mark,
                                size_t mark_size, void *buf, size_t size)
 {
-    ssize_t n = begin_read(s, __func__);
+    const struct iovec one = {(void *)mark, mark_size}; // read only
+    struct search search = {.marks = &one, .n = 1, .longest = mark_size};
+    ssize_t n = wi_stream_begin_read(s, __func__);
 
     wi_require(mark_size > 0, s, "the mark must not be empty");
-    if (n == 0) {
-        n = await_mark(s, mark, mark_size, size);
-        if (n > 0)
-            take(core_of(s), buf, (size_t)n);
-        else if (n == 0 && have(core_of(s)) > 0)
-            n = -WEFT_EENDED;
+    if (n == 0)
+        n = read_until(s, &search, buf, size);
+    return wi_stream_end_read(s, n);
+}
+
+ssize_t weft_stream_read_until_any(weft_stream *s, const struct iovec *marks,
+                                   int count, int *which, void *buf,
+                                   size_t size)
+{
+    struct search search = {.marks = marks, .n = count};
+    ssize_t n = wi_stream_begin_read(s, __func__);
+
+    wi_require(count > 0, s, "there must be a mark");
+    for (int i = 0; i < count; i++) {
+        wi_require(marks[i].iov_len > 0, s, "no mark must be empty");
+        if (marks[i].iov_len > search.longest)
+            search.longest = marks[i].iov_len;
     }
-    return end_read(s, n);
+    if (n == 0)
+        n = read_until(s, &search, buf, size);
+    if (n > 0 && which != NULL)
+        *which = search.found;
+    return wi_stream_end_read(s, n);
 }
 
 ssize_t weft_stream_read_line(weft_stream *s, char *line, size_t size)
 {
-    ssize_t n = begin_read(s, __func__);
+    const struct iovec newline = {"\n", 1};
+    struct search search = {.marks = &newline, .n = 1, .longest = 1};
+    ssize_t n = wi_stream_begin_read(s, __func__);
 
     wi_require(size > 1, s, "a line needs room for a character and the NUL");
     if (n == 0) {
-        n = await_mark(s, "\n", 1, size - 1);
+        n = await_mark(s, &search, size - 1);
         if (n == 0)
             n = (ssize_t)have(core_of(s));
         if (n >= 0)
             line[take(core_of(s), line, (size_t)n)] = '\0';
     }
-    return end_read(s, n);
+    return wi_stream_end_read(s, n);
 }
 
 ssize_t weft_stream_skip(weft_stream *s, size_t size)
 {
     struct core *c = core_of(s);
-    ssize_t n = begin_read(s, __func__);
+    ssize_t n = wi_stream_begin_read(s, __func__);
     size_t done = 0;
 
     while (n == 0 && done < size) {
@@ -330,7 +382,7 @@ ssize_t weft_stream_skip(weft_stream *s, size_t size)
             break;
         n = n > 0 ? 0 : n;
     }
-    return end_read(s, n < 0 ? n : (ssize_t)done);
+    return wi_stream_end_read(s, n < 0 ? n : (ssize_t)done);
 }
 
 size_t weft_stream_buffered(const weft_stream *s)
@@ -339,6 +391,11 @@ size_t weft_stream_buffered(const weft_stream *s)
 }
 
 // Writing ---------------------------------------------------------------------
+
+struct wi_turn *wi_stream_writers(weft_stream *s)
+{
+    return &core_of(s)->writers;
+}
 
 static ssize_t write_all(weft_stream *s, const char *buf, size_t size)
 {
@@ -549,7 +606,7 @@ static void leave_buffer(weft_stream *s, const char *function)
 {
     struct core *c = core_of(s);
 
-    // acquire: pairs with the release in end_read
+    // acquire: pairs with the release in wi_stream_end_read
     if (__atomic_load_n(&c->reading, __ATOMIC_ACQUIRE))
         wi_panic(function, s, "somebody reads the stream that is closed");
     free(c->bytes);

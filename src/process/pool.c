@@ -28,6 +28,7 @@
 #include "os/process.h"
 #include "os/report.h"
 #include "process/carry.h"
+#include "process/room.h"
 #include "sched/here.h"
 #include "sched/scope.h"
 
@@ -73,7 +74,7 @@ struct wi_pjob *wi_pjob_new(struct wi_pool *pool, const struct weft_job *job)
 
 void wi_pjob_free(struct wi_pjob *job)
 {
-    free(job->heap);
+    wi_room_give(job->heap);
     job->heap = NULL;
     __atomic_store_n(&job->id, 0, __ATOMIC_RELAXED);
     job->future = NULL;
@@ -216,7 +217,7 @@ static void *arg_room(struct wi_pjob *job, size_t size)
     job->arg.size = size;
     if (size <= WI_INLINE)
         return job->data;
-    return job->heap = malloc(size);
+    return job->heap = wi_room_take(size);
 }
 
 static int take_arg(struct wi_pjob *job, const void *arg)
@@ -249,6 +250,24 @@ static int take_chunk(struct wi_pjob *job, const void *in, size_t count,
 // Cancel and deadlines
 // ----------------------------------------------------------
 
+const char *wi_doom_text(int code)
+{
+    return code == -WEFT_EJOBCANCELED  ? "canceled"
+           : code == -WEFT_EJOBTIMEOUT ? "ran too long"
+                                       : weft_strerror(code);
+}
+
+// A job that has begun, and as far as is known still runs. Its worker must not
+// be killed before it is certain that it runs nothing else: what stands behind
+// the job is called back, so that nothing begins any more; and what the worker
+// has said must have been taken in, for it may be the end of this job, and the
+// next one has begun. The supervisor can do that, who may leave the lock.
+static bool is_certain(struct wi_member *member)
+{
+    wi_recall_all(member);
+    return !member->held && !wi_has_said(member);
+}
+
 void wi_pjob_stop(struct wi_pjob *job, int code, const char *text,
                   struct wi_outcomes *out)
 {
@@ -266,7 +285,13 @@ void wi_pjob_stop(struct wi_pjob *job, int code, const char *text,
         wi_pjob_end(job, code, text, out);
         return;
     }
-    // It has begun: only the end of its worker ends it.
+    if (!is_certain(member)) {
+        job->doomed = code;
+        member->condemned = true;
+        wi_pool_tend(job->pool);
+        return;
+    }
+    // Only the end of its worker ends it.
     member->flights[job->ticket].job = NULL;
     job->member = NULL;
     wi_pjob_end(job, code, text, out);
@@ -538,7 +563,8 @@ void wi_pool_leave(struct wi_pool *pool)
         wi_unpark(pool->closer);
 }
 
-// The next job to end: from the queue, or, if `all`, one that runs.
+// The next job to end: from the queue, or, if `all`, one that runs and is not
+// doomed already.
 static struct wi_pjob *next_to_end(struct wi_pool *pool, bool all)
 {
     if (pool->first != NULL || !all)
@@ -547,7 +573,7 @@ static struct wi_pjob *next_to_end(struct wi_pool *pool, bool all)
         if (m->state == WI_MEMBER_LOST)
             continue;
         for (unsigned i = 0; i < WI_TICKETS && m->flying > 0; i++)
-            if (m->flights[i].job != NULL)
+            if (m->flights[i].job != NULL && m->flights[i].job->doomed == 0)
                 return m->flights[i].job;
     }
     return NULL;

@@ -63,7 +63,7 @@ struct wi_pjob {
     bool gated;       // it has a place in the window
     unsigned retries; // left
     unsigned crashes; // workers that died of it
-    int doomed;       // HELD: the code it shall fail with
+    int doomed;       // HELD, PLACED: the code it shall fail with
     bool rung;        // the alarm's function has seen this job
     bool orphan;      // FREE, but for an alarm that is about to ring
     uint16_t number;  // of the job's name
@@ -73,7 +73,7 @@ struct wi_pjob {
     uint64_t parent_id;       // ... that record still has this id
     uint64_t wanted_id;       // what its future's id shall be; 0: whatever
     struct wi_far arg;        // the argument's size; count of a chunk
-    void *heap;               // the argument if it does not fit in data
+    void *heap;               // room.h: the argument if it does not fit in data
     uint8_t data[WI_INLINE];
     void *out;  // where a chunk's results go
     int *codes; // where its codes go, or NULL
@@ -114,6 +114,7 @@ struct wi_member {
     struct wi_member *idle_next; // of the idle list
     struct wi_boot *boot;
     struct wi_ring *ring;
+    struct wi_capture captures[2]; // of its output, its error
     int memfd, bell;
     struct wi_os_child child;
     char **env;
@@ -128,6 +129,7 @@ struct wi_member {
     bool told;       // LOST: its victims' futures have been completed
     bool blocked;    // its job waits
     bool late;       // the verdict is due
+    bool condemned;  // a job that it runs is doomed: it gets no other
     unsigned dozers; // threads that sleep on ring->waiter
     unsigned pins;   // threads that use it without the lock
     const char *why; // it was killed, for the texts
@@ -264,9 +266,10 @@ static inline bool wi_mutex_try(struct wi_mutex *mutex)
 
 struct wi_pool *wi_pool_of(weft_executor *ex); // NULL: it is no process pool
 // Takes a job that must not go on out of the pool. Under the lock; out->n grows
-// unless the job is held: then it will fail soon.
+// unless the job is doomed only: then it will fail soon, or be done.
 void wi_pjob_stop(struct wi_pjob *job, int code, const char *text,
                   struct wi_outcomes *out);
+const char *wi_doom_text(int code); // of a job that is doomed
 
 // queue.c, under the lock
 void wi_queue_push(struct wi_pjob *job, bool front); // of its rank

@@ -206,6 +206,11 @@ static int park_timed(struct wi_worker *worker, struct wi_task *self,
     return wake.due ? -ETIMEDOUT : 0;
 }
 
+// Of libweft-debug.so, where that is (src/debug/mutex.c); else NULL: a task is
+// about to leave its thread to others.
+extern void weft_debug_waits(uint64_t id, const char *name)
+    __attribute__((weak, visibility("default")));
+
 static int park_task(struct wi_worker *worker, struct wi_task *self,
                      const struct wi_wait *wait, int64_t deadline)
 {
@@ -217,6 +222,8 @@ static int park_task(struct wi_worker *worker, struct wi_task *self,
         __atomic_store_n(&self->permit, NONE, __ATOMIC_RELAXED);
         return 0;
     }
+    if (weft_debug_waits != NULL)
+        weft_debug_waits(self->id, wi_task_name(self));
     if (deadline != WI_FOREVER)
         return park_timed(worker, self, deadline);
     park_untimed(worker, self);

@@ -50,26 +50,20 @@ weft_arena *wi_arena_around(const void *p)
     return a;
 }
 
-// Counts the arenas that have gone from this process: what a thread remembers
-// from before may be gone too.
-static uint64_t gone_count;
+uint64_t wi_arenas_gone;
+__thread struct wi_arena_seen wi_arena_seen
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-weft_arena *wi_arena_of(const void *p)
+weft_arena *wi_arena_of_slow(const void *p)
 {
-    static __thread struct {
-        uintptr_t base;
-        uint64_t limit, gone;
-        weft_arena *arena;
-    } last __attribute__((tls_model("initial-exec")));
     // relaxed: whoever uses an arena sees to it that it does not go meanwhile
-    uint64_t gone = __atomic_load_n(&gone_count, __ATOMIC_RELAXED);
-    if ((uintptr_t)p - last.base < last.limit && last.gone == gone)
-        return last.arena;
+    uint64_t gone = __atomic_load_n(&wi_arenas_gone, __ATOMIC_RELAXED);
     weft_arena *a = wi_arena_around(p);
-    last.arena = a;
-    last.base = a != NULL ? (uintptr_t)a->base : 0;
-    last.limit = a != NULL ? a->limit : 0;
-    last.gone = gone;
+    wi_arena_seen =
+        (struct wi_arena_seen){.base = a != NULL ? (uintptr_t)a->base : 0,
+                               .limit = a != NULL ? a->limit : 0,
+                               .gone = gone,
+                               .arena = a};
     return a;
 }
 
@@ -253,7 +247,7 @@ void wi_arena_unref(weft_arena *a, void (*gone)(weft_arena *a))
     wi_mutex_unlock(&lock);
     if (!last)
         return;
-    __atomic_fetch_add(&gone_count, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&wi_arenas_gone, 1, __ATOMIC_RELAXED);
     gone(a);
     if (a->tag != 0)
         wi_keeper_remove(a);
@@ -265,7 +259,7 @@ static void fresh(void)
 {
     lock = (struct wi_mutex){0};
     arenas = NULL;
-    gone_count++;
+    wi_arenas_gone++;
 }
 
 __attribute__((constructor)) static void register_fresh(void)

@@ -126,7 +126,32 @@ static inline uint64_t wi_segment_offset(const weft_arena *a, const void *p)
 // not for each operation.
 weft_arena *wi_arena_around(const void *p);
 
+// Counts the arenas that have gone from this process: what a thread remembers
+// from before may be gone too.
+extern uint64_t wi_arenas_gone __attribute__((visibility("hidden")));
+
+// The arena that this thread has looked for last.
+struct wi_arena_seen {
+    uintptr_t base;
+    uint64_t limit, gone;
+    weft_arena *arena;
+};
+extern __thread struct wi_arena_seen wi_arena_seen
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+weft_arena *wi_arena_of_slow(const void *p);
+
 // The same for each operation: remembers the last answer in this thread.
-weft_arena *wi_arena_of(const void *p);
+static inline weft_arena *wi_arena_of(const void *p)
+{
+    const struct wi_arena_seen *seen = &wi_arena_seen;
+    // relaxed: whoever uses an arena sees to it that it does not go meanwhile
+    if (__builtin_expect((uintptr_t)p - seen->base < seen->limit &&
+                             seen->gone == __atomic_load_n(&wi_arenas_gone,
+                                                           __ATOMIC_RELAXED),
+                         true))
+        return seen->arena;
+    return wi_arena_of_slow(p);
+}
 
 #endif

@@ -41,13 +41,19 @@ static struct wi_shared_lock *word_of(struct weft_lock *lock)
     return (struct wi_shared_lock *)&lock->half[1];
 }
 
-bool wi_far_lock_is_mine(const struct weft_lock *lock,
-                         const struct wi_task *self)
+static inline bool is_mine(const struct weft_lock *lock,
+                           const struct wi_task *self)
 {
     // relaxed, both: nobody else makes it ours or not ours
     uint32_t tag = __atomic_load_n(&lock->half[1], __ATOMIC_RELAXED);
     return self != NULL && (tag & ~WI_TAG_FLAG) == wi_far_arena(lock)->tag &&
            __atomic_load_n(&lock->line, __ATOMIC_RELAXED) == self->id;
+}
+
+bool wi_far_lock_is_mine(const struct weft_lock *lock,
+                         const struct wi_task *self)
+{
+    return is_mine(lock, self);
 }
 
 bool wi_far_lock_locked(const struct weft_lock *lock)
@@ -78,25 +84,33 @@ static int took(struct weft_lock *lock, struct wi_task *self, int rc)
     return wi_far_lock_orphaned(lock) ? -EOWNERDEAD : 0;
 }
 
-int wi_far_lock_acquire(struct weft_lock *lock, int64_t deadline)
+__attribute__((noinline)) static int
+acquire_slow(struct weft_lock *lock, struct wi_task *self, int64_t deadline)
 {
-    struct wi_task *self = wi_sync_self(lock);
     weft_arena *a = wi_far_arena(lock);
-    uint32_t nobody = 0;
-    // acquire: pairs with the release in wi_shared_unlock
-    if (__atomic_compare_exchange_n(&lock->half[1], &nobody, a->tag, false,
-                                    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-        return took(lock, self, 0);
     if (wi_far_lock_is_mine(lock, self))
         return -WEFT_EDEADLOCK;
     int rc = wi_shared_lock_until(a, word_of(lock), deadline, lock);
     return rc < 0 ? rc : took(lock, self, rc);
 }
 
+int wi_far_lock_acquire(struct weft_lock *lock, int64_t deadline)
+{
+    struct wi_task *self =
+        wi_here.self != NULL ? wi_here.self : wi_sync_self(lock);
+    uint32_t nobody = 0;
+    // acquire: pairs with the release in wi_shared_unlock
+    if (__atomic_compare_exchange_n(&lock->half[1], &nobody,
+                                    wi_far_arena(lock)->tag, false,
+                                    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        return took(lock, self, 0);
+    return acquire_slow(lock, self, deadline);
+}
+
 void wi_far_lock_release(struct weft_lock *lock)
 {
     struct wi_task *self = wi_here.self;
-    if (!wi_far_lock_is_mine(lock, self))
+    if (!is_mine(lock, self))
         wi_panic("weft_lock_release", lock,
                  "a lock is released by the task or thread that holds it");
     self->held--;

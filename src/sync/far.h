@@ -13,9 +13,9 @@
 #include <weft/rwlock.h>
 #include <weft/semaphore.h>
 
-#include "sched/task.h"
+#include "sched/deadlock.h"
 
-enum { WI_FAR = 32 }; // flag of the first word of an object
+enum { WI_FAR = WI_OWNED_FAR }; // flag of the first word of an object
 
 // What an init with an arena does: aborts unless object lies in it. 0 or
 // WI_FAR, the flag.

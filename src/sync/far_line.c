@@ -3,19 +3,10 @@
 
 #include <errno.h>
 
-#include "os/report.h"
 #include "sched/scope.h"
 #include "shared/keeper.h"
 #include "shared/member.h"
 #include "sync/line.h"
-
-weft_arena *wi_far_arena(const void *object)
-{
-    weft_arena *a = wi_arena_of(object);
-    wi_require(a != NULL && a->tag != 0, object,
-               "a shared object lies in an arena that is open for writing");
-    return a;
-}
 
 struct wi_far_line wi_far_line_of(const void *object, uint32_t *lock,
                                   uintptr_t *first)

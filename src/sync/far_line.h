@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "os/report.h"
 #include "sched/park.h"
 #include "shared/lock.h"
 
@@ -41,7 +42,13 @@ struct wi_far_line {
 };
 
 // The arena that a shared object lies in; aborts if there is none.
-weft_arena *wi_far_arena(const void *object);
+static inline weft_arena *wi_far_arena(const void *object)
+{
+    weft_arena *a = wi_arena_of(object);
+    wi_require(a != NULL && a->tag != 0, object,
+               "a shared object lies in an arena that is open for writing");
+    return a;
+}
 
 struct wi_far_line wi_far_line_of(const void *object, uint32_t *lock,
                                   uintptr_t *first);

@@ -282,9 +282,11 @@ int wi_lock_acquire_at(struct weft_lock *lock, const void *site)
 
 int weft_lock_acquire(struct weft_lock *lock)
 {
-    return acquire_fast(lock)
-               ? 0
-               : acquire(lock, WI_FOREVER, __builtin_return_address(0));
+    if (acquire_fast(lock))
+        return 0;
+    if (wi_lock_is_far(lock) && !wi_order_on())
+        return wi_far_lock_acquire(lock, WI_FOREVER);
+    return acquire(lock, WI_FOREVER, __builtin_return_address(0));
 }
 
 int weft_lock_acquire_for(struct weft_lock *lock, double seconds)
@@ -391,6 +393,8 @@ void weft_lock_release(struct weft_lock *lock)
         __atomic_compare_exchange_n(&lock->word, &mine, 0, false,
                                     __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         self->held--;
+    else if (wi_lock_is_far(lock) && !wi_order_on())
+        wi_far_lock_release(lock);
     else
         release(lock, self);
 }

@@ -130,6 +130,31 @@ KIT_BOTH(a_time_limit_breaks_it, .timeout = 20)
     weft_arena_close(arena);
 }
 
+KIT_BOTH(alone)
+{
+    struct table *t = make_table();
+    weft_barrier_init(&t->barrier, 1, .arena = arena);
+    for (int i = 0; i < 3; i++)
+        kit_assert_code(weft_barrier_wait(&t->barrier), 0);
+    weft_barrier_fini(&t->barrier);
+    weft_arena_close(arena);
+}
+
+// Whoever comes last may break the barrier at once: the others have passed.
+KIT_BOTH(a_round_that_is_over_is_over, .timeout = 20)
+{
+    struct table *t = make_table();
+    weft_future *f[2] = {elsewhere(wait_once, t, 0),
+                         weft_thread_start(wait_once_here, t)};
+    until_waiting(t, 2);
+    kit_assert_code(weft_barrier_wait(&t->barrier), PARTIES - 1);
+    weft_barrier_abort(&t->barrier);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_ge(weft_join(f[i]), 0);
+    weft_barrier_reset(&t->barrier);
+    weft_arena_close(arena);
+}
+
 // A cancel does not: who is canceled leaves as if it had not come.
 KIT_BOTH(a_canceled_one_has_not_come, .timeout = 20)
 {
