@@ -65,7 +65,7 @@ static size_t least(size_t a, size_t b)
 static bool is_calibrated(const struct map *map)
 {
     return map->options->chunk == 0 && map->ex->ops->submit_chunk != NULL &&
-           !wi_chunk_limited(map->submit);
+           !wi_submit_is_limited(map->submit);
 }
 
 static void set_up(struct map *map)

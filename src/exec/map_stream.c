@@ -59,8 +59,8 @@ static void set_up(struct stream *s)
 {
     size_t window = s->options->window;
     s->in_chunks = s->ex->ops->submit_chunk != NULL;
-    s->calibrated =
-        s->in_chunks && s->options->chunk == 0 && !wi_chunk_limited(s->submit);
+    s->calibrated = s->in_chunks && s->options->chunk == 0 &&
+                    !wi_submit_is_limited(s->submit);
     s->chunk = s->in_chunks && s->options->chunk != 0 ? s->options->chunk : 1;
     s->n = 2 * weft_executor_width(s->ex) + 2;
     if (window != 0 && !s->calibrated && window / s->chunk < s->n)
@@ -102,12 +102,11 @@ static void send(struct stream *s, struct place *place)
     // A result that nobody writes must be none that somebody frees.
     memset(place->out, 0, place->count * s->job->result_size);
     place->sent = s->calibrated ? wi_os_now() : 0;
-    if (s->in_chunks)
-        place->f =
-            s->ex->ops->submit_chunk(s->ex, s->job, place->in, place->count,
-                                     place->out, place->codes, s->submit);
-    else
-        place->f = s->ex->ops->submit(s->ex, s->job, place->in, s->submit);
+    const struct weft_executor_ops *ops = s->ex->ops;
+    place->f = s->in_chunks
+                   ? ops->submit_chunk(s->ex, s->job, place->in, place->count,
+                                       place->out, place->codes, s->submit)
+                   : ops->submit(s->ex, s->job, place->in, s->submit);
     s->window[s->used++] = place->f;
     s->flying += place->count;
 }
