@@ -59,9 +59,9 @@ static void set_up(struct stream *s)
 {
     size_t window = s->options->window;
     s->in_chunks = s->ex->ops->submit_chunk != NULL;
-    s->calibrated = s->in_chunks && s->options->chunk == 0 &&
-                    !wi_submit_is_limited(s->submit);
-    s->chunk = s->in_chunks && !s->calibrated ? s->options->chunk : 1;
+    s->calibrated =
+        s->in_chunks && s->options->chunk == 0 && !wi_chunk_limited(s->submit);
+    s->chunk = s->in_chunks && s->options->chunk != 0 ? s->options->chunk : 1;
     s->n = 2 * weft_executor_width(s->ex) + 2;
     if (window != 0 && !s->calibrated && window / s->chunk < s->n)
         s->n = window / s->chunk;
@@ -102,11 +102,12 @@ static void send(struct stream *s, struct place *place)
     // A result that nobody writes must be none that somebody frees.
     memset(place->out, 0, place->count * s->job->result_size);
     place->sent = s->calibrated ? wi_os_now() : 0;
-    const struct weft_executor_ops *ops = s->ex->ops;
-    place->f = s->in_chunks
-                   ? ops->submit_chunk(s->ex, s->job, place->in, place->count,
-                                       place->out, place->codes, s->submit)
-                   : ops->submit(s->ex, s->job, place->in, s->submit);
+    if (s->in_chunks)
+        place->f =
+            s->ex->ops->submit_chunk(s->ex, s->job, place->in, place->count,
+                                     place->out, place->codes, s->submit);
+    else
+        place->f = s->ex->ops->submit(s->ex, s->job, place->in, s->submit);
     s->window[s->used++] = place->f;
     s->flying += place->count;
 }
@@ -139,8 +140,9 @@ static void give_up(struct stream *s, struct place *place, size_t i)
             (struct weft_bytes *)(place->out + i * s->job->result_size));
 }
 
-// What the future says of the elements: one code, if not each its own.
-static void get_codes(struct stream *s, struct place *place)
+// What the future says of the elements: one code, if not each its own. 0, or
+// the code of a chunk by which all others would fail too.
+static int get_codes(struct stream *s, struct place *place)
 {
     int code = s->in_chunks ? weft_future_code(place->f)
                             : wi_future_take(wi_of_future(place->f), place->out,
@@ -148,15 +150,16 @@ static void get_codes(struct stream *s, struct place *place)
     for (size_t i = 0; i < place->count && (!s->in_chunks || code < 0); i++)
         place->codes[i] = code < 0 ? code : 0;
     weft_future_unref(place->f);
+    return s->in_chunks && code < 0 && !wi_chunk_own_failure(code) ? code : 0;
 }
 
 // Takes a place that is back out of those under way; hands its results over, if
-// `wanted`. 0, or the code by which take ends the map.
+// `wanted`. 0, or the code that ends the map.
 static int settle(struct stream *s, size_t at, bool wanted)
 {
     struct place place = s->places[at];
-    int rc = wanted ? 0 : 1;
-    get_codes(s, &place);
+    int rc = get_codes(s, &place);
+    rc = wanted ? rc : 1;
     if (s->calibrated)
         s->chunk =
             wi_chunk_after(s->chunk, place.count, wi_os_now() - place.sent);

@@ -29,13 +29,6 @@ weft_executor *wi_broken_executor(int code);
 weft_executor *wi_executor_unbound(weft_executor *ex,
                                    const struct weft_submit_options **options);
 
-// Whether a map must send its elements one by one, unless it is asked for
-// chunks: the limits are for a job.
-static inline bool wi_submit_is_limited(const struct weft_submit_options *o)
-{
-    return o != NULL && (o->deadline != 0 || o->timeout != 0 || o->retries);
-}
-
 weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options);
 
 // Sets the limit of a blocking pool; false: ex is none.

@@ -170,10 +170,8 @@ static int queue_counted(struct thread_pool *pool, struct wi_task *t,
 }
 
 static weft_future *queue(struct thread_pool *pool, struct wi_task *t,
-                          const struct weft_submit_options *options)
+                          unsigned lane)
 {
-    unsigned lane =
-        options != NULL ? wi_lane_of(options->priority) : WI_LANE_USUAL;
     int rc = may_submit(pool);
     if (rc < 0)
         return refused(t, rc);
@@ -187,6 +185,17 @@ static weft_future *queue(struct thread_pool *pool, struct wi_task *t,
     return wi_as_future(t);
 }
 
+// As the options say, which may be NULL.
+static weft_future *queue_as(struct thread_pool *pool, struct wi_task *t,
+                             const struct weft_submit_options *options)
+{
+    if (options == NULL)
+        return queue(pool, t, WI_LANE_USUAL);
+    if (options->migrate && WI_ARCH_ROAMS)
+        t->flags |= WI_ROAMS;
+    return queue(pool, t, wi_lane_of(options->priority));
+}
+
 static weft_future *submit(weft_executor *ex, const struct weft_job *job,
                            const void *arg,
                            const struct weft_submit_options *options)
@@ -195,11 +204,7 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
     if (wi_forked())
         return wi_future_failed(-WEFT_EFORKED, NULL);
     struct wi_task *t = wi_job_record(job, arg, options, &failed);
-    if (t == NULL)
-        return failed;
-    if (options != NULL && options->migrate && WI_ARCH_ROAMS)
-        t->flags |= WI_ROAMS;
-    return queue((struct thread_pool *)ex, t, options);
+    return t == NULL ? failed : queue_as((struct thread_pool *)ex, t, options);
 }
 
 static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
@@ -210,7 +215,7 @@ static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
     weft_future *failed;
     struct wi_task *t =
         wi_chunk_record(job, in, n, out, codes, options, &failed);
-    return t == NULL ? failed : queue((struct thread_pool *)ex, t, options);
+    return t == NULL ? failed : queue_as((struct thread_pool *)ex, t, options);
 }
 
 static size_t width(weft_executor *ex)

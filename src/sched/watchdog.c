@@ -241,6 +241,14 @@ static void compensate(struct wi_runtime *runtime, bool at_once)
         let_loose(runtime, spares);
 }
 
+int wi_watchdog_resize(struct wi_runtime *runtime, unsigned count)
+{
+    wi_mutex_lock(&lock);
+    int rc = wi_runtime_resize(runtime, count);
+    wi_mutex_unlock(&lock);
+    return rc;
+}
+
 void wi_watchdog_region_begin(struct wi_worker *worker)
 {
     wi_mutex_lock(&lock);
@@ -258,14 +266,6 @@ bool wi_watchdog_region_end(struct wi_worker *worker)
     wi_mutex_unlock(&lock);
     wi_watchdog_poke(); // it is to be looked at again
     return begun;
-}
-
-int wi_watchdog_resize(struct wi_runtime *runtime, unsigned count)
-{
-    wi_mutex_lock(&lock);
-    int rc = wi_runtime_resize(runtime, count);
-    wi_mutex_unlock(&lock);
-    return rc;
 }
 
 // Looking ---------------------------------------------------------------------
@@ -400,8 +400,8 @@ static void prepare_stalls(struct wi_runtime *runtime)
 static void start(void)
 {
     static const uint64_t all_signals = UINT64_MAX;
-    const struct wi_os_thread_options options = {
-        .name = "weft-watchdog", .service = true, .blocked = &all_signals};
+    const struct wi_os_thread_options options = {.name = "weft-watchdog",
+                                                 .blocked = &all_signals};
     __atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
     running = wi_os_thread_start(&thread, watch, NULL, &options) == 0;
 }

@@ -374,50 +374,6 @@ KIT_BOTH(a_window_bounds_the_chunks)
     ck_assert_uint_le(noting.largest, 20);
 }
 
-KIT_BOTH(bound_options_are_those_of_each_chunk)
-{
-    struct noting noting = {.base = {&noting_ops}};
-    fill();
-    weft_executor *named = weft_executor_with(&noting.base, .name = "mine");
-    kit_assert_code(weft_map(named, plus_one, in, N, out), 0);
-    ck_assert_ptr_nonnull(noting.options);
-    ck_assert_str_eq(noting.options->name, "mine");
-    ck_assert_uint_gt(noting.largest, 10);
-    // The outer ones count.
-    weft_executor *outer = weft_executor_with(named, .priority = 1);
-    kit_assert_code(weft_map(outer, plus_one, in, N, out), 0);
-    ck_assert_int_eq(noting.options->priority, 1);
-    ck_assert_ptr_null(noting.options->name);
-}
-
-KIT_BOTH(a_limit_is_for_an_element_unless_chunks_are_asked_for)
-{
-    struct noting noting = {.base = {&noting_ops}};
-    fill();
-    weft_executor *bound = weft_executor_with(&noting.base, .timeout = 5);
-    kit_assert_code(weft_map(bound, plus_one, in, N, out), 0);
-    ck_assert_uint_eq(noting.largest, 1);
-    ck_assert_int_eq(noting.sends, N);
-    kit_assert_code(weft_map(bound, plus_one, in, N, out, .chunk = 8), 0);
-    ck_assert_uint_eq(noting.largest, 8);
-}
-
-// What is over its deadline before it begins fails, element by element.
-KIT_BOTH(a_deadline_of_each_element)
-{
-    weft_executor *ex = weft_thread_pool(.workers = 2);
-    fill();
-    kit_assert_code(weft_map(weft_executor_with(ex, .deadline = 1e-9), plus_one,
-                             in, N, out),
-                    -WEFT_EJOBTIMEOUT);
-    kit_assert_code(weft_map(weft_executor_with(ex, .deadline = 1e-9), plus_one,
-                             in, N, out, .codes = codes),
-                    0);
-    for (long i = 0; i < N; i++)
-        kit_assert_code(codes[i], -WEFT_EJOBTIMEOUT);
-    kit_assert_code(weft_executor_close(ex), 0);
-}
-
 // From a function to a function ----------------------------------------------
 
 struct flow {
@@ -572,6 +528,50 @@ WEFT_TEST(bytes_through_a_stream)
                                     .chunk = 8, .ordered = true),
                     -EPIPE);
     ck_assert_int_eq(taken, 100);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+KIT_BOTH(bound_options_are_those_of_each_chunk)
+{
+    struct noting noting = {.base = {&noting_ops}};
+    fill();
+    weft_executor *named = weft_executor_with(&noting.base, .name = "mine");
+    kit_assert_code(weft_map(named, plus_one, in, N, out), 0);
+    ck_assert_ptr_nonnull(noting.options);
+    ck_assert_str_eq(noting.options->name, "mine");
+    ck_assert_uint_gt(noting.largest, 10);
+    // The outer ones count.
+    weft_executor *outer = weft_executor_with(named, .priority = 1);
+    kit_assert_code(weft_map(outer, plus_one, in, N, out), 0);
+    ck_assert_int_eq(noting.options->priority, 1);
+    ck_assert_ptr_null(noting.options->name);
+}
+
+KIT_BOTH(a_limit_is_for_an_element_unless_chunks_are_asked_for)
+{
+    struct noting noting = {.base = {&noting_ops}};
+    fill();
+    weft_executor *bound = weft_executor_with(&noting.base, .timeout = 5);
+    kit_assert_code(weft_map(bound, plus_one, in, N, out), 0);
+    ck_assert_uint_eq(noting.largest, 1);
+    ck_assert_int_eq(noting.sends, N);
+    kit_assert_code(weft_map(bound, plus_one, in, N, out, .chunk = 8), 0);
+    ck_assert_uint_eq(noting.largest, 8);
+}
+
+// What is over its deadline before it begins fails, element by element.
+KIT_BOTH(a_deadline_of_each_element)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    fill();
+    kit_assert_code(weft_map(weft_executor_with(ex, .deadline = 1e-9), plus_one,
+                             in, N, out),
+                    -WEFT_EJOBTIMEOUT);
+    kit_assert_code(weft_map(weft_executor_with(ex, .deadline = 1e-9), plus_one,
+                             in, N, out, .codes = codes),
+                    0);
+    for (long i = 0; i < N; i++)
+        kit_assert_code(codes[i], -WEFT_EJOBTIMEOUT);
     kit_assert_code(weft_executor_close(ex), 0);
 }
 
