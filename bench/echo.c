@@ -217,6 +217,7 @@ static void program_memory(const struct bench_ask *ask,
             PEER("GLib", program, "echo_glib", "libglib2.0-dev"),              \
             PEER("Boost.Asio", program, "echo_asio", "libboost-dev"),          \
             PEER("Go", program, "echo_go", "golang-go"),                       \
+            PEER("tokio", program, "echo_tokio", "librust-tokio-dev"),         \
             PEER("asyncio", program, "echo_asyncio", "python3"),               \
             PEER("uvloop", program, "echo_uvloop", "python3-uvloop"),          \
         {                                                                      \

@@ -171,6 +171,8 @@ static const struct bench_side sides[] = {
     {"Boost.Fiber", BENCH_PEER, .program = "park_boost_fiber",
      .package = "libboost-fiber-dev"},
     {"Go channel", BENCH_PEER, .program = "park_go", .package = "golang-go"},
+    {"tokio", BENCH_PEER, .program = "park_tokio",
+     .package = "librust-tokio-dev"},
     {"asyncio", BENCH_PEER, .program = "park_asyncio", .package = "python3"},
     {"futex, 2 threads", BENCH_PEER, .fn = futex_side},
     {"pipe, 2 threads", BENCH_PEER, .fn = pipe_side},

@@ -57,6 +57,36 @@ static double start_weft(void)
     return bench_wall() - begin;
 }
 
+static double start_zygote(void)
+{
+    double begin = bench_wall();
+    if (weft_join(weft_process_start(nothing, NULL, 0,
+                                     .start = WEFT_START_ZYGOTE)) != 0)
+        bench_fail("a zygote failed");
+    return bench_wall() - begin;
+}
+
+// Until its function runs: it says when by the clock that all share.
+static int say_when(void *arg)
+{
+    double now = bench_wall();
+    (void)arg;
+    return weft_process_return(&now, sizeof now);
+}
+
+static double begin_zygote(void)
+{
+    struct weft_bytes when;
+    double begin = bench_wall();
+    if (weft_result(
+            weft_process_start(say_when, NULL, 0, .start = WEFT_START_ZYGOTE),
+            &when) != 0)
+        bench_fail("a zygote failed");
+    double took = *(double *)when.data - begin;
+    weft_bytes_free(&when);
+    return took;
+}
+
 static double start_spawn(void)
 {
     extern char **environ;
@@ -73,6 +103,18 @@ static void start_weft_side(const struct bench_ask *ask,
                             struct bench_reply *reply)
 {
     measure(ask, reply, start_weft);
+}
+
+static void start_zygote_side(const struct bench_ask *ask,
+                              struct bench_reply *reply)
+{
+    measure(ask, reply, start_zygote);
+}
+
+static void begin_zygote_side(const struct bench_ask *ask,
+                              struct bench_reply *reply)
+{
+    measure(ask, reply, begin_zygote);
 }
 
 static void start_spawn_side(const struct bench_ask *ask,
@@ -169,6 +211,14 @@ static const struct bench_side starts[] = {
     {"posix_spawn", BENCH_FLOOR, .fn = start_spawn_side},
     {0}};
 
+static const struct bench_side copies[] = {
+    {"weft", BENCH_WEFT, .fn = start_zygote_side},
+    {"posix_spawn", BENCH_FLOOR, .fn = start_spawn_side},
+    {0}};
+
+static const struct bench_side begins[] = {
+    {"weft", BENCH_WEFT, .fn = begin_zygote_side}, {0}};
+
 static const struct bench_side colds[] = {{"weft", BENCH_WEFT, .fn = cold_side},
                                           {0}};
 
@@ -187,6 +237,35 @@ static void ask_start(const char *name, long mib)
                                        .bar = 1.2,
                                        .bar_against = "posix_spawn"},
               starts);
+}
+
+static void ask_copy(const char *name, long mib)
+{
+    bench_ask(&(struct bench_question){.name = name,
+                                       .what = "a copy of a zygote, from start "
+                                               "to join",
+                                       .unit = "us",
+                                       .ops = (uint64_t)bench_pick(300, 100, 5),
+                                       .warm = 5,
+                                       .params = {{"parent_mib", mib}},
+                                       .more = {"least", "p90"},
+                                       .bar = 0.5,
+                                       .bar_against = "posix_spawn"},
+              copies);
+}
+
+static void ask_begin(const char *name)
+{
+    bench_ask(&(struct bench_question){.name = name,
+                                       .what = "a copy of a zygote, until its "
+                                               "function runs",
+                                       .unit = "us",
+                                       .ops = (uint64_t)bench_pick(300, 100, 5),
+                                       .warm = 5,
+                                       .params = {{"parent_mib", 0}},
+                                       .more = {"least", "p90"},
+                                       .bar = 300},
+              begins);
 }
 
 static void ask_crash(const char *name, long mib)
@@ -211,6 +290,9 @@ int main(int argc, char **argv)
     bench_start("process_start", argc, argv);
     ask_start("process_start/small", 0);
     ask_start("process_start/large", bench_pick(1024, 512, 16));
+    ask_copy("process_start/zygote", 0);
+    ask_copy("process_start/zygote_large", bench_pick(1024, 512, 16));
+    ask_begin("process_start/zygote_begin");
     bench_ask(&(struct bench_question){.name = "process_start/cold_pool",
                                        .what = "the first result of a new pool",
                                        .unit = "us",

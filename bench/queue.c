@@ -277,6 +277,8 @@ static const struct bench_side tasks[] = {
 static const struct bench_side channels[] = {
     {"weft", BENCH_WEFT, .fn = channel_side},
     {"Go", BENCH_PEER, .program = "channel_go", .package = "golang-go"},
+    {"tokio", BENCH_PEER, .program = "channel_tokio",
+     .package = "librust-tokio-dev"},
     {0}};
 
 static void ask(const char *name, const struct bench_side *sides,

@@ -140,6 +140,26 @@ sub group {
     return (split m{/}, $name)[0];
 }
 
+# The causes of losses, in the file `causes` beside this one: patterns of
+# labels, and why what they match is lost.
+sub causes {
+    my (@causes, $now);
+    my $file = (__FILE__ =~ s{[^/]*$}{}r) . 'causes';
+    open my $in, '<:utf8', $file or die "$file: $!\n";
+    while (<$in>) {
+        next if /^#/ || !/\S/;
+        if (s/^\s+//) {
+            $now->{text} .= $_;
+        } else {
+            my @globs = /\S+(?: \*)?/g;
+            my @patterns = map { s/\\\*/.*/gr } map { quotemeta } @globs;
+            $now = { text => '', match => join('|', @patterns) };
+            push @causes, $now;
+        }
+    }
+    return @causes;
+}
+
 # The name of a question's picture: its program, and its unit, where the first
 # question of that program has another.
 sub picture {
@@ -152,10 +172,11 @@ sub picture {
     return "$group-" . $q->{unit} =~ s/\W/-/gr;
 }
 
-# Three digits that count, thousands apart.
+# Three digits that count, thousands apart; two of what is small.
 sub number {
     my ($x) = @_;
     return '-' unless defined $x;
+    return sprintf '%.2g', $x if $x > 0 && $x < 0.095;
     my $digits = abs($x) >= 100 ? 0 : abs($x) >= 10 ? 1 : 2;
     my $text = sprintf "%.${digits}f", $x;
     1 while $text =~ s/^(-?\d+)(\d{3})/$1,$2/;

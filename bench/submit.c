@@ -120,6 +120,8 @@ static const struct bench_side sides[] = {
     {"libuv", BENCH_PEER, .program = "submit_libuv", .package = "libuv1-dev"},
     {"Python", BENCH_PEER, .program = "submit_python", .package = "python3"},
     {"oneTBB", BENCH_PEER, .program = "submit_tbb", .package = "libtbb-dev"},
+    {"tokio", BENCH_PEER, .program = "submit_tokio",
+     .package = "librust-tokio-dev"},
     {"Go", BENCH_PEER, .program = "submit_go", .package = "golang-go"},
     {0}};
 

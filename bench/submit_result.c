@@ -2,9 +2,16 @@
 // submit_result: from submit to result on a pool that is idle, as a plain
 // thread sees it. After each round both sleep for the same gap. All threads
 // are on one CPU: elsewhere the wake of an idle CPU is all one would measure.
+//
+//  idle    nothing else runs there
+//  busy    two processes compute there all the time
+//  quota   the process may use a fifth of a CPU, as in a container: who spins
+//          while there is nothing to do has none left when there is
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <weft.h>
@@ -110,6 +117,69 @@ static void end_hogs(const pid_t *hogs, int n)
     }
 }
 
+static bool write_line(const char *folder, const char *file, const char *text)
+{
+    char path[120];
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    FILE *out = fopen(path, "we");
+    if (out == NULL)
+        return false;
+    bool written = fputs(text, out) >= 0;
+    return fclose(out) == 0 && written;
+}
+
+// Puts this process into a new control group that may use a fifth of one CPU.
+// NULL: what keeps it from that.
+static const char *enter_quota(const char *folder)
+{
+    if (mkdir(folder, 0755) != 0)
+        return "no right to make a control group";
+    // Version 2, or the older one, each with its files.
+    if (!write_line(folder, "cpu.max", "20000 100000") &&
+        !(write_line(folder, "cpu.cfs_period_us", "100000") &&
+          write_line(folder, "cpu.cfs_quota_us", "20000")))
+        return "the control group takes no limit of CPU time";
+    return write_line(folder, "cgroup.procs", "0")
+               ? NULL
+               : "no way into the control group";
+}
+
+static void ask_in_quota(const char *folder)
+{
+    static const char name[] = "submit_result/quota";
+    const char *why = folder ? enter_quota(folder) : NULL;
+    if (why != NULL)
+        bench_skip(name, "weft", why);
+    else
+        ask(name, "the same with a fifth of one CPU to use", 0);
+}
+
+// In a child, so that nothing has to be left again. Its status.
+static int ask_with_quota(void)
+{
+    char folder[80];
+    int status = 0;
+    if (bench_lists()) {
+        ask_in_quota(NULL);
+        return 0;
+    }
+    snprintf(folder, sizeof folder, "/sys/fs/cgroup%s/weft-bench-%d",
+             access("/sys/fs/cgroup/cpu", F_OK) == 0 ? "/cpu" : "",
+             (int)getpid());
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid < 0)
+        bench_fail("fork failed");
+    if (pid == 0) {
+        ask_in_quota(folder);
+        fflush(stdout);
+        _exit(bench_end());
+    }
+    waitpid(pid, &status, 0);
+    rmdir(folder);
+    return status != 0;
+}
+
 int main(int argc, char **argv)
 {
     pid_t hogs[HOGS];
@@ -118,5 +188,6 @@ int main(int argc, char **argv)
     start_hogs(hogs, HOGS);
     ask("submit_result/busy", "the same beside two processes that compute", 0);
     end_hogs(hogs, HOGS);
-    return bench_end();
+    int failed = ask_with_quota();
+    return failed ? failed : bench_end();
 }

@@ -99,6 +99,8 @@ static const struct bench_side sides[] = {
     {"Boost.Fiber", BENCH_PEER, .program = "yield_boost_fiber",
      .package = "libboost-fiber-dev"},
     {"Go", BENCH_PEER, .program = "yield_go", .package = "golang-go"},
+    {"tokio", BENCH_PEER, .program = "yield_tokio",
+     .package = "librust-tokio-dev"},
     {"asyncio", BENCH_PEER, .program = "yield_asyncio", .package = "python3"},
     {0}};
 
@@ -120,11 +122,10 @@ int main(int argc, char **argv)
     bench_start("yield", argc, argv);
     long many = bench_pick(100000, 100000, 300);
     ask("yield/2", 2, bench_pick(4000000, 1000000, 2000), 10);
-    if (bench_pick(1, 0, 0))
-        ask("yield/10", 10, 4000000, 0);
+    ask("yield/10", 10, bench_pick(4000000, 1000000, 2000), 0);
     ask("yield/1000", 1000, bench_pick(4000000, 1000000, 2000), 30);
-    if (bench_pick(1, 0, 0))
-        ask("yield/10000", 10000, 4000000, 0);
+    ask("yield/10000", bench_pick(10000, 10000, 300),
+        bench_pick(4000000, 1000000, 2000), 0);
     ask("yield/100000", many, many * bench_pick(20, 4, 5), 150);
     return bench_end();
 }

@@ -16,20 +16,30 @@
 #include "cli.h"
 #include "options.h"
 
-enum { PATH = 4096 };
+enum {
+    PATH = 4096,
+    FULL_SECONDS = 780, // of asking; tables and pictures come after
+    QUICK_SECONDS = 150,
+};
+
+// Seconds for a question, however many there are.
+static const double SHORTEST = 0.2;
 
 static const char usage[] =
     "usage: weft bench [--list] [--only TEXT] [--quick | --check] [--reps N]\n"
-    "                  [--compare OLD] [--json] [--out DIR] [--programs "
-    "DIR]\n\n"
+    "                  [--seconds S] [--compare OLD] [--json] [--out DIR]\n"
+    "                  [--programs DIR]\n\n"
     "Asks what things cost, in Weft, in other libraries and with the bare\n"
     "system, in turn; sees that all computed the same; and writes every "
     "sample,\na table and pictures into DIR.\n\n"
     "  --list          the questions and who is asked, and no more\n"
     "  --only TEXT     only where TEXT is part of 'QUESTION CONTENDER'\n"
     "  --quick         fewer operations and samples: less than 3 minutes\n"
+    "                  instead of a quarter of an hour\n"
     "  --check         one short sample: whether the answers are right\n"
-    "  --reps N        samples of each contender (15; 7 if quick)\n"
+    "  --reps N        samples of each contender, at most (15; 7 if quick)\n"
+    "  --seconds S     how long to ask, all questions together, about (780;\n"
+    "                  150 if quick)\n"
     "  --compare OLD   show what has changed since OLD, a file or a folder\n"
     "                  that an earlier run has written\n"
     "  --json          one JSON object on standard output instead of tables\n"
@@ -44,6 +54,7 @@ static const char usage[] =
 static int take_option(void *into, int option, const char *value)
 {
     struct bench_options *o = into;
+    char *end;
 
     switch (option) {
     case 'l':
@@ -66,6 +77,11 @@ static int take_option(void *into, int option, const char *value)
             return cli_usage("bench", "'%s' is no number of samples", value);
         o->reps = value;
         break;
+    case 's':
+        o->seconds = strtod(value, &end);
+        if (*end || !(o->seconds > 0))
+            return cli_usage("bench", "'%s' is no time in seconds", value);
+        break;
     case 'c':
         o->compare = value;
         break;
@@ -87,6 +103,7 @@ static int read_options(struct bench_options *o, int argc, char **argv)
         {"quick", no_argument, NULL, 'q'},
         {"check", no_argument, NULL, 'k'},
         {"reps", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 's'},
         {"compare", required_argument, NULL, 'c'},
         {"json", no_argument, NULL, 'j'},
         {"out", required_argument, NULL, 'o'},
@@ -98,6 +115,8 @@ static int read_options(struct bench_options *o, int argc, char **argv)
     int code = cli_options("bench", argc, argv, "", names, take_option, o);
     if (code == CLI_OK && optind < argc)
         code = cli_usage("bench", "unexpected argument '%s'", argv[optind]);
+    if (o->seconds == 0)
+        o->seconds = o->size ? QUICK_SECONDS : FULL_SECONDS;
     if (code == CLI_OK && o->compare && access(o->compare, R_OK) != 0)
         code = cli_usage("bench", "%s: %s", o->compare, weft_strerror(-errno));
     return code;
@@ -188,8 +207,19 @@ static int make_tables(const struct bench_options *o, const char *folder)
 
 // The command -----------------------------------------------------------------
 
+// For one question: an even share of what is left, so that a program that took
+// longer than its share makes the others shorter.
+static double share(double end, size_t questions)
+{
+    enum { MOST = 30 };
+    double each = (end - weft_now()) / (double)questions;
+
+    return each > MOST ? MOST : each < SHORTEST ? SHORTEST : each;
+}
+
 static int run_all(struct bench_programs *p, const struct bench_options *o)
 {
+    double end = weft_now() + o->seconds;
     size_t wanted = 0, number = 0;
     int code = CLI_OK;
 
@@ -199,7 +229,9 @@ static int run_all(struct bench_programs *p, const struct bench_options *o)
         struct bench_program *program = &p->all[i];
         if (program->entry_count == 0)
             continue;
-        bench_run(program, o, ++number, wanted);
+        bench_run(program, o,
+                  share(end, bench_questions(program, p->count - i)), ++number,
+                  wanted);
         if (program->failed)
             code = CLI_FAILED;
         if (write_file(program, p->folder, o->out) != CLI_OK)

@@ -16,6 +16,7 @@ struct bench_options {
     const char *only;     // part of "QUESTION CONTENDER", or NULL
     const char *size;     // "--quick", "--check" or NULL
     const char *reps;     // samples of each contender, or NULL
+    double seconds;       // for all questions together, about
     const char *compare;  // an older result, or NULL
     bool list, json;
 };
@@ -47,9 +48,13 @@ struct bench_programs {
 int bench_find(struct bench_programs *p, const struct bench_options *o);
 void bench_forget(struct bench_programs *p);
 
-// Runs one, the `number`-th of `count` that are wanted, and keeps its lines.
+// The questions of n programs that are wanted.
+size_t bench_questions(const struct bench_program *p, size_t n);
+
+// Runs one, the `number`-th of `count` that are wanted, with so many seconds
+// for each of its questions, and keeps its lines.
 void bench_run(struct bench_program *p, const struct bench_options *o,
-               size_t number, size_t count);
+               double seconds, size_t number, size_t count);
 
 // The lines of n programs as one JSON object, with the machine they ran on.
 void bench_write(const struct bench_program *p, size_t n, const char *folder,

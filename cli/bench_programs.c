@@ -15,7 +15,7 @@
 #include "json.h"
 #include "progress.h"
 
-enum { PATH = 4096, ARGUMENTS = 8 };
+enum { PATH = 4096, ARGUMENTS = 10 };
 
 // Memory that is not there ends the tool: it could not even say so.
 static void *grow(void *array, size_t count, size_t size)
@@ -195,14 +195,31 @@ int bench_find(struct bench_programs *p, const struct bench_options *o)
 
 // A run -----------------------------------------------------------------------
 
+size_t bench_questions(const struct bench_program *p, size_t n)
+{
+    const char *last = "";
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < p[i].entry_count; k++) {
+            count += strcmp(p[i].entries[k].question, last) != 0;
+            last = p[i].entries[k].question;
+        }
+    return count;
+}
+
 void bench_run(struct bench_program *p, const struct bench_options *o,
-               size_t number, size_t count)
+               double seconds, size_t number, size_t count)
 {
     static char what[300];
-    char *argv[ARGUMENTS];
+    char *argv[ARGUMENTS], share[24];
     double begin = weft_now();
 
-    arguments(argv, p, o);
+    size_t n = arguments(argv, p, o);
+    snprintf(share, sizeof(share), "%.3f", seconds);
+    argv[n++] = "--seconds";
+    argv[n++] = share;
+    argv[n] = NULL;
     snprintf(what, sizeof(what), "bench %zu of %zu, %s", number, count,
              p->name);
     progress_begin(what, p->entry_count);

@@ -77,8 +77,7 @@ static void add_thread(struct ps_table *table, struct ps_row *row,
                        struct memo memos[MEMO_SIZE])
 {
     const struct wi_root *root = row->model->root;
-    uint64_t flags = root->owner_parked | root->owner_thread;
-    uint64_t worker = row->owner & ~flags;
+    uint64_t worker = row->owner & ~(uint64_t)63; // flags are below a worker
     bool fresh;
     struct memo *memo = remember(memos, worker, &fresh);
 

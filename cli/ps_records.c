@@ -294,6 +294,37 @@ static int read_extras(struct ps_table *table, const struct ps_target *target,
     return 0;
 }
 
+// Owners ----------------------------------------------------------------------
+
+static bool waits_for_owned(const struct ps_row *row)
+{
+    return row->wait_object != 0 && row->wait_kind < 32 &&
+           row->model->root->owned_waits >> row->wait_kind & 1;
+}
+
+// Of the locks that rows from `first` on wait for. Without memory they are not
+// known.
+static void read_owners(struct ps_table *table, const struct ps_target *target,
+                        size_t first)
+{
+    size_t n = 0;
+
+    for (size_t i = first; i < table->count; i++)
+        n += waits_for_owned(&table->rows[i]);
+    struct ps_piece *pieces = n ? calloc(n, sizeof(*pieces)) : NULL;
+    if (!pieces)
+        return;
+    n = 0;
+    for (size_t i = first; i < table->count; i++) {
+        struct ps_row *row = &table->rows[i];
+        if (waits_for_owned(row))
+            pieces[n++] = (struct ps_piece){row->wait_object, &row->owned,
+                                            sizeof(row->owned)};
+    }
+    ps_target_read_pieces(target, pieces, n);
+    free(pieces);
+}
+
 // Once more -------------------------------------------------------------------
 
 static bool differs(const struct ps_row *row, const struct layout *layout,
@@ -331,6 +362,7 @@ static int read_root(struct ps_table *table, const struct ps_target *target,
     if (rc == -ENOMEM || (rc < 0 && table->count == 0))
         return rc;
     table->cut = table->cut || rc < 0;
+    read_owners(table, target, first);
     return read_extras(table, target, model, first);
 }
 

@@ -19,7 +19,8 @@ struct ps_row {
     uint64_t id;
     uint64_t address; // of the record
     uint64_t wait_object;
-    uint64_t edge; // what alone can end the wait
+    uint64_t edge;  // what alone can end the wait
+    uint64_t owned; // the first word of an object that says whose it is
     uint64_t owner;
     uint64_t group; // that joins it
     uint64_t extra;

@@ -151,7 +151,10 @@ const struct ps_row *ps_table_awaited(const struct ps_table *table,
 {
     if (row->wait_kind == 0)
         return NULL;
-    const struct ps_row *owner = follow(table, row->model->root, row->edge);
+    const struct wi_root *root = row->model->root;
+    const struct ps_row *owner = follow(table, root, row->edge);
+    if (!owner && !(row->owned & root->owned_far))
+        owner = follow(table, root, row->owned & ~(uint64_t)root->owned_flags);
     return owner ? owner : ps_table_find(table, row->wait_object);
 }
 

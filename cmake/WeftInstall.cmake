@@ -5,6 +5,10 @@ include(CMakePackageConfigHelpers)
 install(TARGETS weft weft_static weft_entry EXPORT weft-targets
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET weft_debug)
+    install(TARGETS weft_debug EXPORT weft-targets
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 if(TLS_FOUND)
     install(TARGETS weft_tls weft_tls_static EXPORT weft-targets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}

@@ -2,7 +2,17 @@
 // idle: OPS MS. See bench/idle.c.
 package main
 
-import "time"
+import (
+	"syscall"
+	"time"
+)
+
+// How often a thread gave up its CPU to wait.
+func waits() float64 {
+	var usage syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
+	return float64(usage.Nvcsw)
+}
 
 func main() {
 	ms := argument(1)
@@ -19,7 +29,8 @@ func main() {
 		count += <-arrived
 	}
 	time.Sleep(time.Duration(ms) * time.Millisecond / 2)
-	begin := cpu()
+	before, begin := waits(), cpu()
 	time.Sleep(time.Duration(ms) * time.Millisecond)
-	reply((cpu()-begin)/float64(ms), uint64(count))
+	used := cpu() - begin
+	reply(used/float64(ms), uint64(count), (waits()-before-1)*1000/float64(ms))
 }

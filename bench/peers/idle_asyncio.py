@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # idle: OPS MS. See bench/idle.c.
 import asyncio
-from support import argument, cpu, reply
+from support import argument, cpu, reply, waits
 
 count = 0
 
@@ -17,9 +17,10 @@ async def main():
     gate = asyncio.get_running_loop().create_future()
     tasks = [asyncio.create_task(member(gate)) for _ in range(1000)]
     await asyncio.sleep(ms / 2000)
-    begin = cpu()
+    before, begin = waits(), cpu()
     await asyncio.sleep(ms / 1000)
-    reply((cpu() - begin) / ms, count)
+    used = cpu() - begin
+    reply(used / ms, count, (waits() - before - 1) * 1000 / ms)
     gate.set_result(None)
     await asyncio.gather(*tasks)
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 static inline double peer_clock(clockid_t clock)
@@ -94,6 +95,14 @@ static inline void peer_reply(double value, uint64_t answer, double more0,
            more1, more2, more3);
 }
 
+// How often a thread gave up its CPU to wait.
+static inline double peer_waits(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_nvcsw;
+}
+
 // Once n jobs are done: the CPU time in ms of waiting, as in bench/idle.c.
 static inline void peer_idle(long ms, long *done, long n)
 {
@@ -101,9 +110,11 @@ static inline void peer_idle(long ms, long *done, long n)
     while (__atomic_load_n(done, __ATOMIC_ACQUIRE) < n)
         sched_yield();
     peer_sleep(ms * 500);
-    double begin = peer_cpu();
+    double waits = peer_waits(), begin = peer_cpu();
     peer_sleep(ms * 1000);
-    peer_reply((peer_cpu() - begin) / (double)ms, (uint64_t)n, 0, 0, 0, 0);
+    double used = peer_cpu() - begin;
+    peer_reply(used / (double)ms, (uint64_t)n,
+               (peer_waits() - waits - 1) * 1000 / (double)ms, 0, 0, 0);
 }
 
 // The rounds of submit_result, as in bench/submit_result.c.

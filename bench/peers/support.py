@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # What the Python peers need: clocks, arguments, the line that they print.
+import resource
 import sys
 import time
 
@@ -15,6 +16,11 @@ def argument(i):
 
 def reply(value, answer, *more):
     print(value, answer, *more)
+
+
+def waits():
+    """How often a thread gave up its CPU to wait."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
 
 
 def status(name):

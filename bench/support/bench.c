@@ -18,13 +18,14 @@
 #endif
 
 enum mode { FULL, QUICK, CHECK };
-enum { MAX_SIDES = 16, MAX_REPS = 64, FEW_REPS = 3 };
+enum { MAX_SIDES = 24, MAX_REPS = 64, FEW_REPS = 3 };
 
 static struct {
     const char *program;
     enum mode mode;
     unsigned reps;
     uint64_t ops;      // 0: as the question says
+    double seconds;    // for one question; 0: as the mode says
     const char *only;  // part of "question contender"
     bool direct, list; // see bench_usage
     bool failed;
@@ -36,6 +37,7 @@ struct score {
     unsigned n;
     double value[MAX_REPS];
     double more[BENCH_MORE][MAX_REPS];
+    double spent; // seconds of the clock, for all of them
 };
 
 static void bench_usage(int status)
@@ -45,6 +47,8 @@ static void bench_usage(int status)
             "  --quick      fewer operations\n"
             "  --check      very few: only whether the answers are right\n"
             "  --reps N     samples of each contender (15; 7; 1)\n"
+            "  --seconds S  as long as one question may take, about "
+            "(8; 1.5)\n"
             "  --ops N      operations in each sample\n"
             "  --only TEXT  only where TEXT is part of 'QUESTION CONTENDER'\n"
             "  --direct     Weft alone, once, in this process, for profilers\n"
@@ -63,6 +67,15 @@ static uint64_t read_number(const char *text)
     return n;
 }
 
+static double read_seconds(const char *text)
+{
+    char *end;
+    double seconds = strtod(text, &end);
+    if (end == text || *end != 0 || !(seconds > 0))
+        bench_usage(2);
+    return seconds;
+}
+
 void bench_start(const char *program, int argc, char **argv)
 {
     run.program = program;
@@ -74,6 +87,8 @@ void bench_start(const char *program, int argc, char **argv)
             run.mode = CHECK;
         else if (strcmp(arg, "--reps") == 0 && i + 1 < argc)
             run.reps = (unsigned)read_number(argv[++i]);
+        else if (strcmp(arg, "--seconds") == 0 && i + 1 < argc)
+            run.seconds = read_seconds(argv[++i]);
         else if (strcmp(arg, "--ops") == 0 && i + 1 < argc)
             run.ops = read_number(argv[++i]);
         else if (strcmp(arg, "--only") == 0 && i + 1 < argc)
@@ -92,6 +107,11 @@ void bench_start(const char *program, int argc, char **argv)
 long bench_pick(long full, long quick, long check)
 {
     return run.mode == FULL ? full : run.mode == QUICK ? quick : check;
+}
+
+bool bench_lists(void)
+{
+    return run.list;
 }
 
 int bench_end(void)
@@ -206,7 +226,7 @@ static void print_score(const struct bench_question *q, uint64_t ops,
         printf("%s", i ? ", " : "");
         print_values(q->more[i], s->more[i], s->n);
     }
-    printf("}");
+    printf("}, \"seconds\": %.3g", s->spent);
     // Sorts the samples, so it is the last to read them.
     printf(", \"median\": %.6g", bench_median(s->value, s->n));
     if (side->role == BENCH_WEFT)
@@ -324,27 +344,46 @@ static void keep(struct score *s, const struct bench_reply *reply)
     s->value[s->n++] = reply->value;
 }
 
+static double seconds_for_a_question(void)
+{
+    double seconds = run.mode == FULL ? 8 : run.mode == QUICK ? 1.5 : 60;
+    return run.seconds > 0 ? run.seconds : seconds;
+}
+
+// Whether a contender has another sample to give: all if there is time, a few
+// in any case, but only one of who takes a good part of the time alone.
+static bool is_due(const struct score *s, enum bench_role role, unsigned reps,
+                   double left)
+{
+    if (!s->asked || s->n >= reps)
+        return false;
+    double each = s->n > 0 ? s->spent / s->n : 0;
+    double much = seconds_for_a_question() / (role == BENCH_WEFT ? 2 : 6);
+    return s->n < (each > much ? 1 : FEW_REPS) || each < left;
+}
+
 static void measure_all(const struct bench_question *q, uint64_t ops,
                         const struct bench_side *sides, struct score *scores,
-                        unsigned reps)
+                        unsigned reps, double end)
 {
     struct bench_ask ask;
     struct bench_reply reply;
     uint64_t answer = 0;
-    bool known = false;
+    bool known = false, more = true;
     fill_ask(q, ops, &ask);
-    double end = bench_wall() + (double)bench_pick(60, 4, 60) * 1e9;
-    for (unsigned r = 0; r < reps; r++) {
-        // On a machine that others keep busy a few samples have to do.
-        if (r >= FEW_REPS && bench_wall() > end)
-            return;
+    while (more) {
+        more = false;
         for (int i = 0; sides[i].name; i++) {
-            if (!scores[i].asked)
+            struct score *s = &scores[i];
+            double begin = bench_wall() / 1e9;
+            if (!is_due(s, sides[i].role, reps, end - begin))
                 continue;
             if (take(q, &sides[i], &ask, &known, &answer, &reply))
-                keep(&scores[i], &reply);
+                keep(s, &reply);
             else
-                scores[i].asked = false;
+                s->asked = false;
+            s->spent += bench_wall() / 1e9 - begin;
+            more = true;
         }
     }
 }
@@ -392,12 +431,13 @@ void bench_ask(const struct bench_question *q, const struct bench_side *sides)
         ask_directly(q, ops, sides);
         return;
     }
+    double end = bench_wall() / 1e9 + seconds_for_a_question();
     memset(scores, 0, sizeof scores);
     for (int i = 0; sides[i].name; i++)
         scores[i].asked = present(q, &sides[i]);
     if (run.mode != CHECK && !q->slow)
         check_all(q, q->warm && q->warm < ops ? q->warm : ops, sides, scores);
-    measure_all(q, ops, sides, scores, count_reps(q));
+    measure_all(q, ops, sides, scores, count_reps(q), end);
     for (int i = 0; sides[i].name; i++)
         if (scores[i].n > 0)
             print_score(q, ops, &sides[i], &scores[i]);

@@ -85,6 +85,9 @@ void bench_start(const char *program, int argc, char **argv);
 // know only whether the program is right.
 long bench_pick(long full, long quick, long check);
 
+// Whether the questions are only named: then nothing has to be prepared.
+bool bench_lists(void);
+
 // Takes the samples and prints the lines. sides ends with an empty one.
 void bench_ask(const struct bench_question *q, const struct bench_side *sides);
 

@@ -14,17 +14,27 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <weft.h>
 
 enum { LISTENER = 3, FILES = 16384 };
 
-static void pin_to(int cpu)
+void bench_pin_to(int n)
 {
     cpu_set_t set;
     CPU_ZERO(&set);
-    CPU_SET(cpu % (int)sysconf(_SC_NPROCESSORS_ONLN), &set);
-    sched_setaffinity(0, sizeof set, &set); // where it may not: anywhere
+    CPU_SET(n % (int)sysconf(_SC_NPROCESSORS_ONLN), &set);
+    sched_setaffinity(0, sizeof set, &set);
+}
+
+double bench_cpu_of(pid_t pid)
+{
+    struct timespec t;
+    clockid_t clock;
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) != 0)
+        bench_fail("the server does not run");
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
 static int listen_somewhere(uint16_t *port)
@@ -67,15 +77,14 @@ void bench_server_start(struct bench_server *s, const struct bench_ask *ask,
     if (s->pid < 0)
         bench_fail("fork: %s", strerror(errno));
     if (s->pid == 0) {
-        pin_to(0);
+        bench_pin_to(0);
         if (serve == NULL)
             become(ask, what, listener);
         serve(listener);
         _exit(1);
     }
     close(listener);
-    clock_getcpuclockid(s->pid, &s->clock);
-    pin_to(1);
+    bench_pin_to(1);
 }
 
 void bench_server_stop(const struct bench_server *s)
@@ -86,9 +95,7 @@ void bench_server_stop(const struct bench_server *s)
 
 double bench_server_cpu(const struct bench_server *s)
 {
-    struct timespec t;
-    clock_gettime(s->clock, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+    return bench_cpu_of(s->pid);
 }
 
 double bench_server_memory(const struct bench_server *s)
@@ -163,26 +170,27 @@ static int nothing(void *arg)
     return 0;
 }
 
-// Whether the kernel, or who runs the machine, allows io_uring.
-static bool have_uring(void)
+// In a child, since the backend of a process is chosen once.
+bool bench_have_uring(void)
 {
+    static int known; // 1: yes, 2: no
     int status = 1;
-    pid_t pid = fork();
-    if (pid == 0) {
-        setenv("WEFT_BACKEND", "uring", 1);
-        _exit(weft_run(nothing, NULL) != 0);
+    if (known == 0) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            setenv("WEFT_BACKEND", "uring", 1);
+            _exit(weft_run(nothing, NULL) != 0);
+        }
+        waitpid(pid, &status, 0);
+        known = status == 0 ? 1 : 2;
     }
-    waitpid(pid, &status, 0);
-    return status == 0;
+    return known == 1;
 }
 
 void bench_ask_backends(const struct bench_question *q,
                         const struct bench_side *sides)
 {
-    static int uring = -1;
-    if (uring < 0)
-        uring = have_uring();
-    if (!uring)
+    if (!bench_have_uring())
         bench_skip(q->name, sides[0].name, "no io_uring here");
-    bench_ask(q, uring ? sides : sides + 1);
+    bench_ask(q, bench_have_uring() ? sides : sides + 1);
 }

@@ -6,14 +6,12 @@
 #define BENCH_SERVER_H
 
 #include <sys/types.h>
-#include <time.h>
 
 #include "bench.h"
 
 struct bench_server {
     pid_t pid;
     uint16_t port; // in network order
-    clockid_t clock;
 };
 
 // A server that goes on until it is killed.
@@ -38,6 +36,16 @@ void bench_watch(int epoll_fd, int fd);
 
 // The plain echo server: a loop around epoll_wait.
 void bench_plain_echo(int listener);
+
+// The calling thread, and those it starts, on the n-th CPU, modulo how many
+// there are; where that is not allowed: anywhere.
+void bench_pin_to(int n);
+
+// Nanoseconds of CPU time of another process.
+double bench_cpu_of(pid_t pid);
+
+// Whether the kernel, or who runs the machine, allows io_uring.
+bool bench_have_uring(void);
 
 // Asks a question whose first side is Weft on io_uring, if that can be had.
 void bench_ask_backends(const struct bench_question *q,

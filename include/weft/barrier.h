@@ -15,6 +15,7 @@
 #ifndef WEFT_BARRIER_H
 #define WEFT_BARRIER_H
 
+#include <weft/arena.h>
 #include <weft/base.h>
 #include <weft/task.h>
 
@@ -23,28 +24,42 @@ struct weft_barrier {
     uint32_t flags;
     uint32_t parties;
     uintptr_t line;
-    uint32_t waiting;
+    union {
+        uint32_t waiting;
+        uint32_t round; // of a shared one
+    };
     uint32_t broken;
-    weft_function *action;
+    union {
+        weft_function *action;
+        uint32_t lock; // of a shared one
+    };
     void *arg;
 };
+
+// Shared between processes: a barrier that lies in an arena (arena.h) and was
+// made there, by one of them, with .arena = a. It has no action: a function
+// lies elsewhere in another process. (The one whose number is parties - 1 may
+// do the work between two waits.) A wait needs some memory of the arena:
+// -ENOMEM. A process that dies while it waits breaks the barrier.
 
 struct weft_barrier_options {
     size_t size;
     weft_function *action; // called by the last to come, before the others go
                            // on; a negative code breaks the barrier
     void *arg;             // its argument
+    weft_arena *arena;     // where it lies; NULL: in this process alone
 };
 
 // An initializer: a barrier for so many, without an action.
 #define WEFT_BARRIER(parties)                                                  \
     {                                                                          \
-        0, (parties), 0, 0, 0, 0, 0                                            \
+        0, (parties), 0, {0}, 0, {0}, 0                                        \
     }
 
 WEFT_BEGIN
 
-// Makes a barrier for so many; aborts if that is 0. Since 0.1.
+// Makes a barrier for so many; aborts if that is 0, if it does not lie in the
+// arena, or if a shared one is given an action. Since 0.1.
 WEFT_API void
 weft_barrier_init_with(struct weft_barrier *barrier, uint32_t parties,
                        const struct weft_barrier_options *options);

@@ -31,7 +31,16 @@ struct weft_submit_options {
                       // -WEFT_EJOBTIMEOUT. 0: none
     unsigned retries; // how often it runs again when its worker died: for
                       // jobs that may run twice. 0: it fails then
-    int priority;     // above 0: before jobs of 0; below: after them
+    // Of pools: above 0: before jobs of 0; below: after them. Jobs of each of
+    // the three kinds begin in the order of their submits, more or less. In a
+    // pool of threads each kind has the first choice in one of 61.
+    int priority;
+    // Of thread pools without .blocking: once it has begun, the job may change
+    // its thread in each of its waits, and so goes on as soon as any worker is
+    // free. For code that keeps nothing in thread-local variables over a wait:
+    // no address of one (errno is one), no lock of pthread's, no value that
+    // another thread would not find. The value of errno is kept.
+    bool migrate;
 };
 
 struct weft_map_options {
@@ -41,8 +50,19 @@ struct weft_map_options {
     size_t chunk;  // elements a job; 0: chosen from the time they take
     size_t window; // elements under way at most; 0: chosen by the executor
     int *codes;    // n codes, one an element; then a failure does not stop
-                   // the rest
+                   // the rest. Where a whole job has failed, for its worker
+                   // died or it ran too long, each of its elements has the code
 };
+
+// The two ends of weft_map_stream, called by the caller of the map. The first
+// writes the next element to *in and returns 1; 0: there is none; or a negative
+// code, which ends the map.
+typedef int weft_map_make(void *in, void *arg);
+
+// Gets the result of element `index`, counted from 0, or the code (below 0) by
+// which it failed, and out is NULL then. A struct weft_bytes is its own from
+// then on. Returns 0, or a negative code, which ends the map.
+typedef int weft_map_take(size_t index, int code, const void *out, void *arg);
 
 // How weft_executor_close_with ends an executor.
 enum weft_close_mode {
@@ -74,10 +94,12 @@ struct weft_executor_ops {
                            const struct weft_submit_options *options);
     // Runs job on count elements one after another as one unit; results go to
     // out when the future is done. May be NULL: then submit is used. in and out
-    // stay valid until the future is done.
+    // stay valid until the future is done. options (may be NULL) are those of
+    // the unit.
     weft_future *(*submit_chunk)(weft_executor *ex, const struct weft_job *job,
                                  const void *in, size_t count, void *out,
-                                 int *codes);
+                                 int *codes,
+                                 const struct weft_submit_options *options);
     // How many jobs can run at once.
     size_t (*width)(weft_executor *ex);
     // Ends it and frees it.
@@ -113,11 +135,12 @@ struct weft_thread_pool_options {
 struct weft_thread_pool_stats {
     size_t size;
     unsigned workers;   // threads, without those that stand in for blocked ones
-    unsigned spares;    // these
+    unsigned spares;    // these, and those that rest since it became smaller
     unsigned idle;      // threads that have nothing to do
     size_t pending;     // jobs that wait for a thread. Some may be canceled
     uint64_t submitted; // jobs since the pool was made
     uint64_t ended;     // of these
+    uint64_t migrations; // times that a job has gone on on another thread
 };
 
 WEFT_BEGIN
@@ -137,6 +160,16 @@ weft_thread_pool_with(const struct weft_thread_pool_options *options);
 WEFT_API int weft_thread_pool_stats(weft_executor *ex,
                                     struct weft_thread_pool_stats *stats);
 
+// Changes the size of a thread pool, up to 256. A smaller one drains: jobs that
+// have begun end on their threads, which then rest until the pool grows again
+// or is closed (with .blocking they end), and what waits for them the others
+// take. A larger one has its new workers when this returns. Blocks: no, except
+// for the initializers of new threads. Threads: any. Returns 0; -EINVAL (ex is
+// no thread pool, none or too many workers), -EAGAIN, -ENOMEM (it is as large
+// as before), -EBUSY (somebody else does the same just now), -WEFT_EBROKEN (an
+// initializer has failed: so does the pool), -WEFT_EFORKED. Since 0.1.
+WEFT_API int weft_thread_pool_resize(weft_executor *ex, unsigned workers);
+
 // Submits a job with a copy of its argument. The macro weft_submit(ex, job,
 // value...) fills in the record, and checks the argument's type. Never NULL.
 // Blocks: no, but for a process pool whose .window is full. Threads: any, also
@@ -148,13 +181,29 @@ weft_submit_job(weft_executor *ex, const struct weft_job *job, const void *arg);
 
 // Runs the job on each of the n elements of in, results in out, which has the
 // same order. Returns 0 or the first failure; then what has not started is
-// canceled and out holds the results that came. Blocks: the caller only.
-// Cancels: yes; in and out are the caller's again when it returns. Threads:
-// any. Errors: those of submit and of the jobs, -ECANCELED, -ETIMEDOUT.
-// Since 0.1.
+// canceled and out holds the results that came. Options that are bound to ex
+// are those of each job, which is a chunk of .chunk elements; with .deadline,
+// .timeout or .retries and no .chunk it is one element. Blocks: the caller
+// only. Cancels: yes; in and out are the caller's again when it returns.
+// Threads: any. Errors: those of submit and of the jobs, -ECANCELED,
+// -ETIMEDOUT. Since 0.1.
 WEFT_API int weft_map_job(weft_executor *ex, const struct weft_job *job,
                           const void *in, size_t n, void *out,
                           const struct weft_map_options *options);
+
+// As weft_map_job for elements that a function makes, as they are needed, and
+// results that another one takes: in the order of the elements with .ordered,
+// else as they come. So neither end need be in memory as a whole; .window
+// bounds what is under way, .codes is not used. Both are called by the caller
+// alone; while make waits, results wait too. What the bytes of a struct
+// weft_bytes as an element point to must stay until its result was taken.
+// Returns 0, or the negative code of make or take; then what is under way is
+// canceled. Blocks, Cancels, Threads: as weft_map_job. Errors: those, -ENOMEM,
+// -ECANCELED, -ETIMEDOUT; a job's failure is for take to judge. Since 0.1.
+WEFT_API int weft_map_stream_job(weft_executor *ex, const struct weft_job *job,
+                                 weft_map_make *make, weft_map_take *take,
+                                 void *arg,
+                                 const struct weft_map_options *options);
 
 // Closes an executor: new submits fail with -WEFT_ECLOSED, what was submitted
 // ends as the mode says, then it is freed. NULL is allowed. Blocks: the caller
@@ -231,6 +280,12 @@ WEFT_END
                  1 ? (in) : (const weft_arg_of_##job *)0, (n),                 \
                  1 ? (out) : (weft_result_of_##job *)0,                        \
                  WEFT_OPTIONS(weft_map_options, __VA_ARGS__))
+// weft_map_stream(ex, job, make, take, arg, ...)
+#define weft_map_stream(ex, job, make, take, ...)                              \
+    WEFT_MAP_STREAM_(ex, job, make, take, __VA_ARGS__, )
+#define WEFT_MAP_STREAM_(ex, job, make, take, arg, ...)                        \
+    weft_map_stream_job((ex), &weft_job_##job, (make), (take), (arg),          \
+                        WEFT_OPTIONS(weft_map_options, __VA_ARGS__))
 #else
 inline int weft_blocking(weft_function *fn, void *arg,
                          weft_blocking_options o = {})
@@ -281,6 +336,15 @@ inline int weft_map_values(weft_executor *ex, const weft_job *job, const A *in,
     o.size = sizeof o;
     return weft_map_job(ex, job, in, n, out, &o);
 }
+inline int weft_map_streamed(weft_executor *ex, const weft_job *job,
+                             weft_map_make *make, weft_map_take *take,
+                             void *arg, weft_map_options o = {})
+{
+    o.size = sizeof o;
+    return weft_map_stream_job(ex, job, make, take, arg, &o);
+}
+#define weft_map_stream(ex, job, ...)                                          \
+    weft_map_streamed((ex), &weft_job_##job, __VA_ARGS__)
 #define weft_map(ex, job, in, n, ...)                                          \
     weft_map_values<weft_arg_of_##job, weft_result_of_##job>(                  \
         (ex), &weft_job_##job, (in), (n), __VA_ARGS__)

@@ -58,6 +58,7 @@ struct weft_rlock {
 struct weft_lock_options {
     size_t size;
     weft_arena *arena; // where the lock lies; NULL: in this process alone
+    const char *name;  // in reports of lock order; at most 31 bytes. NULL: none
 };
 
 WEFT_BEGIN

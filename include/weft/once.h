@@ -6,19 +6,40 @@
 //     int rc = weft_once_call(&once, open_database, path);
 //
 // Lives in the caller's storage and never allocates. Not for signal handlers.
+//
+// Shared between processes: one that lies in an arena (arena.h) and was made
+// there with weft_once_init(once, .arena = a); by the process that makes the
+// arena, before others have it. Then it is done once by all of them. If the
+// process that is at it dies, the next one does it from the beginning.
 #ifndef WEFT_ONCE_H
 #define WEFT_ONCE_H
 
 #include <weft/base.h>
+#include <weft/lock.h>
 #include <weft/task.h>
 
 // The members are Weft's own.
 struct weft_once {
-    uint64_t word;
-    uintptr_t line;
+    union {
+        struct {
+            uint64_t word;
+            uintptr_t line;
+        };
+        struct weft_lock lock; // of a shared one
+    };
+};
+
+struct weft_once_options {
+    size_t size;
+    weft_arena *arena; // where it lies; NULL: in this process alone
 };
 
 WEFT_BEGIN
+
+// Makes one that is not done; not needed for one in this process that is
+// zeroed. Aborts if it does not lie in the arena. Since 0.1.
+WEFT_API void weft_once_init_with(struct weft_once *once,
+                                  const struct weft_once_options *options);
 
 // Calls fn(arg) unless a call of this once has succeeded before; if another
 // one is at it, waits for that. When it returns 0 or more, fn has succeeded,
@@ -35,5 +56,17 @@ WEFT_API int weft_once_call(struct weft_once *once, weft_function *fn,
 WEFT_API bool weft_once_done(const struct weft_once *once);
 
 WEFT_END
+
+#ifndef __cplusplus
+#define weft_once_init(...) WEFT_ONCE_INIT_(__VA_ARGS__, )
+#define WEFT_ONCE_INIT_(once, ...)                                             \
+    weft_once_init_with((once), WEFT_OPTIONS(weft_once_options, __VA_ARGS__))
+#else
+inline void weft_once_init(weft_once *once, weft_once_options o = {})
+{
+    o.size = sizeof o;
+    weft_once_init_with(once, &o);
+}
+#endif
 
 #endif

@@ -11,10 +11,13 @@
 #include <sys/types.h>
 
 #include <weft/base.h>
+#include <weft/job.h>
 #include <weft/task.h>
 
-#define WEFT_DEV_NULL (-1)           // as a descriptor: /dev/null
-#define WEFT_NO_LIMIT ((uint64_t)-1) // as a limit: none
+#define WEFT_DEV_NULL    (-1)           // as a descriptor: /dev/null
+#define WEFT_DEV_CAPTURE (-2)           // as .out or .err: kept in memory
+#define WEFT_DEV_OUT     (-3)           // as .err: the same as .out
+#define WEFT_NO_LIMIT    ((uint64_t)-1) // as a limit: none
 
 // A limit as setrlimit knows it: RLIMIT_CPU, RLIMIT_NOFILE, ...
 struct weft_limit {
@@ -28,6 +31,24 @@ enum weft_process_group {
     WEFT_GROUP_OWN = 0,
     WEFT_GROUP_PARENT, // the one of this process
     WEFT_GROUP_SESSION // a session of its own
+};
+
+// How a child comes to be.
+enum weft_start_method {
+    // The program is executed anew.
+    WEFT_START_EXEC = 0,
+    // A copy of a process that has been executed early, has run .preload, and
+    // waits to be copied: sooner there, and with what .preload has set up. Its
+    // environment and working directory are those of that process unless given.
+    WEFT_START_ZYGOTE,
+    // A copy of this process as it is now, of one of its threads alone: it has
+    // a copy of all memory and of all descriptors, but other threads' locks
+    // stay locked for ever. So it is refused while there are other threads than
+    // the caller and those of Weft itself (-EBUSY). Handlers are installed for
+    // faults alone.
+    WEFT_START_FORK,
+    // The same, although there are: the caller knows what he does.
+    WEFT_START_FORK_ANYWAY
 };
 
 struct weft_process_options {
@@ -45,7 +66,9 @@ struct weft_process_options {
 
     // Its descriptors 0, 1 and 2: numbers of this process (0: as here; but
     // standard input is /dev/null in a worker of a pool, and where a terminal
-    // would stop its reader), or WEFT_DEV_NULL.
+    // would stop its reader), or WEFT_DEV_NULL. With WEFT_DEV_CAPTURE the last
+    // bytes are kept (weft_process_output), and the last line stands in the
+    // text of a failure, in a pool in that of the job that failed.
     int in, out, err;
     const int *fds;  // more for it: fds[i] is weft_process_fd(i) there
     size_t fd_count; // at most 32; no others are inherited
@@ -67,6 +90,14 @@ struct weft_process_options {
     const char *const *readable; // of the file system only these paths and what
     const char *const *writable; // is below; each ends with NULL. Both NULL:
                                  // all. Open descriptors stay usable
+
+    // How it comes to be. Copies have the arguments of what they are copied
+    // from (.argv gives -EINVAL), and with fork its program, too (.program).
+    enum weft_start_method start;
+    weft_function *preload; // runs before all else, with NULL: once in the
+                            // zygote; with other ways to start, in each child.
+                            // A negative code fails the start
+    size_t capture;         // with WEFT_DEV_CAPTURE: so many bytes; 0: 65,536
 };
 
 // What is known of a process.
@@ -88,11 +119,25 @@ WEFT_BEGIN
 // -EINVAL is -EINVAL in weft_join. A death without a return gives
 // -WEFT_ECRASHED with the signal or the exit status in the text. Cancel sends
 // SIGTERM, then SIGKILL after .grace. Never NULL.
-// Blocks: no. Threads: any. Errors: a failed future with -WEFT_ENOENTRY,
-// -EAGAIN, -ENOMEM, -ENOENT (.program), -WEFT_EFORKED. Since 0.1.
+// Blocks: no; with WEFT_START_FORK until the copy is made. Threads: any.
+// Errors: a failed future with -WEFT_ENOENTRY,
+// -EAGAIN, -ENOMEM, -ENOENT (.program), -EBUSY (a fork with threads),
+// -WEFT_EFORKED. Since 0.1.
 WEFT_API weft_future *
 weft_process_start_with(weft_function *fn, const void *arg, size_t size,
                         const struct weft_process_options *options);
+
+// Starts the zygote of preload (NULL: the one without) for the program .program
+// (NULL: this one), unless it runs. It comes by itself with the first process
+// that wants it, and anew when it dies. The future is done when it is ready; it
+// fails with the code of preload, -EBUSY if preload has left threads behind,
+// and else as for weft_process_start. Blocks: no. Threads: any. Since 0.1.
+WEFT_API weft_future *weft_zygote_start(weft_function *preload,
+                                        const char *program);
+
+// Ends that zygote; its copies live on. The next start that wants it starts it
+// anew. 0, or -ESRCH if there is none. Blocks: no. Threads: any. Since 0.1.
+WEFT_API int weft_zygote_stop(weft_function *preload, const char *program);
 
 // Sends SIGTERM (terminate) or SIGKILL (kill) to a process started here; the
 // future then fails with -WEFT_ECRASHED. Returns 0, -ESRCH if it has ended,
@@ -117,6 +162,14 @@ WEFT_API bool weft_process_asked(void);
 // Fills in *info as far as its size goes, which the caller has set. Returns 0,
 // or -EINVAL if f is no process. Blocks: no. Threads: any. Since 0.1.
 WEFT_API int weft_process_info(weft_future *f, struct weft_process_info *info);
+
+// What a process has written to fd (1 or 2) if that is captured, as far as it
+// is kept: *output gets a copy, with a NUL behind it, to be freed by
+// weft_bytes_free; *lost (may be NULL) the number of bytes before that. All of
+// it is there when the future is done. 0, -ENOMEM, -ENODATA if it is not
+// captured, -EINVAL if f is no process. Blocks: no. Threads: any. Since 0.1.
+WEFT_API int weft_process_output(weft_future *f, int fd,
+                                 struct weft_bytes *output, uint64_t *lost);
 
 // A pidfd of a running process: readable when it has ended. Close-on-exec, the
 // caller's to close. -ESRCH if it has not started or has ended, -EINVAL if f is

@@ -19,17 +19,40 @@
 #ifndef WEFT_RWLOCK_H
 #define WEFT_RWLOCK_H
 
+#include <weft/arena.h>
 #include <weft/base.h>
 
 // The members are Weft's own.
 struct weft_rwlock {
-    uint64_t writer;
+    union {
+        uint64_t writer;
+        uint32_t half[2]; // of a shared one: flags, and the lock of the rest
+    };
     uintptr_t line;
-    uint32_t readers;
-    uint32_t slack;
+    union {
+        uint32_t readers;
+        uint64_t shares; // of a shared one: who has it, by processes
+    };
+};
+
+// Shared between processes: a lock that lies in an arena (arena.h) and was made
+// there, by one of them, with weft_rwlock_init(lock, .arena = a). The calls are
+// the same, from tasks and threads of all processes that have the arena; an
+// acquire needs some memory of the arena then: -ENOMEM. What a process had dies
+// with it: its readers are none any more, and after its writer the next ones
+// are told -EOWNERDEAD. Cycles that lead through a shared lock are not found.
+struct weft_rwlock_options {
+    size_t size;
+    weft_arena *arena; // where the lock lies; NULL: in this process alone
+    const char *name;  // in reports of lock order; at most 31 bytes. NULL: none
 };
 
 WEFT_BEGIN
+
+// Makes a free lock; not needed for one in this process that is zeroed. Aborts
+// if it does not lie in the arena. Since 0.1.
+WEFT_API void weft_rwlock_init_with(struct weft_rwlock *lock,
+                                    const struct weft_rwlock_options *options);
 
 // Acquires the lock for reading: while no one has it for writing. Returns 0,
 // -EOWNERDEAD (held), -WEFT_EDEADLOCK, -WEFT_EFORKED. Blocks: the caller only.
@@ -69,5 +92,18 @@ WEFT_API void weft_rwlock_repaired(struct weft_rwlock *lock);
 WEFT_API void weft_rwlock_fini(struct weft_rwlock *lock);
 
 WEFT_END
+
+#ifndef __cplusplus
+#define weft_rwlock_init(...) WEFT_RWLOCK_INIT_(__VA_ARGS__, )
+#define WEFT_RWLOCK_INIT_(lock, ...)                                           \
+    weft_rwlock_init_with((lock),                                              \
+                          WEFT_OPTIONS(weft_rwlock_options, __VA_ARGS__))
+#else
+inline void weft_rwlock_init(weft_rwlock *lock, weft_rwlock_options o = {})
+{
+    o.size = sizeof o;
+    weft_rwlock_init_with(lock, &o);
+}
+#endif
 
 #endif

@@ -4,8 +4,8 @@
 // All live in the caller's storage, never allocate, and work between tasks and
 // plain threads in any mixture: a task that waits parks, a thread sleeps.
 //
-// Locks, conditions, semaphores and events also work between processes: made
-// with .arena in memory that these share (arena.h).
+// All of them also work between processes: made with .arena in memory that
+// these share (arena.h).
 //
 // A wait that a cancel, a deadline or its own time limit has ended has taken
 // nothing: no permit, no notification. No wait returns for no reason.

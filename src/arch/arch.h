@@ -57,6 +57,42 @@ static inline void wi_arch_fence(void)
 #endif
 }
 
+// A pointer to a thread-local variable of the initial-exec model, as the thread
+// that runs now has it. A compiler takes the thread pointer for a constant of
+// the function, but a function that calls may return on another thread. gcc
+// keeps nothing on x86-64, where each access names the segment register.
+// WI_ARCH_ROAMS: whether a job may change its thread, since that can be had.
+#if defined(__x86_64__) && !defined(__clang__) && !WI_ASAN && !WI_TSAN
+#define WI_ARCH_ROAMS           1
+#define WI_ARCH_LOCAL(variable) (&(variable))
+#elif defined(__x86_64__)
+#define WI_ARCH_ROAMS 1
+#define WI_ARCH_LOCAL(variable)                                                \
+    __extension__({                                                            \
+        uintptr_t wi_at;                                                       \
+        __asm__ volatile("movq " #variable "@gottpoff(%%rip), %0\n\t"          \
+                         "addq %%fs:0, %0"                                     \
+                         : "=r"(wi_at)                                         \
+                         :                                                     \
+                         : "cc");                                              \
+        (__typeof__(variable) *)wi_at;                                         \
+    })
+#elif defined(__aarch64__)
+#define WI_ARCH_ROAMS 1
+#define WI_ARCH_LOCAL(variable)                                                \
+    __extension__({                                                            \
+        uintptr_t wi_at, wi_thread;                                            \
+        __asm__ volatile("adrp %0, :gottprel:" #variable "\n\t"                \
+                         "ldr %0, [%0, #:gottprel_lo12:" #variable "]\n\t"     \
+                         "mrs %1, tpidr_el0"                                   \
+                         : "=&r"(wi_at), "=&r"(wi_thread));                    \
+        (__typeof__(variable) *)(wi_at + wi_thread);                           \
+    })
+#else
+#define WI_ARCH_ROAMS           0
+#define WI_ARCH_LOCAL(variable) (&(variable))
+#endif
+
 // The current stack pointer, or an address of the same frame.
 static inline uintptr_t wi_arch_sp(void)
 {

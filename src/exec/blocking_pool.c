@@ -35,13 +35,19 @@ struct entry {
     wi_hint hint;
 };
 
+struct line {
+    struct entry *first, **last;
+};
+
 struct blocking_pool {
     weft_executor base;
     struct wi_runtime mark; // what `home` of its jobs points to; runs nothing
     struct wi_mutex lock;   // for all below
-    struct entry *first, **last;
+    struct line lines[WI_LANES];
+    unsigned picks;          // of an entry
     struct wi_task *running; // started jobs, by `sibling`
-    unsigned limit, threads, idle, lent, number;
+    unsigned limit;          // atomic
+    unsigned threads, idle, lent, number;
     size_t queued;      // entries
     size_t jobs;        // not ended
     uint64_t submitted; // of all times
@@ -70,15 +76,26 @@ static void ring(struct blocking_pool *pool, int sleepers)
 
 // Threads ---------------------------------------------------------------------
 
+// The line whose turn it is, of those that are not empty; NULL: all are.
+static struct line *next_line(struct blocking_pool *pool)
+{
+    const uint8_t *order = wi_lane_order(++pool->picks);
+    for (unsigned i = 0; i < WI_LANES; i++)
+        if (pool->lines[order[i]].first != NULL)
+            return &pool->lines[order[i]];
+    return NULL;
+}
+
 // The next job to run, claimed; NULL: none waits. Under the lock.
 static struct wi_task *pop(struct blocking_pool *pool)
 {
-    while (pool->first != NULL) {
-        struct entry *entry = pool->first;
+    struct line *line;
+    while ((line = next_line(pool)) != NULL) {
+        struct entry *entry = line->first;
         wi_hint hint = entry->hint;
-        pool->first = entry->next;
-        if (pool->first == NULL)
-            pool->last = &pool->first;
+        line->first = entry->next;
+        if (line->first == NULL)
+            line->last = &line->first;
         pool->queued--;
         free(entry);
         if (wi_task_claim(wi_hint_task(hint), wi_hint_gen(hint), 0))
@@ -96,7 +113,7 @@ static bool wait_for_bell(struct blocking_pool *pool, int64_t deadline)
     int rc = wi_os_futex_wait(&pool->bell, bell, deadline, false);
     wi_mutex_lock(&pool->lock);
     pool->idle--;
-    return rc == 0 || pool->first != NULL;
+    return rc == 0 || pool->queued > 0;
 }
 
 // The next job for a thread, NULL if it should leave. Under the lock.
@@ -230,7 +247,8 @@ static void job_ended(struct wi_runtime *mark)
     wi_mutex_unlock(&pool->lock);
 }
 
-static int enqueue(struct blocking_pool *pool, struct wi_task *t)
+static int enqueue(struct blocking_pool *pool, struct wi_task *t,
+                   struct line *line)
 {
     struct entry *entry = malloc(sizeof *entry);
     if (entry == NULL)
@@ -243,8 +261,8 @@ static int enqueue(struct blocking_pool *pool, struct wi_task *t)
     if (rc == 0) {
         pool->submitted++;
         t->home = &pool->mark;
-        *pool->last = entry;
-        pool->last = &entry->next;
+        *line->last = entry;
+        line->last = &entry->next;
         pool->queued++;
         pool->jobs++;
         start_if_needed(pool);
@@ -257,10 +275,11 @@ static int enqueue(struct blocking_pool *pool, struct wi_task *t)
     return rc;
 }
 
-static weft_future *queue(struct blocking_pool *pool, struct wi_task *t)
+static weft_future *queue(struct blocking_pool *pool, struct wi_task *t,
+                          int priority)
 {
     uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
-    int rc = enqueue(pool, t);
+    int rc = enqueue(pool, t, &pool->lines[wi_lane_of(priority)]);
     if (rc == -EAGAIN) { // no thread could be made, and none runs
         if (wi_task_claim(t, gen, WI_CANCELED))
             wi_future_drop(t, rc);
@@ -280,21 +299,26 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
     if (wi_forked())
         return wi_future_failed(-WEFT_EFORKED, NULL);
     struct wi_task *t = wi_job_record(job, arg, options, &failed);
-    return t == NULL ? failed : queue((struct blocking_pool *)ex, t);
+    int priority = options != NULL ? options->priority : 0;
+    return t == NULL ? failed : queue((struct blocking_pool *)ex, t, priority);
 }
 
 static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
                                  const void *in, size_t n, void *out,
-                                 int *codes)
+                                 int *codes,
+                                 const struct weft_submit_options *options)
 {
     weft_future *failed;
-    struct wi_task *t = wi_chunk_record(job, in, n, out, codes, &failed);
-    return t == NULL ? failed : queue((struct blocking_pool *)ex, t);
+    struct wi_task *t =
+        wi_chunk_record(job, in, n, out, codes, options, &failed);
+    int priority = options != NULL ? options->priority : 0;
+    return t == NULL ? failed : queue((struct blocking_pool *)ex, t, priority);
 }
 
 static size_t width(weft_executor *ex)
 {
-    return ((struct blocking_pool *)ex)->limit;
+    return __atomic_load_n(&((struct blocking_pool *)ex)->limit,
+                           __ATOMIC_RELAXED);
 }
 
 // Closing ---------------------------------------------------------------------
@@ -386,7 +410,8 @@ weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
     memset(pool, 0, sizeof *pool);
     pool->base.ops = &blocking_ops;
     pool->mark.job_ended = job_ended;
-    pool->last = &pool->first;
+    for (unsigned i = 0; i < WI_LANES; i++)
+        pool->lines[i].last = &pool->lines[i].first;
     pool->limit = options->workers != 0 ? options->workers : DEFAULT_LIMIT;
     pool->stack_size = options->stack_size;
     pool->initializer = options->initializer;
@@ -394,6 +419,22 @@ weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
     wi_text_copy(pool->name, sizeof pool->name,
                  options->name != NULL ? options->name : "blocking");
     return &pool->base;
+}
+
+bool wi_blocking_pool_resize(weft_executor *ex, unsigned workers)
+{
+    struct blocking_pool *pool = (struct blocking_pool *)ex;
+    if (ex->ops != &blocking_ops)
+        return false;
+    wi_mutex_lock(&pool->lock);
+    // relaxed: read without the lock by width alone
+    __atomic_store_n(&pool->limit, workers, __ATOMIC_RELAXED);
+    // More may begin now; those that are too many leave.
+    for (size_t i = 0; i < pool->queued && i < workers; i++)
+        start_if_needed(pool);
+    ring(pool, INT32_MAX);
+    wi_mutex_unlock(&pool->lock);
+    return true;
 }
 
 bool wi_blocking_pool_tell(weft_executor *ex,

@@ -44,10 +44,15 @@ static weft_executor *target(weft_executor *ex)
 
 static const struct weft_executor_ops bound_ops;
 
-weft_executor *wi_executor_unbound(weft_executor *ex)
+weft_executor *wi_executor_unbound(weft_executor *ex,
+                                   const struct weft_submit_options **options)
 {
-    while (ex->ops == &bound_ops)
-        ex = target(ex);
+    const struct weft_submit_options *outer = NULL;
+    for (; ex->ops == &bound_ops; ex = target(ex))
+        if (outer == NULL)
+            outer = &((struct weft_bound_executor *)ex)->options;
+    if (options != NULL)
+        *options = outer;
     return ex;
 }
 

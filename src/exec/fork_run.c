@@ -54,7 +54,8 @@ static bool is_in_place(weft_executor *ex)
         return false;
     // A pool's runtime names its pool; a run's names none.
     void *pool = worker->runtime->executor;
-    return ex != NULL ? pool == ex : pool != NULL || worker->runtime->count > 1;
+    return ex != NULL ? pool == ex
+                      : pool != NULL || wi_runtime_count(worker->runtime) > 1;
 }
 
 // What the caller's scopes say; a run may also be canceled in the last moment

@@ -6,10 +6,14 @@
 // (unordered), and its place is used again.
 //
 // If the caller does not say how large a chunk is, the first ones have one
-// element, and each that comes back says what the next should be: twice as much
-// if it was back in less than a millisecond or two, half as much if it took far
-// longer. So tiny elements are soon sent in thousands, and long ones one by
-// one. Towards the end chunks get smaller, so that all workers end together.
+// element, and each that comes back says what the next should be (chunk.h):
+// twice as much if it was back in less than a millisecond or two, half as much
+// if it took far longer. So tiny elements are soon sent in thousands, and long
+// ones one by one. Towards the end chunks get smaller, so that all workers end
+// together.
+//
+// Options that limit a job (a deadline, a timeout, retries) are meant for an
+// element then, so each goes alone.
 //
 // in and out are the jobs' until every chunk has ended, so map never returns
 // before that, not even when it is canceled: then it cancels the chunks and
@@ -23,13 +27,12 @@
 #include <weft/scope.h>
 
 #include "base/options.h"
+#include "exec/chunk.h"
 #include "exec/job.h"
+#include "exec/pool.h"
 #include "future/future.h"
 #include "os/clock.h"
 #include "os/report.h"
-
-enum { MAX_CHUNK = 1 << 16 };
-static const int64_t chunk_ns = 2000000; // from send to return, about
 
 // A chunk that is under way.
 struct piece {
@@ -43,6 +46,7 @@ struct map {
     const char *in;
     char *out;
     const struct weft_map_options *options;
+    const struct weft_submit_options *submit; // of each job, or NULL
     size_t n, next; // next: the first element that is not sent
     size_t chunk;   // of the next one
     size_t width;
@@ -60,7 +64,8 @@ static size_t least(size_t a, size_t b)
 
 static bool is_calibrated(const struct map *map)
 {
-    return map->options->chunk == 0 && map->ex->ops->submit_chunk != NULL;
+    return map->options->chunk == 0 && map->ex->ops->submit_chunk != NULL &&
+           !wi_submit_is_limited(map->submit);
 }
 
 static void set_up(struct map *map)
@@ -91,15 +96,10 @@ static size_t next_count(const struct map *map)
 
 static void calibrate(struct map *map, const struct piece *piece)
 {
-    int64_t took = wi_os_now() - piece->sent;
     size_t share = (map->n - map->next) / (2 * map->width) + 1;
-    if (took < chunk_ns / 2)
-        map->chunk = 2 * piece->count;
-    else if (took > 2 * chunk_ns)
-        map->chunk = piece->count / 2;
-    map->chunk = least(least(map->chunk, MAX_CHUNK), share);
-    if (map->chunk == 0)
-        map->chunk = 1;
+    size_t chunk =
+        wi_chunk_after(map->chunk, piece->count, wi_os_now() - piece->sent);
+    map->chunk = least(chunk, share);
 }
 
 static weft_future *send(struct map *map, size_t start, size_t count)
@@ -108,9 +108,10 @@ static weft_future *send(struct map *map, size_t start, size_t count)
     char *out = map->out + start * map->job->result_size;
     int *codes = map->options->codes;
     if (map->ex->ops->submit_chunk == NULL)
-        return weft_submit_job(map->ex, map->job, in);
+        return map->ex->ops->submit(map->ex, map->job, in, map->submit);
     return map->ex->ops->submit_chunk(map->ex, map->job, in, count, out,
-                                      codes != NULL ? codes + start : NULL);
+                                      codes != NULL ? codes + start : NULL,
+                                      map->submit);
 }
 
 static void fill(struct map *map)
@@ -123,6 +124,13 @@ static void fill(struct map *map)
         map->next += count;
         map->flying += count;
     }
+}
+
+// A failure of the chunk as a whole that says nothing about the next one.
+static bool is_its_own(int code)
+{
+    return code == -WEFT_ECRASHED || code == -WEFT_EJOBTIMEOUT ||
+           code == -WEFT_EJOBCANCELED;
 }
 
 // Takes one finished chunk out of the window. Its results lie in out already,
@@ -152,10 +160,14 @@ static void settle(struct map *map, size_t place)
     }
     if (is_calibrated(map))
         calibrate(map, &piece);
-    if (code < 0 && map->code == 0 && codes == NULL)
+    if (code >= 0)
+        return;
+    bool chunks = map->ex->ops->submit_chunk != NULL;
+    for (size_t i = 0; codes != NULL && chunks && i < piece.count; i++)
+        codes[start + i] = code;
+    // With codes only what would fail each chunk ends the map.
+    if (map->code == 0 && (codes == NULL || (chunks && !is_its_own(code))))
         map->code = code;
-    else if (code < 0 && map->code == 0 && map->ex->ops->submit_chunk)
-        map->code = code; // the chunk itself failed, not an element
 }
 
 // Waits for what may be settled next; 0 or the code that ended the wait.
@@ -209,8 +221,8 @@ int weft_map_job(weft_executor *ex, const struct weft_job *job, const void *in,
         rc = weft_check();
     if (rc < 0 || n == 0)
         return rc;
-    struct map map = {.ex = ex, .job = job, .in = in, .out = out};
-    map.options = options;
+    struct map map = {.job = job, .in = in, .out = out, .options = options};
+    map.ex = wi_executor_unbound(ex, &map.submit);
     map.n = n;
     map.width = weft_executor_width(ex);
     set_up(&map);

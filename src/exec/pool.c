@@ -163,10 +163,11 @@ __attribute__((constructor)) static void set_run_job(void)
 
 struct wi_task *wi_chunk_record(const struct weft_job *job, const void *in,
                                 size_t count, void *out, int *codes,
+                                const struct weft_submit_options *options,
                                 weft_future **failed)
 {
     const struct chunk chunk = {job, in, out, codes, count};
-    struct wi_task *t = wi_job_record(&chunk_job, &chunk, NULL, failed);
+    struct wi_task *t = wi_job_record(&chunk_job, &chunk, options, failed);
     if (t != NULL)
         t->data.heap = (void *)(uintptr_t)job; // for the watchdog
     return t;

@@ -17,16 +17,29 @@ struct wi_task *wi_job_record(const struct weft_job *job, const void *arg,
 // A record that runs job on count elements; see submit_chunk.
 struct wi_task *wi_chunk_record(const struct weft_job *job, const void *in,
                                 size_t count, void *out, int *codes,
+                                const struct weft_submit_options *options,
                                 weft_future **failed);
 
 // An executor that fails every submit with one code: for a pool that could not
 // start. Never NULL.
 weft_executor *wi_broken_executor(int code);
 
-// The executor itself beneath those that weft_executor_with has bound to it.
-weft_executor *wi_executor_unbound(weft_executor *ex);
+// The executor itself beneath those that weft_executor_with has bound to it;
+// *options (may be NULL) are those that a submit to ex would have, or NULL.
+weft_executor *wi_executor_unbound(weft_executor *ex,
+                                   const struct weft_submit_options **options);
+
+// Whether a map must send its elements one by one, unless it is asked for
+// chunks: the limits are for a job.
+static inline bool wi_submit_is_limited(const struct weft_submit_options *o)
+{
+    return o != NULL && (o->deadline != 0 || o->timeout != 0 || o->retries);
+}
 
 weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options);
+
+// Sets the limit of a blocking pool; false: ex is none.
+bool wi_blocking_pool_resize(weft_executor *ex, unsigned workers);
 
 // Fills in what a blocking pool knows; false: ex is none.
 bool wi_blocking_pool_tell(weft_executor *ex,

@@ -13,6 +13,8 @@
 #include <weft/error.h>
 #include <weft/executor.h>
 
+#include "arch/arch.h"
+#include "base/cold.h"
 #include "base/fresh.h"
 #include "base/options.h"
 #include "exec/pool.h"
@@ -21,24 +23,37 @@
 #include "future/group.h"
 #include "future/run.h"
 #include "os/cpu.h"
+#include "os/memory.h"
 #include "os/report.h"
 #include "sched/scope.h"
+#include "sched/watchdog.h"
 
 struct counter {
     uint64_t n __attribute__((aligned(64)));
 };
 
+enum { COUNTERS_SIZE = (1 + WI_MAX_LIVE) * sizeof(struct counter) };
+
+enum closed {
+    OPEN = 0,
+    BROKEN,  // an initializer has failed
+    CLOSING, // somebody waits for the last end
+};
+
 struct thread_pool {
     weft_executor base;
     struct wi_runtime *runtime;
-    uint32_t closing;       // atomic
+    uint32_t closed;        // atomic: enum closed
+    unsigned most;          // atomic: workers that it ever had at once
     struct wi_task *closer; // who waits for the last end
     struct wi_mutex lock;   // held by an end outside the pool's threads
     int (*initializer)(void *arg);
     void *init_arg;
-    struct wi_task *starter;           // who waits for the initializers
-    unsigned begun;                    // atomic: initializers that have ended
-    int init_code;                     // atomic: of one that failed
+    struct wi_task *starter; // atomic: who waits for the initializers
+    bool resizing;           // atomic
+    unsigned begun;          // atomic: initializers that have ended
+    int init_code;           // atomic: of one that failed
+    bool usable; // atomic: the initializers of the first threads are through
     struct counter *submitted, *ended; // the first for others, then one for
                                        // each worker and spare
 };
@@ -58,7 +73,7 @@ static void count_own(struct thread_pool *pool)
 {
     bool own;
     uint64_t *n = slot(pool, pool->submitted, &own);
-    // relaxed: sums are taken after `closing`, see all_ended
+    // relaxed: sums are taken after CLOSING, see all_ended
     if (own)
         __atomic_store_n(n, *n + 1, __ATOMIC_RELAXED);
 }
@@ -72,16 +87,12 @@ static void count_refused(struct thread_pool *pool)
         __atomic_fetch_add(n, 1, __ATOMIC_RELAXED);
 }
 
-static unsigned counters_of(unsigned workers)
-{
-    return 1 + workers + WI_MAX_SPARES;
-}
-
 static uint64_t sum(struct thread_pool *pool, struct counter *counters)
 {
     uint64_t total = 0;
-    for (unsigned i = 0; i < counters_of(pool->runtime->count); i++)
-        // seq_cst: after `closing`; pairs with job_ended
+    unsigned most = __atomic_load_n(&pool->most, __ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < 1 + most + WI_MAX_SPARES; i++)
+        // seq_cst: after CLOSING; pairs with job_ended
         total += __atomic_load_n(&counters[i].n, __ATOMIC_SEQ_CST);
     return total;
 }
@@ -108,16 +119,29 @@ static void job_ended(struct wi_runtime *runtime)
     uint64_t *n = slot(pool, pool->ended, &own);
     if (!own)
         wi_mutex_lock(&pool->lock);
-    // seq_cst, both: either we see closing, or the closer sees our count;
-    // pairs with the store of closing and the sums after it
+    // seq_cst, both: either we see CLOSING, or the closer sees our count;
+    // pairs with the store of CLOSING and the sums after it
     __atomic_fetch_add(n, 1, __ATOMIC_SEQ_CST);
     struct wi_task *closer = NULL;
-    if (__atomic_load_n(&pool->closing, __ATOMIC_SEQ_CST))
+    if (__atomic_load_n(&pool->closed, __ATOMIC_SEQ_CST) == CLOSING)
         closer = pool->closer;
     if (!own)
         wi_mutex_unlock(&pool->lock);
     if (closer != NULL)
         wi_unpark(closer);
+}
+
+// 0, or why nothing more is taken.
+static inline int may_submit(struct thread_pool *pool)
+{
+    uint32_t closed = __atomic_load_n(&pool->closed, __ATOMIC_ACQUIRE);
+    if (WI_LIKELY(closed == OPEN))
+        return 0;
+    if (closed == BROKEN)
+        return -WEFT_EBROKEN;
+    struct wi_worker *worker = wi_here.worker;
+    return worker != NULL && worker->runtime == pool->runtime ? 0
+                                                              : -WEFT_ECLOSED;
 }
 
 static weft_future *refused(struct wi_task *t, int code)
@@ -127,17 +151,36 @@ static weft_future *refused(struct wi_task *t, int code)
     return wi_future_failed(code, weft_strerror(code));
 }
 
-static weft_future *queue(struct thread_pool *pool, struct wi_task *t)
+// Queues it, and sees that it is counted once, as its end will be.
+static int queue_counted(struct thread_pool *pool, struct wi_task *t,
+                         unsigned lane)
 {
-    if (__atomic_load_n(&pool->closing, __ATOMIC_ACQUIRE) &&
-        (wi_here.worker == NULL || wi_here.worker->runtime != pool->runtime))
-        return refused(t, -WEFT_ECLOSED);
+    int rc;
+    if (lane == WI_LANE_USUAL) {
+        count_own(pool);
+        rc = wi_runtime_submit(pool->runtime, t);
+        if (rc < 0)
+            count_refused(pool);
+    } else {
+        rc = wi_runtime_submit_lane(pool->runtime, t, lane);
+        if (rc < 0)
+            __atomic_fetch_add(&pool->submitted[0].n, 1, __ATOMIC_RELAXED);
+    }
+    return rc;
+}
+
+static weft_future *queue(struct thread_pool *pool, struct wi_task *t,
+                          const struct weft_submit_options *options)
+{
+    unsigned lane =
+        options != NULL ? wi_lane_of(options->priority) : WI_LANE_USUAL;
+    int rc = may_submit(pool);
+    if (rc < 0)
+        return refused(t, rc);
     t->home = pool->runtime;
-    count_own(pool);
-    int rc = wi_runtime_submit(pool->runtime, t);
+    rc = queue_counted(pool, t, lane);
     if (rc == 0)
         return wi_as_future(t);
-    count_refused(pool);
     uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
     if (wi_task_claim(t, gen, WI_CANCELED))
         wi_future_drop(t, rc);
@@ -152,30 +195,36 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
     if (wi_forked())
         return wi_future_failed(-WEFT_EFORKED, NULL);
     struct wi_task *t = wi_job_record(job, arg, options, &failed);
-    return t == NULL ? failed : queue((struct thread_pool *)ex, t);
+    if (t == NULL)
+        return failed;
+    if (options != NULL && options->migrate && WI_ARCH_ROAMS)
+        t->flags |= WI_ROAMS;
+    return queue((struct thread_pool *)ex, t, options);
 }
 
 static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
                                  const void *in, size_t n, void *out,
-                                 int *codes)
+                                 int *codes,
+                                 const struct weft_submit_options *options)
 {
     weft_future *failed;
-    struct wi_task *t = wi_chunk_record(job, in, n, out, codes, &failed);
-    return t == NULL ? failed : queue((struct thread_pool *)ex, t);
+    struct wi_task *t =
+        wi_chunk_record(job, in, n, out, codes, options, &failed);
+    return t == NULL ? failed : queue((struct thread_pool *)ex, t, options);
 }
 
 static size_t width(weft_executor *ex)
 {
-    return ((struct thread_pool *)ex)->runtime->count;
+    return wi_runtime_count(((struct thread_pool *)ex)->runtime);
 }
 
 // Closing ---------------------------------------------------------------------
 
-static void cancel_pending(struct thread_pool *pool)
+static void drop_pending(struct thread_pool *pool, int code)
 {
     struct wi_task *t;
     while ((t = wi_runtime_take_unstarted(pool->runtime)) != NULL)
-        wi_future_drop(t, -WEFT_EJOBCANCELED);
+        wi_future_drop(t, code);
 }
 
 // A started job: it has to end by itself.
@@ -187,7 +236,7 @@ static void cancel_started(struct wi_task *t)
 static void cancel_as_asked(struct thread_pool *pool, enum weft_close_mode mode)
 {
     if (mode != WEFT_CLOSE_DRAIN)
-        cancel_pending(pool);
+        drop_pending(pool, -WEFT_EJOBCANCELED);
     if (mode == WEFT_CLOSE_CANCEL_ALL)
         wi_runtime_cancel_jobs(pool->runtime, cancel_started);
 }
@@ -218,8 +267,10 @@ static void free_pool(struct thread_pool *pool)
         wi_group_end(pool->runtime->root);
     if (pool->runtime != NULL)
         wi_runtime_free(pool->runtime);
-    free(pool->submitted);
-    free(pool->ended);
+    if (pool->submitted != NULL)
+        wi_os_unmap(pool->submitted, COUNTERS_SIZE);
+    if (pool->ended != NULL)
+        wi_os_unmap(pool->ended, COUNTERS_SIZE);
     free(pool);
 }
 
@@ -234,7 +285,7 @@ static int close_pool(weft_executor *ex,
         return -WEFT_EFORKED;
     pool->closer = wi_self();
     // seq_cst: before the sums; pairs with job_ended
-    __atomic_store_n(&pool->closing, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&pool->closed, CLOSING, __ATOMIC_SEQ_CST);
     cancel_as_asked(pool, options->mode);
     int rc = drain(pool, options);
     wi_mutex_lock(&pool->lock); // let the last end outside be done with it
@@ -254,13 +305,16 @@ static void tell(struct thread_pool *pool, struct weft_thread_pool_stats *stats)
 {
     struct wi_runtime *runtime = pool->runtime;
     unsigned live = wi_runtime_live(runtime);
-    stats->workers = runtime->count;
-    stats->spares = live - runtime->count;
+    stats->workers = wi_runtime_count(runtime);
+    stats->spares = live > stats->workers ? live - stats->workers : 0;
     // relaxed, all: figures of some moment
     stats->ended = sum(pool, pool->ended);
     stats->submitted = __atomic_load_n(&runtime->injected, __ATOMIC_RELAXED) +
                        sum(pool, pool->submitted);
-    stats->pending = __atomic_load_n(&runtime->waiting, __ATOMIC_RELAXED);
+    stats->migrations =
+        __atomic_load_n(&runtime->roamers.moves, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < WI_LANES; i++)
+        stats->pending += wi_lane_waiting(&runtime->lanes[i]);
     for (unsigned i = 0; i < live; i++)
         stats->pending += wi_deque_count(&runtime->workers[i]->jobs);
     for (unsigned i = 0; i * 64 < live; i++) {
@@ -294,6 +348,17 @@ static const struct weft_executor_ops thread_pool_ops = {
 
 // Initializers ----------------------------------------------------------------
 
+// One that was started late has failed: the pool takes no more, and what waits
+// fails.
+static void break_pool(struct thread_pool *pool)
+{
+    uint32_t open = OPEN;
+    // acq_rel: pairs with may_submit
+    if (__atomic_compare_exchange_n(&pool->closed, &open, BROKEN, false,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        drop_pending(pool, -WEFT_EBROKEN);
+}
+
 // In a new thread of the pool.
 static int begin_thread(struct wi_runtime *runtime)
 {
@@ -302,7 +367,10 @@ static int begin_thread(struct wi_runtime *runtime)
     if (code < 0)
         // relaxed: ordered by the count
         __atomic_store_n(&pool->init_code, code, __ATOMIC_RELAXED);
-    struct wi_task *starter = pool->starter;
+    // acquire: pairs with the store in await_threads
+    if (code < 0 && __atomic_load_n(&pool->usable, __ATOMIC_ACQUIRE))
+        break_pool(pool);
+    struct wi_task *starter = __atomic_load_n(&pool->starter, __ATOMIC_RELAXED);
     // acq_rel: pairs with the load in await_threads, after which there may be
     // no pool
     __atomic_fetch_add(&pool->begun, 1, __ATOMIC_ACQ_REL);
@@ -310,18 +378,16 @@ static int begin_thread(struct wi_runtime *runtime)
     return code;
 }
 
-// Waits for the initializers of the first threads. 0 or -WEFT_EBROKEN.
-static int await_threads(struct thread_pool *pool)
+// Waits until the initializers of n threads have ended. 0 or -WEFT_EBROKEN.
+static int await_threads(struct thread_pool *pool, unsigned n)
 {
     const struct wi_wait wait = {
         .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
-    while (__atomic_load_n(&pool->begun, __ATOMIC_ACQUIRE) <
-           pool->runtime->count)
+    while (__atomic_load_n(&pool->begun, __ATOMIC_ACQUIRE) < n)
         wi_park(&wait);
-    if (__atomic_load_n(&pool->init_code, __ATOMIC_RELAXED) == 0)
-        return 0;
-    wi_runtime_stop(pool->runtime, 0);
-    return -WEFT_EBROKEN;
+    return __atomic_load_n(&pool->init_code, __ATOMIC_RELAXED) == 0
+               ? 0
+               : -WEFT_EBROKEN;
 }
 
 static int start_threads(struct thread_pool *pool, const char *name)
@@ -333,7 +399,14 @@ static int start_threads(struct thread_pool *pool, const char *name)
         return -ENOMEM;
     pool->runtime->begin = begin_thread;
     int rc = wi_runtime_start(pool->runtime, 0, name);
-    return rc < 0 ? rc : await_threads(pool);
+    if (rc < 0)
+        return rc;
+    rc = await_threads(pool, pool->runtime->count);
+    if (rc < 0)
+        wi_runtime_stop(pool->runtime, 0);
+    // release: pairs with the load in begin_thread
+    __atomic_store_n(&pool->usable, rc == 0, __ATOMIC_RELEASE);
+    return rc;
 }
 
 static int start_pool(struct thread_pool *pool,
@@ -342,7 +415,7 @@ static int start_pool(struct thread_pool *pool,
     unsigned n = options->workers != 0 ? options->workers : wi_os_cpu_budget();
     if (n > WI_MAX_WORKERS)
         n = WI_MAX_WORKERS;
-    size_t size = counters_of(n) * sizeof(struct counter);
+    pool->most = n;
     int rc = wi_runtime_new(&pool->runtime, n, false, options->stack_size,
                             wi_run_body);
     if (rc < 0) {
@@ -354,15 +427,54 @@ static int start_pool(struct thread_pool *pool,
         return -ENOMEM;
     pool->runtime->executor = pool;
     pool->runtime->job_ended = job_ended;
-    pool->submitted = aligned_alloc(64, size);
-    pool->ended = aligned_alloc(64, size);
+    pool->submitted = wi_os_map(COUNTERS_SIZE); // zeros, taken as they are used
+    pool->ended = wi_os_map(COUNTERS_SIZE);
     if (pool->submitted == NULL || pool->ended == NULL)
         return -ENOMEM;
-    memset(pool->submitted, 0, size);
-    memset(pool->ended, 0, size);
     pool->initializer = options->initializer;
     pool->init_arg = options->init_arg;
     return start_threads(pool, options->name != NULL ? options->name : "pool");
+}
+
+// Changing its size -----------------------------------------------------------
+
+static int resize(struct thread_pool *pool, unsigned workers)
+{
+    struct wi_task *self = wi_self();
+    if (self == NULL)
+        return -ENOMEM;
+    if (workers > pool->most)
+        // seq_cst: before any of the new ones ends a job; pairs with sum
+        __atomic_store_n(&pool->most, workers, __ATOMIC_SEQ_CST);
+    // relaxed: a thread that is started for it sees it
+    __atomic_store_n(&pool->starter, self, __ATOMIC_RELAXED);
+    int rc = wi_watchdog_resize(pool->runtime, workers);
+    if (rc < 0 || pool->initializer == NULL)
+        return rc;
+    return await_threads(pool, wi_runtime_live(pool->runtime));
+}
+
+static int resize_alone(struct thread_pool *pool, unsigned workers)
+{
+    // acq_rel: one after the other
+    if (__atomic_exchange_n(&pool->resizing, true, __ATOMIC_ACQ_REL))
+        return -EBUSY;
+    int rc = resize(pool, workers);
+    __atomic_store_n(&pool->resizing, false, __ATOMIC_RELEASE);
+    return rc;
+}
+
+int weft_thread_pool_resize(weft_executor *ex, unsigned workers)
+{
+    wi_require(ex != NULL, ex, "an executor must not be NULL");
+    ex = wi_executor_unbound(ex, NULL);
+    if (workers == 0 || workers > WI_MAX_WORKERS)
+        return -EINVAL;
+    if (wi_forked())
+        return -WEFT_EFORKED;
+    if (ex->ops == &thread_pool_ops)
+        return resize_alone((struct thread_pool *)ex, workers);
+    return wi_blocking_pool_resize(ex, workers) ? 0 : -EINVAL;
 }
 
 weft_executor *

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include "future/fork.h"
+
 #include <errno.h>
 
 #include <weft/task.h>
@@ -7,12 +9,17 @@
 #include "sched/here.h"
 #include "sched/stack.h"
 
+void wi_fork_refresh(void)
+{
+    wi_here = (struct wi_this_thread){0};
+    wi_stack_pool_forget();
+    wi_fresh_start();
+}
+
 int weft_fork_child(void)
 {
     if (!wi_forked())
         return -EINVAL;
-    wi_here = (struct wi_here){0};
-    wi_stack_pool_forget();
-    wi_fresh_start();
+    wi_fork_refresh();
     return 0;
 }

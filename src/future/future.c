@@ -315,7 +315,7 @@ static inline void call_inside(struct wi_worker *worker, struct wi_task *self,
     // relaxed, here and below: as in wi_park
     __atomic_store_n(&self->wait_kind, WI_WAIT_FUTURE, __ATOMIC_RELAXED);
     // The body's reference and ours become one: nobody else has any.
-    t->flags |= WI_KEPT;
+    t->flags |= WI_KEPT | WI_PINNED;
     __atomic_store_n(&t->refs, 1, __ATOMIC_RELAXED);
     wi_worker_call(worker, t);
     __atomic_store_n(&self->wait_kind, WI_WAIT_NONE, __ATOMIC_RELAXED);

@@ -355,17 +355,22 @@ static int64_t earliest(const struct select *s)
 // Once, since any wake may be a hint: the next round looks.
 static int sleep_once(struct select *s)
 {
-    const struct wi_wait wait = {.object = s->cases,
-                                 .deadline = earliest(s),
-                                 .kind = WI_WAIT_SET,
-                                 .flags = WI_SCOPED};
+    struct wi_wait wait = {.object = s->cases,
+                           .deadline = earliest(s),
+                           .kind = WI_WAIT_SET,
+                           .flags = WI_SCOPED};
+    bool plain = wi_here.worker == NULL;
     unsigned count = 0;
     // acquire: pairs with wi_choice_claim
     if (__atomic_load_n(&s->choice.claimed, __ATOMIC_ACQUIRE) != 0)
         return 0;
-    for (size_t i = 0; i < s->n && wi_here.worker == NULL; i++)
-        if (has_fd(&s->cases[i]))
+    for (size_t i = 0; i < s->n; i++) {
+        if (!has_fd(&s->cases[i]))
+            continue;
+        wait.flags |= WI_STAYS;
+        if (plain)
             wi_ready_pollfd(&s->slots[i].ready, &s->fds[count++]);
+    }
     return count > 0 ? wi_park_poll(&wait, s->fds, count) : wi_park(&wait);
 }
 

@@ -27,9 +27,20 @@
 
 int (*wi_run_job)(struct wi_task *t);
 
+static int run_roamer(struct wi_task *t)
+{
+    struct wi_runtime *runtime = t->home;
+    wi_roamer_begins(wi_here.worker, t);
+    int code = wi_run_job(t);
+    wi_roamer_ends(&runtime->roamers, t);
+    return code;
+}
+
 static __attribute__((noinline)) int run_job(struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
+    if (WI_RARELY((t->flags & WI_ROAMS) != 0))
+        return run_roamer(t);
     if (worker != NULL)
         wi_worker_job_begins(worker, t);
     int code = wi_run_job(t);
@@ -320,7 +331,8 @@ WI_COLD static weft_future *not_started(void *arg, void (*drop)(void *arg),
 static inline struct wi_runtime *runtime_of(const weft_group *group, int *rc)
 {
     struct wi_task *owner = group != NULL ? group->owner : NULL;
-    if (owner != NULL && owner->home != NULL && owner->home->count > 0)
+    if (owner != NULL && owner->home != NULL &&
+        wi_runtime_count(owner->home) > 0)
         return owner->home;
     if (WI_LIKELY(wi_here.worker != NULL))
         return wi_here.worker->runtime;

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "sched/deadlock.h"
 #include "sched/park.h"
 #include "sched/task.h"
 #include "sched/worker.h"
@@ -78,6 +79,9 @@ __attribute__((section(".weft.root"), used)) struct wi_root wi_root = {
                [WI_WAIT_BARRIER] = "barrier",
                [WI_WAIT_ONCE] = "once",
                [WI_WAIT_CHILD] = "child"}},
+    .owned_waits = 1u << WI_WAIT_LOCK | 1u << WI_WAIT_ONCE,
+    .owned_flags = WI_OWNED_FLAGS,
+    .owned_far = WI_OWNED_FAR,
 };
 _Static_assert(WI_WAIT_KINDS == WI_WAIT_CHILD + 1, "a wait has no name here");
 _Static_assert(WI_GEN == 1 << 16, "the generation's place");

@@ -74,6 +74,12 @@ struct wi_root {
     struct wi_root_names phases; // what the bits of phase_mask say
     struct wi_root_names kinds;  // of `kind`
     struct wi_root_names waits;  // of `wait_kind`
+    // What some kinds of waits wait for begins with 8 bytes that say whose it
+    // is: the hint of a record, as in `edge`, 0 for nobody, and flags below.
+    uint32_t owned_waits; // bit n: so it is with `wait_kind` n
+    uint32_t owned_flags; // the bits below
+    uint32_t owned_far;   // one of them: it says something else
+    uint32_t slack;
 };
 
 #endif

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +76,39 @@ bool wi_os_thread_blocked(pid_t thread, long *call)
         return false;
     *call = number;
     return true;
+}
+
+// A number in the status of the process, behind a name that is a line's start.
+static bool read_status(const char *name, int base, uint64_t *value)
+{
+    char text[4096];
+    if (!read_task(getpid(), "status", text, sizeof text))
+        return false;
+    const char *line = strstr(text, name);
+    if (line == NULL)
+        return false;
+    *value = strtoull(line + strlen(name), NULL, base);
+    return true;
+}
+
+unsigned wi_os_thread_count(void)
+{
+    uint64_t n;
+    return read_status("\nThreads:", 10, &n) ? (unsigned)n : 0;
+}
+
+bool wi_os_catches_signals(void)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
+                                 SIGTRAP, SIGABRT, SIGSYS};
+    uint64_t caught;
+    if (!read_status("\nSigCgt:", 16, &caught))
+        return true;
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        caught &= ~(1ull << (faults[i] - 1));
+    for (int s = 32; s < SIGRTMIN; s++) // the C library's
+        caught &= ~(1ull << (s - 1));
+    return caught != 0;
 }
 
 struct call_name {

@@ -18,6 +18,13 @@ int64_t wi_os_thread_cpu(pid_t thread);
 // it is not known.
 bool wi_os_thread_blocked(pid_t thread, long *call);
 
+// How many threads the process has; 0: that is not known.
+unsigned wi_os_thread_count(void);
+
+// Whether a handler is set for a signal that may come by itself, or that is not
+// known: not those that the faults of a thread raise, nor the C library's own.
+bool wi_os_catches_signals(void);
+
 // The name of a system call that is known to block, or NULL.
 const char *wi_os_call_name(long call);
 

@@ -6,6 +6,7 @@
 // nproc does not see it.
 #include "os/cpu.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -90,19 +91,21 @@ static double line_quota(char *line)
     return chain_quota("/sys/fs/cgroup/cpu", path, false);
 }
 
+// Called in the middle of waits, which keep errno.
 static double cgroup_quota(void)
 {
+    int saved = errno;
     FILE *file = fopen("/proc/self/cgroup", "re");
-    if (file == NULL)
-        return 0;
     char line[PATH_MAX + 64];
     double least = 0;
-    while (fgets(line, sizeof line, file) != NULL) {
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
         double quota = line_quota(line);
         if (quota > 0 && (least == 0 || quota < least))
             least = quota;
     }
-    fclose(file);
+    if (file != NULL)
+        fclose(file);
+    errno = saved;
     return least;
 }
 

@@ -27,6 +27,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -37,13 +38,11 @@
 #include <unistd.h>
 
 #include "base/sanitizer_detect.h"
+#include "os/place.h"
 #include "os/process.h"
 
 #ifndef CLONE_PIDFD
 #define CLONE_PIDFD 0x1000
-#endif
-#ifndef SYS_close_range
-#define SYS_close_range 436
 #endif
 #ifndef SYS_execveat
 #define SYS_execveat __NR_execveat
@@ -71,14 +70,45 @@ int wi_os_launch_self(void)
     return fd < 0 ? -errno : fd;
 }
 
-void wi_os_block_signals(bool all)
+static bool is_fault(int sig)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+    bool is = false;
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        is |= sig == faults[i];
+    return is;
+}
+
+void wi_os_block_signals(bool all)
+{
     sigset_t set;
     sigfillset(&set);
-    for (size_t i = 0; i < sizeof faults / sizeof *faults && !all; i++)
-        sigdelset(&set, faults[i]);
+    for (int sig = 1; sig < NSIG && !all; sig++)
+        if (is_fault(sig))
+            sigdelset(&set, sig);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+void wi_os_unblock_signals(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void wi_os_restore_signals(bool all)
+{
+    struct sigaction action;
+    for (int sig = 1; sig < NSIG; sig++) {
+        if (sigaction(sig, NULL, &action) != 0 || (!all && is_fault(sig)) ||
+            (!(action.sa_flags & SA_SIGINFO) &&
+             (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)))
+            continue;
+        memset(&action, 0, sizeof action);
+        action.sa_handler = SIG_DFL;
+        sigaction(sig, &action, NULL);
+    }
+    wi_os_unblock_signals();
 }
 
 static bool is_entry(const char *entry, const char *name, size_t length)
@@ -133,150 +163,6 @@ struct birth {
     volatile int error; // written by the child, before it ends
 };
 
-static void restore_signals(void)
-{
-    struct sigaction action;
-    for (int sig = 1; sig < NSIG; sig++) {
-        if (sigaction(sig, NULL, &action) != 0 ||
-            (!(action.sa_flags & SA_SIGINFO) &&
-             (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)))
-            continue;
-        memset(&action, 0, sizeof action);
-        action.sa_handler = SIG_DFL;
-        sigaction(sig, &action, NULL);
-    }
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static void close_range_of(int first, unsigned last)
-{
-    if (first >= 0 && (unsigned)first <= last)
-        syscall(SYS_close_range, (unsigned)first, last, 0);
-}
-
-// Closes all but 0, 1, 2 and the n that are kept: there must be free numbers
-// for the next step even if the parent has none left. Where the kernel refuses,
-// they become close-on-exec later.
-static void close_others(int *keep, int n)
-{
-    for (int i = 1; i < n; i++) { // sort
-        for (int k = i; k > 0 && keep[k - 1] > keep[k]; k--) {
-            int other = keep[k];
-            keep[k] = keep[k - 1];
-            keep[k - 1] = other;
-        }
-    }
-    int first = STDERR_FILENO + 1;
-    for (int i = 0; i < n; i++) {
-        if (keep[i] < first)
-            continue;
-        close_range_of(first, (unsigned)keep[i] - 1);
-        first = keep[i] + 1;
-    }
-    close_range_of(first, ~0u);
-}
-
-// What goes where: all descriptors of a child, the first three with them.
-struct move {
-    int from, high, to; // high: where it waits until its place is free
-};
-
-struct moves {
-    struct move move[3 + WI_LAUNCH_FDS];
-    int n;
-};
-
-static void list_moves(const struct wi_os_launch *l, struct moves *moves)
-{
-    moves->n = 0;
-    for (int i = 0; i < 3; i++)
-        if (l->stdio[i] >= 0)
-            moves->move[moves->n++] = (struct move){l->stdio[i], -1, i};
-    for (unsigned i = 0; i < l->fd_count; i++)
-        if (l->fds[i] >= 0)
-            moves->move[moves->n++] =
-                (struct move){l->fds[i], -1, WI_LAUNCH_FD + (int)i};
-}
-
-static void close_unneeded(const struct moves *moves, int self)
-{
-    int keep[3 + WI_LAUNCH_FDS + 1], n = 0;
-    for (int i = 0; i < moves->n; i++)
-        keep[n++] = moves->move[i].from;
-    if (self >= 0)
-        keep[n++] = self;
-    close_others(keep, n);
-}
-
-// The first number above the fixed ones.
-static int first_free(const struct wi_os_launch *l)
-{
-    return WI_LAUNCH_FD + (int)l->fd_count + 1;
-}
-
-static bool needed_later(const struct moves *moves, int i)
-{
-    int fd = moves->move[i].from;
-    bool later = fd <= STDERR_FILENO;
-    for (int k = i + 1; k < moves->n; k++)
-        later |= moves->move[k].from == fd;
-    return later;
-}
-
-// Moves a descriptor out of the way of the fixed ones. The table of descriptors
-// is the child's own.
-static int move_up(const struct wi_os_launch *l, int fd, bool keep)
-{
-    int high = fcntl(fd, F_DUPFD_CLOEXEC, first_free(l));
-    int rc = high < 0 ? -errno : high;
-    if (!keep)
-        close(fd);
-    return rc;
-}
-
-static int open_null(int to)
-{
-    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return 0; // a bare chroot: keep what there is
-    int rc = dup2(fd, to) < 0 ? -errno : 0;
-    if (fd != to)
-        close(fd);
-    return rc;
-}
-
-// Moves the descriptors to their places. All go high up first, for one may lie
-// where another has to go; one at a time, so that one free number is enough.
-static int place_fds(const struct wi_os_launch *l, struct moves *moves)
-{
-    for (int i = 0; i < moves->n; i++) {
-        struct move *move = &moves->move[i];
-        move->high = move_up(l, move->from, needed_later(moves, i));
-        if (move->high < 0)
-            return move->high;
-    }
-    for (unsigned i = 0; i < l->fd_count; i++)
-        close(WI_LAUNCH_FD + (int)i);
-    for (int i = 0; i < moves->n; i++)
-        if (dup2(moves->move[i].high, moves->move[i].to) < 0)
-            return -errno;
-    int rc = 0;
-    for (int i = 0; i < 3 && rc == 0; i++)
-        if (l->stdio[i] == WI_LAUNCH_NULL)
-            rc = open_null(i);
-    return rc;
-}
-
-static void join_group(enum wi_launch_group group)
-{
-    if (group == WI_LAUNCH_SESSION)
-        setsid();
-    else if (group == WI_LAUNCH_OWN_GROUP)
-        setpgid(0, 0);
-}
-
 static void write_mark(char *mark, pid_t pid)
 {
     for (int i = MARK_DIGITS - 1; i >= 0; i--) {
@@ -286,13 +172,13 @@ static void write_mark(char *mark, pid_t pid)
 }
 
 // Set up in the order in which a failure can still be told.
-static int prepare(const struct birth *birth, struct moves *moves)
+static int prepare(const struct birth *birth, int *self)
 {
     const struct wi_os_launch *l = birth->launch;
-    join_group(l->group);
-    int rc = wi_os_die_with_parent(birth->parent);
+    int rc = wi_os_place_fds(l, self);
+    wi_os_join_group(l->group);
     if (rc == 0)
-        rc = place_fds(l, moves);
+        rc = wi_os_die_with_parent(birth->parent);
     if (rc == 0 && l->cwd != NULL && chdir(l->cwd) != 0)
         rc = -errno;
     if (rc < 0)
@@ -300,7 +186,7 @@ static int prepare(const struct birth *birth, struct moves *moves)
     wi_os_close_on_exec_from(WI_LAUNCH_FD + (int)l->fd_count);
     if (l->mark != NULL)
         write_mark(l->mark, (pid_t)syscall(SYS_getpid));
-    restore_signals();
+    wi_os_restore_signals(true);
     return 0;
 }
 
@@ -328,12 +214,7 @@ static int child_main(void *arg)
     struct birth *birth = arg;
     const struct wi_os_launch *l = birth->launch;
     int self = l->self;
-    struct moves moves;
-    list_moves(l, &moves);
-    close_unneeded(&moves, self);
-    if (self >= 0)
-        self = move_up(l, self, false);
-    int rc = prepare(birth, &moves);
+    int rc = prepare(birth, &self);
     birth->error = rc < 0 ? rc : become(l, self);
     _exit(127);
 }
@@ -450,3 +331,19 @@ int wi_os_launch(const struct wi_os_launch *launch, struct wi_os_child *child)
 }
 
 #endif
+
+// A copy of this process
+// ----------------------------------------------------------------
+
+int wi_os_launch_copy(struct wi_os_child *child)
+{
+    fflush(stdout); // else both would write what stands there
+    fflush(stderr);
+    pid_t pid = fork();
+    if (pid < 0)
+        return -errno;
+    *child = (struct wi_os_child){pid, -1};
+    if (pid > 0)
+        child->pidfd = wi_os_pidfd(pid);
+    return 0;
+}

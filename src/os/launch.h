@@ -48,6 +48,10 @@ struct wi_os_launch {
 // in several places. Returns when the new program runs, or a negative code.
 int wi_os_launch(const struct wi_os_launch *launch, struct wi_os_child *child);
 
+// Makes a child that is a copy of this process with the calling thread alone.
+// Returns 0 in both, in the child with child->pid 0; or a negative code.
+int wi_os_launch_copy(struct wi_os_child *child);
+
 // The stack for the above, with a guard page; NULL: no memory.
 void *wi_os_launch_stack(void);
 
@@ -56,6 +60,12 @@ int wi_os_launch_self(void);
 
 // Blocks every signal in the calling thread; those of faults only if `all`.
 void wi_os_block_signals(bool all);
+
+void wi_os_unblock_signals(void); // all, in the calling thread
+
+// Puts handlers back to the default, those of faults only if `all`, and
+// unblocks all signals. Only system calls.
+void wi_os_restore_signals(bool all);
 
 // A copy of the environment with the entry "name=value", in one piece of
 // memory from malloc; *value points to the copied value. base NULL: the

@@ -46,7 +46,7 @@ unsigned wi_os_user(void);
 int wi_os_local_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
 
 // Descriptors that travel with a message.
-enum { WI_LOCAL_FDS = 32 };
+enum { WI_LOCAL_FDS = 40 };
 struct wi_local_fds {
     int fd[WI_LOCAL_FDS];
     unsigned n;

@@ -52,6 +52,8 @@ _Static_assert(sizeof(struct pidfd_info_0) == 64, "PIDFD_INFO_SIZE_VER0");
 #define GET_INFO  _IOWR(0xff, 11, struct pidfd_info_0)
 #define INFO_EXIT 8u
 
+extern char **environ;
+
 const int wi_os_sigint = SIGINT, wi_os_sigterm = SIGTERM,
           wi_os_sigkill = SIGKILL;
 
@@ -234,6 +236,23 @@ int wi_os_child_signal_group(const struct wi_os_child *child, int sig)
     return wi_os_child_signal(child, sig);
 }
 
+// The number could belong to another process by now only if somebody else has
+// reaped the child meanwhile; then it is no child of ours.
+int wi_os_child_adopt(struct wi_os_child *child)
+{
+    siginfo_t info;
+    int fd = wi_os_pidfd(child->pid);
+    if (fd < 0)
+        return fd == -ESRCH ? -ECHILD : fd;
+    child->pidfd = fd;
+    if (waitid((idtype_t)PIDFD_WAIT, (id_t)fd, &info,
+               WEXITED | WNOHANG | WNOWAIT) == 0)
+        return 0;
+    close(fd);
+    child->pidfd = -1;
+    return -ECHILD;
+}
+
 pid_t wi_os_pid(void)
 {
     return getpid();
@@ -333,9 +352,29 @@ void wi_os_unsetenv(const char *name)
     unsetenv(name);
 }
 
+void wi_os_set_environ(char **env)
+{
+    environ = env;
+}
+
+int wi_os_chdir(const char *path)
+{
+    return chdir(path) == 0 ? 0 : -errno;
+}
+
 const char *wi_os_program_name(void)
 {
     return program_invocation_name;
+}
+
+const char *wi_os_program_short_name(void)
+{
+    return program_invocation_short_name;
+}
+
+void wi_os_flush(void)
+{
+    fflush(NULL);
 }
 
 bool wi_os_is_terminal(int fd)

@@ -39,6 +39,10 @@ double wi_os_child_cpu(const struct wi_os_child *child);
 bool wi_os_child_stopped(const struct wi_os_child *child);
 void wi_os_child_close(struct wi_os_child *child);
 
+// Opens the pidfd of a child of this process that is known by its number. 0, or
+// -ECHILD if there is no such child any more, or another negative code.
+int wi_os_child_adopt(struct wi_os_child *child);
+
 // Sends a signal to the child, or to its whole process group. Returns 0 or a
 // negative code; never hits a process that got the number later.
 int wi_os_child_signal(const struct wi_os_child *child, int sig);
@@ -57,7 +61,11 @@ void wi_os_close_on_exec_from(int fd); // every descriptor from fd on
 void wi_os_be_victim(void); // rather than the parent, when memory runs out
 void wi_os_set_name(const char *name); // of the calling thread, 15 bytes
 void wi_os_unsetenv(const char *name);
-const char *wi_os_program_name(void); // what argv[0] was
+void wi_os_set_environ(char **env); // must stay
+int wi_os_chdir(const char *path);
+const char *wi_os_program_name(void);       // what argv[0] was
+const char *wi_os_program_short_name(void); // its last part
+void wi_os_flush(void);                     // the streams of stdio
 bool wi_os_is_terminal(int fd);
 
 // Ends the process: what wi_os_at_exit has registered runs, the streams of

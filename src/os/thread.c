@@ -12,12 +12,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/fresh.h"
+
+static unsigned service_count;
+
 // What a new thread needs from the one that makes it.
 struct start {
     void (*fn)(void *);
     void *arg;
     char name[16];
     bool set_signals;
+    bool service;
     uint64_t blocked;
 };
 
@@ -64,7 +69,26 @@ static void *run(void *arg)
     if (start.name[0] != '\0')
         pthread_setname_np(pthread_self(), start.name);
     start.fn(start.arg);
+    if (start.service)
+        // relaxed: a count
+        __atomic_fetch_sub(&service_count, 1, __ATOMIC_RELAXED);
     return NULL;
+}
+
+static void fresh(void)
+{
+    service_count = 0;
+}
+
+__attribute__((constructor)) static void register_fresh(void)
+{
+    wi_fresh_add(fresh);
+}
+
+unsigned wi_os_thread_services(void)
+{
+    // relaxed: a count
+    return __atomic_load_n(&service_count, __ATOMIC_RELAXED);
 }
 
 static int set_stack(pthread_attr_t *attr, size_t size)
@@ -129,7 +153,13 @@ int wi_os_thread_start(struct wi_os_thread *thread, void (*fn)(void *),
     start->set_signals = options->blocked != NULL;
     if (start->set_signals)
         start->blocked = *options->blocked;
+    start->service = options->service;
+    if (options->service)
+        // relaxed: a count
+        __atomic_fetch_add(&service_count, 1, __ATOMIC_RELAXED);
     int rc = start_thread(thread, start, options);
+    if (rc != 0 && options->service)
+        __atomic_fetch_sub(&service_count, 1, __ATOMIC_RELAXED);
     if (rc != 0)
         free(start);
     return -rc;

@@ -4,6 +4,7 @@
 #ifndef WI_OS_THREAD_H
 #define WI_OS_THREAD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -19,11 +20,16 @@ struct wi_os_thread_options {
     size_t cpu_count;
     const uint64_t *blocked; // the signals it blocks: bit n-1 for signal n;
                              // NULL: inherit
+    bool service; // runs nothing of the user's: a copy of this process can do
+                  // without it
 };
 
 // Starts fn(arg) in a joinable thread. Returns 0 or a negative code.
 int wi_os_thread_start(struct wi_os_thread *thread, void (*fn)(void *),
                        void *arg, const struct wi_os_thread_options *options);
+// How many threads of this process are services.
+unsigned wi_os_thread_services(void);
+
 void wi_os_thread_join(struct wi_os_thread *thread);
 void wi_os_thread_detach(struct wi_os_thread *thread);
 pid_t wi_os_thread_id(void);                 // the kernel's id of the caller

@@ -260,17 +260,27 @@ static bool has_size(struct wi_type type, uint64_t size)
     }
 }
 
-// Copies the argument of a submit out of the ring. 0 or a negative code.
+// Copies the argument of a submit out of the ring, and the terms before it. 0
+// or a negative code.
 static int read_submit(struct wi_member *member, const struct wi_frame *frame,
                        uint32_t at, const struct wi_submit *ask,
-                       struct wi_pjob *job)
+                       struct wi_pjob *job, struct wi_terms *terms)
 {
-    struct wi_place place = {
-        .payload = member->ring->frame_payload[at % WI_FRAMES],
-        .fd = member->memfd,
-        .window = wi_window_up(frame->proxy),
-        .form = ask->size <= WI_PAYLOAD ? WI_FORM_PAYLOAD : WI_FORM_WINDOW,
-        .far = {.size = ask->size}};
+    uint8_t *payload = member->ring->frame_payload[at % WI_FRAMES];
+    size_t taken = frame->form != 0 ? sizeof *terms : 0;
+    struct wi_place place = {.payload = payload + taken,
+                             .fd = member->memfd,
+                             .window = wi_window_up(frame->proxy),
+                             .form = ask->size <= WI_PAYLOAD - taken
+                                         ? WI_FORM_PAYLOAD
+                                         : WI_FORM_WINDOW,
+                             .far = {.size = ask->size}};
+    if (taken != 0) {
+        memcpy(terms, payload, sizeof *terms);
+        if (!wi_terms_sound(terms))
+            return -EINVAL;
+        wi_pjob_take_terms(job, terms);
+    }
     job->arg.size = ask->size;
     void *room = job->data;
     if (ask->size > WI_INLINE && (room = job->heap = malloc(ask->size)) == NULL)
@@ -291,9 +301,10 @@ static weft_future *submit_to(struct wi_pool *pool, struct wi_member *member,
     if (record == NULL || !has_size(wi_arg_type(record), ask.size))
         return wi_future_failed(-WEFT_ENOJOB, weft_strerror(-WEFT_ENOJOB));
     struct wi_pjob *job = wi_pjob_new(pool, record);
+    struct wi_terms terms = {.name = ""};
     int rc = job == NULL ? -ENOMEM : wi_pjob_number(job);
     if (rc == 0)
-        rc = read_submit(member, frame, at, &ask, job);
+        rc = read_submit(member, frame, at, &ask, job, &terms);
     if (rc < 0) {
         if (job != NULL)
             wi_pjob_free(job);
@@ -304,7 +315,7 @@ static weft_future *submit_to(struct wi_pool *pool, struct wi_member *member,
     // Only numbers of its own range, so that no other future has this one.
     if (ask.id >> WI_ID_BITS == (uint64_t)member->child.pid)
         job->wanted_id = ask.id;
-    return wi_pool_submit(job, NULL);
+    return wi_pool_submit(job, terms.name[0] != '\0' ? terms.name : NULL);
 }
 
 // To the pool that is meant: mostly the member's own, which stays.
@@ -447,10 +458,14 @@ void wi_ask(struct wi_member *member, struct wi_frame *frame, uint32_t at)
     }
 }
 
-// Whether a job belongs to the family of one that is on the member's stack.
+// Whether a job belongs to the family of one that is on the member's stack, and
+// will not be ended by the end of its worker, which would be the end of that
+// one, too.
 bool wi_may_run_on(const struct wi_pjob *job, const struct wi_member *member)
 {
     const struct wi_pjob *child = job;
+    if (job->timeout != 0 || job->deadline != WI_FOREVER || job->retries > 0)
+        return false;
     for (int i = 0; i < MOST_ANCESTORS && child->parent != NULL; i++) {
         const struct wi_pjob *parent = child->parent;
         // relaxed: the record may be another pool's by now; then it differs

@@ -4,12 +4,15 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <weft/error.h>
 
 #include "os/event.h"
 #include "os/memfd.h"
 #include "os/process.h"
+
+int wi_boot_at = WI_LAUNCH_FD;
 
 static void fill(struct wi_boot *boot, size_t map_size, size_t arg_size,
                  const char *name)
@@ -76,4 +79,97 @@ bool wi_boot_arg(const struct wi_boot *boot, void **arg)
     *arg = malloc(boot->arg_size);
     return *arg != NULL && wi_os_memfd_read(WI_BOOT_FD, boot->arg_at, *arg,
                                             boot->arg_size) == 0;
+}
+
+// Texts
+// -----------------------------------------------------------------------
+
+static char *put(char *at, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    memcpy(at, text, size);
+    return at + size;
+}
+
+// One after another: the directory, then the entries of the environment.
+static char *join_texts(const char *cwd, const char *const *env, size_t *size)
+{
+    *size = cwd != NULL ? strlen(cwd) + 1 : 0;
+    for (size_t i = 0; env != NULL && env[i] != NULL; i++)
+        *size += strlen(env[i]) + 1;
+    char *texts = malloc(*size + 1), *at = texts;
+    if (texts == NULL)
+        return NULL;
+    if (cwd != NULL)
+        at = put(at, cwd);
+    for (size_t i = 0; env != NULL && env[i] != NULL; i++)
+        at = put(at, env[i]);
+    return texts;
+}
+
+int wi_boot_add_texts(struct wi_boot *boot, int fd, const char *cwd,
+                      const char *const *env)
+{
+    size_t size;
+    if (cwd == NULL && env == NULL)
+        return 0;
+    char *texts = join_texts(cwd, env, &size);
+    if (texts == NULL)
+        return -ENOMEM;
+    int rc = wi_os_memfd_write(fd, boot->arg_at + boot->arg_size, texts, size);
+    free(texts);
+    if (rc < 0)
+        return rc;
+    boot->texts_size = size;
+    boot->has_cwd = cwd != NULL;
+    boot->has_env = env != NULL;
+    return 0;
+}
+
+// The entries stay where they are, for the life of the process.
+static int take_environment(char *at, const char *end)
+{
+    size_t n = 0;
+    for (const char *p = at; p < end; p += strlen(p) + 1)
+        n++;
+    char **env = malloc((n + 1) * sizeof *env);
+    if (env == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++, at += strlen(at) + 1)
+        env[i] = at;
+    env[n] = NULL;
+    wi_os_set_environ(env);
+    return 0;
+}
+
+int wi_boot_take_texts(const struct wi_boot *boot, const char **what)
+{
+    size_t size = boot->texts_size;
+    *what = "the environment";
+    if (size == 0 && !boot->has_env)
+        return 0;
+    char *texts = malloc(size + 1);
+    if (texts == NULL)
+        return -ENOMEM;
+    int rc = wi_os_memfd_read(WI_BOOT_FD, boot->arg_at + boot->arg_size, texts,
+                              size);
+    texts[size] = '\0';
+    char *env = texts + (boot->has_cwd ? strlen(texts) + 1 : 0);
+    if (rc == 0 && boot->has_env)
+        rc = take_environment(env, texts + size);
+    if (rc == 0 && boot->has_cwd) {
+        *what = "the working directory";
+        rc = wi_os_chdir(texts);
+    }
+    if (rc < 0 || !boot->has_env)
+        free(texts);
+    return rc;
+}
+
+int wi_boot_preload(const struct wi_boot *boot)
+{
+    if (boot->preload.build.size == 0 || wi_entry_preloaded())
+        return 0;
+    weft_function *fn = wi_name_find_function(&boot->preload);
+    return fn == NULL ? -WEFT_ENOJOB : fn(NULL);
 }

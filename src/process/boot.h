@@ -23,21 +23,24 @@
 #include "os/settings.h"
 #include "process/name.h"
 
-// The descriptors of a child.
-enum {
-    WI_BOOT_FD = WI_LAUNCH_FD, // the memfd
-    WI_PARENT_FD,              // a pidfd of the parent
-    WI_BELL_FD,                // a worker's bell, which the parent hears
-    WI_BOOT_FDS = 3,           // so many; behind them those of the options
-};
+// The descriptors of a child. They follow WI_LAUNCH_FD, but not in a copy of
+// the parent, whose own are there.
+extern int wi_boot_at;
+#define WI_BOOT_FD   wi_boot_at       // the memfd
+#define WI_PARENT_FD (wi_boot_at + 1) // a pidfd of the parent
+#define WI_BELL_FD                                                             \
+    (wi_boot_at + 2)      // a worker's bell, which the parent
+                          // hears; a zygote's socket
+enum { WI_BOOT_FDS = 3 }; // behind them those of the options
 
 #define WI_BOOT_MAGIC   0x746f6f6274666577u // "weftboot"
-#define WI_BOOT_VERSION 1u
+#define WI_BOOT_VERSION 2u
 #define WI_WORKER_MARK  "WEFT_WORKER" // in the environment: the child's pid
 
 enum wi_boot_kind {
     WI_BOOT_PROCESS = 1, // runs one function: process.c
     WI_BOOT_WORKER,      // runs jobs: worker.c
+    WI_BOOT_ZYGOTE,      // becomes others: zygote_main.c
 };
 
 // A worker numbers its futures from its process id shifted by this, so that an
@@ -56,8 +59,11 @@ struct wi_boot {
     uint64_t executor;         // a worker: the id of its pool
     uint64_t width;            // of that pool
     uint64_t arg_at, arg_size; // the argument's place in the file
-    struct wi_name body;       // the function; a worker: the initializer
-    struct wi_name finalizer;  // of a worker
+    uint64_t texts_size;       // behind it: see wi_boot_add_texts
+    uint32_t has_cwd, has_env;
+    struct wi_name preload;   // runs before all else, unless a zygote has
+    struct wi_name body;      // the function; a worker: the initializer
+    struct wi_name finalizer; // of a worker
     char name[32];
     uint32_t fd_count; // descriptors that the options have given
     struct wi_settings settings;
@@ -84,6 +90,8 @@ struct wi_words {
     char text[192]; // before DONE; may lack its NUL
     struct wi_fault fault;
     uint32_t began;       // the function has begun
+    uint32_t born;        // written by the kernel: the process that a zygote
+                          // has made for this memory
     uint64_t result_size; // bytes behind the argument; before DONE
     int32_t life_at;      // offset of the life word in life[], before HOOKED
     _Alignas(16) char life[WI_LIFE_SIZE];
@@ -108,7 +116,8 @@ static inline uint32_t wi_boot_stage(struct wi_boot *boot)
 // Where in the file the result's bytes begin.
 static inline uint64_t wi_boot_result_at(const struct wi_boot *boot)
 {
-    return (boot->arg_at + boot->arg_size + 4095) / 4096 * 4096;
+    return (boot->arg_at + boot->arg_size + boot->texts_size + 4095) / 4096 *
+           4096;
 }
 
 // The child: has come so far.
@@ -124,6 +133,17 @@ static inline void wi_boot_reach(struct wi_boot *boot, uint32_t stage)
 int wi_boot_new(size_t map_size, const void *arg, size_t arg_size,
                 const char *name, struct wi_boot **boot);
 void wi_boot_free(struct wi_boot *boot, size_t map_size, int fd);
+
+// Puts the working directory and the environment (NULL: none) behind the
+// argument, for a child that no exec gives them to. 0 or a negative code.
+int wi_boot_add_texts(struct wi_boot *boot, int fd, const char *cwd,
+                      const char *const *env);
+
+// The child: goes there and takes them. 0, or a negative code with *what.
+int wi_boot_take_texts(const struct wi_boot *boot, const char **what);
+
+// The child: runs the preload function, if it has not run. 0 or its code.
+int wi_boot_preload(const struct wi_boot *boot);
 
 // The child: the argument in memory from malloc, NULL if there is none. false:
 // no memory.
@@ -145,5 +165,11 @@ _Noreturn void wi_boot_cannot(struct wi_boot *boot, int code, const char *what);
 // What the hook calls in a child; neither returns.
 _Noreturn void wi_process_main(struct wi_boot *boot);
 _Noreturn void wi_worker_main(struct wi_boot *boot);
+_Noreturn void wi_zygote_main(struct wi_boot *boot);
+
+// In a copy of a process, whose descriptors from `at` on are those of a child:
+// goes on as that child. preloaded: the preload function has run.
+_Noreturn void wi_entry_reborn(int at, bool preloaded);
+bool wi_entry_preloaded(void);
 
 #endif

@@ -6,6 +6,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "process/capture.h"
 
 struct text {
     char *at;
@@ -80,4 +83,15 @@ void wi_crash_text(char out[WI_CRASH_TEXT], const char *what, pid_t pid,
     int sig = words->fault.sig;
     add(&text, "died of signal %d (%s)", sig, wi_os_signal_name(sig));
     add_fault(&text, &words->fault);
+}
+
+void wi_crash_quote(char text[WI_CRASH_TEXT], struct wi_capture captures[2])
+{
+    char line[WI_CAPTURE_LINE] = "";
+    size_t n = strlen(text);
+    for (int i = 1; i >= 0 && line[0] == '\0'; i--)
+        if (captures[i].size > 0)
+            wi_capture_line(&captures[i], line);
+    if (line[0] != '\0')
+        snprintf(text + n, WI_CRASH_TEXT - n, "; it wrote \"%s\"", line);
 }

@@ -8,8 +8,12 @@
 
 #include "os/process.h"
 #include "process/boot.h"
+#include "process/capture.h"
 
-enum { WI_CRASH_TEXT = 256 };
+enum { WI_CRASH_TEXT = 384 };
+
+// Puts the last line that a child has written behind a text, if there is one.
+void wi_crash_quote(char text[WI_CRASH_TEXT], struct wi_capture captures[2]);
 
 // Writes "WHAT: process 17 died of SIGSEGV at address 0x0 (pc ...)". end may be
 // NULL while the process has not ended for certain, words may be NULL; what

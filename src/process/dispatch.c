@@ -95,7 +95,7 @@ static unsigned take_ticket(struct wi_member *member)
 bool wi_has_room(const struct wi_member *member)
 {
     return member->state == WI_MEMBER_READY && !member->retiring &&
-           !member->held && member->free_count > 0 &&
+           !member->held && !member->condemned && member->free_count > 0 &&
            wi_wear_left(member) > 0 &&
            (slot_state((struct wi_member *)(uintptr_t)member, member->tail) &
             WI_SLOT_STATE) == WI_SLOT_FREE;
@@ -375,6 +375,8 @@ static unsigned recall_some(struct wi_member *member, unsigned most)
         struct wi_pjob *job = flight->job;
         if (job == NULL || flight->slot != slot || !wi_recall(job))
             continue;
+        if (job->doomed != 0)
+            job->rank = 0; // so that it is seen
         wi_queue_push(job, true);
         n++;
     }

@@ -29,6 +29,7 @@
 
 #include <stdlib.h>
 
+#include "future/fork.h"
 #include "os/memfd.h"
 #include "os/process.h"
 #include "os/report.h"
@@ -36,6 +37,8 @@
 #include "sched/task.h"
 
 static bool entered;         // the hook has run
+static bool preloaded;       // this is a copy of a process that has
+static int known;            // 0 unknown, 1 no worker, 2 a worker
 static struct wi_boot *boot; // of this process, if it is a child
 static uint32_t depth;       // processes above this one
 
@@ -67,7 +70,7 @@ static bool look(void)
 
 bool weft_is_worker(void)
 {
-    static int known; // 0 unknown, 1 no, 2 yes; races write the same value
+    // relaxed: races write the same value
     int value = __atomic_load_n(&known, __ATOMIC_RELAXED);
     if (value == 0) {
         value = look() ? 2 : 1;
@@ -90,6 +93,11 @@ struct wi_boot *wi_entry_boot(void)
 uint32_t wi_entry_depth(void)
 {
     return depth;
+}
+
+bool wi_entry_preloaded(void)
+{
+    return preloaded;
 }
 
 static struct wi_boot *open_boot(void)
@@ -131,9 +139,21 @@ static _Noreturn void run_child(void)
     int at = worker ? wi_os_life_hold(words->life) : -1;
     words->life_at = at < 0 ? -1 : at;
     wi_boot_reach(boot, WI_STAGE_HOOKED);
+    if (boot->kind == WI_BOOT_ZYGOTE)
+        wi_zygote_main(boot);
     if (worker)
         wi_worker_main(boot);
     wi_process_main(boot);
+}
+
+_Noreturn void wi_entry_reborn(int at, bool is_preloaded)
+{
+    wi_fork_refresh();
+    wi_boot_at = at;
+    preloaded = is_preloaded;
+    entered = true;
+    known = 2;
+    run_child();
 }
 
 void weft_main_hook(void)

@@ -8,14 +8,21 @@
 #include "process/launcher.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+#include <weft/error.h>
 
 #include "base/fresh.h"
 #include "os/futex.h"
+#include "os/blocked.h"
 #include "os/clock.h"
 #include "os/event.h"
+#include "os/place.h"
 #include "os/process.h"
 #include "os/thread.h"
+#include "process/boot.h"
+#include "process/zygote.h"
 
 static struct {
     struct wi_mutex lock;
@@ -42,18 +49,60 @@ static struct wi_launch *next_launch(void)
     return launch;
 }
 
+const char *wi_launch_why(const struct wi_launch *launch, int rc)
+{
+    return launch->why[0] != '\0' ? launch->why : weft_strerror(rc);
+}
+
+int wi_launcher_parent(void)
+{
+    return launcher.parent;
+}
+
+// In the copy. Its descriptors lie behind those that it has a copy of.
+static _Noreturn void be_copy(struct wi_launch *launch)
+{
+    wi_os_join_group(launch->os.group);
+    wi_os_restore_signals(false); // those of faults belong to the memory
+    int at = wi_os_add_fds(&launch->os);
+    if (at < 0)
+        wi_os_exit_now(127);
+    wi_entry_reborn(at, false);
+}
+
+// Threads of the user's besides the one that asks for the copy would be
+// missing in it, with whatever they hold.
+static int copy_self(struct wi_launch *launch, struct wi_os_child *child)
+{
+    unsigned services = wi_os_thread_services(), all = wi_os_thread_count();
+    if (launch->method == WEFT_START_FORK && all > services + 1) {
+        snprintf(launch->why, sizeof launch->why,
+                 "%u threads run, a copy would have one of them",
+                 all - services);
+        return -EBUSY;
+    }
+    int rc = wi_os_launch_copy(child);
+    if (rc == 0 && child->pid == 0)
+        be_copy(launch);
+    return rc;
+}
+
 static void serve(struct wi_launch *launch)
 {
     struct wi_os_child child = {0, -1};
+    launch->fds[1] = launcher.parent;
+    launch->os.fds = launch->fds;
+    if (launch->method == WEFT_START_ZYGOTE && wi_zygote_take(launch))
+        return;
     if (!launch->wanted(launch)) {
         launch->done(launch, -ECANCELED, child);
         return;
     }
-    launch->fds[1] = launcher.parent;
-    launch->os.fds = launch->fds;
     launch->os.stack = launcher.stack;
     launch->os.self = launcher.self;
-    int rc = wi_os_launch(&launch->os, &child);
+    bool copy = launch->method >= WEFT_START_FORK;
+    int rc =
+        copy ? copy_self(launch, &child) : wi_os_launch(&launch->os, &child);
     if (wi_launcher_made != NULL)
         wi_launcher_made(launch);
     launch->done(launch, rc, child);
@@ -76,7 +125,8 @@ static void run(void *arg)
 // Under the lock.
 static int start(void)
 {
-    struct wi_os_thread_options options = {.name = "weft-launcher"};
+    struct wi_os_thread_options options = {.name = "weft-launcher",
+                                           .service = true};
     struct wi_os_thread thread;
     launcher.last = &launcher.first;
     launcher.self = wi_os_launch_self();

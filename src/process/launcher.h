@@ -6,25 +6,50 @@
 
 #include <stdbool.h>
 
+#include <weft/process.h>
+
 #include "os/launch.h"
+
+struct wi_boot;
+struct wi_zygote;
+
+enum { WI_LAUNCH_WHY = 192 };
 
 // A start that is asked for. Must stay valid until `done` is called.
 struct wi_launch {
     struct wi_os_launch os;
     int fds[WI_LAUNCH_FDS];
-    struct wi_launch *next; // the launcher's
-    // Both on the launcher's thread. Whether it is still wanted:
+    int captured[2]; // descriptors of stdio that are this launch's own, or 0
+    enum weft_start_method method;
+    struct wi_zygote *zygote; // that shall make it
+    struct wi_boot *boot;     // for a zygote
+    struct wi_launch *next;   // whose list it is on: the launcher's, a zygote's
+    unsigned tries;           // the zygote's: how often it was asked for
+    char why[WI_LAUNCH_WHY];  // of rc < 0, if it is not empty
+    // Both on the launcher's thread or on the supervisor's. Whether it is still
+    // wanted:
     bool (*wanted)(struct wi_launch *launch);
     // It runs (rc 0), it could not be started (rc < 0), or it was not wanted
-    // (-ECANCELED); child is set only for 0.
+    // (-ECANCELED); child is set only for 0. Without a pidfd it has ended and
+    // been reaped by somebody else.
     void (*done)(struct wi_launch *launch, int rc, struct wi_os_child child);
 };
+
+// What is said of a start that has failed.
+const char *wi_launch_why(const struct wi_launch *launch, int rc);
 
 // Starts the launcher if it does not run. 0 or a negative code.
 int wi_launcher_start(void);
 
+// Starts the threads that processes need, if children may be started from this
+// program, or else from `program`. 0 or a negative code.
+int wi_process_service(const char *program);
+
 // Asks for a start. fds[0] is given; the launcher adds the parent's pidfd.
 void wi_launcher_submit(struct wi_launch *launch);
+
+// A pidfd of this process, while the launcher runs.
+int wi_launcher_parent(void);
 
 // Tests: called on the launcher's thread when a child has been made, before
 // `done` is. NULL: nothing.

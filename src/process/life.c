@@ -68,8 +68,8 @@ static void touch(void)
 
 static void start(void)
 {
-    const struct wi_os_thread_options options = {.name = "weft-lives",
-                                                 .stack_size = 64 << 10};
+    const struct wi_os_thread_options options = {
+        .name = "weft-lives", .service = true, .stack_size = 64 << 10};
     struct wi_os_thread thread;
     if (wi_os_thread_start(&thread, run, NULL, &options) < 0)
         return;

@@ -41,7 +41,7 @@
 #include "process/supervisor.h"
 #include "sched/park.h"
 
-enum { ROOM = 32 << 10, TURN = 64 };
+enum { ROOM = 32 << 10, TURN = 64, BUSY = 1 };
 #define STOP_SECONDS 5
 
 struct call {
@@ -262,14 +262,15 @@ static void close_dead(weft_manager *m)
     }
 }
 
-// Under the lock: a connection that the supervisor listens to.
+// Under the lock: a connection that the supervisor listens to. BUSY: the
+// manager has too many others in its queue.
 static int connect_link(weft_manager *m)
 {
     char name[WI_LOCAL_NAME];
     socket_name(name, "", &m->ref);
     int fd = wi_os_local_connect(name);
     if (fd < 0)
-        return fd == -ECONNREFUSED ? -WEFT_ECRASHED : fd;
+        return fd == -EAGAIN ? BUSY : fd == -ECONNREFUSED ? -WEFT_ECRASHED : fd;
     struct link *l = wi_os_local_same_user(fd) ? malloc(sizeof *l) : NULL;
     weft_connection *c = NULL;
     int rc = l == NULL ? -ENOMEM : wi_supervisor_start();
@@ -305,12 +306,12 @@ static int join_link(weft_manager *m, struct link **link)
     return rc;
 }
 
-// Waits while the manager has too many others in its queue.
+// Waits while the manager is busy.
 static int get_link(weft_manager *m, struct link **link)
 {
     close_dead(m);
     int rc = wi_check_scopes();
-    while (rc == 0 && (rc = join_link(m, link)) == -EAGAIN)
+    while (rc == 0 && (rc = join_link(m, link)) == BUSY)
         rc = weft_sleep(0.001);
     return rc;
 }
@@ -424,17 +425,45 @@ weft_future *weft_manager_call_job(weft_manager *m, const struct weft_job *job,
 
 static void process_ended(weft_future *f, void *arg);
 
-static void launch(weft_manager *m)
+// It will not run again.
+static void end_for_good(weft_manager *m)
 {
-    weft_future *f =
-        weft_process_start(wi_manager_serve, m->boot, m->boot_size,
-                           .name = m->name[0] != '\0' ? m->name : "manager");
+    wi_os_local_refuse(m->listener);
+    // release: the last touch of m; pairs with await_end
+    uint32_t *ended = &m->ended;
+    __atomic_store_n(ended, 1, __ATOMIC_RELEASE);
+    wi_os_futex_wake(ended, 1, false);
+}
+
+static void set_process(weft_manager *m, weft_future *f)
+{
     wi_mutex_lock(&m->lock);
     weft_future *old = m->process;
     m->process = f;
     wi_mutex_unlock(&m->lock);
     weft_future_unref(old);
-    weft_future_on_done(f, process_ended, m);
+}
+
+// There is no memory to hear of its end.
+static void give_up(weft_manager *m, int rc)
+{
+    weft_process_kill(m->process);
+    set_process(m, wi_future_failed(rc, weft_strerror(rc)));
+    wi_mutex_lock(&m->lock);
+    m->code = rc;
+    wi_mutex_unlock(&m->lock);
+    end_for_good(m);
+}
+
+static void launch(weft_manager *m)
+{
+    weft_future *f =
+        weft_process_start(wi_manager_serve, m->boot, m->boot_size,
+                           .name = m->name[0] != '\0' ? m->name : "manager");
+    set_process(m, f);
+    int rc = weft_future_on_done(f, process_ended, m);
+    if (rc < 0)
+        give_up(m, rc);
 }
 
 // On the supervisor, or in launch if the process could not be started.
@@ -453,11 +482,7 @@ static void process_ended(weft_future *f, void *arg)
         launch(m);
         return;
     }
-    wi_os_local_refuse(m->listener);
-    // release: the last touch of m; pairs with await_end
-    uint32_t *ended = &m->ended;
-    __atomic_store_n(ended, 1, __ATOMIC_RELEASE);
-    wi_os_futex_wake(ended, 1, false);
+    end_for_good(m);
 }
 
 static weft_manager *manager_new(void)
@@ -546,7 +571,7 @@ static void ask_to_stop(weft_manager *m)
     struct link *l;
     const struct wi_call_head stop = {.magic = WI_CALL_MAGIC,
                                       .kind = WI_CALL_STOP};
-    if (join_link(m, &l) < 0)
+    if (join_link(m, &l) != 0)
         return;
     weft_connection_send(l->c, &stop, sizeof stop);
     put_link(l);
@@ -556,6 +581,15 @@ static bool has_process(weft_manager *m)
 {
     // acquire: pairs with process_ended
     return __atomic_load_n(&m->ended, __ATOMIC_ACQUIRE) == 0;
+}
+
+// Whatever the caller's scopes say; shorter if there is no memory to wait with.
+static void await_killed(weft_future *f)
+{
+    if (wi_self() == NULL)
+        return;
+    WEFT_SHIELD(STOP_SECONDS);
+    weft_wait(&f, 1, WEFT_ALL_COMPLETED, STOP_SECONDS);
 }
 
 // One that is just being started again is asked as well.
@@ -569,8 +603,7 @@ static void end_process(weft_manager *m)
         ask_to_stop(m);
         if (weft_wait(&f, 1, WEFT_ALL_COMPLETED, STOP_SECONDS) <= 0) {
             weft_cancel(f);
-            WEFT_SHIELD(STOP_SECONDS);
-            weft_wait(&f, 1, WEFT_ALL_COMPLETED, STOP_SECONDS);
+            await_killed(f);
         }
         weft_future_unref(f);
         if (has_process(m))

@@ -103,7 +103,8 @@ void wi_pool_break(struct wi_pool *pool, int code, const char *text)
         return;
     pool->broken = true;
     pool->broken_code = code;
-    snprintf(pool->broken_text, sizeof pool->broken_text, "%s", text);
+    snprintf(pool->broken_text, sizeof pool->broken_text, "%.*s",
+             (int)sizeof pool->broken_text - 1, text);
     wi_pool_tend(pool);
 }
 
@@ -133,11 +134,13 @@ static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
 {
     struct wi_member *member = of_launch(launch);
     struct wi_pool *pool = member->pool;
+    wi_spec_captured(launch);
     wi_mutex_lock(&pool->lock);
     member->launching = false;
     member->launch_code = rc;
     member->child = child;
-    if (rc == 0 && member->state == WI_MEMBER_LOST) // killed meanwhile
+    if (rc == 0 && child.pidfd >= 0 &&
+        member->state == WI_MEMBER_LOST) // killed meanwhile
         wi_os_child_signal_group(&child, wi_os_sigkill);
     wi_pool_tend(pool);
     wi_mutex_unlock(&pool->lock);
@@ -149,12 +152,15 @@ static int fill_launch(struct wi_member *member)
     int rc = wi_spec_launch(spec, &member->launch, &member->env);
     if (rc < 0)
         return rc;
-    wi_spec_boot(spec, member->boot);
+    rc = wi_spec_boot(spec, member->boot, member->memfd);
+    if (rc == 0)
+        rc = wi_spec_capture(spec, &member->launch, member->captures);
+    member->launch.boot = member->boot;
     member->launch.fds[0] = member->memfd;
     member->launch.fds[2] = member->bell;
     member->launch.wanted = is_wanted;
     member->launch.done = launched;
-    return 0;
+    return rc;
 }
 
 static int open_member(struct wi_member *member)
@@ -190,6 +196,7 @@ static struct wi_member *new_member(struct wi_pool *pool)
         return NULL;
     member->pool = pool;
     member->memfd = -1;
+    member->captures[0].fd = member->captures[1].fd = -1;
     member->child.pidfd = -1;
     member->top = WI_NONE;
     member->bell_watch.heard = bell_heard;
@@ -209,6 +216,9 @@ static void free_member(struct wi_member *member)
     if (member->bell >= 0)
         wi_os_close(member->bell);
     wi_os_child_close(&member->child);
+    wi_spec_captured(&member->launch);
+    wi_capture_free(&member->captures[0]);
+    wi_capture_free(&member->captures[1]);
     free(member->env);
     free(member);
 }
@@ -500,9 +510,11 @@ static void judge_start(struct wi_member *member)
     if (member->why != NULL || member->retiring)
         return;
     if (member->launch_code < 0) {
-        const char *said = weft_strerror(member->launch_code);
+        const char *said = wi_launch_why(&member->launch, member->launch_code);
         if (is_passing(member->launch_code))
             start_failed(pool, MOST_FAILURES, said);
+        else if (member->launch.why[0] != '\0')
+            wi_pool_break(pool, -WEFT_EBROKEN, said);
         else if (member->launch_code != -ECANCELED)
             break_by_launch(pool, said);
         return;
@@ -603,6 +615,9 @@ static char *death_text(struct wi_member *member, const struct wi_pjob *job)
     else
         wi_crash_text(text, what, member->child.pid, end,
                       wi_boot_words(member->boot));
+    wi_capture_take(&member->captures[0]);
+    wi_capture_take(&member->captures[1]);
+    wi_crash_quote(text, member->captures);
     return text;
 }
 
@@ -630,12 +645,35 @@ static bool tell_victims(struct wi_member *member, struct wi_outcomes *out)
         if (wi_outcomes_full(out))
             return false;
         member->flights[i].job = NULL;
+        if (job->doomed != 0) {
+            wi_pjob_end(job, job->doomed, wi_doom_text(job->doomed), out);
+            continue;
+        }
         if (try_again(job))
             continue;
         char *text = death_text(member, job);
         wi_pjob_end(job, -WEFT_ECRASHED, NULL, out)->heap = text;
     }
     return true;
+}
+
+// Ends what is doomed among the jobs that have begun, now that it may be seen
+// whether they still run: see is_certain in pool.c. false: out is full, or the
+// worker has said more.
+static bool end_doomed(struct wi_member *member, struct wi_outcomes *out)
+{
+    wi_member_take_in(member);
+    member->condemned = false;
+    for (unsigned i = 0; i < WI_TICKETS; i++) {
+        struct wi_pjob *job = member->flights[i].job;
+        if (job == NULL || job->doomed == 0)
+            continue;
+        if (wi_outcomes_full(out))
+            member->condemned = true;
+        else if (member->state == WI_MEMBER_READY)
+            wi_pjob_stop(job, job->doomed, wi_doom_text(job->doomed), out);
+    }
+    return !member->condemned;
 }
 
 static void unlink_member(struct wi_member *member)
@@ -681,10 +719,13 @@ static void look_at_member(struct wi_member *member)
 {
     if (!member->launching && !member->adopted) {
         member->adopted = true;
-        if (member->launch_code < 0)
-            member->reaped = true; // it never was
+        if (member->launch_code < 0 || member->child.pidfd < 0)
+            member->reaped = true; // it never was, or is no more
         else
             wi_supervisor_watch(member->child.pidfd, &member->pidfd_watch);
+        for (int i = 0; i < 2; i++)
+            if (member->captures[i].fd >= 0)
+                wi_capture_watch(&member->captures[i]);
         if (member->state == WI_MEMBER_STARTING)
             look_at_stage(member); // its bell may have rung before
     }
@@ -800,6 +841,9 @@ static bool look_after(struct wi_pool *pool, struct wi_outcomes *out)
     for (struct wi_member *m = pool->members, *next; m != NULL; m = next) {
         look_at_member(m);
         next = m->next;
+        if (m->condemned && !m->held && m->state == WI_MEMBER_READY &&
+            !end_doomed(m, out) && wi_outcomes_full(out))
+            return false;
         if (m->state != WI_MEMBER_LOST || m->held)
             continue;
         if (!m->told) {
@@ -827,8 +871,7 @@ static bool end_queued(struct wi_pool *pool, struct wi_outcomes *out)
         int code = job->doomed != 0 ? job->doomed : pool->broken_code;
         wi_queue_remove(job);
         wi_pjob_end(job, code,
-                    pool->broken ? pool->broken_text : weft_strerror(code),
-                    out);
+                    pool->broken ? pool->broken_text : wi_doom_text(code), out);
     }
     return true;
 }

@@ -84,6 +84,14 @@ void wi_pjob_free(struct wi_pjob *job)
     wi_mutex_unlock(&records_lock);
 }
 
+void wi_pjob_take_terms(struct wi_pjob *job, const struct wi_terms *terms)
+{
+    job->deadline = terms->deadline;
+    job->timeout = terms->timeout;
+    job->retries = terms->retries;
+    job->rank = terms->priority > 0 ? 0 : terms->priority == 0 ? 1 : 2;
+}
+
 // A copy of two texts in a row; NULL: no memory.
 static char *copy_text(const char *first, const char *second)
 {
@@ -241,6 +249,24 @@ static int take_chunk(struct wi_pjob *job, const void *in, size_t count,
 // Cancel and deadlines
 // ----------------------------------------------------------
 
+const char *wi_doom_text(int code)
+{
+    return code == -WEFT_EJOBCANCELED  ? "canceled"
+           : code == -WEFT_EJOBTIMEOUT ? "ran too long"
+                                       : weft_strerror(code);
+}
+
+// A job that has begun, and as far as is known still runs. Its worker must not
+// be killed before it is certain that it runs nothing else: what stands behind
+// the job is called back, so that nothing begins any more; and what the worker
+// has said must have been taken in, for it may be the end of this job, and the
+// next one has begun. The supervisor can do that, who may leave the lock.
+static bool is_certain(struct wi_member *member)
+{
+    wi_recall_all(member);
+    return !member->held && !wi_has_said(member);
+}
+
 void wi_pjob_stop(struct wi_pjob *job, int code, const char *text,
                   struct wi_outcomes *out)
 {
@@ -258,7 +284,13 @@ void wi_pjob_stop(struct wi_pjob *job, int code, const char *text,
         wi_pjob_end(job, code, text, out);
         return;
     }
-    // It has begun: only the end of its worker ends it.
+    if (!is_certain(member)) {
+        job->doomed = code;
+        member->condemned = true;
+        wi_pool_tend(job->pool);
+        return;
+    }
+    // Only the end of its worker ends it.
     member->flights[job->ticket].job = NULL;
     job->member = NULL;
     wi_pjob_end(job, code, text, out);
@@ -334,13 +366,6 @@ static void deadline_passed(struct wi_alarm *alarm)
 
 // Submit
 // ------------------------------------------------------------------------
-
-// A time span of the options. 0 and INFINITY: none.
-static int64_t nanoseconds(double seconds)
-{
-    wi_require(!isnan(seconds), NULL, "a time span must not be NaN");
-    return seconds <= 0 || seconds > 9e9 ? 0 : (int64_t)(seconds * 1e9) + 1;
-}
 
 // A job that never entered.
 static void give_back(struct wi_pjob *job)
@@ -448,11 +473,11 @@ static struct wi_pjob *new_job(weft_executor *ex, const struct weft_job *job,
 static void take_options(struct wi_pjob *job,
                          const struct weft_submit_options *options)
 {
-    if (options->deadline != 0)
-        job->deadline = wi_deadline_in(options->deadline, "weft_submit");
-    job->timeout = nanoseconds(options->timeout);
-    job->retries = options->retries;
-    job->rank = options->priority > 0 ? 0 : options->priority == 0 ? 1 : 2;
+    struct wi_terms terms;
+    if (options == NULL)
+        return;
+    wi_terms_set(&terms, options);
+    wi_pjob_take_terms(job, &terms);
 }
 
 static void ignore_cancel(weft_future *f, void *owner)
@@ -504,20 +529,23 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
         rc = take_arg(pj, arg);
     if (rc < 0)
         return refuse(pj, rc, NULL);
-    if (options != NULL)
-        take_options(pj, options);
+    take_options(pj, options);
     return wi_pool_submit(pj, name);
 }
 
 static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
                                  const void *in, size_t count, void *out,
-                                 int *codes)
+                                 int *codes,
+                                 const struct weft_submit_options *options)
 {
     int rc;
     struct wi_pjob *pj = new_job(ex, job, &rc);
     if (rc == 0)
         rc = take_chunk(pj, in, count, out, codes);
-    return rc < 0 ? refuse(pj, rc, NULL) : wi_pool_submit(pj, NULL);
+    if (rc < 0)
+        return refuse(pj, rc, NULL);
+    take_options(pj, options);
+    return wi_pool_submit(pj, options != NULL ? options->name : NULL);
 }
 
 static size_t width(weft_executor *ex)
@@ -534,7 +562,8 @@ void wi_pool_leave(struct wi_pool *pool)
         wi_unpark(pool->closer);
 }
 
-// The next job to end: from the queue, or, if `all`, one that runs.
+// The next job to end: from the queue, or, if `all`, one that runs and is not
+// doomed already.
 static struct wi_pjob *next_to_end(struct wi_pool *pool, bool all)
 {
     if (pool->first != NULL || !all)
@@ -543,7 +572,7 @@ static struct wi_pjob *next_to_end(struct wi_pool *pool, bool all)
         if (m->state == WI_MEMBER_LOST)
             continue;
         for (unsigned i = 0; i < WI_TICKETS && m->flying > 0; i++)
-            if (m->flights[i].job != NULL)
+            if (m->flights[i].job != NULL && m->flights[i].job->doomed == 0)
                 return m->flights[i].job;
     }
     return NULL;
@@ -745,12 +774,12 @@ static void set_limits(struct wi_pool *pool,
                        const struct weft_process_pool_options *o)
 {
     double leave = o->finalizer != NULL ? 10 : 1;
-    pool->set.leave = nanoseconds(o->leave != 0 ? o->leave : leave);
+    pool->set.leave = wi_span(o->leave != 0 ? o->leave : leave);
     if (pool->set.leave == 0)
         pool->set.leave = WI_FOREVER / 2;
-    pool->set.idle_timeout = nanoseconds(o->idle_timeout);
-    pool->set.max_age = nanoseconds(o->max_age);
-    pool->set.grace = nanoseconds(o->grace);
+    pool->set.idle_timeout = wi_span(o->idle_timeout);
+    pool->set.max_age = wi_span(o->max_age);
+    pool->set.grace = wi_span(o->grace);
     pool->set.min_workers = o->min_workers;
     pool->set.max_jobs = o->max_jobs;
     pool->set.max_rss = o->max_rss;
@@ -839,7 +868,7 @@ weft_process_pool_with(const struct weft_process_pool_options *options)
 
 struct wi_pool *wi_pool_of(weft_executor *ex)
 {
-    ex = wi_executor_unbound(ex);
+    ex = wi_executor_unbound(ex, NULL);
     return ex->ops == &pool_ops ? (struct wi_pool *)ex : NULL;
 }
 

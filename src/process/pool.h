@@ -32,6 +32,7 @@
 #include "process/life.h"
 #include "process/spec.h"
 #include "process/supervisor.h"
+#include "process/terms.h"
 #include "sync/waiter.h"
 
 struct wi_member;
@@ -62,7 +63,7 @@ struct wi_pjob {
     bool gated;       // it has a place in the window
     unsigned retries; // left
     unsigned crashes; // workers that died of it
-    int doomed;       // HELD: the code it shall fail with
+    int doomed;       // HELD, PLACED: the code it shall fail with
     bool rung;        // the alarm's function has seen this job
     bool orphan;      // FREE, but for an alarm that is about to ring
     uint16_t number;  // of the job's name
@@ -113,6 +114,7 @@ struct wi_member {
     struct wi_member *idle_next; // of the idle list
     struct wi_boot *boot;
     struct wi_ring *ring;
+    struct wi_capture captures[2]; // of its output, its error
     int memfd, bell;
     struct wi_os_child child;
     char **env;
@@ -127,6 +129,7 @@ struct wi_member {
     bool told;       // LOST: its victims' futures have been completed
     bool blocked;    // its job waits
     bool late;       // the verdict is due
+    bool condemned;  // a job that it runs is doomed: it gets no other
     unsigned dozers; // threads that sleep on ring->waiter
     unsigned pins;   // threads that use it without the lock
     const char *why; // it was killed, for the texts
@@ -239,6 +242,7 @@ static inline bool wi_outcomes_full(const struct wi_outcomes *out)
 struct wi_pjob *wi_pjob_new(struct wi_pool *pool, const struct weft_job *job);
 void wi_pjob_free(struct wi_pjob *job);
 int wi_pjob_number(struct wi_pjob *job); // name it in the pool
+void wi_pjob_take_terms(struct wi_pjob *job, const struct wi_terms *terms);
 weft_future *wi_pool_submit(struct wi_pjob *job, const char *name);
 // Under the lock: the job is over. out is not full.
 struct wi_outcome *wi_pjob_end(struct wi_pjob *job, int code, const char *text,
@@ -262,9 +266,10 @@ static inline bool wi_mutex_try(struct wi_mutex *mutex)
 
 struct wi_pool *wi_pool_of(weft_executor *ex); // NULL: it is no process pool
 // Takes a job that must not go on out of the pool. Under the lock; out->n grows
-// unless the job is held: then it will fail soon.
+// unless the job is doomed only: then it will fail soon, or be done.
 void wi_pjob_stop(struct wi_pjob *job, int code, const char *text,
                   struct wi_outcomes *out);
+const char *wi_doom_text(int code); // of a job that is doomed
 
 // queue.c, under the lock
 void wi_queue_push(struct wi_pjob *job, bool front); // of its rank

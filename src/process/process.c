@@ -67,12 +67,15 @@ struct process {
     struct wi_boot *boot;
     int memfd;
     struct wi_spec spec;
-    char **env; // with the mark; from malloc
+    struct wi_capture captures[2]; // of its output, its error
+    struct wi_errand reap;         // its end cannot be watched
+    char **env;                    // with the mark; from malloc
     double grace;
     enum stop stop; // the last step that was taken to end it
     int64_t term;   // ns from SIGTERM to SIGKILL; WI_FOREVER: never
     void (*drop)(void *arg);
     void *arg;
+    uint32_t *copied; // futex word of who waits until it is a copy, or NULL
 };
 
 static struct wi_mutex lock;
@@ -98,6 +101,7 @@ static struct process *take_record(void)
             .memfd = -1,
             .child = {0, -1},
             .term = WI_FOREVER,
+            .captures = {{.fd = -1}, {.fd = -1}},
             .spec.stdio = {WI_LAUNCH_SAME, WI_LAUNCH_SAME, WI_LAUNCH_SAME}};
     return p;
 }
@@ -128,6 +132,9 @@ static void free_record(struct process *p)
     wi_boot_free(p->boot, WI_BOOT_PAGES, p->memfd);
     wi_os_child_close(&p->child);
     free(p->env);
+    wi_spec_captured(&p->launch);
+    wi_capture_free(&p->captures[0]);
+    wi_capture_free(&p->captures[1]);
     wi_spec_free(&p->spec);
     wi_mutex_lock(&lock);
     unlist(p);
@@ -150,6 +157,12 @@ static int64_t nanoseconds(double seconds)
 struct ended {
     pid_t pid;
     struct wi_os_end end;
+    struct {
+        bool is;
+        size_t at, size; // in `bytes`
+        uint64_t lost;
+    } output[2];
+    char bytes[];
 };
 
 static void call_drop(struct process *p)
@@ -197,10 +210,23 @@ static int fetch_result(struct process *p, struct weft_bytes *bytes)
 // For weft_process_info; lack of memory only leaves that without an answer.
 static void note_end(struct process *p, const struct wi_os_end *end)
 {
-    struct ended *ended = malloc(sizeof *ended);
-    if (ended != NULL)
-        *ended = (struct ended){p->child.pid, *end};
+    size_t sizes[2], at = 0;
+    for (int i = 0; i < 2; i++)
+        sizes[i] = wi_capture_kept(&p->captures[i]);
+    struct ended *ended = malloc(sizeof *ended + sizes[0] + sizes[1]);
     wi_of_future(p->future)->extra->left = ended;
+    if (ended == NULL)
+        return;
+    ended->pid = p->child.pid;
+    ended->end = *end;
+    for (int i = 0; i < 2; i++) {
+        ended->output[i].is = p->spec.capture[1 + i];
+        ended->output[i].at = at;
+        ended->output[i].size =
+            wi_capture_copy(&p->captures[i], ended->bytes + at, sizes[i],
+                            &ended->output[i].lost);
+        at += sizes[i];
+    }
 }
 
 // It has ended: the last step.
@@ -211,9 +237,13 @@ static void finish(struct process *p, const struct wi_os_end *end)
     unlist(p);
     wi_mutex_unlock(&lock);
     wi_alarm_stop(&p->alarm);
+    wi_capture_close(&p->captures[0]);
+    wi_capture_close(&p->captures[1]);
     char text[WI_CRASH_TEXT];
     struct weft_bytes bytes = {NULL, 0};
     int code = verdict(p, end, text);
+    if (text[0] != '\0')
+        wi_crash_quote(text, p->captures);
     bool result = code >= 0 && wi_boot_words(p->boot)->result_size > 0;
     if (result) {
         int rc = fetch_result(p, &bytes);
@@ -302,14 +332,25 @@ static void stop_is_due(struct wi_alarm *alarm)
 static void start_failed(struct process *p, int rc)
 {
     weft_future *f = p->future;
+    char why[WI_LAUNCH_WHY];
+    snprintf(why, sizeof why, "%s", wi_launch_why(&p->launch, rc));
     call_drop(p);
     free_record(p);
-    wi_external_complete(f, rc, NULL, 0, false, weft_strerror(rc));
+    wi_external_complete(f, rc, NULL, 0, false, why);
 }
 
-static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
+// Nobody will hear of its end, so it was killed.
+static void reap_unwatched(struct wi_errand *errand)
 {
-    struct process *p = of_launch(launch);
+    struct process *p =
+        (struct process *)((char *)errand - offsetof(struct process, reap));
+    struct wi_os_end end;
+    wi_os_child_reap(&p->child, &end, true);
+    finish(p, &end);
+}
+
+static void settle_launch(struct process *p, int rc, struct wi_os_child child)
+{
     if (rc == -ECANCELED) {
         free_record(p);
         return;
@@ -320,23 +361,46 @@ static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
     }
     wi_mutex_lock(&lock);
     p->child = child;
-    p->state = RUNNING;
+    if (child.pidfd >= 0) // no signals otherwise: the number is not its own
+        p->state = RUNNING;
     list(p);
     // For `weft ps`, which cannot ask native_id().
     wi_of_future(p->future)->extra->native = child.pid;
-    if (p->signal != 0)
+    if (p->signal != 0 && child.pidfd >= 0)
         wi_os_child_signal(&child, p->signal);
-    if (p->canceled)
+    if (p->canceled && child.pidfd >= 0)
         ask_to_end(p);
     wi_mutex_unlock(&lock);
     p->watch.heard = pidfd_heard;
-    if (wi_supervisor_watch(child.pidfd, &p->watch) == 0)
+    struct wi_os_end end = {.how = WI_END_UNKNOWN};
+    if (child.pidfd < 0) {
+        finish(p, &end);
         return;
-    // Nobody would hear of its end (no memory for one more watch).
-    struct wi_os_end end;
+    }
+    // The pidfd last: when it is heard of, the record may go.
+    for (int i = 0; i < 2 && rc == 0; i++)
+        if (p->captures[i].fd >= 0)
+            rc = wi_capture_watch(&p->captures[i]);
+    if (rc == 0)
+        rc = wi_supervisor_watch(child.pidfd, &p->watch);
+    if (rc == 0)
+        return;
+    // No memory for one more watch.
     wi_os_child_signal(&child, wi_os_sigkill);
-    wi_os_child_reap(&p->child, &end, true);
-    finish(p, &end);
+    p->reap.run = reap_unwatched;
+    wi_supervisor_post(&p->reap);
+}
+
+static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
+{
+    uint32_t *copied = of_launch(launch)->copied;
+    wi_spec_captured(launch);
+    settle_launch(of_launch(launch), rc, child);
+    if (copied == NULL)
+        return;
+    // release: pairs with the acquire in launch
+    __atomic_store_n(copied, 1, __ATOMIC_RELEASE);
+    wi_os_futex_wake(copied, 1, false);
 }
 
 static int prepare_launch(struct process *p,
@@ -347,12 +411,15 @@ static int prepare_launch(struct process *p,
         rc = wi_spec_launch(&p->spec, &p->launch, &p->env);
     if (rc < 0)
         return rc;
-    wi_spec_boot(&p->spec, p->boot);
+    rc = wi_spec_boot(&p->spec, p->boot, p->memfd);
+    if (rc == 0)
+        rc = wi_spec_capture(&p->spec, &p->launch, p->captures);
+    p->launch.boot = p->boot;
     p->launch.fds[0] = p->memfd;
     p->launch.fds[2] = -1; // it has no bell
     p->launch.wanted = is_wanted;
     p->launch.done = launched;
-    return 0;
+    return rc;
 }
 
 static int prepare(struct process *p, weft_function *fn, const void *arg,
@@ -536,6 +603,50 @@ int weft_process_info(weft_future *f, struct weft_process_info *info)
     return 0;
 }
 
+// What is kept of a process that lives (p, under the lock) or has ended (left).
+static char *copy_output(struct process *p, const struct ended *left, int i,
+                         size_t *size, uint64_t *lost)
+{
+    *size = p != NULL ? wi_capture_kept(&p->captures[i]) : left->output[i].size;
+    char *copy = malloc(*size + 1);
+    if (copy == NULL)
+        return NULL;
+    if (p != NULL) {
+        *size = wi_capture_copy(&p->captures[i], copy, *size, lost);
+    } else {
+        memcpy(copy, left->bytes + left->output[i].at, *size);
+        *lost = left->output[i].lost;
+    }
+    copy[*size] = '\0';
+    return copy;
+}
+
+int weft_process_output(weft_future *f, int fd, struct weft_bytes *output,
+                        uint64_t *lost)
+{
+    int rc, i = fd - 1;
+    wi_require(output != NULL && (i == 0 || i == 1), f,
+               "the output of descriptor 1 or 2, and a place for it");
+    struct process *p = lock_process(f, &rc);
+    if (rc == -EINVAL)
+        return rc;
+    const struct ended *left = NULL;
+    if (p == NULL && weft_done(f))
+        left = wi_of_future(f)->extra->left;
+    bool is =
+        p != NULL ? p->spec.capture[1 + i] : left != NULL && left->output[i].is;
+    uint64_t before = 0;
+    if (is)
+        output->data = copy_output(p, left, i, &output->len, &before);
+    if (p != NULL)
+        wi_mutex_unlock(&lock);
+    if (!is)
+        return -ENODATA;
+    if (lost != NULL)
+        *lost = before;
+    return output->data != NULL ? 0 : -ENOMEM;
+}
+
 // Start ---------------------------------------------------------------------
 
 // What a start that fails at once gives: the argument is dropped.
@@ -547,14 +658,27 @@ static weft_future *fail(int code, const struct weft_process_options *o,
     return wi_future_failed(code, weft_strerror(code));
 }
 
-static int start_service(const struct weft_process_options *o)
+int wi_process_service(const char *program)
 {
     if (wi_forked())
         return -WEFT_EFORKED;
-    if (!wi_entry_ready() && o->program == NULL)
+    if (!wi_entry_ready() && program == NULL)
         return -WEFT_ENOENTRY;
     int rc = wi_launcher_start();
     return rc < 0 ? rc : wi_supervisor_start();
+}
+
+// A copy is one of the memory as it is at this call, so the caller stays here
+// until it is made.
+static void launch(struct process *p)
+{
+    uint32_t copied = 0;
+    bool wait = p->spec.method >= WEFT_START_FORK;
+    p->copied = wait ? &copied : NULL;
+    wi_launcher_submit(&p->launch);
+    // acquire: pairs with the release in launched
+    while (wait && __atomic_load_n(&copied, __ATOMIC_ACQUIRE) == 0)
+        wi_os_futex_wait(&copied, 0, WI_FOREVER, false);
 }
 
 weft_future *weft_process_start_with(weft_function *fn, const void *arg,
@@ -564,7 +688,7 @@ weft_future *weft_process_start_with(weft_function *fn, const void *arg,
     WI_OPTIONS(options);
     wi_require(fn != NULL, NULL, "a function is needed");
     const struct weft_process_options *o = options;
-    int rc = start_service(o);
+    int rc = wi_process_service(o->program);
     struct process *p = rc == 0 ? take_record() : NULL;
     if (p == NULL)
         return fail(rc < 0 ? rc : -ENOMEM, o, arg);
@@ -588,8 +712,20 @@ weft_future *weft_process_start_with(weft_function *fn, const void *arg,
     wi_mutex_unlock(&lock);
     if (wi_external_cancel_requested(f)) // by its group, just now
         cancel(f, p);
-    wi_launcher_submit(&p->launch);
+    launch(p);
     return f;
+}
+
+// In a child of fork there are none.
+static void fresh(void)
+{
+    lock = (struct wi_mutex){0};
+    free_list = processes = NULL;
+}
+
+__attribute__((constructor)) static void register_fresh(void)
+{
+    wi_fresh_add(fresh);
 }
 
 // In the child --------------------------------------------------------------

@@ -32,6 +32,7 @@
 #include "os/process.h"
 #include "os/thread.h"
 #include "process/handle.h"
+#include "process/terms.h"
 #include "process/worker.h"
 #include "sched/here.h"
 
@@ -286,34 +287,46 @@ struct remote_executor {
     struct remote_executor *next;
 };
 
-static int send_submit(struct proxy *proxy, uint32_t executor,
-                       const struct weft_job *job, const void *arg)
+// The argument of a submit, behind `taken` bytes of terms.
+static int send_arg(struct wi_frame *frame, char *payload, size_t taken,
+                    const struct weft_job *job, const void *arg, size_t size)
 {
     struct wi_type type = wi_arg_type(job);
-    struct wi_submit submit = {.size = wi_carry_size(type, arg)};
-    char few[WI_PAYLOAD];
-    unsigned number = number_of(proxy);
+    if (size <= WI_PAYLOAD - taken) {
+        wi_carry_put(type, arg, payload + taken);
+        return ask(frame, payload, taken + size);
+    }
+    char *bytes = malloc(size);
+    if (bytes == NULL)
+        return -ENOMEM;
+    wi_carry_put(type, arg, bytes);
+    int rc =
+        wi_os_memfd_write(WI_BOOT_FD, wi_window_up(frame->proxy), bytes, size);
+    free(bytes);
+    return rc < 0 ? rc : ask(frame, payload, taken);
+}
+
+static int send_submit(struct proxy *proxy, uint32_t executor,
+                       const struct weft_job *job, const void *arg,
+                       const struct weft_submit_options *options)
+{
+    struct wi_submit submit = {.size = wi_carry_size(wi_arg_type(job), arg)};
+    char payload[WI_PAYLOAD];
+    struct wi_terms terms;
     struct wi_frame frame = {.kind = WI_FRAME_SUBMIT,
                              .ticket = wi_worker_self.ticket,
-                             .proxy = (uint16_t)number,
+                             .proxy = (uint16_t)number_of(proxy),
                              .code = (int32_t)executor};
     if (!wi_name_job(job, &submit.job))
         return -WEFT_ENOJOB;
     submit.id = weft_future_id(proxy->future);
     memcpy(frame.data, &submit, sizeof submit);
-    char *bytes = submit.size > sizeof few ? malloc(submit.size) : few;
-    if (bytes == NULL)
-        return -ENOMEM;
-    wi_carry_put(type, arg, bytes);
-    int rc = 0;
-    if (submit.size > WI_PAYLOAD)
-        rc = wi_os_memfd_write(WI_BOOT_FD, wi_window_up(number), bytes,
-                               submit.size);
-    if (rc == 0)
-        rc = ask(&frame, bytes, submit.size);
-    if (bytes != few)
-        free(bytes);
-    return rc;
+    if (options != NULL) {
+        wi_terms_set(&terms, options);
+        memcpy(payload, &terms, sizeof terms);
+        frame.form = sizeof terms;
+    }
+    return send_arg(&frame, payload, frame.form, job, arg, submit.size);
 }
 
 static weft_future *submit(weft_executor *ex, const struct weft_job *job,
@@ -321,7 +334,6 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
                            const struct weft_submit_options *options)
 {
     weft_future *f;
-    (void)options;
     int rc = wi_forked() ? -WEFT_EFORKED : wi_job_check(job);
     if (rc < 0)
         return wi_future_failed(rc, weft_strerror(rc));
@@ -329,7 +341,8 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
     if (proxy == NULL)
         return f;
     f = proxy->future;
-    rc = send_submit(proxy, ((struct remote_executor *)ex)->id, job, arg);
+    rc = send_submit(proxy, ((struct remote_executor *)ex)->id, job, arg,
+                     options);
     if (rc < 0) {
         weft_future_id(f); // so that `gone` is called
         proxy->unknown = true;

@@ -120,8 +120,9 @@ struct wi_frame {
 };
 
 // The data of a submit. `code` is the id of the process pool that is meant, 0
-// for its own. The argument lies in the payload, or, if it is too large for
-// that, in the proxy's window.
+// for its own. `form` is the number of bytes of the payload that are taken by
+// terms (terms.h), or 0. The argument lies in the rest of the payload, or, if
+// it is too large for that, in the proxy's window.
 struct wi_submit {
     struct wi_name job;
     uint64_t id; // of its future, from the worker's own numbers

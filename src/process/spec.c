@@ -9,6 +9,9 @@
 #include "os/memfd.h"
 #include "os/process.h"
 #include "os/segment.h"
+#include "process/zygote.h"
+
+enum { CAPTURE = 64 << 10 };
 
 // Copies
 // ------------------------------------------------------------------------
@@ -72,8 +75,23 @@ static int copy_fd(int fd, int *to)
 
 static int copy_stdio(int i, int given, struct wi_spec *spec)
 {
+    if (given < WEFT_DEV_OUT || (given == WEFT_DEV_OUT && i != 2) ||
+        (given == WEFT_DEV_CAPTURE && i == 0))
+        return -EBADF;
+    spec->capture[i] = given == WEFT_DEV_CAPTURE;
+    spec->err_to_out |= given == WEFT_DEV_OUT;
+    if (given == WEFT_DEV_CAPTURE)
+        return 0;
     if (given == WEFT_DEV_NULL) {
         spec->stdio[i] = WI_LAUNCH_NULL;
+        return 0;
+    }
+    if (given == WEFT_DEV_OUT) {
+        if (spec->stdio[1] >= 0)
+            return copy_fd(spec->stdio[1], &spec->stdio[2]);
+        if (spec->stdio[1] == WI_LAUNCH_SAME && !spec->capture[1])
+            return copy_fd(1, &spec->stdio[2]);
+        spec->stdio[2] = spec->stdio[1];
         return 0;
     }
     // In a process group of its own it would be stopped when it reads.
@@ -92,6 +110,7 @@ static int copy_fds(struct wi_spec *spec, const struct weft_process_options *o)
         rc = copy_stdio(1, o->out, spec);
     if (rc == 0)
         rc = copy_stdio(2, o->err, spec);
+    spec->capture_size = o->capture != 0 ? o->capture : CAPTURE;
     for (; rc == 0 && spec->fd_count < o->fd_count; spec->fd_count++)
         rc = copy_fd(o->fds[spec->fd_count], &spec->fds[spec->fd_count]);
     return rc;
@@ -152,13 +171,30 @@ static enum wi_launch_group group_of(enum weft_process_group group)
                                          : WI_LAUNCH_OWN_GROUP;
 }
 
+static int copy_method(struct wi_spec *spec,
+                       const struct weft_process_options *o)
+{
+    bool copy = o->start != WEFT_START_EXEC, fork = o->start >= WEFT_START_FORK;
+    if (o->start > WEFT_START_FORK_ANYWAY || (copy && o->argv != NULL) ||
+        (fork && o->program != NULL))
+        return -EINVAL;
+    spec->method = o->start;
+    if (o->preload != NULL && !wi_name_function(o->preload, &spec->preload))
+        return -EINVAL;
+    if (o->start != WEFT_START_ZYGOTE)
+        return 0;
+    return wi_zygote_of(o->program, &spec->preload, &spec->zygote);
+}
+
 int wi_spec_copy(struct wi_spec *spec, const struct weft_process_options *o)
 {
     memset(spec, 0, sizeof *spec);
     for (int i = 0; i < 3; i++)
         spec->stdio[i] = WI_LAUNCH_SAME;
     spec->group = group_of(o->process_group);
-    int rc = copy_texts(spec, o);
+    int rc = copy_method(spec, o);
+    if (rc == 0)
+        rc = copy_texts(spec, o);
     if (rc == 0)
         rc = copy_fds(spec, o);
     if (rc == 0)
@@ -206,19 +242,59 @@ int wi_spec_launch(const struct wi_spec *spec, struct wi_launch *launch,
     memcpy(launch->fds + WI_BOOT_FDS, spec->fds,
            spec->fd_count * sizeof *spec->fds);
     os->fd_count = WI_BOOT_FDS + spec->fd_count;
+    launch->method = spec->method;
+    launch->zygote = spec->zygote;
     return 0;
 }
 
-void wi_spec_boot(const struct wi_spec *spec, struct wi_boot *boot)
+int wi_spec_capture(const struct wi_spec *spec, struct wi_launch *launch,
+                    struct wi_capture captures[2])
+{
+    int rc = 0;
+    launch->captured[0] = launch->captured[1] = 0;
+    for (int i = 0; i < 2; i++)
+        captures[i] = (struct wi_capture){.fd = -1};
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        if (!spec->capture[1 + i])
+            continue;
+        rc = wi_capture_open(&captures[i], spec->capture_size,
+                             &launch->captured[i]);
+        launch->os.stdio[1 + i] = launch->captured[i];
+    }
+    if (spec->capture[1] && spec->err_to_out)
+        launch->os.stdio[2] = launch->captured[0];
+    return rc;
+}
+
+void wi_spec_captured(struct wi_launch *launch)
+{
+    for (int i = 0; i < 2; i++) {
+        if (launch->captured[i] > 0)
+            wi_os_close(launch->captured[i]);
+        launch->captured[i] = 0;
+    }
+}
+
+int wi_spec_boot(const struct wi_spec *spec, struct wi_boot *boot, int memfd)
 {
     boot->fd_count = spec->fd_count;
     boot->settings = spec->settings;
     boot->sandbox = spec->sandbox;
+    boot->preload = spec->preload;
+    if (spec->method == WEFT_START_EXEC)
+        return 0; // it has them from exec
+    return wi_boot_add_texts(boot, memfd, spec->cwd,
+                             (const char *const *)spec->env);
 }
 
 int wi_spec_settle(const struct wi_boot *boot, const char **what)
 {
     for (uint32_t i = 0; i < boot->fd_count; i++)
         wi_os_close_on_exec(WI_BOOT_FD + WI_BOOT_FDS + (int)i);
-    return wi_os_settings_apply(&boot->settings, what);
+    int rc = wi_boot_take_texts(boot, what);
+    if (rc < 0)
+        return rc;
+    *what = "the preload function";
+    rc = wi_boot_preload(boot);
+    return rc < 0 ? rc : wi_os_settings_apply(&boot->settings, what);
 }

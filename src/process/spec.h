@@ -8,6 +8,7 @@
 #include <weft/process.h>
 
 #include "process/boot.h"
+#include "process/capture.h"
 #include "process/launcher.h"
 
 enum { WI_SPEC_FDS = 32 };
@@ -21,6 +22,12 @@ struct wi_spec {
     enum wi_launch_group group;
     struct wi_settings settings;
     struct wi_sandbox sandbox;
+    bool capture[3];     // what it writes there is taken in
+    bool err_to_out;     // its 2 is as its 1
+    size_t capture_size; // of each at most
+    enum weft_start_method method;
+    struct wi_name preload;
+    struct wi_zygote *zygote;
 };
 
 // Copies what the options say; descriptors are duplicated. 0 or a negative
@@ -32,7 +39,17 @@ void wi_spec_free(struct wi_spec *spec);
 // environment, with its mark, is *env, from malloc. 0 or -ENOMEM.
 int wi_spec_launch(const struct wi_spec *spec, struct wi_launch *launch,
                    char ***env);
-void wi_spec_boot(const struct wi_spec *spec, struct wi_boot *boot);
+
+// The same for what the child is told by its memory. 0 or a negative code.
+int wi_spec_boot(const struct wi_spec *spec, struct wi_boot *boot, int memfd);
+
+// Opens what is to be captured of a child: captures[0] is its standard output,
+// [1] its error. What wi_spec_launch has filled in is changed. 0 or a negative
+// code. The ends that are for the child are closed by the second, after the
+// launch or instead of it.
+int wi_spec_capture(const struct wi_spec *spec, struct wi_launch *launch,
+                    struct wi_capture captures[2]);
+void wi_spec_captured(struct wi_launch *launch);
 
 // In the child. 0, or a negative code with *what saying what failed.
 int wi_spec_settle(const struct wi_boot *boot, const char **what);

@@ -92,7 +92,8 @@ static void run(void *arg)
 // Under the lock.
 static int start(void)
 {
-    struct wi_os_thread_options options = {.name = "weft-processes"};
+    struct wi_os_thread_options options = {.name = "weft-processes",
+                                           .service = true};
     struct wi_os_thread thread;
     supervisor.last = &supervisor.first;
     supervisor.bell_watch.heard = bell_heard;

@@ -55,7 +55,8 @@ RACY static bool is_in(struct wi_worker *worker, struct wi_task *t)
 {
     // acquire: pairs with the release by which the worker began to run t
     return t != NULL && GLANCE(worker->watch.here->self) == t &&
-           __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE) == (uintptr_t)worker;
+           (__atomic_load_n(&t->owner, __ATOMIC_ACQUIRE) &
+            ~(WI_ROAMING | WI_WOKEN_AGAIN)) == (uintptr_t)worker;
 }
 
 RACY static bool read_body(struct wi_worker *worker, struct body *body)

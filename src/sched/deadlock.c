@@ -16,7 +16,9 @@
 #include <weft/error.h>
 
 #include "base/fresh.h"
+#include "os/report.h"
 #include "sched/scope.h"
+#include "sched/standstill.h"
 
 void (*wi_edge_group_each)(weft_group *group,
                            bool (*fn)(struct wi_task *child, void *arg),
@@ -214,6 +216,28 @@ static bool suspicious(struct wi_task *self)
     return found;
 }
 
+static void report_visited(struct wi_task *t, void *arg)
+{
+    if (t == arg || t->visited != walk_number || edge_of(t) == 0)
+        return;
+    wi_report("  seen on the way: %s %llu %s", wi_kind_name(t->kind),
+              (unsigned long long)t->id, wi_task_name(t));
+}
+
+// What WEFT_DEADLOCK asks for, under the lock, before self is told.
+static void report_cycle(struct wi_task *self)
+{
+    enum wi_deadlock_policy policy = wi_deadlock_policy();
+    if (policy != WI_DEADLOCK_REPORT && policy != WI_DEADLOCK_ABORT)
+        return;
+    wi_report("%s %llu %s would close a cycle of waits",
+              wi_kind_name(self->kind), (unsigned long long)self->id,
+              wi_task_name(self));
+    wi_task_each(report_visited, self);
+    if (policy == WI_DEADLOCK_ABORT)
+        wi_panic("WEFT_DEADLOCK", self, "a wait would close a cycle of waits");
+}
+
 int wi_edge_check(struct wi_task *self)
 {
     if (__atomic_load_n(&self->edge, __ATOMIC_RELAXED) == 0 ||
@@ -221,8 +245,10 @@ int wi_edge_check(struct wi_task *self)
         return 0;
     wi_mutex_lock(&lock);
     bool found = cycle(self) && cycle(self);
-    if (found)
+    if (found) {
+        report_cycle(self);
         __atomic_store_n(&self->edge, 0, __ATOMIC_RELAXED);
+    }
     wi_mutex_unlock(&lock);
     return found ? -WEFT_EDEADLOCK : 0;
 }

@@ -27,6 +27,12 @@ enum {
     WI_EDGE_BITS = 7,
 };
 
+// An object that belongs to one record at a time begins with an owned word: the
+// hint of its owner, 0 for nobody, with the object's flags in the bits that are
+// 0 in a hint because records begin at a cache line. With one of the flags it
+// is shared between processes, and the rest is none.
+enum { WI_OWNED_FLAGS = 63, WI_OWNED_FAR = 32 };
+
 // Whether a cancel ends the wait.
 static inline bool wi_edge_is_soft(uint64_t edge)
 {

@@ -684,6 +684,8 @@ int wi_fork_root(struct wi_fork_run *of, weft_fork_function *run, void *data)
     struct wi_forks *forks = range_new(worker);
     if (forks == NULL)
         return -ENOMEM;
+    uint8_t flags = wi_here.self->flags;
+    wi_here.self->flags |= WI_PINNED; // the ranges belong to the worker
     of->task = wi_here.self;
     of->runtime = runtime;
     bool is_outermost = worker->forks == NULL;
@@ -694,13 +696,15 @@ int wi_fork_root(struct wi_fork_run *of, weft_fork_function *run, void *data)
     // take for ever without a further fork: they are shared unasked, if this is
     // no run inside another one. All of this worker's stacks count for that.
     if (!runtime->solo) {
-        forks->eager = is_outermost ? 2 * runtime->count : 0;
+        forks->eager = is_outermost ? 2 * wi_runtime_count(runtime) : 0;
         if (is_outermost || somebody_idles(runtime))
             ask(forks);
     }
     run(forks->slots, data);
     range_end(forks);
     __atomic_fetch_sub(&runtime->forking, 1, __ATOMIC_RELAXED);
+    if (!(flags & WI_PINNED))
+        of->task->flags &= (uint8_t)~WI_PINNED;
     return 0;
 }
 

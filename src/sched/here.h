@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: MIT
 //
 // here.h: what the calling thread is to Weft. One thread-local structure with
-// the initial-exec model, so that reaching it costs one instruction. A started
-// task never changes thread, so its address may be kept across a park.
+// the initial-exec model, so that reaching it costs one instruction. Its
+// address is that of this thread until the next park: a job that roams
+// (roam.c) may come out of one on another thread.
 #ifndef WI_SCHED_HERE_H
 #define WI_SCHED_HERE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/arch.h"
+
 struct wi_task;
 struct wi_canceling;
 struct wi_locals;
 struct wi_worker;
 
-struct wi_here {
+struct wi_this_thread {
     struct wi_worker *worker; // NULL in a plain thread
     struct wi_task *self;     // the running record; NULL in a plain thread that
                               // has none yet, and in the scheduler
@@ -38,8 +41,9 @@ struct wi_here {
     int wake_fd;              // eventfd for wi_park_poll, plus one; 0: none yet
 };
 
-extern __thread struct wi_here wi_here
+extern __thread struct wi_this_thread wi_here_storage
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
+#define wi_here (*WI_ARCH_LOCAL(wi_here_storage))
 
 // In a worker: the watchdog looks at it from its own thread.
 static inline void wi_here_set_self(struct wi_task *t)

@@ -64,7 +64,7 @@ static bool inbox_push(struct wi_worker *worker, struct wi_task *t)
 static bool can_be_told(struct wi_task *t, uintptr_t before)
 {
     uintptr_t owner = __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE);
-    if (owner != before || (owner & WI_THREAD))
+    if (owner != before || (owner & (WI_THREAD | WI_ROAMING)))
         return true;
     struct wi_worker *worker = (struct wi_worker *)(owner & WI_OWNER_MASK);
     return worker != NULL &&
@@ -82,12 +82,15 @@ void wi_mail(struct wi_task *t)
             wi_thread_unpark(t);
             return;
         }
+        if ((owner & WI_ROAMING) && wi_roamer_wake(t))
+            return;
         // acq_rel: pairs with the exchange that takes the mark off
         if (__atomic_exchange_n(&t->inflight, 1, __ATOMIC_ACQ_REL) != 0)
             return; // on its way already
         owner = __atomic_load_n(&t->owner, __ATOMIC_SEQ_CST);
         struct wi_worker *worker = (struct wi_worker *)(owner & WI_OWNER_MASK);
-        if (worker != NULL && !(owner & WI_THREAD) && inbox_push(worker, t))
+        if (worker != NULL && !(owner & (WI_THREAD | WI_ROAMING)) &&
+            inbox_push(worker, t))
             return;
         // Nobody to tell. But whoever saw our mark relied on it: look again
         // after taking it off.
@@ -155,9 +158,14 @@ bool wi_inbox_drain(struct wi_worker *worker)
 
 static void run_timers(struct wi_worker *worker)
 {
-    if (worker->wheel.count == 0)
+    // relaxed: see the essay of roam.c
+    int64_t due =
+        __atomic_load_n(&worker->runtime->roamers.due, __ATOMIC_RELAXED);
+    if (worker->wheel.count == 0 && due == WI_FOREVER)
         return;
     int64_t now = wi_os_now();
+    if (due <= now)
+        wi_roamers_fire(worker->runtime, now);
     struct wi_timer *timer;
     while ((timer = wi_wheel_pop(&worker->wheel, now)) != NULL)
         wi_wake_timer_fire(worker, timer);
@@ -276,7 +284,7 @@ static void pass_wake_on(struct wi_worker *worker)
         (worker->ready == NULL && !wi_worker_rests(worker)))
         return;
     wi_worker_end_search(worker);
-    if (wi_runtime_has_unstarted(worker->runtime))
+    if (wi_runtime_has_open_work(worker->runtime))
         wi_runtime_wake_one(worker->runtime);
 }
 
@@ -313,7 +321,7 @@ static bool sees_work(void *arg)
     struct wi_worker *worker = arg;
     return __atomic_load_n(&worker->inbox, __ATOMIC_RELAXED) != NULL ||
            __atomic_load_n(&worker->runtime->stop, __ATOMIC_RELAXED) != 0 ||
-           wi_runtime_has_unstarted(worker->runtime);
+           wi_runtime_has_open_work(worker->runtime);
 }
 
 // Spins a little, if nobody else does; whether something has come.
@@ -374,6 +382,8 @@ void wi_worker_idle(struct wi_worker *worker)
         return;
     }
     pass_wake_on(worker);
+    int64_t due = wi_roamers_keep(worker);
+    limit = due < limit ? due : limit;
     if (wi_here.idling != NULL)
         wi_here.idling(true);
     if (poll)
@@ -382,6 +392,7 @@ void wi_worker_idle(struct wi_worker *worker)
         wi_os_futex_wait(&worker->sleep, WI_ASLEEP, limit, false);
     if (wi_here.idling != NULL)
         wi_here.idling(false);
+    wi_roamers_unkeep(worker);
     unannounce(worker);
     worker->turns++;
     wi_inbox_drain(worker);
@@ -447,7 +458,7 @@ void wi_runtime_wake_one(struct wi_runtime *runtime)
         if (hand_search_on(runtime))
             return;
         end_search(runtime);
-        if (!wi_runtime_has_unstarted(runtime))
+        if (!wi_runtime_has_open_work(runtime))
             return;
     }
 }

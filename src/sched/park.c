@@ -16,11 +16,13 @@
 #include <weft/error.h>
 #include <weft/task.h>
 
+#include "base/cold.h"
 #include "base/fresh.h"
 #include "os/event.h"
 #include "os/life.h"
 #include "os/report.h"
 #include "os/thread.h"
+#include "sched/roam.h"
 #include "sched/scope.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
@@ -97,7 +99,7 @@ void wi_thread_unpark(struct wi_task *t)
         wi_os_futex_wake(&t->permit, 1, false);
     else if (was == IN_POLL)
         wi_os_event_set(
-            ((struct wi_here *)(t->owner & WI_OWNER_MASK))->wake_fd - 1);
+            ((struct wi_this_thread *)(t->owner & WI_OWNER_MASK))->wake_fd - 1);
 }
 
 static bool take_permit(struct wi_task *t, enum permit sleeping)
@@ -204,15 +206,24 @@ static int park_timed(struct wi_worker *worker, struct wi_task *self,
     return wake.due ? -ETIMEDOUT : 0;
 }
 
+// Of libweft-debug.so, where that is (src/debug/mutex.c); else NULL: a task is
+// about to leave its thread to others.
+extern void weft_debug_waits(uint64_t id, const char *name)
+    __attribute__((weak, visibility("default")));
+
 static int park_task(struct wi_worker *worker, struct wi_task *self,
-                     int64_t deadline)
+                     const struct wi_wait *wait, int64_t deadline)
 {
+    if (WI_RARELY((self->flags & WI_ROAMS) != 0))
+        return wi_roamer_park(worker, self, wait, deadline);
     // relaxed: a task's permit is its worker's; only a late wake of a thread
     // that had this record before writes it from elsewhere
     if (__atomic_load_n(&self->permit, __ATOMIC_RELAXED) != NONE) {
         __atomic_store_n(&self->permit, NONE, __ATOMIC_RELAXED);
         return 0;
     }
+    if (weft_debug_waits != NULL)
+        weft_debug_waits(self->id, wi_task_name(self));
     if (deadline != WI_FOREVER)
         return park_timed(worker, self, deadline);
     park_untimed(worker, self);
@@ -263,7 +274,7 @@ int wi_park(const struct wi_wait *wait)
         return rc;
     announce(self, wait);
     struct wi_worker *worker = wi_here.worker;
-    rc = worker != NULL ? park_task(worker, self, deadline)
+    rc = worker != NULL ? park_task(worker, self, wait, deadline)
                         : sleep_thread(self, deadline, wait);
     unannounce(self);
     return rc;
@@ -325,7 +336,7 @@ void wi_unpark(struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
     if (worker != NULL && (__atomic_load_n(&t->owner, __ATOMIC_RELAXED) &
-                           WI_OWNER_MASK) == (uintptr_t)worker)
+                           ~WI_PARKED) == (uintptr_t)worker)
         wi_worker_ready(worker, t);
     else
         wi_mail(t);

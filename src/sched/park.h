@@ -55,6 +55,7 @@ enum wi_wait_flags {
     WI_CANCELABLE = 1, // cancel requests of the caller's scopes end it
     WI_DEADLINED = 2,  // their deadlines end it
     WI_SCOPED = WI_CANCELABLE | WI_DEADLINED,
+    WI_STAYS = 4, // something of this wait belongs to the worker: roam.c
 };
 
 struct wi_wait {

@@ -179,7 +179,7 @@ static struct wi_task *next_batch(void)
     return take ? make_block(chunk, index) : batch;
 }
 
-bool wi_task_refill(struct wi_here *here)
+bool wi_task_refill(struct wi_this_thread *here)
 {
     if (here->next_id == here->end_id) {
         // relaxed: only uniqueness matters
@@ -215,7 +215,7 @@ static void pool_push(struct wi_task *batch)
     wi_mutex_unlock(&pool.lock);
 }
 
-WI_COLD void wi_records_spill(struct wi_here *here)
+WI_COLD void wi_records_spill(struct wi_this_thread *here)
 {
     struct wi_task *batch = here->free, *last = batch;
     for (int i = 1; i < WI_RECORD_BATCH; i++)
@@ -226,7 +226,7 @@ WI_COLD void wi_records_spill(struct wi_here *here)
     pool_push(batch);
 }
 
-void wi_records_leave(struct wi_here *here)
+void wi_records_leave(struct wi_this_thread *here)
 {
     while (here->free_count >= WI_RECORD_BATCH)
         wi_records_spill(here);
@@ -314,11 +314,18 @@ static void flush(struct discards *d)
     d->n = 0;
 }
 
+static bool continues(const struct discards *d, const void *block)
+{
+    if (d->n == 0)
+        return false;
+    const struct wi_os_range *last = &d->ranges[d->n - 1];
+    return (const char *)last->base + last->size == block;
+}
+
 static void discard(struct discards *d, void *block)
 {
-    struct wi_os_range *last = &d->ranges[d->n - 1];
-    if (d->n > 0 && (char *)last->base + last->size == block) {
-        last->size += BLOCK_BYTES;
+    if (continues(d, block)) {
+        d->ranges[d->n - 1].size += BLOCK_BYTES;
         return;
     }
     if (d->n == DISCARDS)
@@ -374,7 +381,7 @@ static void trim_end(void)
     wi_mutex_unlock(&pool.lock);
 }
 
-void wi_records_trim(struct wi_here *here)
+void wi_records_trim(struct wi_this_thread *here)
 {
     wi_records_leave(here);
     struct wi_task *batches = trim_begin();

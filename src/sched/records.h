@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct wi_here;
+struct wi_this_thread;
 struct wi_task;
 struct wi_task_chunk;
 
@@ -38,20 +38,20 @@ _Static_assert(sizeof(struct wi_task_chunk) <= WI_RECORDS_BEGIN,
 extern struct wi_task_chunk *wi_task_chunks;
 
 // More records and ids for this thread; false: no memory.
-bool wi_task_refill(struct wi_here *here);
+bool wi_task_refill(struct wi_this_thread *here);
 
 // Gives the first batch of a full free list to the common pool.
-void wi_records_spill(struct wi_here *here);
+void wi_records_spill(struct wi_this_thread *here);
 
 // The calling thread's free list goes to the common pool.
-void wi_records_leave(struct wi_here *here);
+void wi_records_leave(struct wi_this_thread *here);
 
 // Whether there are enough free records to make a trim worth while.
 bool wi_records_want_trim(void);
 
 // Gives back the memory of free records, including the calling thread's.
 // Takes some 100 ns a record; no other thread waits for it.
-void wi_records_trim(struct wi_here *here);
+void wi_records_trim(struct wi_this_thread *here);
 
 // Ids of this process begin here: in a worker process, so that its ids differ
 // from those of its parent. Before the first record of another thread.

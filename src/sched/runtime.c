@@ -18,7 +18,7 @@
 #include "sched/watchdog.h"
 #include "sched/worker.h"
 
-enum { INJECTOR_SIZE = 1024, GRAB = 64 };
+enum { GRAB = 64 };
 
 static void free_workers(struct wi_runtime *runtime)
 {
@@ -74,10 +74,8 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     runtime->executor = NULL;
     runtime->root = NULL;
     runtime->timers = NULL;
-    runtime->head = 0;
-    runtime->tail = 0;
-    runtime->waiting = 0;
     runtime->injected = 0;
+    wi_roamers_init(&runtime->roamers);
 }
 
 int wi_runtime_new(struct wi_runtime **out, unsigned count, bool solo,
@@ -93,9 +91,7 @@ int wi_runtime_new(struct wi_runtime **out, unsigned count, bool solo,
     runtime->run = run;
     runtime->solo = solo;
     runtime->stack_size = stack_size;
-    runtime->mask = INJECTOR_SIZE - 1;
-    runtime->ring = malloc(INJECTOR_SIZE * sizeof(wi_hint));
-    bool made = runtime->ring != NULL;
+    bool made = true;
     for (unsigned i = 0; made && i < count; i++) {
         runtime->workers[i] = wi_worker_new(runtime, i);
         made = runtime->workers[i] != NULL;
@@ -110,8 +106,8 @@ int wi_runtime_new(struct wi_runtime **out, unsigned count, bool solo,
 void wi_runtime_free(struct wi_runtime *runtime)
 {
     free_workers(runtime);
-    free(runtime->ring);
-    runtime->ring = NULL;
+    for (unsigned i = 0; i < WI_LANES; i++)
+        wi_lane_fini(&runtime->lanes[i]);
     wi_mutex_lock(&free_lock);
     runtime->next_free = free_runtimes;
     free_runtimes = runtime;
@@ -190,16 +186,15 @@ int wi_runtime_start(struct wi_runtime *runtime, unsigned from,
     return 0;
 }
 
-int wi_runtime_add_spare(struct wi_runtime *runtime)
+static int add_worker(struct wi_runtime *runtime, const char *what,
+                      unsigned number)
 {
     unsigned index = runtime->live;
-    if (index - runtime->count >= WI_MAX_SPARES)
-        return -EAGAIN;
     struct wi_worker *worker = wi_worker_new(runtime, index);
     if (worker == NULL)
         return -ENOMEM;
     runtime->workers[index] = worker;
-    int rc = start_worker(worker, "spare", index - runtime->count);
+    int rc = start_worker(worker, what, number);
     if (rc < 0) {
         runtime->workers[index] = NULL;
         wi_worker_free(worker);
@@ -209,6 +204,28 @@ int wi_runtime_add_spare(struct wi_runtime *runtime)
     // announcement of sleep. release: who sees it sees the worker
     __atomic_store_n(&runtime->live, index + 1, __ATOMIC_SEQ_CST);
     wi_worker_wake(worker); // it may have gone to sleep where nobody saw it
+    return 0;
+}
+
+int wi_runtime_add_spare(struct wi_runtime *runtime)
+{
+    unsigned number = runtime->live - runtime->count;
+    return number < WI_MAX_SPARES ? add_worker(runtime, "spare", number)
+                                  : -EAGAIN;
+}
+
+int wi_runtime_resize(struct wi_runtime *runtime, unsigned count)
+{
+    unsigned before = runtime->count;
+    while (runtime->live < count) {
+        int rc = add_worker(runtime, "", runtime->live);
+        if (rc < 0)
+            return rc;
+    }
+    // seq_cst: before the wakes; pairs with wi_worker_rests
+    __atomic_store_n(&runtime->count, count, __ATOMIC_SEQ_CST);
+    for (unsigned i = before; i < count; i++)
+        wi_worker_wake(runtime->workers[i]);
     return 0;
 }
 
@@ -231,44 +248,14 @@ void wi_runtime_stop(struct wi_runtime *runtime, unsigned from)
 
 // The injector ----------------------------------------------------------------
 
-static int injector_grow(struct wi_runtime *runtime)
+static int inject(struct wi_runtime *runtime, unsigned lane, wi_hint hint)
 {
-    size_t size = runtime->mask + 1;
-    wi_hint *ring = malloc(2 * size * sizeof *ring);
-    if (ring == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < size; i++)
-        ring[i] = runtime->ring[(runtime->head + i) & runtime->mask];
-    free(runtime->ring);
-    runtime->ring = ring;
-    runtime->mask = 2 * size - 1;
-    runtime->head = 0;
-    runtime->tail = size;
-    return 0;
-}
-
-static void count_waiting(struct wi_runtime *runtime)
-{
-    // relaxed: who adds has a barrier before the look at the idle mask, which
-    // pairs with the one between the announcement of sleep and the load in
-    // wi_runtime_has_work; who takes has looked
-    __atomic_store_n(&runtime->waiting, runtime->tail - runtime->head,
-                     __ATOMIC_RELAXED);
-}
-
-static int inject(struct wi_runtime *runtime, wi_hint hint)
-{
-    int rc = 0;
     wi_mutex_lock(&runtime->lock);
-    if (runtime->tail - runtime->head > runtime->mask)
-        rc = injector_grow(runtime);
-    if (rc == 0) {
-        runtime->ring[runtime->tail++ & runtime->mask] = hint;
+    int rc = wi_lane_put(&runtime->lanes[lane], hint);
+    if (rc == 0)
         // relaxed: who takes the record out sees it by the lock
         __atomic_store_n(&runtime->injected, runtime->injected + 1,
                          __ATOMIC_RELAXED);
-        count_waiting(runtime);
-    }
     wi_mutex_unlock(&runtime->lock);
     return rc;
 }
@@ -278,41 +265,43 @@ static int inject(struct wi_runtime *runtime, wi_hint hint)
 static bool grab(struct wi_worker *worker)
 {
     struct wi_runtime *runtime = worker->runtime;
-    if (__atomic_load_n(&runtime->waiting, __ATOMIC_SEQ_CST) == 0 ||
-        wi_worker_rests(worker))
+    struct wi_lane *lane = &runtime->lanes[WI_LANE_USUAL];
+    if (wi_lane_waiting(lane) == 0 || wi_worker_rests(worker))
         return false;
     wi_mutex_lock(&runtime->lock);
-    size_t waiting = runtime->tail - runtime->head;
-    size_t n = runtime->count == 1 ? waiting : (waiting + 1) / 2;
+    size_t waiting = wi_lane_waiting(lane);
+    size_t n = wi_runtime_count(runtime) == 1 ? waiting : (waiting + 1) / 2;
     if (n > GRAB)
         n = GRAB;
     size_t got = 0;
-    while (got < n) {
-        wi_hint hint = runtime->ring[runtime->head & runtime->mask];
-        if (wi_deque_push(&worker->jobs, hint) != 0)
-            break;
-        runtime->head++;
+    while (got < n && wi_deque_push(&worker->jobs, wi_lane_take(lane)) == 0)
         got++;
-    }
-    count_waiting(runtime);
+    if (got < n)
+        wi_lane_untake(lane);
     wi_mutex_unlock(&runtime->lock);
     return got > 0;
+}
+
+int wi_runtime_submit_lane(struct wi_runtime *runtime, struct wi_task *t,
+                           unsigned lane)
+{
+    int rc = inject(runtime, lane, wi_hint_of(t));
+    if (rc < 0)
+        return rc;
+    wi_arch_fence(); // the work before the idle mask; pairs with announce
+    wi_runtime_wake_one(runtime);
+    return 0;
 }
 
 int wi_runtime_submit_shared(struct wi_runtime *runtime, struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
-    wi_hint hint = wi_hint_of(t);
-    if (worker == NULL || worker->runtime != runtime) {
-        int rc = inject(runtime, hint);
-        if (rc < 0)
-            return rc;
-    } else {
-        int rc = wi_deque_push(&worker->jobs, hint);
-        if (rc < 0 || runtime->solo)
-            return rc;
-    }
-    wi_arch_fence(); // the work before the idle mask; pairs with announce
+    if (worker == NULL || worker->runtime != runtime)
+        return wi_runtime_submit_lane(runtime, t, WI_LANE_USUAL);
+    int rc = wi_deque_push(&worker->jobs, wi_hint_of(t));
+    if (rc < 0 || runtime->solo)
+        return rc;
+    wi_arch_fence(); // as in wi_runtime_submit_lane
     wi_runtime_wake_one(runtime);
     return 0;
 }
@@ -355,6 +344,7 @@ void wi_runtime_cancel_jobs(struct wi_runtime *runtime,
             cancel(t);
         wi_biased_unlock(&worker->jobs_lock, false);
     }
+    wi_roamers_cancel(&runtime->roamers, cancel);
 }
 
 static struct wi_task *take_canceled(struct wi_deque *deque)
@@ -370,14 +360,10 @@ static struct wi_task *take_canceled(struct wi_deque *deque)
     }
 }
 
-static wi_hint injector_pop(struct wi_runtime *runtime)
+static wi_hint lane_pop(struct wi_runtime *runtime, unsigned lane)
 {
-    wi_hint hint = 0;
     wi_mutex_lock(&runtime->lock);
-    if (runtime->tail != runtime->head) {
-        hint = runtime->ring[runtime->head++ & runtime->mask];
-        count_waiting(runtime);
-    }
+    wi_hint hint = wi_lane_take(&runtime->lanes[lane]);
     wi_mutex_unlock(&runtime->lock);
     return hint;
 }
@@ -385,9 +371,12 @@ static wi_hint injector_pop(struct wi_runtime *runtime)
 struct wi_task *wi_runtime_take_unstarted(struct wi_runtime *runtime)
 {
     wi_hint hint;
-    while ((hint = injector_pop(runtime)) != 0) {
-        if (wi_task_claim(wi_hint_task(hint), wi_hint_gen(hint), WI_CANCELED))
-            return wi_hint_task(hint);
+    for (unsigned i = 0; i < WI_LANES; i++) {
+        while ((hint = lane_pop(runtime, i)) != 0) {
+            struct wi_task *t = wi_hint_task(hint);
+            if (wi_task_claim(t, wi_hint_gen(hint), WI_CANCELED))
+                return t;
+        }
     }
     struct wi_task *t = NULL;
     for (unsigned i = 0; t == NULL && i < wi_runtime_live(runtime); i++)
@@ -441,29 +430,68 @@ static bool is_forking(struct wi_runtime *runtime)
     return __atomic_load_n(&runtime->forking, __ATOMIC_RELAXED) != 0;
 }
 
-struct wi_task *wi_runtime_next(struct wi_worker *worker)
+static struct wi_task *take_lane(struct wi_worker *worker, unsigned lane)
+{
+    struct wi_runtime *runtime = worker->runtime;
+    wi_hint hint;
+    if (wi_lane_waiting(&runtime->lanes[lane]) == 0 || wi_worker_rests(worker))
+        return NULL;
+    while ((hint = lane_pop(runtime, lane)) != 0) {
+        struct wi_task *t = claim(hint);
+        if (t != NULL)
+            return t;
+    }
+    return NULL;
+}
+
+// Of the usual priority.
+static struct wi_task *take_usual(struct wi_worker *worker)
 {
     struct wi_task *t = take_from(&worker->jobs);
     if (t == NULL && grab(worker))
         t = take_from(&worker->jobs);
-    if (worker->runtime->solo)
+    if (t != NULL || worker->runtime->solo || wi_worker_rests(worker))
         return t;
-    if (t == NULL && !wi_worker_rests(worker)) {
-        t = steal(worker);
-        if (t == NULL && is_forking(worker->runtime))
-            t = wi_fork_take(worker);
-    }
-    if (t == NULL)
-        return NULL;
-    wi_worker_end_search(worker);
-    if (wi_runtime_has_work(worker))
-        wi_runtime_wake_one(worker->runtime);
+    t = steal(worker);
+    if (t == NULL && is_forking(worker->runtime))
+        t = wi_fork_take(worker);
     return t;
 }
 
-bool wi_runtime_has_unstarted(struct wi_runtime *runtime)
+static bool has_priorities(const struct wi_runtime *runtime)
 {
-    if (__atomic_load_n(&runtime->waiting, __ATOMIC_SEQ_CST) != 0)
+    return (wi_lane_waiting(&runtime->lanes[WI_LANE_HIGH]) |
+            wi_lane_waiting(&runtime->lanes[WI_LANE_LOW])) != 0;
+}
+
+static __attribute__((noinline)) struct wi_task *
+take_in_order(struct wi_worker *worker)
+{
+    const uint8_t *order = wi_lane_order(++worker->picks);
+    struct wi_task *t = NULL;
+    for (unsigned i = 0; t == NULL && i < WI_LANES; i++)
+        t = order[i] == WI_LANE_USUAL ? take_usual(worker)
+                                      : take_lane(worker, order[i]);
+    return t;
+}
+
+struct wi_task *wi_runtime_next(struct wi_worker *worker)
+{
+    struct wi_runtime *runtime = worker->runtime;
+    struct wi_task *t =
+        has_priorities(runtime) ? take_in_order(worker) : take_usual(worker);
+    if (t == NULL || runtime->solo)
+        return t;
+    wi_worker_end_search(worker);
+    if (wi_runtime_has_work(worker))
+        wi_runtime_wake_one(runtime);
+    return t;
+}
+
+bool wi_runtime_has_open_work(struct wi_runtime *runtime)
+{
+    if (wi_lane_waiting(&runtime->lanes[WI_LANE_USUAL]) != 0 ||
+        has_priorities(runtime))
         return true;
     if (runtime->solo) // what its worker has it runs itself
         return false;
@@ -471,7 +499,8 @@ bool wi_runtime_has_unstarted(struct wi_runtime *runtime)
         if (!wi_deque_empty(&runtime->workers[i]->jobs))
             return true;
     }
-    return is_forking(runtime) && wi_fork_public(runtime);
+    return wi_roamers_ready(&runtime->roamers) ||
+           (is_forking(runtime) && wi_fork_public(runtime));
 }
 
 bool wi_runtime_has_work(struct wi_worker *worker)
@@ -480,6 +509,6 @@ bool wi_runtime_has_work(struct wi_worker *worker)
     if (!wi_deque_empty(&worker->jobs))
         return true;
     if (runtime->solo)
-        return __atomic_load_n(&runtime->waiting, __ATOMIC_SEQ_CST) != 0;
-    return !wi_worker_rests(worker) && wi_runtime_has_unstarted(runtime);
+        return wi_lane_waiting(&runtime->lanes[WI_LANE_USUAL]) != 0;
+    return !wi_worker_rests(worker) && wi_runtime_has_open_work(runtime);
 }

@@ -14,8 +14,9 @@
 
 enum { FREE_MAX = 4 * WI_RECORD_BATCH };
 
-__thread struct wi_here wi_here
-    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+// Used: an instruction of arch.h names it.
+__thread struct wi_this_thread wi_here_storage
+    __attribute__((used, tls_model("initial-exec"), visibility("hidden")));
 
 // Keeps the root that leads a reader to the chunks (inspect/root.c) in programs
 // that are linked with the static library.
@@ -122,7 +123,7 @@ static inline void reuse(struct wi_task *t, uint32_t state)
     // another generation
     uint32_t gen = (state & ~(WI_GEN - 1u)) + WI_GEN;
     __atomic_store_n(&t->state, gen | WI_FREE, __ATOMIC_RELEASE);
-    struct wi_here *here = &wi_here;
+    struct wi_this_thread *here = &wi_here;
     t->next = here->free;
     here->free = t;
     if (WI_RARELY(++here->free_count >= FREE_MAX))
@@ -150,8 +151,8 @@ static inline void recycle(struct wi_task *t)
 {
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
     if (WI_RARELY((state & WI_PUBLISHED) != 0 || t->code < 0 ||
-                  (t->flags & ~WI_KEPT) != 0 || t->extra != NULL ||
-                  t->held != 0))
+                  (t->flags & ~(WI_KEPT | WI_ROAMS | WI_PINNED)) != 0 ||
+                  t->extra != NULL || t->held != 0))
         strip_and_reuse(t, state);
     else
         reuse(t, state);

@@ -77,6 +77,9 @@ enum {
     WI_HEAP_ARG = 8,     // a job's argument lies at arg, from malloc
     WI_KEPT = 16,        // runs inside the join of its only holder, who has the
                          // one reference: see run_inline
+    WI_ROAMS = 32,       // may go on on another worker: roam.c
+    WI_PINNED = 64,      // self: may not now: it runs inside a join, or has a
+                         // fork-join run of its own
 };
 
 // A record together with its generation, in one word: user addresses have 48
@@ -114,7 +117,8 @@ struct wi_task {
     // What a switch touches.
     struct wi_switch_point *point; // owner: where to go on, while parked
     struct wi_task *next;          // owner: the ready queue, or the free list
-    uintptr_t owner;      // owner: worker or thread, WI_PARKED, WI_THREAD
+    uintptr_t owner;      // owner: worker or thread, WI_PARKED, WI_THREAD;
+                          // any, of one that roams: roam.c
     uint32_t state;       // any: see above
     uint32_t refs;        // any: handles, plus one for whoever will finish it
     struct wi_task *mail; // the link in an inbox
@@ -165,9 +169,11 @@ static inline bool wi_task_immortal(const struct wi_task *t)
 }
 
 // The low bits of `owner`.
-#define WI_PARKED     ((uintptr_t)1)
-#define WI_THREAD     ((uintptr_t)2)
-#define WI_OWNER_MASK (~(uintptr_t)3)
+#define WI_PARKED      ((uintptr_t)1)
+#define WI_THREAD      ((uintptr_t)2)
+#define WI_ROAMING     ((uintptr_t)4) // these two: roam.c
+#define WI_WOKEN_AGAIN ((uintptr_t)8)
+#define WI_OWNER_MASK  (~(uintptr_t)15)
 
 static inline weft_future *wi_as_future(struct wi_task *t)
 {
@@ -202,7 +208,7 @@ static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
 static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
                                           uint32_t refs)
 {
-    struct wi_here *here = &wi_here;
+    struct wi_this_thread *here = &wi_here;
     if (__builtin_expect(here->free == NULL || here->next_id == here->end_id,
                          false) &&
         !wi_task_refill(here))

@@ -11,7 +11,7 @@
 //   let loose on what has not started, a new one if there are not enough. A
 //   spare that is blocked itself counts for nothing. When fewer are blocked,
 //   the spares from the end rest: they end what they have begun. Spares live
-//   as long as their runtime.
+//   as long as their runtime; workers that it has no more are spares too.
 //
 // A task may also say itself that it is going to block (a region): then the
 // spare comes at once, whether there is anything for it yet or not, and the
@@ -30,6 +30,9 @@
 // says that it sleeps and then looks at the workers' sleep words, a worker
 // changes its word and then looks whether the watchdog sleeps.
 //
+// Before it dozes because all sleep, it looks once whether any of them can ever
+// wake (standstill.c).
+//
 // A run of one worker is watched from its first task on: before that there is
 // nobody that it could hold up.
 //
@@ -47,6 +50,7 @@
 #include "os/report.h"
 #include "sched/culprit.h"
 #include "sched/scope.h"
+#include "sched/standstill.h"
 #include "sched/worker.h"
 
 enum {
@@ -226,7 +230,7 @@ static void compensate(struct wi_runtime *runtime, bool at_once)
         spares++;
         need -= !is_away(runtime->workers[i]);
     }
-    while (need > 0 && (at_once || wi_runtime_has_unstarted(runtime))) {
+    while (need > 0 && (at_once || wi_runtime_has_open_work(runtime))) {
         let_loose(runtime, spares + 1);
         if (wi_runtime_add_spare(runtime) < 0)
             break;
@@ -256,6 +260,14 @@ bool wi_watchdog_region_end(struct wi_worker *worker)
     return begun;
 }
 
+int wi_watchdog_resize(struct wi_runtime *runtime, unsigned count)
+{
+    wi_mutex_lock(&lock);
+    int rc = wi_runtime_resize(runtime, count);
+    wi_mutex_unlock(&lock);
+    return rc;
+}
+
 // Looking ---------------------------------------------------------------------
 
 static enum finding look(void)
@@ -268,8 +280,12 @@ static enum finding look(void)
             enum finding finding = look_at_worker(r->workers[i], now);
             worst = finding > worst ? finding : worst;
         }
-        if (!r->solo)
+        if (!r->solo) {
             compensate(r, false);
+            // relaxed: the wheel is under its lock
+            if (__atomic_load_n(&r->roamers.due, __ATOMIC_RELAXED) <= now)
+                wi_roamers_fire(r, now);
+        }
     }
     wi_mutex_unlock(&lock);
     return worst;
@@ -311,6 +327,16 @@ static bool doze(int64_t limit)
     return __atomic_exchange_n(&wi_watchdog_asleep, 0, __ATOMIC_SEQ_CST) == 0;
 }
 
+// All have slept for QUIET looks: perhaps for ever.
+static void look_for_standstill(void)
+{
+    wi_mutex_lock(&lock);
+    bool stalled = wi_stands_still(runtimes);
+    wi_mutex_unlock(&lock);
+    if (stalled)
+        wi_standstill_report();
+}
+
 static void watch(void *arg)
 {
     (void)arg;
@@ -325,6 +351,8 @@ static void watch(void *arg)
         finding = look();
         report_all();
         quiet = finding == BUSY ? 0 : quiet + 1;
+        if (quiet == QUIET && finding == ALL_ASLEEP)
+            look_for_standstill();
     }
     wi_records_leave(&wi_here); // of the spares' first records
 }
@@ -372,8 +400,8 @@ static void prepare_stalls(struct wi_runtime *runtime)
 static void start(void)
 {
     static const uint64_t all_signals = UINT64_MAX;
-    const struct wi_os_thread_options options = {.name = "weft-watchdog",
-                                                 .blocked = &all_signals};
+    const struct wi_os_thread_options options = {
+        .name = "weft-watchdog", .service = true, .blocked = &all_signals};
     __atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
     running = wi_os_thread_start(&thread, watch, NULL, &options) == 0;
 }

@@ -18,6 +18,11 @@ struct wi_worker;
 void wi_watchdog_add(struct wi_runtime *runtime);
 void wi_watchdog_remove(struct wi_runtime *runtime);
 
+// Makes it a runtime of `count` workers: those beyond are spares, and rest when
+// they have ended what they have begun. 0, or a negative code: then it has as
+// many as before.
+int wi_watchdog_resize(struct wi_runtime *runtime, unsigned count);
+
 // The calling thread is the worker's, from now on; until it leaves.
 void wi_watchdog_enter(struct wi_worker *worker);
 void wi_watchdog_leave(struct wi_worker *worker);

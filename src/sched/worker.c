@@ -28,9 +28,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cold.h"
 #include "base/fresh.h"
 #include "loop/loop.h"
 #include "os/report.h"
+#include "os/thread_image.h"
 #include "sched/fork_join.h"
 #include "sched/overflow.h"
 #include "sched/watchdog.h"
@@ -156,6 +158,8 @@ void wi_worker_leave(struct wi_worker *worker)
     wi_inbox_close(worker);
     drop_loops(worker);
     wi_stack_cache_fini(&worker->stacks);
+    wi_os_thread_image_free(worker->image);
+    worker->image = NULL;
     if (worker->loop != NULL)
         worker->loop->ops->close(worker->loop);
     worker->loop = NULL;
@@ -189,6 +193,7 @@ struct wi_worker *wi_worker_new(struct wi_runtime *runtime, unsigned index)
     worker->new_turn = false;
     worker->searching = false;
     worker->in_mask = false;
+    worker->departing = NULL;
     worker->spin = (struct wi_spin){0};
     worker->base = NULL;
     worker->watch = (struct wi_watched){.here = NULL};
@@ -325,6 +330,8 @@ void wi_worker_ready(struct wi_worker *worker, struct wi_task *t)
     // relaxed: only we make it ours and parked; see below for the rest
     if (__atomic_load_n(&t->owner, __ATOMIC_RELAXED) !=
         ((uintptr_t)worker | WI_PARKED)) {
+        if (wi_roamer_wake(t))
+            return;
         // It runs: its next park will see this. Or it has ended and is a
         // thread's record by now, whose sleep must stand in the word as long
         // as it lasts: so 0 alone is replaced. relaxed: see park_task.
@@ -382,10 +389,38 @@ void wi_worker_wait(struct wi_worker *worker, struct wi_task *self)
 
 void wi_worker_yield(struct wi_worker *worker, struct wi_task *self)
 {
+    if (WI_RARELY((self->flags & WI_ROAMS) != 0) &&
+        wi_roamer_yield(worker, self))
+        return;
     if (worker->ready == NULL) // with nobody else ready
         worker->new_turn = wi_runtime_has_work(worker);
     ready_push(worker, self); // not parked: a wake leaves its permit
     wi_worker_wait(worker, self);
+}
+
+__attribute__((noinline)) struct wi_worker *wi_worker_here(void)
+{
+    return wi_here.worker;
+}
+
+bool wi_worker_depart(struct wi_worker *worker, struct wi_task *self,
+                      bool ready)
+{
+    int saved = *worker->errno_at;
+    self->point = worker->point;
+    worker->departing = self;
+    worker->departs_ready = ready;
+    if (!switch_to_loop(worker)) {
+        worker->departing = NULL;
+        return false;
+    }
+    struct wi_worker *now = wi_worker_here();
+    if (now != worker)
+        // relaxed: a figure
+        __atomic_fetch_add(&now->runtime->roamers.moves, 1, __ATOMIC_RELAXED);
+    wi_here_set_self(self);
+    *now->errno_at = saved;
+    return true;
 }
 
 // Suspends this loop frame and goes on with a ready task.
@@ -398,17 +433,47 @@ static void resume_from_loop(struct wi_worker *worker, struct wi_task *t)
     switch_to(worker, t->point);
 }
 
+// A roamer that can go on goes before a new task, except at the turn of the
+// new ones. NULL: there is none.
+static struct wi_task *next_roamer(struct wi_worker *worker)
+{
+    if (!wi_roamers_ready(&worker->runtime->roamers) || is_new_turn(worker))
+        return NULL;
+    return wi_roamer_take(worker);
+}
+
+// Goes on with what is any worker's; false: there is nothing.
+static bool go_on(struct wi_worker *worker, struct wi_task *roamer)
+{
+    if (roamer == NULL)
+        return false;
+    worker->switches++;
+    worker->new_turn = false;
+    wi_worker_end_search(worker);
+    if (wi_runtime_has_work(worker))
+        wi_runtime_wake_one(worker->runtime);
+    resume_from_loop(worker, roamer);
+    return true;
+}
+
 static void loop(struct wi_worker *worker)
 {
     for (;;) {
         struct wi_task *t = NULL;
+        if (WI_RARELY(worker->departing != NULL))
+            wi_roamer_leaves(worker);
         if (worker->ready == NULL || is_new_turn(worker)) {
+            if (go_on(worker, next_roamer(worker)))
+                continue;
             t = wi_runtime_next(worker);
             worker->new_turn = false;
+            if (t == NULL && go_on(worker, wi_roamer_take(worker)))
+                continue;
         }
         if (t != NULL) {
             worker->switches++;
             wi_worker_call(worker, t);
+            worker = wi_worker_here(); // it may have come here on its way
         } else if ((t = ready_pop(worker)) != NULL) {
             resume_from_loop(worker, t);
         } else {

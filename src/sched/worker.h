@@ -7,6 +7,7 @@
 // Files of the scheduler, from the inside out:
 //   task.c     the records           deque.c    unstarted tasks of a worker
 //   worker.c   the loop, switching   idle.c     sleeping and waking workers
+//   roam.c     jobs that may change their worker
 //   park.c     wi_park, wi_unpark    runtime.c  workers together, submit
 //   watchdog.c workers that block    culprit.c  who it was
 #ifndef WI_SCHED_WORKER_H
@@ -23,10 +24,13 @@
 #include "os/thread.h"
 #include "sched/deque.h"
 #include "sched/here.h"
+#include "sched/lane.h"
+#include "sched/roam.h"
 #include "sched/stack.h"
 #include "sched/task.h"
 
 struct wi_loop;
+struct wi_os_thread_image;
 
 enum {
     WI_FAIR = 61,         // switches between two looks at everything else
@@ -45,10 +49,10 @@ enum wi_sleep {
 
 // What the watchdog knows of a worker; all under its lock.
 struct wi_watched {
-    struct wi_here *here;     // of its thread; NULL: none
-    pid_t thread;             // the kernel's id
-    struct wi_worker *nested; // a run inside one of its tasks
-    uint64_t turns;           // wi_worker_progress, as seen last
+    struct wi_this_thread *here; // of its thread; NULL: none
+    pid_t thread;                // the kernel's id
+    struct wi_worker *nested;    // a run inside one of its tasks
+    uint64_t turns;              // wi_worker_progress, as seen last
     int64_t cpu;
     int64_t since;  // nothing has changed since then
     int64_t turned; // `turns` has not
@@ -64,15 +68,18 @@ struct wi_worker {
     struct wi_switch_point *point;       // of the stack that it runs on
     struct wi_task *ready, **ready_tail; // parked tasks that can go on
     unsigned ready_count;
-    int *errno_at;          // the thread's errno: a worker has one thread
-    unsigned switches;      // since the last look around
-    bool new_turn;          // a new task is to run before the ready ones
-    bool searching;         // it is the one that looks for work: idle.c
-    bool in_mask;           // it has set its bit of the idle mask
-    struct wi_spin spin;    // what waiting before a sleep is worth
-    struct wi_stack *loops; // suspended loop frames, by `owner`
-    struct wi_task *first;  // what a loop frame begins with: start_now
-    struct wi_deque jobs;   // unstarted; thieves take from it
+    int *errno_at;             // the thread's errno: a worker has one thread
+    unsigned switches;         // since the last look around
+    unsigned picks;            // of new records, while priorities are in use
+    bool new_turn;             // a new task is to run before the ready ones
+    bool searching;            // it is the one that looks for work: idle.c
+    bool in_mask;              // it has set its bit of the idle mask
+    bool departs_ready;        // `departing` can go on at once
+    struct wi_task *departing; // its stack is being left: roam.c
+    struct wi_spin spin;       // what waiting before a sleep is worth
+    struct wi_stack *loops;    // suspended loop frames, by `owner`
+    struct wi_task *first;     // what a loop frame begins with: start_now
+    struct wi_deque jobs;      // unstarted; thieves take from it
     struct wi_wheel wheel;
     struct wi_loop *loop; // NULL until the first descriptor
     struct wi_runtime *runtime;
@@ -86,9 +93,10 @@ struct wi_worker {
     uint32_t random;
     size_t parked_stacks; // loop frames kept, for trimming
     int64_t trim_at;
-    uint64_t turns;               // for the watchdog: any progress changes it
-    struct wi_biased jobs_lock;   // the worker's; who cancels takes it too
-    struct wi_task *jobs_running; // started jobs, by `sibling`
+    uint64_t turns; // for the watchdog: any progress changes it
+    struct wi_os_thread_image *image; // for roam_check.c
+    struct wi_biased jobs_lock;       // the worker's; who cancels takes it too
+    struct wi_task *jobs_running;     // started jobs, by `sibling`
     struct wi_os_thread thread;
     struct wi_worker *next_free;
     struct wi_watched watch;
@@ -106,7 +114,7 @@ struct wi_worker {
 
 struct wi_runtime {
     void (*run)(struct wi_task *t); // calls the body and completes the record
-    unsigned count;
+    unsigned count;     // atomic: written under the lock of the watchdog
     unsigned live;      // atomic, only grows: count, and the spares behind them
     unsigned spares_on; // atomic: so many of the spares may take work now
     uint32_t stop;      // atomic
@@ -129,17 +137,18 @@ struct wi_runtime {
     struct wi_runtime *next_watched; // under the watchdog's lock
     uint64_t signals;                // blocked in its threads
 
-    // The injector: jobs from outside, taken by any worker.
+    // The injector: jobs from outside, and those of another than the usual
+    // priority, taken by any worker.
     struct wi_mutex lock __attribute__((aligned(64)));
-    wi_hint *ring;
-    size_t mask, head, tail; // under the lock
-    uint64_t waiting;        // tail - head, readable without it
-    uint64_t injected;       // records that came through it, so too
+    uint64_t injected; // under the lock: records that came through it
+    struct wi_lane lanes[WI_LANES];
 
     // One bit for each worker that sleeps, or is about to. With `searching` 0
     // or 1: whether a worker looks for work, or was woken to: idle.c
     uint64_t idle[WI_MAX_LIVE / 64] __attribute__((aligned(64)));
     uint32_t searching;
+
+    struct wi_roamers roamers __attribute__((aligned(64)));
 };
 
 // worker.c --------------------------------------------------------------------
@@ -165,6 +174,16 @@ void wi_worker_yield(struct wi_worker *worker, struct wi_task *self);
 // memory for a stack: then nothing was done.
 bool wi_worker_start_now(struct wi_worker *worker, struct wi_task *self,
                          struct wi_task *t);
+
+// Suspends the caller, which becomes any worker's when its stack is left
+// (wi_roamer_leaves): one that can go on, if `ready`. It returns on the worker
+// that goes on with it. False: no memory, nothing was done.
+bool wi_worker_depart(struct wi_worker *worker, struct wi_task *self,
+                      bool ready);
+
+// The worker of this thread, also for code that may have changed it since it
+// last asked.
+struct wi_worker *wi_worker_here(void);
 
 // Moves a parked task of this worker to its ready queue.
 void wi_worker_ready(struct wi_worker *worker, struct wi_task *t);
@@ -292,26 +311,41 @@ int wi_runtime_start(struct wi_runtime *runtime, unsigned from,
 // Tells the threads to end when they have nothing to do, and joins them.
 void wi_runtime_stop(struct wi_runtime *runtime, unsigned from);
 
-// Starts one more worker, a spare. The watchdog, which lets it take work by
-// `spares_on`. 0 or a negative code.
+// Starts one more worker, a spare, which may take work when `spares_on` says
+// so. Under the watchdog's lock. 0 or a negative code.
 int wi_runtime_add_spare(struct wi_runtime *runtime);
 
-// Whether any queue holds what has not started. Any thread.
-bool wi_runtime_has_unstarted(struct wi_runtime *runtime);
+// See wi_watchdog_resize.
+int wi_runtime_resize(struct wi_runtime *runtime, unsigned count);
+
+// Whether there is work for any worker: what has not started, or what may go
+// on anywhere. Any thread.
+bool wi_runtime_has_open_work(struct wi_runtime *runtime);
 
 // Whether it is a spare that nobody needs just now: it ends what it has begun
 // and runs what its own tasks queue, and takes nothing else.
 static inline bool wi_worker_rests(const struct wi_worker *worker)
 {
     const struct wi_runtime *runtime = worker->runtime;
-    return worker->index >= runtime->count &&
-           // seq_cst: after the announcement of sleep; pairs with watchdog.c
-           worker->index - runtime->count >=
+    // seq_cst, both: after the announcement of sleep; pairs with watchdog.c
+    unsigned count = __atomic_load_n(&runtime->count, __ATOMIC_SEQ_CST);
+    return worker->index >= count &&
+           worker->index - count >=
                __atomic_load_n(&runtime->spares_on, __ATOMIC_SEQ_CST);
+}
+
+// How many workers it has, of those that are no spares.
+static inline unsigned wi_runtime_count(const struct wi_runtime *runtime)
+{
+    return __atomic_load_n(&runtime->count, __ATOMIC_RELAXED);
 }
 
 // Queues an unstarted record where others look too. 0 or -ENOMEM.
 int wi_runtime_submit_shared(struct wi_runtime *runtime, struct wi_task *t);
+
+// Queues an unstarted record in a lane of the injector. 0 or -ENOMEM.
+int wi_runtime_submit_lane(struct wi_runtime *runtime, struct wi_task *t,
+                           unsigned lane);
 
 // Queues an unstarted record. 0 or -ENOMEM.
 static inline int wi_runtime_submit(struct wi_runtime *runtime,

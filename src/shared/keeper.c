@@ -110,7 +110,6 @@ static void add_word(struct words *w, uint32_t *word, uint32_t value)
 static void look_at_arena(weft_arena *a, struct words *w)
 {
     struct wi_segment *segment = wi_segment_of(a);
-    wi_member_sweep(a);
     // acquire: before the table is read; pairs with tell_keepers
     uint32_t joined = __atomic_load_n(&segment->joined, __ATOMIC_ACQUIRE);
     if (joined != a->joined_seen)
@@ -121,6 +120,10 @@ static void look_at_arena(weft_arena *a, struct words *w)
     unsigned n = wi_member_others(a, &w->all[w->n], room);
     w->n += n;
     w->more |= n == room;
+    // Last: one that dies before its word is read is found here, and the number
+    // in `joined` changes, so that the sleep ends at once; one that dies later
+    // changes its word.
+    wi_member_sweep(a);
 }
 
 static void look_at_naps(struct words *w)
@@ -202,8 +205,8 @@ static void run(void *arg)
 
 static int start(void)
 {
-    const struct wi_os_thread_options options = {.name = "weft-keeper",
-                                                 .stack_size = 64 << 10};
+    const struct wi_os_thread_options options = {
+        .name = "weft-keeper", .service = true, .stack_size = 64 << 10};
     struct wi_os_thread thread;
     int rc = wi_os_thread_start(&thread, run, NULL, &options);
     if (rc < 0)

@@ -16,6 +16,9 @@
 #include "shared/keeper.h"
 #include "shared/member.h"
 
+// Looks before a sleep, some microseconds. Not wi_spin: what it learns is for
+// waits that last as long as a sleep; a lock is given back before the clock has
+// been looked at twice.
 enum { SPINS = 200 };
 
 // Takes a lock that is free or whose owner is dead. 1: it was dead; 0: taken;
@@ -35,107 +38,77 @@ static int try_take(weft_arena *a, struct wi_shared_lock *lock, uint32_t flag,
     return taken ? dead : -1;
 }
 
-static int sleep_on(weft_arena *a, struct wi_shared_lock *lock)
+// Says that somebody sleeps on a lock where `seen` stands. false: something
+// else stands there by now.
+static bool mark(struct wi_shared_lock *lock, uint32_t seen)
 {
-    struct wi_nap nap;
-    int took;
-    uint32_t seen;
-    wi_nap_begin(&nap, a);
-    while ((took = try_take(a, lock, WI_TAG_FLAG, &seen)) < 0) {
-        uint32_t marked = seen | WI_TAG_FLAG;
-        if (seen == 0 ||
-            (seen != marked &&
-             !__atomic_compare_exchange_n(&lock->word, &seen, marked, false,
-                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED)))
-            continue;
-        struct wi_wait wait = {
-            .object = lock, .deadline = WI_FOREVER, .kind = WI_WAIT_LOCK};
-        if (wi_nap(&nap, &lock->word, marked, &wait) < 0)
-            wi_os_thread_yield(); // no memory for a record, or a fork's child
-    }
-    wi_nap_end(&nap);
-    return took;
+    // relaxed: a flag; the release of the lock looks at it
+    return seen != 0 && ((seen & WI_TAG_FLAG) ||
+                         __atomic_compare_exchange_n(
+                             &lock->word, &seen, seen | WI_TAG_FLAG, false,
+                             __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 }
 
-bool wi_shared_lock_slow(weft_arena *a, struct wi_shared_lock *lock)
+// Looks at it for a while. As try_take.
+static int spin(weft_arena *a, struct wi_shared_lock *lock, int spins)
 {
-    int spins = wi_os_cpu_scarce() ? 0 : SPINS;
     uint32_t seen;
-    for (int i = 0; i <= spins; i++) {
-        // Whether the owner lives is asked once: that touches more memory.
+    for (int i = 0; i < spins; i++) {
+        // Whether the owner lives is asked last: that touches more memory.
+        // relaxed: a look; try_take is the truth
         seen = __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
-        int took = seen == 0 || i == spins ? try_take(a, lock, 0, &seen) : -1;
+        int took = seen == 0 ? try_take(a, lock, 0, &seen) : -1;
         if (took >= 0)
             return took;
         wi_arch_relax();
     }
-    return sleep_on(a, lock);
+    return try_take(a, lock, 0, &seen);
 }
 
-// A sleeper that leaves may have had a wake which was for another one: then
-// whoever has the lock must wake again. True: it was free, and is taken: *took.
-static bool leave(weft_arena *a, struct wi_shared_lock *lock, int *took)
-{
-    uint32_t seen;
-    for (;;) {
-        *took = try_take(a, lock, WI_TAG_FLAG, &seen);
-        if (*took >= 0)
-            return true;
-        if (seen == 0)
-            continue;
-        // relaxed: a flag; the release of the lock looks at it
-        if ((seen & WI_TAG_FLAG) ||
-            __atomic_compare_exchange_n(&lock->word, &seen, seen | WI_TAG_FLAG,
-                                        false, __ATOMIC_RELAXED,
-                                        __ATOMIC_RELAXED))
-            return false;
-    }
-}
-
+// Whoever leaves, because its wait was ended, looks once more and leaves the
+// mark: it may have had a wake which was for another one.
 static int sleep_until(weft_arena *a, struct wi_shared_lock *lock,
                        int64_t deadline, const void *object)
 {
+    const struct wi_wait how = {
+        .object = object, .deadline = deadline, .kind = WI_WAIT_LOCK};
     struct wi_nap nap;
     int took, rc = 0;
     uint32_t seen;
     wi_nap_begin(&nap, a);
     while ((took = try_take(a, lock, WI_TAG_FLAG, &seen)) < 0) {
-        uint32_t marked = seen | WI_TAG_FLAG;
-        if (seen == 0 ||
-            (seen != marked &&
-             !__atomic_compare_exchange_n(&lock->word, &seen, marked, false,
-                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED)))
+        if (!mark(lock, seen))
             continue;
-        struct wi_wait wait = {
-            .object = object, .deadline = deadline, .kind = WI_WAIT_LOCK};
-        rc = wi_nap(&nap, &lock->word, marked, &wait);
+        if (rc < 0)
+            break;
+        struct wi_wait wait = how;
+        rc = wi_nap(&nap, &lock->word, seen | WI_TAG_FLAG, &wait);
         if (rc == -ETIMEDOUT && wi_os_now() < deadline)
             rc = 0; // an earlier timer's late word
-        if (rc < 0 && !leave(a, lock, &took))
-            break;
-        if (rc < 0)
-            rc = 0;
-        if (took >= 0)
-            break;
     }
     wi_nap_end(&nap);
     return took >= 0 ? took : rc;
 }
 
+bool wi_shared_lock_slow(weft_arena *a, struct wi_shared_lock *lock)
+{
+    int took = spin(a, lock, wi_os_cpu_scarce() ? 0 : SPINS);
+    while (took < 0) {
+        took = sleep_until(a, lock, WI_FOREVER, lock);
+        if (took < 0)
+            wi_os_thread_yield(); // no memory for a record, or a fork's child
+    }
+    return took;
+}
+
 int wi_shared_lock_until(weft_arena *a, struct wi_shared_lock *lock,
                          int64_t deadline, const void *object)
 {
-    int spins = wi_os_cpu_scarce() || deadline == 0 ? 0 : SPINS;
-    uint32_t seen;
-    for (int i = 0; i <= spins; i++) {
-        // relaxed: a look; try_take is the truth
-        seen = __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
-        int took = seen == 0 || i == spins ? try_take(a, lock, 0, &seen) : -1;
-        if (took >= 0)
-            return took;
-        wi_arch_relax();
-    }
-    return deadline == 0 ? -ETIMEDOUT : sleep_until(a, lock, deadline, object);
+    bool patient = deadline != 0 && !wi_os_cpu_scarce();
+    int took = spin(a, lock, patient ? SPINS : 0);
+    if (took >= 0 || deadline == 0)
+        return took >= 0 ? took : -ETIMEDOUT;
+    return sleep_until(a, lock, deadline, object);
 }
 
 void wi_shared_unlock_slow(struct wi_shared_lock *lock)

@@ -13,6 +13,7 @@
 #include "base/options.h"
 #include "os/report.h"
 #include "sched/scope.h"
+#include "sync/far.h"
 #include "sync/owner.h"
 
 void weft_barrier_init_with(struct weft_barrier *barrier, uint32_t parties,
@@ -20,8 +21,18 @@ void weft_barrier_init_with(struct weft_barrier *barrier, uint32_t parties,
 {
     WI_OPTIONS(options);
     wi_require(parties > 0, barrier, "a barrier is for one or more");
+    wi_require(options->arena == NULL || options->action == NULL, barrier,
+               "a barrier between processes has no action");
     *barrier = (struct weft_barrier){
-        .parties = parties, .action = options->action, .arg = options->arg};
+        .flags = wi_far_flag(options->arena, barrier, "weft_barrier_init"),
+        .parties = parties,
+        .action = options->action,
+        .arg = options->arg};
+}
+
+static bool is_far(const struct weft_barrier *barrier)
+{
+    return barrier->flags & WI_FAR; // constant from the init on
 }
 
 // Takes all off the line and numbers them; under the lock.
@@ -38,6 +49,10 @@ static void choose_all(struct weft_barrier *barrier, struct wi_place **first,
 // Sends away all who wait, and leaves the barrier broken or not.
 static void empty(struct weft_barrier *barrier, bool broken)
 {
+    if (is_far(barrier)) {
+        wi_far_barrier_empty(barrier, broken);
+        return;
+    }
     struct wi_chosen chosen = {.last = &chosen.first};
     struct wi_place *first = wi_line_lock(&barrier->line);
     barrier->broken = broken;
@@ -103,6 +118,8 @@ static int arrive(struct weft_barrier *barrier, int64_t deadline)
     int rc = wi_scope_test(self);
     if (rc < 0)
         return rc;
+    if (is_far(barrier))
+        return wi_far_barrier_wait(barrier, deadline);
     struct wi_chosen chosen = {.last = &chosen.first};
     struct wi_place place = wi_place_of(self);
     struct wi_place *first = wi_line_lock(&barrier->line);
@@ -148,6 +165,8 @@ uint32_t weft_barrier_parties(struct weft_barrier *barrier)
 
 uint32_t weft_barrier_waiting(struct weft_barrier *barrier)
 {
+    if (is_far(barrier))
+        return wi_far_barrier_waiting(barrier);
     struct wi_place *first = wi_line_lock(&barrier->line);
     uint32_t waiting = barrier->waiting;
     wi_line_unlock(&barrier->line, first);
@@ -156,6 +175,8 @@ uint32_t weft_barrier_waiting(struct weft_barrier *barrier)
 
 bool weft_barrier_broken(struct weft_barrier *barrier)
 {
+    if (is_far(barrier))
+        return wi_far_barrier_broken(barrier);
     struct wi_place *first = wi_line_lock(&barrier->line);
     bool broken = barrier->broken;
     wi_line_unlock(&barrier->line, first);
@@ -164,7 +185,6 @@ bool weft_barrier_broken(struct weft_barrier *barrier)
 
 void weft_barrier_fini(struct weft_barrier *barrier)
 {
-    struct wi_place *first = wi_line_lock(&barrier->line);
-    wi_line_unlock(&barrier->line, first);
-    wi_require(first == NULL, barrier, "nobody waits at a barrier that ends");
+    wi_require(weft_barrier_waiting(barrier) == 0, barrier,
+               "nobody waits at a barrier that ends");
 }

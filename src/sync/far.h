@@ -2,23 +2,20 @@
 //
 // far.h: the objects of this folder in memory that processes share. Whether an
 // object is such a one stands in its flags; then these functions do its work.
-//
-// The line is one of offsets: a place is a block of the arena, with the tag of
-// the process that waits. All of it changes under the object's own lock, which
-// passes to the next one when a process dies within, and each change that
-// counts is one store, so that there is nothing to repair. A place whose
-// process has died is taken off by whoever finds it.
 #ifndef WI_SYNC_FAR_H
 #define WI_SYNC_FAR_H
 
+#include <weft/barrier.h>
 #include <weft/condition.h>
 #include <weft/event.h>
 #include <weft/lock.h>
+#include <weft/once.h>
+#include <weft/rwlock.h>
 #include <weft/semaphore.h>
 
-#include "sched/task.h"
+#include "sched/deadlock.h"
 
-enum { WI_FAR = 32 }; // flag of the first word of an object
+enum { WI_FAR = WI_OWNED_FAR }; // flag of the first word of an object
 
 // What an init with an arena does: aborts unless object lies in it. 0 or
 // WI_FAR, the flag.
@@ -54,6 +51,26 @@ int wi_far_condition_wait(struct weft_condition *condition,
                           struct weft_lock *lock, int64_t deadline);
 size_t wi_far_condition_notify(struct weft_condition *condition, size_t n);
 size_t wi_far_condition_waiting(struct weft_condition *condition);
+
+// The purpose of one who wants a read-write lock.
+enum wi_rwlock_purpose { WI_RWLOCK_READ, WI_RWLOCK_WRITE };
+
+int wi_far_rwlock_acquire(struct weft_rwlock *lock,
+                          enum wi_rwlock_purpose purpose, int64_t deadline);
+int wi_far_rwlock_try(struct weft_rwlock *lock, enum wi_rwlock_purpose purpose);
+void wi_far_rwlock_read_release(struct weft_rwlock *lock);
+bool wi_far_rwlock_write_held(const struct weft_rwlock *lock);
+void wi_far_rwlock_repaired(struct weft_rwlock *lock);
+void wi_far_rwlock_fini(struct weft_rwlock *lock);
+
+// The writer gives it up, and goes on with so many readers' shares. false: the
+// caller is not the writer.
+bool wi_far_rwlock_end_writing(struct weft_rwlock *lock, uint32_t readers);
+
+int wi_far_barrier_wait(struct weft_barrier *barrier, int64_t deadline);
+void wi_far_barrier_empty(struct weft_barrier *barrier, bool broken);
+uint32_t wi_far_barrier_waiting(struct weft_barrier *barrier);
+bool wi_far_barrier_broken(struct weft_barrier *barrier);
 
 // Whether somebody who lives stands in the line of an object.
 bool wi_far_is_waited_for(void *object, uint32_t *lock, uintptr_t *line);

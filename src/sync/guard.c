@@ -6,6 +6,7 @@
 #include <weft/lock.h>
 
 #include "os/report.h"
+#include "sync/lock.h"
 
 static void check(int rc, const void *lock)
 {
@@ -21,7 +22,7 @@ static void check(int rc, const void *lock)
 
 struct weft_lock *weft_lock_guard(struct weft_lock *lock)
 {
-    check(weft_lock_acquire(lock), lock);
+    check(wi_lock_acquire_at(lock, __builtin_return_address(0)), lock);
     return lock;
 }
 

@@ -6,6 +6,7 @@
 //     WAKING    a waiter was woken and has not looked at the lock since
 //     HAND_OVER the first of the line gets the lock from its holder directly
 //     ORPHANED  a holder ended without releasing it
+//     TRACKED   order is checked: it goes through the slow paths (order.h)
 //     WI_FAR    it is shared between processes: far.c
 //
 // Free and without flags it is 0: then acquire and release are one
@@ -33,12 +34,14 @@
 #include "base/options.h"
 #include "os/report.h"
 #include "sched/here.h"
+#include "sync/order.h"
 
 enum {
     WAITED = 1,
     WAKING = 2,
     HAND_OVER = 4,
     ORPHANED = 8,
+    TRACKED = 16,
 };
 
 enum {
@@ -61,10 +64,21 @@ wi_hint wi_lock_holder(const void *lock)
 
 // Taking it -------------------------------------------------------------------
 
+static void track(struct weft_lock *lock, struct wi_task *self,
+                  const void *site)
+{
+    // relaxed: a flag, which the holder itself looks at
+    if (!wi_lock_is_far(lock))
+        __atomic_fetch_or(&lock->word, TRACKED, __ATOMIC_RELAXED);
+    wi_order_hold(self, lock, site);
+}
+
 // What acquire returns to one who has the lock now.
-static int took(struct weft_lock *lock, struct wi_task *self)
+static int took(struct weft_lock *lock, struct wi_task *self, const void *site)
 {
     self->held++;
+    if (wi_order_on())
+        track(lock, self, site);
     return load(lock) & ORPHANED ? -EOWNERDEAD : 0;
 }
 
@@ -218,12 +232,24 @@ static int acquire_in_line(struct weft_lock *lock, struct wi_task *self,
     return rc;
 }
 
-__attribute__((noinline)) static int acquire(struct weft_lock *lock,
-                                             int64_t deadline)
+// A shared one; deadline 0: without waiting.
+static int acquire_far(struct weft_lock *lock, struct wi_task *self,
+                       int64_t deadline, const void *site)
 {
-    if (wi_lock_is_far(lock))
-        return wi_far_lock_acquire(lock, deadline);
+    int rc = wi_far_lock_acquire(lock, deadline);
+    if (wi_order_on() && (rc == 0 || rc == -EOWNERDEAD))
+        track(lock, self, site);
+    return rc;
+}
+
+__attribute__((noinline)) static int acquire(struct weft_lock *lock,
+                                             int64_t deadline, const void *site)
+{
     struct wi_task *self = wi_sync_self(lock);
+    if (wi_order_on())
+        wi_order_want(self, lock, site);
+    if (wi_lock_is_far(lock))
+        return acquire_far(lock, self, deadline, site);
     wi_hint hint = wi_hint_of(self);
     if (wi_owner_of(load(lock)) == hint)
         return -WEFT_EDEADLOCK;
@@ -232,7 +258,7 @@ __attribute__((noinline)) static int acquire(struct weft_lock *lock,
         if (rc < 0)
             return rc;
     }
-    return took(lock, self);
+    return took(lock, self, site);
 }
 
 // The case of every day: a known caller, a free lock.
@@ -241,7 +267,7 @@ static inline bool acquire_fast(struct weft_lock *lock)
     struct wi_task *self = wi_here.self;
     uint64_t nobody = 0;
     // acquire: pairs with the release in release_fast
-    if (__builtin_expect(self == NULL, false) ||
+    if (__builtin_expect((uintptr_t)self <= wi_order_floor, false) ||
         !__atomic_compare_exchange_n(&lock->word, &nobody, wi_hint_of(self),
                                      false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
         return false;
@@ -249,28 +275,38 @@ static inline bool acquire_fast(struct weft_lock *lock)
     return true;
 }
 
+int wi_lock_acquire_at(struct weft_lock *lock, const void *site)
+{
+    return acquire_fast(lock) ? 0 : acquire(lock, WI_FOREVER, site);
+}
+
 int weft_lock_acquire(struct weft_lock *lock)
 {
-    return acquire_fast(lock) ? 0 : acquire(lock, WI_FOREVER);
+    return acquire_fast(lock)
+               ? 0
+               : acquire(lock, WI_FOREVER, __builtin_return_address(0));
 }
 
 int weft_lock_acquire_for(struct weft_lock *lock, double seconds)
 {
     if (acquire_fast(lock))
         return 0;
-    return acquire(lock, wi_deadline_in(seconds, __func__));
+    return acquire(lock, wi_deadline_in(seconds, __func__),
+                   __builtin_return_address(0));
 }
 
 int weft_lock_try(struct weft_lock *lock)
 {
     if (acquire_fast(lock))
         return 0;
+    const void *site = __builtin_return_address(0);
+    struct wi_task *self = wi_sync_self(lock);
     if (wi_lock_is_far(lock)) {
-        int rc = wi_far_lock_acquire(lock, 0);
+        int rc = acquire_far(lock, self, 0, site);
         return rc == -ETIMEDOUT || rc == -WEFT_EDEADLOCK ? -EAGAIN : rc;
     }
-    struct wi_task *self = wi_sync_self(lock);
-    return try_take(lock, wi_hint_of(self), 0) ? took(lock, self) : -EAGAIN;
+    return try_take(lock, wi_hint_of(self), 0) ? took(lock, self, site)
+                                               : -EAGAIN;
 }
 
 // Releasing -------------------------------------------------------------------
@@ -325,6 +361,8 @@ static void pass_on(struct weft_lock *lock, wi_hint next_holder)
 __attribute__((noinline)) static void release(struct weft_lock *lock,
                                               struct wi_task *self)
 {
+    if (wi_order_on() && self != NULL)
+        wi_order_leave(self, lock);
     if (wi_lock_is_far(lock)) {
         wi_far_lock_release(lock);
         return;
@@ -396,6 +434,8 @@ void weft_lock_init_with(struct weft_lock *lock,
     WI_OPTIONS(options);
     *lock = (struct weft_lock){.line = 0};
     lock->word = wi_far_flag(options->arena, lock, "weft_lock_init");
+    if (wi_order_on())
+        wi_order_name(lock, options->name);
 }
 
 void weft_lock_fini(struct weft_lock *lock)
@@ -404,6 +444,8 @@ void weft_lock_fini(struct weft_lock *lock)
     wi_require(!weft_lock_locked(lock), lock, "a lock that ends is not held");
     wi_require(!(word & (WAITED | WAKING)), lock,
                "nobody waits for a lock that ends");
+    if (wi_order_on())
+        wi_order_forget(lock);
     *lock = (struct weft_lock){.line = 0};
 }
 
@@ -424,23 +466,27 @@ static int come_back(struct wait *w)
     wi_edge_stir(w->self);
     int rc = wait_in_line(w, WI_FOREVER, false);
     wi_edge_clear(w->self);
-    return rc < 0 ? rc : took(w->lock, w->self);
+    return rc < 0 ? rc : took(w->lock, w->self, NULL);
 }
 
 int wi_lock_come_back(struct weft_lock *lock, struct wi_task *self,
                       struct wi_place *place)
 {
     struct wait w = {.lock = lock, .self = self, .place = place};
+    if (wi_order_on())
+        wi_order_want(self, lock, NULL);
     return come_back(&w);
 }
 
 int wi_lock_take_back(struct weft_lock *lock, struct wi_task *self)
 {
+    if (wi_order_on())
+        wi_order_want(self, lock, NULL);
     if (wi_lock_is_far(lock))
-        return wi_far_lock_acquire(lock, WI_FOREVER);
+        return acquire_far(lock, self, WI_FOREVER, NULL);
     wi_hint hint = wi_hint_of(self);
     if (try_take(lock, hint, 0) || spin(lock, hint, 0))
-        return took(lock, self);
+        return took(lock, self, NULL);
     struct wi_place place = wi_place_of(self);
     struct wi_edge_set holder = {.holder = wi_lock_holder, .object = lock};
     struct wait w = {.lock = lock, .self = self, .place = &place};
@@ -448,5 +494,5 @@ int wi_lock_take_back(struct weft_lock *lock, struct wi_task *self)
     if (!stand_in_line(&w))
         return come_back(&w);
     wi_edge_clear(self);
-    return took(lock, self);
+    return took(lock, self, NULL);
 }

@@ -9,6 +9,9 @@
 #include "sync/far.h"
 #include "sync/owner.h"
 
+// weft_lock_acquire in the name of its caller, for reports.
+int wi_lock_acquire_at(struct weft_lock *lock, const void *site);
+
 // The holder of a struct weft_lock, for edges.
 wi_hint wi_lock_holder(const void *lock);
 

@@ -2,12 +2,17 @@
 //
 // `word` is 0, or the hint of whoever is at it, or DONE for ever. It changes
 // under the lock of the line, in which the others wait to look again.
+//
+// One between processes is a lock that whoever is at it holds, with DONE among
+// its flags.
 #include <weft/once.h>
 
 #include <errno.h>
 
 #include <weft/error.h>
 
+#include "base/options.h"
+#include "sync/far.h"
 #include "sync/owner.h"
 
 enum { DONE = 1 };
@@ -22,7 +27,36 @@ static wi_hint runner(const void *once)
 bool weft_once_done(const struct weft_once *once)
 {
     // acquire: pairs with the release in finish; what fn did is seen
-    return __atomic_load_n(&once->word, __ATOMIC_ACQUIRE) == DONE;
+    return __atomic_load_n(&once->word, __ATOMIC_ACQUIRE) & DONE;
+}
+
+void weft_once_init_with(struct weft_once *once,
+                         const struct weft_once_options *options)
+{
+    WI_OPTIONS(options);
+    *once = (struct weft_once){.line = 0};
+    once->word = wi_far_flag(options->arena, once, "weft_once_init");
+}
+
+// With the lock of a shared one held, which is given back.
+static int run_far(struct weft_once *once, weft_function *fn, void *arg)
+{
+    int rc = 0;
+    wi_far_lock_repaired(&once->lock); // whoever died at it left it undone
+    if (!weft_once_done(once)) {
+        rc = fn(arg);
+        if (rc >= 0)
+            // release: pairs with weft_once_done
+            __atomic_fetch_or(&once->lock.half[0], DONE, __ATOMIC_RELEASE);
+    }
+    wi_far_lock_release(&once->lock);
+    return rc;
+}
+
+static int call_far(struct weft_once *once, weft_function *fn, void *arg)
+{
+    int rc = wi_far_lock_acquire(&once->lock, WI_FOREVER);
+    return rc == 0 || rc == -EOWNERDEAD ? run_far(once, fn, arg) : rc;
 }
 
 static void finish(struct weft_once *once, uint64_t word)
@@ -92,6 +126,8 @@ int weft_once_call(struct weft_once *once, weft_function *fn, void *arg)
 {
     int rc = 0;
     while (rc == 0 && !weft_once_done(once)) {
+        if (wi_lock_is_far(&once->lock))
+            return call_far(once, fn, arg);
         struct wi_task *self = wi_sync_self(once);
         if (claim(once, self, &rc))
             return run(once, self, fn, arg);

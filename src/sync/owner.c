@@ -24,7 +24,9 @@ bool wi_owner_runs(wi_hint owner)
     uintptr_t at = __atomic_load_n(&t->owner, __ATOMIC_RELAXED);
     if (at & WI_THREAD)
         return __atomic_load_n(&t->permit, __ATOMIC_RELAXED) <= 1;
-    return !(at & WI_PARKED) && at != (uintptr_t)wi_here.worker;
+    uintptr_t worker = at & WI_OWNER_MASK;
+    return !(at & WI_PARKED) && worker != 0 &&
+           worker != (uintptr_t)wi_here.worker;
 }
 
 static int look_again(struct wi_task *self, const struct wi_wait *wait,

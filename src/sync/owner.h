@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// owner.h: what belongs to one record at a time. An owned word is the hint of
-// its owner's record; the low 6 bits, which are 0 in a hint because records
-// begin at a cache line, are the object's flags.
+// owner.h: what belongs to one record at a time: objects that begin with an
+// owned word (sched/deadlock.h).
 #ifndef WI_SYNC_OWNER_H
 #define WI_SYNC_OWNER_H
 
@@ -10,7 +9,7 @@
 #include "sched/task.h"
 #include "sync/line.h"
 
-#define WI_OWNER_FLAGS ((uint64_t)63)
+#define WI_OWNER_FLAGS ((uint64_t)WI_OWNED_FLAGS)
 
 static inline wi_hint wi_owner_of(uint64_t word)
 {

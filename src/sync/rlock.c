@@ -44,7 +44,8 @@ int weft_rlock_acquire(struct weft_rlock *lock)
 {
     if (deeper(lock))
         return orphan_code(lock);
-    return first(lock, weft_lock_acquire(&lock->lock));
+    return first(lock,
+                 wi_lock_acquire_at(&lock->lock, __builtin_return_address(0)));
 }
 
 int weft_rlock_acquire_for(struct weft_rlock *lock, double seconds)

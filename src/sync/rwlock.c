@@ -10,13 +10,30 @@
 
 #include <weft/error.h>
 
+#include "base/options.h"
 #include "os/report.h"
 #include "sched/here.h"
+#include "sync/far.h"
+#include "sync/order.h"
 #include "sync/owner.h"
 
 enum { ORPHANED = 8 }; // flag of `writer`: one ended with the lock
 
-enum purpose { READ, WRITE };
+static bool is_far(const struct weft_rwlock *lock)
+{
+    // relaxed: constant from the init on
+    return __atomic_load_n(&lock->half[0], __ATOMIC_RELAXED) & WI_FAR;
+}
+
+void weft_rwlock_init_with(struct weft_rwlock *lock,
+                           const struct weft_rwlock_options *options)
+{
+    WI_OPTIONS(options);
+    *lock = (struct weft_rwlock){.line = 0};
+    lock->writer = wi_far_flag(options->arena, lock, "weft_rwlock_init");
+    if (wi_order_on())
+        wi_order_name(lock, options->name);
+}
 
 static wi_hint writer_of(const void *lock)
 {
@@ -38,13 +55,13 @@ static void set_writer(struct weft_rwlock *lock, wi_hint hint)
 }
 
 // One that is the first of all goes in, or not.
-static bool go_in(struct weft_rwlock *lock, enum purpose purpose,
+static bool go_in(struct weft_rwlock *lock, enum wi_rwlock_purpose purpose,
                   struct wi_task *t)
 {
     if (wi_owner_of(lock->writer) != 0 ||
-        (purpose == WRITE && lock->readers > 0))
+        (purpose == WI_RWLOCK_WRITE && lock->readers > 0))
         return false;
-    if (purpose == WRITE)
+    if (purpose == WI_RWLOCK_WRITE)
         set_writer(lock, wi_hint_of(t));
     else
         lock->readers++;
@@ -110,7 +127,7 @@ static int wait_in_line(struct weft_rwlock *lock, struct wi_task *self,
 
 // True: it is ours. Else, if a place is given, that stands in line now.
 static bool enter(struct weft_rwlock *lock, struct wi_task *self,
-                  enum purpose purpose, struct wi_place *place,
+                  enum wi_rwlock_purpose purpose, struct wi_place *place,
                   const struct wi_edge_set *holder)
 {
     struct wi_place *first = wi_line_lock(&lock->line);
@@ -125,8 +142,8 @@ static bool enter(struct weft_rwlock *lock, struct wi_task *self,
     return mine;
 }
 
-static int acquire(struct weft_rwlock *lock, enum purpose purpose,
-                   int64_t deadline)
+static int acquire_near(struct weft_rwlock *lock,
+                        enum wi_rwlock_purpose purpose, int64_t deadline)
 {
     struct wi_task *self = wi_sync_self(lock);
     if (is_writer(lock, self))
@@ -142,46 +159,82 @@ static int acquire(struct weft_rwlock *lock, enum purpose purpose,
     return rc < 0 ? rc : took(lock, self);
 }
 
-static int try(struct weft_rwlock *lock, enum purpose purpose)
+static int try_near(struct weft_rwlock *lock, enum wi_rwlock_purpose purpose)
 {
     struct wi_task *self = wi_sync_self(lock);
     return enter(lock, self, purpose, NULL, NULL) ? took(lock, self) : -EAGAIN;
 }
 
+// What an acquire came to, for the checking of order.
+static int noted(struct weft_rwlock *lock, int rc, const void *site)
+{
+    if (wi_order_on() && (rc == 0 || rc == -EOWNERDEAD))
+        wi_order_hold(wi_here.self, lock, site);
+    return rc;
+}
+
+static int acquire(struct weft_rwlock *lock, enum wi_rwlock_purpose purpose,
+                   int64_t deadline, const void *site)
+{
+    if (wi_order_on())
+        wi_order_want(wi_sync_self(lock), lock, site);
+    int rc = is_far(lock) ? wi_far_rwlock_acquire(lock, purpose, deadline)
+                          : acquire_near(lock, purpose, deadline);
+    return noted(lock, rc, site);
+}
+
+static int try(struct weft_rwlock *lock, enum wi_rwlock_purpose purpose,
+               const void *site)
+{
+    int rc = is_far(lock) ? wi_far_rwlock_try(lock, purpose)
+                          : try_near(lock, purpose);
+    return noted(lock, rc, site);
+}
+
 int weft_rwlock_read_acquire(struct weft_rwlock *lock)
 {
-    return acquire(lock, READ, WI_FOREVER);
+    return acquire(lock, WI_RWLOCK_READ, WI_FOREVER,
+                   __builtin_return_address(0));
 }
 
 int weft_rwlock_read_try(struct weft_rwlock *lock)
 {
-    return try(lock, READ);
+    return try(lock, WI_RWLOCK_READ, __builtin_return_address(0));
 }
 
 int weft_rwlock_read_acquire_for(struct weft_rwlock *lock, double seconds)
 {
-    return acquire(lock, READ, wi_deadline_in(seconds, __func__));
+    return acquire(lock, WI_RWLOCK_READ, wi_deadline_in(seconds, __func__),
+                   __builtin_return_address(0));
 }
 
 int weft_rwlock_write_acquire(struct weft_rwlock *lock)
 {
-    return acquire(lock, WRITE, WI_FOREVER);
+    return acquire(lock, WI_RWLOCK_WRITE, WI_FOREVER,
+                   __builtin_return_address(0));
 }
 
 int weft_rwlock_write_try(struct weft_rwlock *lock)
 {
-    return try(lock, WRITE);
+    return try(lock, WI_RWLOCK_WRITE, __builtin_return_address(0));
 }
 
 int weft_rwlock_write_acquire_for(struct weft_rwlock *lock, double seconds)
 {
-    return acquire(lock, WRITE, wi_deadline_in(seconds, __func__));
+    return acquire(lock, WI_RWLOCK_WRITE, wi_deadline_in(seconds, __func__),
+                   __builtin_return_address(0));
 }
 
 // Releasing -------------------------------------------------------------------
 
 void weft_rwlock_read_release(struct weft_rwlock *lock)
 {
+    if (wi_order_on() && wi_here.self != NULL)
+        wi_order_leave(wi_here.self, lock);
+    if (is_far(lock)) {
+        wi_far_rwlock_read_release(lock);
+        return;
+    }
     struct wi_task *self = wi_here.self;
     struct wi_chosen chosen = {.last = &chosen.first};
     struct wi_place *first = wi_line_lock(&lock->line);
@@ -194,9 +247,15 @@ void weft_rwlock_read_release(struct weft_rwlock *lock)
         self->held--;
 }
 
-// The writer gives it up, and goes on with so many readers' shares.
-static void end_writing(struct weft_rwlock *lock, uint32_t readers)
+// The writer gives it up, and goes on with so many readers' shares. false: the
+// caller is not the writer.
+static bool end_writing(struct weft_rwlock *lock, uint32_t readers)
 {
+    struct wi_task *self = wi_here.self;
+    if (is_far(lock))
+        return wi_far_rwlock_end_writing(lock, readers);
+    if (!is_writer(lock, self))
+        return false;
     struct wi_chosen chosen = {.last = &chosen.first};
     struct wi_place *first = wi_line_lock(&lock->line);
     set_writer(lock, 0);
@@ -204,46 +263,61 @@ static void end_writing(struct weft_rwlock *lock, uint32_t readers)
     admit(lock, &first, &chosen);
     wi_line_unlock(&lock->line, first);
     wi_chosen_end(&chosen, WI_PLACE_GIVEN);
+    self->held -= readers == 0;
+    return true;
 }
 
 void weft_rwlock_write_release(struct weft_rwlock *lock)
 {
-    struct wi_task *self = wi_here.self;
-    wi_require(is_writer(lock, self), lock,
+    wi_require(end_writing(lock, 0), lock,
                "a lock is released by the task or thread that holds it");
-    self->held--;
-    end_writing(lock, 0);
+    if (wi_order_on())
+        wi_order_leave(wi_here.self, lock);
 }
 
 void weft_rwlock_downgrade(struct weft_rwlock *lock)
 {
-    wi_require(is_writer(lock, wi_here.self), lock,
+    wi_require(end_writing(lock, 1), lock,
                "a lock is downgraded by the task or thread that holds it");
-    end_writing(lock, 1);
 }
 
 // Looking ---------------------------------------------------------------------
 
 bool weft_rwlock_write_held(const struct weft_rwlock *lock)
 {
-    return is_writer(lock, wi_here.self);
+    return is_far(lock) ? wi_far_rwlock_write_held(lock)
+                        : is_writer(lock, wi_here.self);
 }
 
 void weft_rwlock_repaired(struct weft_rwlock *lock)
 {
-    wi_require(is_writer(lock, wi_here.self), lock,
+    wi_require(weft_rwlock_write_held(lock), lock,
                "a lock is marked repaired by the task or thread that holds it");
+    if (is_far(lock)) {
+        wi_far_rwlock_repaired(lock);
+        return;
+    }
     // relaxed: the writer's alone
     __atomic_store_n(&lock->writer, wi_owner_of(lock->writer),
                      __ATOMIC_RELAXED);
 }
 
-void weft_rwlock_fini(struct weft_rwlock *lock)
+static void expect_unused(struct weft_rwlock *lock)
 {
     struct wi_place *first = wi_line_lock(&lock->line);
     wi_line_unlock(&lock->line, first);
     wi_require(wi_owner_of(lock->writer) == 0 && lock->readers == 0, lock,
                "a lock that ends is not held");
     wi_require(first == NULL, lock, "nobody waits for a lock that ends");
+}
+
+void weft_rwlock_fini(struct weft_rwlock *lock)
+{
+    if (is_far(lock))
+        wi_far_rwlock_fini(lock);
+    else
+        expect_unused(lock);
+    if (wi_order_on())
+        wi_order_forget(lock);
     *lock = (struct weft_rwlock){.readers = 0};
 }

@@ -13,6 +13,8 @@
 static weft_future *sleeping;
 static weft_promise *promise;
 static int ends[2];
+static struct weft_lock lock;
+static struct weft_rwlock rwlock;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static int sleep_long(void *arg)
@@ -39,6 +41,34 @@ static int join(void *arg)
 {
     (void)arg;
     return weft_get_into(sleeping, NULL, 0);
+}
+
+// Holds both locks.
+static int hold(void *arg)
+{
+    (void)arg;
+    if (weft_lock_acquire(&lock) < 0 || weft_rwlock_write_acquire(&rwlock) < 0)
+        return -1;
+    return weft_park(INFINITY);
+}
+
+static int want_lock(void *arg)
+{
+    (void)arg;
+    return weft_lock_acquire(&lock);
+}
+
+// With a time limit, so that no cycle can lead over this wait.
+static int want_lock_for(void *arg)
+{
+    (void)arg;
+    return weft_lock_acquire_for(&lock, 3600);
+}
+
+static int want_to_read(void *arg)
+{
+    (void)arg;
+    return weft_rwlock_read_acquire(&rwlock);
 }
 
 static int await_promise(void *arg)
@@ -86,6 +116,10 @@ static int amain(void *arg)
     weft_task_start(park, NULL, .name = "parker");
     weft_task_start(join, NULL, .name = "joiner");
     weft_task_start(open_group, NULL, .name = "grouper");
+    weft_task_start(hold, NULL, .name = "holder");
+    weft_task_start(want_lock, NULL, .name = "locker");
+    weft_task_start(want_lock_for, NULL, .name = "limited");
+    weft_task_start(want_to_read, NULL, .name = "rw-reader");
     weft_task_start(end_at_once, NULL, .name = "ended");
     weft_thread_start(await_promise, NULL, .name = "thread",
                       .on_exit = WEFT_EXIT_ABANDON);

@@ -31,17 +31,25 @@ __attribute__((constructor)) static void before_main(void)
         abort();
 }
 
-static int try_all(void)
+static void try_start(const char *what, enum weft_start_method start)
 {
     int code = -EINVAL;
-    long value = 0;
-    int rc = weft_join(weft_process_start(whole, &code, sizeof code));
+    int rc = weft_join(
+        weft_process_start(whole, &code, sizeof code, .start = start));
     if (rc == -WEFT_ENOENTRY)
-        puts("process: no entry");
+        printf("%s: no entry\n", what);
     else
-        printf("process: %d\n", rc);
+        printf("%s: %d\n", what, rc);
+}
+
+static int try_all(void)
+{
+    long value = 0;
+    try_start("process", WEFT_START_EXEC);
+    try_start("zygote", WEFT_START_ZYGOTE);
+    try_start("fork", WEFT_START_FORK);
     weft_executor *ex = weft_process_pool(.workers = 2);
-    rc = weft_result(weft_submit(ex, square, 12), &value);
+    int rc = weft_result(weft_submit(ex, square, 12), &value);
     if (rc == -WEFT_ENOENTRY)
         puts("pool: no entry");
     else

@@ -202,7 +202,7 @@ int weft_test_kills(int usual)
 
     if (asked && *asked)
         return atoi(asked);
-    return getenv("WEFT_STRESS") ? 1000 : usual;
+    return getenv("WEFT_STRESS") ? 2000 : usual;
 }
 
 static uint64_t choose_seed(void)

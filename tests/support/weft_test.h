@@ -75,7 +75,7 @@ int weft_test_round(void);
 // with the seed. Not for use by two threads at once.
 uint64_t weft_test_random(void);
 
-// How many processes a test of kills ends: WEFT_KILLS, or 1,000 in the stress
+// How many processes a test of kills ends: WEFT_KILLS, or 2,000 in the stress
 // tier, or `usual`.
 int weft_test_kills(int usual);
 

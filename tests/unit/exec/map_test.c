@@ -2,6 +2,8 @@
 // weft_map: order, chunks, windows, failures.
 #include "kit.h"
 
+#include <stdio.h>
+
 #define N 1000
 
 static long in[N], out[N];
@@ -304,18 +306,21 @@ struct noting {
     weft_executor base; // first
     int sends;
     size_t largest, sum;
-    double delay; // of each chunk
+    double delay;                              // of each chunk
+    const struct weft_submit_options *options; // of the last chunk
 };
 
 static weft_future *note_chunk(weft_executor *ex, const struct weft_job *job,
                                const void *in_, size_t count, void *out_,
-                               int *codes_)
+                               int *codes_,
+                               const struct weft_submit_options *options)
 {
     struct noting *noting = (struct noting *)ex;
     weft_promise *p = weft_promise_new();
     weft_future *f = weft_promise_future(p);
     (void)codes_;
     noting->sends++;
+    noting->options = options;
     noting->sum += count;
     if (count > noting->largest)
         noting->largest = count;
@@ -367,6 +372,207 @@ KIT_BOTH(a_window_bounds_the_chunks)
 {
     struct noting noting = map_noting(N, 0, 20);
     ck_assert_uint_le(noting.largest, 20);
+}
+
+KIT_BOTH(bound_options_are_those_of_each_chunk)
+{
+    struct noting noting = {.base = {&noting_ops}};
+    fill();
+    weft_executor *named = weft_executor_with(&noting.base, .name = "mine");
+    kit_assert_code(weft_map(named, plus_one, in, N, out), 0);
+    ck_assert_ptr_nonnull(noting.options);
+    ck_assert_str_eq(noting.options->name, "mine");
+    ck_assert_uint_gt(noting.largest, 10);
+    // The outer ones count.
+    weft_executor *outer = weft_executor_with(named, .priority = 1);
+    kit_assert_code(weft_map(outer, plus_one, in, N, out), 0);
+    ck_assert_int_eq(noting.options->priority, 1);
+    ck_assert_ptr_null(noting.options->name);
+}
+
+KIT_BOTH(a_limit_is_for_an_element_unless_chunks_are_asked_for)
+{
+    struct noting noting = {.base = {&noting_ops}};
+    fill();
+    weft_executor *bound = weft_executor_with(&noting.base, .timeout = 5);
+    kit_assert_code(weft_map(bound, plus_one, in, N, out), 0);
+    ck_assert_uint_eq(noting.largest, 1);
+    ck_assert_int_eq(noting.sends, N);
+    kit_assert_code(weft_map(bound, plus_one, in, N, out, .chunk = 8), 0);
+    ck_assert_uint_eq(noting.largest, 8);
+}
+
+// What is over its deadline before it begins fails, element by element.
+KIT_BOTH(a_deadline_of_each_element)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    fill();
+    kit_assert_code(weft_map(weft_executor_with(ex, .deadline = 1e-9), plus_one,
+                             in, N, out),
+                    -WEFT_EJOBTIMEOUT);
+    kit_assert_code(weft_map(weft_executor_with(ex, .deadline = 1e-9), plus_one,
+                             in, N, out, .codes = codes),
+                    0);
+    for (long i = 0; i < N; i++)
+        kit_assert_code(codes[i], -WEFT_EJOBTIMEOUT);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+// From a function to a function ----------------------------------------------
+
+struct flow {
+    long next, end; // what is made
+    size_t taken, flying, most_flying;
+    bool ordered;
+    int stop_at; // take ends the map there; -1: nowhere
+    unsigned char seen[N];
+};
+
+static int make(void *in_place, void *arg)
+{
+    struct flow *flow = arg;
+    if (flow->next == flow->end)
+        return 0;
+    if (flow->next < 0)
+        return -EPROTO;
+    *(long *)in_place = flow->next++;
+    flow->flying++;
+    if (flow->flying > flow->most_flying)
+        flow->most_flying = flow->flying;
+    return 1;
+}
+
+static int take(size_t index, int code, const void *result, void *arg)
+{
+    struct flow *flow = arg;
+    ck_assert_int_lt((long)index, flow->end);
+    ck_assert_int_eq(flow->seen[index]++, 0);
+    if (flow->ordered)
+        ck_assert_uint_eq(index, flow->taken);
+    flow->taken++;
+    flow->flying--;
+    if (code < 0)
+        ck_assert_int_eq(code, -1000 - (int)index);
+    else
+        ck_assert_int_eq(*(const long *)result, (long)(index * index));
+    return flow->stop_at == (int)flow->taken ? -EPIPE : 0;
+}
+
+KIT_BOTH(a_stream_of_all_sizes, .timeout = 20)
+{
+    static const size_t sizes[] = {0, 1, 7, 64, 5000};
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+
+    for (int i = 0; i < 5; i++)
+        for (int k = 0; k < 5; k++)
+            for (int ordered = 0; ordered < 2; ordered++) {
+                struct flow flow = {
+                    .end = N, .ordered = ordered, .stop_at = -1};
+                kit_assert_code(weft_map_stream(ex, square, make, take, &flow,
+                                                .chunk = sizes[i],
+                                                .window = sizes[k],
+                                                .ordered = ordered),
+                                0);
+                ck_assert_uint_eq(flow.taken, N);
+                if (sizes[k] >= sizes[i] && sizes[k] > 0)
+                    ck_assert_uint_le(flow.most_flying, sizes[k]);
+            }
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+KIT_BOTH(take_judges_failures)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    struct flow flow = {.end = N, .stop_at = -1};
+    kit_assert_code(weft_map_stream(ex, square_but, make, take, &flow), 0);
+    ck_assert_uint_eq(flow.taken, N);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+KIT_BOTH(either_end_ends_a_stream)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    struct flow none = {.end = 0, .stop_at = -1};
+    struct flow bad = {.next = -1, .end = N, .stop_at = -1};
+    struct flow stops = {.end = N, .stop_at = 10};
+    kit_assert_code(weft_map_stream(ex, square, make, take, &none), 0);
+    kit_assert_code(weft_map_stream(ex, square, make, take, &bad), -EPROTO);
+    kit_assert_code(weft_map_stream(ex, square, make, take, &stops), -EPIPE);
+    ck_assert_uint_eq(stops.taken, 10);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+KIT_BOTH(a_stream_through_a_user_s_executor)
+{
+    weft_executor *ex = weft_inline_executor();
+    struct flow flow = {.end = N, .ordered = true, .stop_at = -1};
+    kit_assert_code(
+        weft_map_stream(ex, square, make, take, &flow, .ordered = true), 0);
+    ck_assert_uint_eq(flow.taken, N);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+static int endless(void *in_place, void *arg)
+{
+    *(long *)in_place = 3;
+    (void)arg;
+    return 1;
+}
+
+static int ignore(size_t index, int code, const void *result, void *arg)
+{
+    (void)index;
+    (void)code;
+    (void)result;
+    (void)arg;
+    return 0;
+}
+
+KIT_BOTH(a_deadline_ends_an_endless_stream)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    {
+        WEFT_TIMEOUT(0.02);
+        kit_assert_code(weft_map_stream(ex, square, endless, ignore, NULL),
+                        -ETIMEDOUT);
+    }
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+// Results that are somebody's memory: taken or not, none is left (ASan).
+WEFT_JOB(struct weft_bytes, text_of, long, x)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%ld", x);
+    return weft_bytes_copy(text, strlen(text) + 1);
+}
+
+static int take_bytes(size_t index, int code, const void *result, void *arg)
+{
+    struct weft_bytes bytes = *(const struct weft_bytes *)result;
+    kit_assert_code(code, 0);
+    ck_assert_int_eq(atol(bytes.data), (long)index);
+    weft_bytes_free(&bytes);
+    return ++*(int *)arg == 100 ? -EPIPE : 0;
+}
+
+static int count_up(void *in_place, void *arg)
+{
+    static long next;
+    *(long *)in_place = next++;
+    (void)arg;
+    return 1;
+}
+
+WEFT_TEST(bytes_through_a_stream)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    int taken = 0;
+    kit_assert_code(weft_map_stream(ex, text_of, count_up, take_bytes, &taken,
+                                    .chunk = 8, .ordered = true),
+                    -EPIPE);
+    ck_assert_int_eq(taken, 100);
+    kit_assert_code(weft_executor_close(ex), 0);
 }
 
 WEFT_TEST_MAIN("map")

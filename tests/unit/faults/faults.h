@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// faults.h: makes the n-th of the calls that ask for memory, a descriptor or a
-// thread fail, or so many from the n-th on. The linker redirects these calls of
-// Weft and of the test here (--wrap); the C library's own are not met.
+// faults.h: makes the n-th of the calls that ask for memory, a descriptor, a
+// thread or room in a file fail, or so many from the n-th on. The linker
+// redirects these calls of Weft and of the test here (--wrap); the C library's
+// own are not met.
 #ifndef FAULTS_H
 #define FAULTS_H
 
@@ -14,8 +15,14 @@
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-enum fault_kind { FAULT_MEMORY = 1, FAULT_FDS = 2, FAULT_THREADS = 4 };
+enum fault_kind {
+    FAULT_MEMORY = 1,
+    FAULT_FDS = 2,
+    FAULT_THREADS = 4,
+    FAULT_ROOM = 8, // in a file: that of shared memory
+};
 
 static unsigned fault_kinds; // which calls are counted
 static long fault_at = -1;   // atomic: calls until the one that fails
@@ -78,6 +85,15 @@ FD_FAULT(pipe2, (int *fds, int flags), (fds, flags))
 FD_FAULT(memfd_create, (const char *name, unsigned flags), (name, flags))
 FD_FAULT(accept4, (int fd, struct sockaddr *addr, socklen_t *len, int flags),
          (fd, addr, len, flags))
+
+#define ROOM_FAULT(type, name, parameters, arguments)                          \
+    FAULT(FAULT_ROOM, type, name, -1, ENOSPC, parameters, arguments)
+
+ROOM_FAULT(int, ftruncate, (int fd, off_t size), (fd, size))
+ROOM_FAULT(int, fallocate, (int fd, int mode, off_t at, off_t size),
+           (fd, mode, at, size))
+ROOM_FAULT(ssize_t, pwrite, (int fd, const void *data, size_t size, off_t at),
+           (fd, data, size, at))
 
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);

@@ -93,6 +93,7 @@ static void try_all(use *fn, unsigned kinds)
         [FAULT_MEMORY] = "memory",
         [FAULT_FDS] = "descriptors",
         [FAULT_THREADS] = "threads",
+        [FAULT_ROOM] = "room",
     };
     const char *only = getenv("FAULT");
     if (only != NULL) {
@@ -120,6 +121,11 @@ static void try_all(use *fn, unsigned kinds)
     SCARCE_OF(name, descriptors, FAULT_FDS)                                    \
     SCARCE_OF(name, threads, FAULT_THREADS)                                    \
     static int use_##name(void)
+// Of what lies in shared memory also without room in it.
+#define SCARCE_SHARED(name)                                                    \
+    static int use_##name(void);                                               \
+    SCARCE_OF(name, room, FAULT_ROOM)                                          \
+    SCARCE(name)
 
 // Tasks -----------------------------------------------------------------------
 
@@ -345,7 +351,7 @@ SCARCE(blocking_pools)
     return use_pool(weft_thread_pool(.workers = 2, .blocking = true));
 }
 
-SCARCE(process_pools)
+SCARCE_SHARED(process_pools)
 {
     return use_pool(weft_process_pool(.workers = 1));
 }
@@ -356,11 +362,98 @@ static int nothing(void *arg)
     return 0;
 }
 
-SCARCE(processes)
+SCARCE_SHARED(processes)
 {
     int rc = weft_join(weft_process_start(nothing, "x", 2));
     HOLDS(rc <= 0);
     return rc;
+}
+
+// Arguments and results that lie in windows behind the rings.
+SCARCE_SHARED(large_arguments)
+{
+    enum { SIZE = 300000 };
+    char *much = calloc(1, SIZE);
+    struct weft_bytes in = {much, SIZE}, out = {NULL, 0};
+    weft_executor *ex = weft_process_pool(.workers = 1);
+    int rc = much == NULL ? -ENOMEM : 0;
+
+    for (int i = 0; i < 3 && much != NULL; i++) {
+        int code =
+            weft_result(weft_submit_job(ex, &weft_job_repeat, &in), &out);
+        HOLDS(code < 0 || (out.len == SIZE && !memcmp(out.data, much, SIZE)));
+        weft_bytes_free(&out);
+        rc = first_of(rc, code);
+    }
+    free(much);
+    return first_of(rc, weft_executor_close(ex));
+}
+
+// Shared memory ---------------------------------------------------------------
+
+static int get_in_child(void *arg)
+{
+    weft_queue *q = weft_queue_open(*(struct weft_arena_ref *)arg);
+    long x = 0, sum = 0;
+    int rc;
+
+    while ((rc = weft_queue_get(q, &x)) == 0)
+        sum += x;
+    weft_queue_free(q);
+    return rc != -WEFT_ECLOSED ? rc : sum == 55 ? 0 : 1;
+}
+
+static int use_arena(weft_arena *a)
+{
+    weft_queue *q = weft_queue_new(.arena = a, .item = sizeof(long));
+    struct weft_arena_ref ref = weft_queue_ref(q);
+    weft_future *f = weft_process_start(get_in_child, &ref, sizeof ref);
+    char *block = weft_arena_alloc(a, 3 << 20);
+    int rc = block == NULL ? -ENOMEM : 0;
+
+    for (long i = 1; i <= 10; i++)
+        rc = first_of(rc, weft_queue_put(q, &i));
+    weft_queue_shutdown(q, false);
+    int code = weft_join(f);
+    HOLDS(code <= 0 || rc < 0);
+    HOLDS(weft_arena_check(a) == 0);
+    weft_arena_free(a, block);
+    weft_queue_free(q);
+    return first_of(rc, code < 0 ? code : 0);
+}
+
+SCARCE_SHARED(arenas)
+{
+    weft_arena *a;
+    int rc = weft_arena_new(8 << 20, &a);
+
+    if (rc < 0)
+        return rc;
+    rc = use_arena(a);
+    weft_arena_close(a);
+    return rc;
+}
+
+static void *count_new(const void *arg, size_t size)
+{
+    (void)arg;
+    (void)size;
+    return calloc(1, sizeof(long));
+}
+
+WEFT_JOB(long, add_to_state, long, x)
+{
+    return *(long *)weft_manager_state() += x;
+}
+
+SCARCE_SHARED(managers)
+{
+    weft_manager *m = weft_manager_start(count_new, NULL, 0);
+    long sum = 0;
+    int rc = weft_result(weft_manager_call(m, add_to_state, 5), &sum);
+
+    HOLDS(rc < 0 || sum == 5);
+    return first_of(rc, weft_manager_close(m));
 }
 
 // Descriptors -----------------------------------------------------------------

@@ -14,6 +14,8 @@
 // Descriptors
 // -------------------------------------------------------------------
 
+static int has_null(void *arg);
+
 static int speak(void *arg)
 {
     (void)arg;
@@ -63,6 +65,156 @@ WEFT_TEST(one_file_may_be_both)
     close(both == 0 ? -1 : in); // the child has its own
     expect(f, 0);
     expect_file(both, "err x\nout x\n"); // stdout is written at the end
+}
+
+// Capture
+// -----------------------------------------------------------------------
+
+static int chatter(void *arg)
+{
+    int n = *(int *)arg;
+    for (int i = 0; i < n; i++)
+        printf("line %d\n", i);
+    fflush(stdout);
+    fprintf(stderr, "to err\n");
+    return 0;
+}
+
+static void expect_output(weft_future *f, int fd, const char *want)
+{
+    struct weft_bytes got;
+    uint64_t lost = 1;
+    ck_assert_int_eq(weft_process_output(f, fd, &got, &lost), 0);
+    ck_assert_str_eq(got.data, want);
+    ck_assert_uint_eq(got.len, strlen(want));
+    ck_assert_uint_eq(lost, 0);
+    weft_bytes_free(&got);
+}
+
+static void capture_with(enum weft_start_method start)
+{
+    int n = 3;
+    struct weft_bytes none;
+    weft_future *f =
+        weft_process_start(chatter, &n, sizeof n, .start = start,
+                           .out = WEFT_DEV_CAPTURE, .err = WEFT_DEV_CAPTURE);
+    ck_assert_int_eq(weft_get_into(f, NULL, 0), 0);
+    expect_output(f, 1, "line 0\nline 1\nline 2\n");
+    expect_output(f, 2, "to err\n");
+    weft_future_unref(f);
+    f = weft_process_start(chatter, &n, sizeof n, .start = start,
+                           .out = WEFT_DEV_CAPTURE, .err = WEFT_DEV_OUT);
+    ck_assert_int_eq(weft_get_into(f, NULL, 0), 0);
+    expect_output(f, 1, "line 0\nline 1\nline 2\nto err\n");
+    ck_assert_int_eq(weft_process_output(f, 2, &none, NULL), -ENODATA);
+    weft_future_unref(f);
+}
+
+WEFT_TEST(output_can_be_captured)
+{
+    capture_with(WEFT_START_EXEC);
+    capture_with(WEFT_START_ZYGOTE);
+    int fds = weft_test_count_fds();
+    capture_with(WEFT_START_ZYGOTE);
+    capture_with(WEFT_START_EXEC);
+    ck_assert_int_eq(weft_test_count_fds(), fds);
+}
+
+// The last bytes count.
+WEFT_TEST(captured_output_is_bounded)
+{
+    int n = 50000;
+    struct weft_bytes got;
+    uint64_t lost;
+    weft_future *f =
+        weft_process_start(chatter, &n, sizeof n, .out = WEFT_DEV_CAPTURE,
+                           .err = WEFT_DEV_NULL, .capture = 1000);
+    ck_assert_int_eq(weft_get_into(f, NULL, 0), 0);
+    ck_assert_int_eq(weft_process_output(f, 1, &got, &lost), 0);
+    ck_assert_uint_eq(got.len, 1000);
+    ck_assert_uint_eq(lost,
+                      50000ul * 11 - 10 * 4 - 90 * 3 - 900 * 2 - 9000 - 1000);
+    ck_assert_str_eq((char *)got.data + 1000 - 11, "line 49999\n");
+    weft_bytes_free(&got);
+    weft_future_unref(f);
+}
+
+static int last_words(void *arg)
+{
+    (void)arg;
+    fprintf(stderr, "first\nit is\tover\n\n");
+    abort();
+    return 0;
+}
+
+WEFT_TEST(last_words_stand_in_the_text)
+{
+    expect_text(
+        weft_process_start(last_words, NULL, 0, .err = WEFT_DEV_CAPTURE),
+        -WEFT_ECRASHED, "; it wrote \"it is?over\"");
+}
+
+static int write_and_wait(void *arg)
+{
+    char byte;
+    (void)arg;
+    if (write(1, "so far", 6) != 6)
+        return -EIO;
+    return (int)read(0, &byte, 1);
+}
+
+WEFT_TEST(output_can_be_seen_while_it_comes)
+{
+    int ends[2];
+    struct weft_bytes got = {NULL, 0};
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    weft_future *f = weft_process_start(write_and_wait, NULL, 0, .in = ends[0],
+                                        .out = WEFT_DEV_CAPTURE);
+    do {
+        weft_bytes_free(&got);
+        ck_assert_int_eq(weft_process_output(f, 1, &got, NULL), 0);
+        sched_yield();
+    } while (got.len < 6);
+    ck_assert_str_eq(got.data, "so far");
+    weft_bytes_free(&got);
+    close(ends[1]);
+    expect(f, 0);
+}
+
+WEFT_TEST(what_cannot_be_captured_is_an_error)
+{
+    struct weft_bytes none;
+    expect(weft_process_start(chatter, NULL, 0, .in = WEFT_DEV_CAPTURE),
+           -EBADF);
+    expect(weft_process_start(chatter, NULL, 0, .out = WEFT_DEV_OUT), -EBADF);
+    expect(weft_process_start(chatter, NULL, 0, .out = -4), -EBADF);
+    weft_future *f = weft_process_start(has_null, NULL, 0, .in = WEFT_DEV_NULL,
+                                        .out = WEFT_DEV_NULL);
+    ck_assert_int_eq(weft_process_output(f, 1, &none, NULL), -ENODATA);
+    expect(f, 0);
+}
+
+WEFT_JOB(long, job_last_words, int, x)
+{
+    if (x == 0)
+        return write(2, "all is well\n", 12);
+    fprintf(stderr, "no more %d\n", x);
+    abort();
+    return 0;
+}
+
+WEFT_TEST(last_words_of_a_job_stand_in_its_text)
+{
+    struct weft_process_options like = {.size = sizeof like,
+                                        .out = WEFT_DEV_CAPTURE,
+                                        .err = WEFT_DEV_OUT,
+                                        .capture = 256};
+    weft_executor *ex = weft_process_pool(.workers = 1, .process = &like);
+    expect_long(weft_submit(ex, job_last_words, 0), 12);
+    expect_text(weft_submit(ex, job_last_words, 7), -WEFT_ECRASHED,
+                "it wrote \"no more 7\"");
+    expect_long(weft_submit(ex, job_last_words, 0), 12);
+    weft_executor_close(ex);
 }
 
 static int has_null(void *arg)

@@ -206,6 +206,210 @@ WEFT_TEST(a_stopped_worker_does_not_escape_the_timeout)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
+// Options of what jobs submit
+// ---------------------------------------------------
+
+WEFT_JOB(long, submit_try, struct try, t)
+{
+    weft_executor *own = weft_executor_open(0);
+    long value = 0;
+    int rc = weft_result(weft_submit_job(weft_executor_with(own, .retries = 2),
+                                         &weft_job_try_hard, &t),
+                         &value);
+    return rc < 0 ? rc : value;
+}
+
+WEFT_TEST(a_job_of_a_job_runs_again_if_it_may)
+{
+    struct try t = {.deaths = 2};
+    struct weft_process_pool_stats stats = {.size = sizeof stats};
+    counter_new();
+    snprintf(t.file, sizeof t.file, "%s", counter);
+    ex = weft_process_pool(.workers = 1);
+    expect_long(weft_submit_job(ex, &weft_job_submit_try, &t), 3);
+    ck_assert_int_eq(weft_process_pool_stats(ex, &stats), 0);
+    ck_assert_uint_eq(stats.retried, 2);
+    ck_assert_uint_eq(stats.crashed, 0);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+    ck_assert_int_eq(counter_end(), 3);
+}
+
+// Both limits end the inner job only, deep in a pool of one worker, where all
+// else runs on top of what waits.
+WEFT_JOB(long, limit_at_depth, long, depth)
+{
+    weft_executor *own = weft_executor_open(0);
+    long value = 0;
+    int rc;
+    if (depth > 0) {
+        rc = weft_result(weft_submit(own, limit_at_depth, depth - 1), &value);
+        return rc < 0 ? rc : value + 1;
+    }
+    for (int i = 0; i < 2; i++) {
+        rc = weft_result(
+            i == 0
+                ? weft_submit(weft_executor_with(own, .timeout = 0.05), hang, 1)
+                : weft_submit(weft_executor_with(own, .deadline = 0.05), hang,
+                              1),
+            &value);
+        if (rc != -WEFT_EJOBTIMEOUT)
+            return rc < 0 ? rc : -1;
+    }
+    return 0;
+}
+
+WEFT_TEST(a_limit_ends_the_job_of_a_job_and_not_that)
+{
+    struct weft_process_pool_stats stats = {.size = sizeof stats};
+    ex = weft_process_pool(.workers = 1);
+    for (long depth = 0; depth < 20; depth += 5)
+        expect_long(weft_submit(ex, limit_at_depth, depth), depth);
+    ck_assert_int_eq(weft_process_pool_stats(ex, &stats), 0);
+    ck_assert_uint_eq(stats.overran, 8);
+    ck_assert_uint_eq(stats.crashed, 0);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+struct marks {
+    char file[64], fifo[80];
+};
+
+// Leaves marks of several priorities to the pool, and goes when it is told.
+WEFT_JOB(long, leave_marks, struct marks, m)
+{
+    static const struct mark all[] = {{"", '1'}, {"", 'x'}, {"", 'a'},
+                                      {"", '2'}, {"", 'y'}, {"", 'b'}};
+    weft_executor *own = weft_executor_open(0);
+    for (int i = 0; i < 6; i++) {
+        struct mark one = all[i];
+        int priority = one.letter < 'a' ? 0 : one.letter < 'x' ? 1 : -1;
+        snprintf(one.file, sizeof one.file, "%s", m.file);
+        weft_future_unref(
+            weft_submit_job(weft_executor_with(own, .priority = priority),
+                            &weft_job_put_mark, &one));
+    }
+    char byte;
+    int fd = open(m.fifo, O_RDONLY | O_CLOEXEC);
+    long n = read(fd, &byte, 1);
+    close(fd);
+    return n;
+}
+
+WEFT_TEST(priorities_count_in_jobs_too)
+{
+    struct weft_process_pool_stats stats = {.size = sizeof stats};
+    struct marks m;
+    char order[16] = "";
+    counter_new();
+    snprintf(m.file, sizeof m.file, "%s", counter);
+    snprintf(m.fifo, sizeof m.fifo, "%s.fifo", counter);
+    ck_assert_int_eq(mkfifo(m.fifo, 0600), 0);
+    ex = weft_process_pool(.workers = 1);
+    weft_future *gate = weft_submit_job(ex, &weft_job_leave_marks, &m);
+    do
+        ck_assert_int_eq(weft_process_pool_stats(ex, &stats), 0);
+    while (stats.submitted < 7);
+    int fd = open(m.fifo, O_WRONLY | O_CLOEXEC);
+    ck_assert_int_eq(write(fd, "x", 1), 1);
+    expect_long(gate, 1);
+    close(fd);
+    ck_assert_int_eq(weft_executor_close(ex), 0); // when all have run
+    fd = open(counter, O_RDONLY | O_CLOEXEC);
+    ck_assert_int_eq(read(fd, order, sizeof order - 1), 6);
+    close(fd);
+    ck_assert_str_eq(order, "ab12xy");
+    unlink(m.fifo);
+    counter_end();
+}
+
+// A large argument behind the terms, and one that just does not fit with them.
+WEFT_JOB(long, add_bytes, struct weft_bytes, bytes)
+{
+    long sum = 0;
+    for (size_t i = 0; i < bytes.len; i++)
+        sum += ((const unsigned char *)bytes.data)[i];
+    return sum;
+}
+
+WEFT_JOB(long, submit_bytes, long, size)
+{
+    char *room = malloc((size_t)size + 1);
+    long value = 0;
+    memset(room, 1, (size_t)size + 1);
+    struct weft_bytes bytes = {room, (size_t)size};
+    weft_executor *own =
+        weft_executor_with(weft_executor_open(0), .name = "of a job");
+    int rc = weft_result(weft_submit_struct(own, add_bytes, bytes), &value);
+    free(room);
+    return rc < 0 ? rc : value;
+}
+
+WEFT_TEST(options_and_arguments_of_all_sizes_go_together)
+{
+    static const long sizes[] = {0,   1,   47,  400, 440, 447,  448,    449,
+                                 456, 504, 511, 512, 513, 5000, 3000000};
+    ex = weft_process_pool(.workers = 1);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        expect_long(weft_submit(ex, submit_bytes, sizes[i]), sizes[i]);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+// Options in map
+// ----------------------------------------------------------------
+
+WEFT_JOB(long, square_or_hang, long, x)
+{
+    while (x % 10 == 7)
+        pause();
+    return x * x;
+}
+
+WEFT_TEST(in_a_map_one_element_runs_too_long)
+{
+    enum { N = 30 };
+    long in[N], out[N];
+    int codes[N];
+    for (long i = 0; i < N; i++)
+        in[i] = i;
+    ex = weft_process_pool(.workers = 2);
+    weft_executor *limited = weft_executor_with(ex, .timeout = 0.2);
+    ck_assert_int_eq(
+        weft_map(limited, square_or_hang, in, N, out, .codes = codes), 0);
+    for (long i = 0; i < N; i++) {
+        ck_assert_int_eq(codes[i], i % 10 == 7 ? -WEFT_EJOBTIMEOUT : 0);
+        if (codes[i] == 0)
+            ck_assert_int_eq(out[i], i * i);
+    }
+    ck_assert_int_eq(weft_map(limited, square_or_hang, in, N, out),
+                     -WEFT_EJOBTIMEOUT);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+static void map_with_retries(size_t chunk, long runs)
+{
+    enum { N = 12 };
+    struct try in[N] = {{.deaths = 0}};
+    long out[N];
+    counter_new();
+    for (int i = 0; i < N; i++)
+        snprintf(in[i].file, sizeof in[i].file, "%s", counter);
+    in[0].deaths = 1; // the first to run at all dies of it
+    ex = weft_process_pool(.workers = 1);
+    ck_assert_int_eq(weft_map(weft_executor_with(ex, .retries = 3), try_hard,
+                              in, N, out, .chunk = chunk),
+                     0);
+    for (int i = 0; i < N; i++)
+        ck_assert_int_eq(out[i], i + runs - N + 1);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+    ck_assert_int_eq(counter_end(), runs);
+}
+
+WEFT_TEST(in_a_map_elements_run_again)
+{
+    map_with_retries(0, 13);
+    map_with_retries(4, 13);
+}
+
 // Grace
 // -------------------------------------------------------------------------
 

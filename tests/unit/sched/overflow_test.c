@@ -264,8 +264,8 @@ static void host_exits(int sig, siginfo_t *info, void *context)
 {
     struct wi_stack_place place;
 
-    ck_assert_int_eq(sig, SIGSEGV);
-    ck_assert_ptr_nonnull(context);
+    if (sig != SIGSEGV || context == NULL)
+        _exit(44);
     if (wi_stack_find((uintptr_t)info->si_addr, &place))
         _exit(42);
     _exit(43);

@@ -11,6 +11,8 @@
 
 #include <weft.h>
 
+#include "shared/queue.h"
+
 static weft_arena *arena_new(void)
 {
     weft_arena *a = NULL;
@@ -169,6 +171,86 @@ WEFT_TEST(a_queue_that_cannot_be_opened)
     weft_queue *plain = weft_queue_new();
     ck_assert_uint_eq(weft_queue_ref(plain).id[0], 0);
     weft_queue_free(plain);
+}
+
+// Indices that somebody has spoiled: calls end with a code or move something,
+// but never touch what lies outside of the ring.
+enum { GUARD = 64 << 10 };
+
+static unsigned char *guard_of(weft_arena *a)
+{
+    unsigned char *guard = weft_arena_alloc_aligned(a, GUARD, 128);
+    memset(guard, 0xa5, GUARD);
+    return guard;
+}
+
+static bool is_whole(const unsigned char *guard)
+{
+    for (int i = 0; i < GUARD; i++)
+        if (guard[i] != 0xa5)
+            return false;
+    return true;
+}
+
+static uint64_t near_or_far(void)
+{
+    uint64_t x = weft_test_random();
+    return x % 3 == 0 ? x : x % 3 == 1 ? x % 600 : (uint64_t)0 - x % 600;
+}
+
+// All but the locks, in which nonsense may mean that somebody holds them.
+static void spoil(struct wi_shared_queue *q)
+{
+    uint64_t *words[] = {&q->put.seen,     &q->put.bytes_seen, &q->put.word,
+                         &q->put.bytes[0], &q->put.bytes[1],   &q->get.seen,
+                         &q->get.word,     &q->get.bytes_seen, &q->get.bytes[0],
+                         &q->get.bytes[1], &q->done,           &q->mask,
+                         &q->item,         &q->limit};
+    for (int i = 0; i < 4; i++)
+        *words[weft_test_random() % (sizeof words / sizeof *words)] =
+            near_or_far();
+}
+
+static void move_something(weft_queue *q, size_t item, unsigned char *bytes)
+{
+    bool put = weft_test_random() % 2;
+    size_t n = weft_test_random() % 300;
+    if (item == 0 && put)
+        weft_queue_put_bytes(q, bytes, n, .nowait = true);
+    else if (item == 0)
+        weft_queue_get_bytes(q, bytes, n, .nowait = true);
+    else if (put)
+        weft_queue_put_n(q, bytes, n + 1, .nowait = true);
+    else
+        weft_queue_get_n(q, bytes, n + 1, .nowait = true);
+}
+
+static void spoil_and_move(size_t item, size_t limit)
+{
+    static unsigned char bytes[301 * 24];
+    weft_arena *a = arena_new();
+    unsigned char *before = guard_of(a);
+    weft_queue *q =
+        item != 0 ? weft_queue_new(.arena = a, .item = item, .maxsize = limit)
+                  : weft_queue_new(.arena = a, .bytes = limit);
+    unsigned char *after = guard_of(a);
+    struct wi_shared_queue *inside = weft_arena_at(a, weft_queue_ref(q).at);
+    for (int i = 0; i < 3000; i++) {
+        spoil(inside);
+        for (int k = 0; k < 3; k++)
+            move_something(q, item, bytes);
+    }
+    ck_assert(is_whole(before) && is_whole(after));
+    weft_arena_close(a);
+}
+
+WEFT_TEST(spoiled_indices_lead_nowhere, .timeout = 60)
+{
+    spoil_and_move(8, 16);
+    spoil_and_move(24, 100);
+    spoil_and_move(1, 1);
+    spoil_and_move(0, 512);
+    spoil_and_move(0, 4096);
 }
 
 // Several processes

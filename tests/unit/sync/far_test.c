@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Locks, conditions, semaphores and events in an arena, between processes, one
 // of which may die. The case itself waits in a task or in a thread.
-#include "kit.h"
-
-#include <stdio.h>
+struct table;
+#define TABLE struct table
+#include "elsewhere.h"
 
 struct table {
     struct weft_lock lock;
@@ -16,8 +16,6 @@ struct table {
     int arrived; // atomic
     long sum;
 };
-
-static weft_arena *arena;
 
 static struct table *make_table(void)
 {
@@ -32,55 +30,13 @@ static struct table *make_table(void)
     return t;
 }
 
-typedef int work_function(struct table *t, long n);
 static work_function add, hold_until_the_event, die_with_the_lock, nest,
     take_permits, wait_for_event, set_event, consume, produce, wait_to_be_told,
     work_for_ever;
 
-// By its number: a function lies elsewhere in another process.
-static work_function *const works[] = {
-    add,     hold_until_the_event, die_with_the_lock, nest,
-    consume, take_permits,         wait_for_event,    set_event,
-    produce, wait_to_be_told,      work_for_ever};
-enum { WORKS = sizeof works / sizeof *works };
-
-// Its number may come a little after the process itself; kill(0) would be for
-// all of us.
-static void kill_it(weft_future *f)
-{
-    pid_t pid;
-
-    while ((pid = weft_future_native_id(f)) == 0 && !weft_done(f))
-        weft_yield();
-    if (pid <= 0)
-        ck_abort_msg("it has ended already: %d", weft_future_code(f));
-    kill(pid, SIGKILL);
-}
-
-// In another process, with the table where that has it.
-struct order {
-    struct weft_arena_ref table;
-    long work, n;
-};
-
-static int obey(void *arg)
-{
-    struct order *order = arg;
-    struct table *t = weft_arena_open(order->table, &arena);
-    if (t == NULL)
-        return -ENOENT;
-    int rc = works[order->work](t, order->n);
-    weft_arena_close(arena);
-    return rc;
-}
-
-static weft_future *elsewhere(work_function *work, struct table *t, long n)
-{
-    struct order order = {weft_arena_ref(arena, t), 0, n};
-    while (works[order.work] != work)
-        ck_assert_int_lt(++order.work, WORKS);
-    return weft_process_start(obey, &order, sizeof order);
-}
+ELSEWHERE_WORKS(add, hold_until_the_event, die_with_the_lock, nest, consume,
+                take_permits, wait_for_event, set_event, produce,
+                wait_to_be_told, work_for_ever)
 
 static void until_arrived(struct table *t, int n)
 {
@@ -451,23 +407,19 @@ static int work_for_ever(struct table *t, long n)
 KIT_BOTH(owners_killed_at_random, .timeout = 900)
 {
     struct table *t = make_table();
-    int kills = weft_test_kills(25), told = 0;
-    double longest = 0;
+    struct recovery recovery = {.kills = 0};
 
     printf("seed %llu\n", (unsigned long long)weft_test_seed());
-    for (int i = 0; i < kills; i++) {
+    while (recovery.kills < weft_test_kills(25)) {
         int before = kit_load(&t->arrived);
         weft_future *f = elsewhere(work_for_ever, t, 0);
         until_arrived(t, before + 1);
-        for (uint64_t k = weft_test_random() % 4000; k > 0; k--)
-            __asm__ volatile("" ::: "memory");
+        dawdle();
         kill_it(f);
         double killed = weft_now();
         int rc = weft_lock_acquire(&t->lock);
-        if (weft_now() - killed > longest)
-            longest = weft_now() - killed;
+        recovery_add(&recovery, killed, rc == -EOWNERDEAD);
         if (rc == -EOWNERDEAD) {
-            told++;
             t->inside = 0;
             weft_lock_repaired(&t->lock);
         }
@@ -480,8 +432,7 @@ KIT_BOTH(owners_killed_at_random, .timeout = 900)
         kit_assert_code(weft_semaphore_release(&t->semaphore, 1), 0);
         kit_assert_code(weft_semaphore_acquire(&t->semaphore), 0);
     }
-    printf("%d kills, %d told, longest wait %.3f ms\n", kills, told,
-           longest * 1e3);
+    recovery_print(&recovery, "lock");
     kit_assert_code(weft_arena_check(arena), 0);
     weft_arena_close(arena);
 }

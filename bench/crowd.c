@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// crowd: does a task cost more when there are more of them? So many start and
+// wait until all have; then all are woken and end. The figure is the CPU time
+// of one of these lives; beside it, the memory of one while all wait. Small
+// crowds come and go many times, so that each sample has many lives.
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <weft.h>
+
+#include "support/bench.h"
+
+struct crowd {
+    long tasks, arrived, rounds;
+    uint64_t left;
+    bool open;
+    weft_waiter **waiters;
+    double memory, cpu;
+};
+
+static int live(void *arg)
+{
+    struct crowd *c = arg;
+    c->waiters[c->arrived++] = weft_self();
+    while (!c->open)
+        if (weft_park(INFINITY) != 0)
+            bench_fail("weft_park failed");
+    c->left++;
+    return 0;
+}
+
+static double memory(void)
+{
+    return bench_rss() + bench_page_tables();
+}
+
+static int come_and_go(struct crowd *c, bool weigh)
+{
+    double before = weigh ? memory() : 0;
+    int rc = 0;
+    c->arrived = 0;
+    c->open = false;
+    {
+        WEFT_GROUP(g, &rc);
+        for (long i = 0; i < c->tasks; i++)
+            weft_future_unref(weft_task_start(live, c));
+        while (c->arrived < c->tasks)
+            weft_yield();
+        if (weigh)
+            c->memory = memory() - before;
+        c->open = true;
+        for (long i = 0; i < c->tasks; i++)
+            weft_unpark(c->waiters[i]);
+    }
+    return rc;
+}
+
+static int crowd_main(void *arg)
+{
+    struct crowd *c = arg;
+    double begin = bench_cpu();
+    int rc = come_and_go(c, true);
+    for (long i = 1; i < c->rounds && rc == 0; i++)
+        rc = come_and_go(c, false);
+    c->cpu = bench_cpu() - begin;
+    return rc;
+}
+
+static void weft_side(const struct bench_ask *ask, struct bench_reply *reply)
+{
+    struct crowd c = {.tasks = ask->param[0],
+                      .rounds = (long)ask->ops / ask->param[0]};
+    c.waiters = calloc((size_t)c.tasks, sizeof *c.waiters);
+    for (long i = 0; i < c.tasks; i++) // its memory is not the tasks'
+        ((weft_waiter *volatile *)c.waiters)[i] = NULL;
+    int rc = weft_run(crowd_main, &c, .stack_size = 64 * 1024);
+    if (rc != 0)
+        bench_fail("weft_run: %s", weft_strerror(rc));
+    reply->value = c.cpu / (double)ask->ops;
+    reply->more[0] = c.memory / (double)c.tasks;
+    reply->answer = c.left;
+    free(c.waiters);
+}
+
+// The least: one page touched at the top of each stack, and all given back.
+static void page_side(const struct bench_ask *ask, struct bench_reply *reply)
+{
+    enum { STACK = 64 * 1024 };
+    size_t n = (size_t)ask->param[0];
+    double begin = bench_cpu();
+    for (uint64_t round = 0; round < ask->ops / n; round++) {
+        double before = round == 0 ? memory() : 0;
+        char *all = mmap(NULL, n * STACK, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (all == MAP_FAILED)
+            bench_fail("no room for the stacks");
+        madvise(all, n * STACK, MADV_NOHUGEPAGE);
+        for (size_t i = 0; i < n; i++) {
+            all[(i + 1) * STACK - 64] = 1;
+            reply->answer++;
+        }
+        if (round == 0)
+            reply->more[0] = (memory() - before) / (double)n;
+        munmap(all, n * STACK);
+    }
+    reply->value = (bench_cpu() - begin) / (double)ask->ops;
+}
+
+static const struct bench_side sides[] = {
+    {"weft", BENCH_WEFT, .fn = weft_side},
+    {"one page a stack", BENCH_FLOOR, .fn = page_side},
+    {"Go", BENCH_PEER, .program = "crowd_go", .package = "golang-go"},
+    {"tokio", BENCH_PEER, .program = "crowd_tokio",
+     .package = "librust-tokio-dev"},
+    {"Boost.Fiber", BENCH_PEER, .program = "crowd_boost_fiber",
+     .package = "libboost-fiber-dev"},
+    {"asyncio", BENCH_PEER, .program = "crowd_asyncio", .package = "python3"},
+    {0}};
+
+// Those that take less than half a minute for a million.
+enum { FAST = 4 };
+static struct bench_side fast_sides[FAST + 1];
+
+static void ask(const char *name, const struct bench_side *those, long tasks,
+                long lives, unsigned reps)
+{
+    bench_ask(
+        &(struct bench_question){.name = name,
+                                 .what = "start, wait, be woken and end, CPU",
+                                 .unit = "ns",
+                                 .ops = (uint64_t)lives,
+                                 .slow = true,
+                                 .params = {{"tasks", tasks}},
+                                 .more = {"bytes_while_waiting"},
+                                 .reps = reps},
+        those);
+}
+
+static void ask_million(const char *name, long tasks)
+{
+    memcpy(fast_sides, sides, FAST * sizeof *sides);
+    for (int i = FAST; sides[i].name; i++)
+        bench_skip(name, sides[i].name, "a sample takes half a minute");
+    ask(name, fast_sides, tasks, tasks, (unsigned)bench_pick(3, 1, 1));
+}
+
+// A million tasks need about 5 GB.
+static bool have_room(void)
+{
+    return (double)sysconf(_SC_AVPHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) >
+           8e9;
+}
+
+int main(int argc, char **argv)
+{
+    bench_start("crowd", argc, argv);
+    long lives = bench_pick(1000000, 100000, 1000);
+    long most = bench_pick(1000000, 1000000, 1000);
+    ask("crowd/10", sides, 10, lives, 0);
+    ask("crowd/100", sides, 100, lives, 0);
+    ask("crowd/1000", sides, 1000, lives, 0);
+    ask("crowd/10000", sides, bench_pick(10000, 10000, 500), lives, 0);
+    ask("crowd/100000", sides, bench_pick(100000, 100000, 500), lives, 0);
+    if (have_room())
+        ask_million("crowd/1000000", most);
+    else
+        bench_skip("crowd/1000000", "weft", "needs 8 GB of free memory");
+    return bench_end();
+}

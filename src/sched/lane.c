@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#include "sched/lane.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { FIRST_SIZE = 1024, TURNS = 61 };
+
+const uint8_t *wi_lane_order(unsigned turn)
+{
+    static const uint8_t orders[][WI_LANES] = {
+        {WI_LANE_HIGH, WI_LANE_USUAL, WI_LANE_LOW},
+        {WI_LANE_USUAL, WI_LANE_LOW, WI_LANE_HIGH},
+        {WI_LANE_LOW, WI_LANE_USUAL, WI_LANE_HIGH},
+    };
+    unsigned place = turn % TURNS;
+    return orders[place == 0 ? 1 : place == TURNS / 2 ? 2 : 0];
+}
+
+void wi_lane_fini(struct wi_lane *lane)
+{
+    free(lane->ring);
+    *lane = (struct wi_lane){0};
+}
+
+static int grow(struct wi_lane *lane)
+{
+    size_t size = lane->tail - lane->head;
+    size_t room = size == 0 ? FIRST_SIZE : 2 * size; // a power of two
+    wi_hint *ring = malloc(room * sizeof *ring);
+    if (ring == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < size; i++)
+        ring[i] = lane->ring[(lane->head + i) & (lane->room - 1)];
+    free(lane->ring);
+    lane->ring = ring;
+    lane->room = room;
+    lane->head = 0;
+    lane->tail = size;
+    return 0;
+}
+
+static void count_waiting(struct wi_lane *lane)
+{
+    // relaxed: who puts has a barrier after it; who takes has looked
+    __atomic_store_n(&lane->waiting, lane->tail - lane->head, __ATOMIC_RELAXED);
+}
+
+int wi_lane_put(struct wi_lane *lane, wi_hint hint)
+{
+    if (lane->tail - lane->head == lane->room) {
+        int rc = grow(lane);
+        if (rc < 0)
+            return rc;
+    }
+    lane->ring[lane->tail++ & (lane->room - 1)] = hint;
+    count_waiting(lane);
+    return 0;
+}
+
+wi_hint wi_lane_take(struct wi_lane *lane)
+{
+    if (lane->tail == lane->head)
+        return 0;
+    wi_hint hint = lane->ring[lane->head++ & (lane->room - 1)];
+    count_waiting(lane);
+    return hint;
+}
+
+void wi_lane_untake(struct wi_lane *lane)
+{
+    lane->head--;
+    count_waiting(lane);
+}

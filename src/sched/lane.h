@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+//
+// lane.h: a queue of unstarted records that any worker may take, in the order
+// in which they were put, and three of them for jobs of higher, usual and lower
+// priority. The functions of a lane but wi_lane_waiting are called under the
+// lock of the runtime.
+#ifndef WI_SCHED_LANE_H
+#define WI_SCHED_LANE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sched/task.h"
+
+enum { WI_LANE_HIGH, WI_LANE_USUAL, WI_LANE_LOW, WI_LANES };
+
+struct wi_lane {
+    wi_hint *ring;
+    size_t room, head, tail;
+    uint64_t waiting; // tail - head, readable without the lock
+};
+
+static inline unsigned wi_lane_of(int priority)
+{
+    return priority > 0    ? WI_LANE_HIGH
+           : priority == 0 ? WI_LANE_USUAL
+                           : WI_LANE_LOW;
+}
+
+// The lanes in the order in which the turn'th choice looks at them. Each lane
+// is the first to be looked at in one of 61 turns at least, so that none
+// starves.
+const uint8_t *wi_lane_order(unsigned turn);
+
+// Empties the lane, and gives its memory back.
+void wi_lane_fini(struct wi_lane *lane);
+
+// 0 or -ENOMEM.
+int wi_lane_put(struct wi_lane *lane, wi_hint hint);
+
+// The oldest; 0: there is none.
+wi_hint wi_lane_take(struct wi_lane *lane);
+
+// Puts back what was taken last.
+void wi_lane_untake(struct wi_lane *lane);
+
+static inline uint64_t wi_lane_waiting(const struct wi_lane *lane)
+{
+    // seq_cst: after the announcement of sleep, in whoever is about to; pairs
+    // with the barrier between a put and the look at the idle mask
+    return __atomic_load_n(&lane->waiting, __ATOMIC_SEQ_CST);
+}
+
+#endif

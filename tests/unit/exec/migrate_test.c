@@ -1,0 +1,607 @@
+// SPDX-License-Identifier: MIT
+//
+// Jobs with .migrate: one that waits goes on on whichever worker is free, by
+// whatever it waits for, and keeps all that is its own. Where a thread is part
+// of the wait it stays.
+#include "kit.h"
+
+#include <sys/syscall.h>
+
+#include <weft/fork.h>
+
+enum { WORKERS = 2 };
+
+static uint32_t turn(uint32_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+static void tell(uint32_t *word)
+{
+    __atomic_store_n(word, 1, __ATOMIC_RELEASE);
+}
+
+static pid_t thread_id(void)
+{
+    return (pid_t)syscall(SYS_gettid);
+}
+
+// Computes until *word is told; whether it was in time.
+static bool compute_until(uint32_t *word)
+{
+    double end = weft_now() + weft_test_seconds(10);
+    while (!turn(word)) {
+        if (weft_now() > end)
+            return false;
+    }
+    return true;
+}
+
+// A job behind a busy one -----------------------------------------------------
+
+// What ends the wait of the job, and how it waits.
+struct way {
+    const char *name;
+    int (*wait)(void);
+    void (*end)(void); // NULL: it ends by itself
+};
+
+static struct weft_lock lock;
+static struct weft_event event;
+static struct weft_semaphore semaphore;
+static struct weft_condition condition;
+static struct weft_barrier barrier = WEFT_BARRIER(2);
+static weft_queue *queue;
+static weft_promise *promise;
+static weft_future *promised;
+static weft_waiter *waiter;
+static bool condition_holds;
+
+static int wait_lock(void)
+{
+    int rc = weft_lock_acquire(&lock);
+    if (rc == 0)
+        weft_lock_release(&lock);
+    return rc;
+}
+
+static void end_lock(void)
+{
+    weft_lock_release(&lock);
+}
+
+static int wait_event(void)
+{
+    return weft_event_wait(&event);
+}
+
+static void end_event(void)
+{
+    weft_event_set(&event);
+}
+
+static int wait_semaphore(void)
+{
+    return weft_semaphore_acquire(&semaphore);
+}
+
+static void end_semaphore(void)
+{
+    weft_semaphore_release(&semaphore, 1);
+}
+
+static int wait_condition(void)
+{
+    static struct weft_lock own;
+    int rc = weft_lock_acquire(&own);
+    while (rc == 0 && !__atomic_load_n(&condition_holds, __ATOMIC_ACQUIRE))
+        rc = weft_condition_wait(&condition, &own);
+    weft_lock_release(&own);
+    return rc;
+}
+
+static void end_condition(void)
+{
+    __atomic_store_n(&condition_holds, true, __ATOMIC_RELEASE);
+    while (weft_condition_notify_all(&condition) == 0)
+        weft_yield();
+}
+
+static int wait_barrier(void)
+{
+    int rc = weft_barrier_wait(&barrier);
+    return rc < 0 ? rc : 0;
+}
+
+static void end_barrier(void)
+{
+    ck_assert_int_ge(weft_barrier_wait(&barrier), 0);
+}
+
+static int wait_queue(void)
+{
+    int item;
+    return weft_queue_get(queue, &item);
+}
+
+static void end_queue(void)
+{
+    const int item = 1;
+    ck_assert_int_eq(weft_queue_put(queue, &item), 0);
+}
+
+static int wait_future(void)
+{
+    int out;
+    return weft_get(promised, &out);
+}
+
+static int wait_set(void)
+{
+    return weft_wait(&promised, 1, WEFT_ALL_COMPLETED, INFINITY) == 1 ? 0 : -1;
+}
+
+static void end_future(void)
+{
+    const int value = 5;
+    weft_promise_keep(promise, 0, &value, sizeof value, NULL);
+}
+
+static int wait_park(void)
+{
+    __atomic_store_n(&waiter, weft_self(), __ATOMIC_RELEASE);
+    return weft_park(INFINITY);
+}
+
+static void end_park(void)
+{
+    weft_unpark(__atomic_load_n(&waiter, __ATOMIC_ACQUIRE));
+}
+
+static int wait_sleep(void)
+{
+    return weft_sleep(0.05);
+}
+
+static int wait_timeout(void)
+{
+    WEFT_TIMEOUT(0.05);
+    return weft_event_wait(&event) == -ETIMEDOUT ? 0 : -1;
+}
+
+static const struct way ways[] = {
+    {"lock", wait_lock, end_lock},
+    {"event", wait_event, end_event},
+    {"semaphore", wait_semaphore, end_semaphore},
+    {"condition", wait_condition, end_condition},
+    {"barrier", wait_barrier, end_barrier},
+    {"queue", wait_queue, end_queue},
+    {"future", wait_future, end_future},
+    {"set of futures", wait_set, end_future},
+    {"park", wait_park, end_park},
+    {"sleep", wait_sleep, NULL},
+    {"timeout", wait_timeout, NULL},
+};
+enum { WAYS = sizeof ways / sizeof *ways };
+
+static uint32_t occupied, leave, waits, through, behind;
+
+WEFT_JOB(bool, occupy)
+{
+    tell(&occupied);
+    return compute_until(&leave);
+}
+
+// Functions of their own, since a compiler keeps the address of errno.
+static __attribute__((noinline)) void set_errno(int value)
+{
+    errno = value;
+    __asm__ volatile("" ::: "memory");
+}
+
+static __attribute__((noinline)) int get_errno(void)
+{
+    __asm__ volatile("" ::: "memory");
+    return errno;
+}
+
+WEFT_JOB(bool, go_through, int, way)
+{
+    set_errno(77);
+    uint64_t id = weft_current_id();
+    tell(&waits);
+    int rc = ways[way].wait();
+    bool whole = rc == 0 && get_errno() == 77 && weft_current_id() == id;
+    tell(&through);
+    return whole;
+}
+
+WEFT_JOB(bool, stand_in_the_way)
+{
+    tell(&behind);
+    return compute_until(&through);
+}
+
+// One worker computes until the job is through that has waited on it, while
+// the other has nothing to do: it is through only on the other.
+static void check_way(int way)
+{
+    weft_executor *ex = weft_thread_pool(.workers = WORKERS);
+    weft_future *first = weft_submit(ex, occupy);
+    ck_assert(compute_until(&occupied));
+    weft_future *job =
+        weft_submit(weft_executor_with(ex, .migrate = true), go_through, way);
+    ck_assert(compute_until(&waits));
+    weft_future *second = weft_submit(ex, stand_in_the_way);
+    ck_assert(compute_until(&behind)); // so the job has parked
+    tell(&leave);
+    bool in_time = false, whole = false;
+    ck_assert_int_eq(weft_result(first, &in_time), 0);
+    ck_assert(in_time);
+    if (ways[way].end != NULL)
+        ways[way].end();
+    ck_assert_int_eq(weft_result(second, &in_time), 0);
+    ck_assert_msg(in_time, "%s: left behind", ways[way].name);
+    ck_assert_int_eq(weft_result(job, &whole), 0);
+    ck_assert_msg(whole, "%s: not what it was", ways[way].name);
+    struct weft_thread_pool_stats stats = {.size = sizeof stats};
+    ck_assert_int_eq(weft_thread_pool_stats(ex, &stats), 0);
+    if (ways[way].end != NULL)
+        ck_assert_uint_ge(stats.migrations, 1);
+    weft_executor_close(ex);
+}
+
+WEFT_TEST(goes_on_while_its_worker_is_busy, .repeat = WAYS, .timeout = 30)
+{
+    int way = weft_test_round();
+    queue = weft_queue_new(sizeof(int), 4);
+    promise = weft_promise_new();
+    promised = weft_promise_future(promise);
+    ck_assert_int_eq(weft_lock_acquire(&lock), 0);
+    check_way(way);
+    if (ways[way].end != end_lock)
+        weft_lock_release(&lock);
+    if (ways[way].end != end_future)
+        end_future();
+    weft_future_unref(promised);
+    weft_queue_free(queue);
+}
+
+// Where the thread is part of the wait ----------------------------------------
+
+WEFT_FORKABLE(long, tree, w, int, depth)
+{
+    if (depth == 0) {
+        weft_yield();
+        weft_sleep(0.0005);
+        return 1;
+    }
+    weft_fork(w, tree, depth - 1);
+    long right = tree(w, depth - 1);
+    return weft_join_child(w, tree) + right;
+}
+
+WEFT_JOB(bool, fork_and_stay, int, depth)
+{
+    weft_sleep(0.0005);
+    pid_t before = thread_id();
+    long leaves = 0;
+    int rc = weft_fork_run(NULL, &leaves, tree, depth);
+    return rc == 0 && leaves == 1L << depth && thread_id() == before;
+}
+
+WEFT_JOB(int, wait_in_a_join, int, n)
+{
+    for (int i = 0; i < n; i++)
+        weft_sleep(0.0005);
+    return n;
+}
+
+// The join may run the job inside itself, on the stack of its caller.
+WEFT_JOB(bool, join_one, uint64_t, pool)
+{
+    weft_executor *ex = (weft_executor *)(uintptr_t)pool;
+    char pattern[256];
+    memset(pattern, 'p', sizeof pattern);
+    __asm__ volatile("" : : "r"(pattern) : "memory");
+    weft_future *f =
+        weft_submit(weft_executor_with(ex, .migrate = true), wait_in_a_join, 3);
+    int out = 0;
+    int rc = weft_result(f, &out);
+    for (size_t i = 0; i < sizeof pattern; i++)
+        rc |= pattern[i] != 'p';
+    return rc == 0 && out == 3;
+}
+
+WEFT_TEST(a_fork_join_run_stays, .timeout = 30)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 3);
+    weft_executor *roaming = weft_executor_with(ex, .migrate = true);
+    weft_future *f[12];
+    for (int i = 0; i < 12; i++)
+        f[i] = weft_submit(roaming, fork_and_stay, 5);
+    for (int i = 0; i < 12; i++) {
+        bool stayed = false;
+        ck_assert_int_eq(weft_result(f[i], &stayed), 0);
+        ck_assert(stayed);
+    }
+    weft_executor_close(ex);
+}
+
+WEFT_TEST(joined_inside_a_join, .timeout = 30)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 3);
+    weft_future *f[30];
+    for (int i = 0; i < 30; i++)
+        f[i] = weft_submit(weft_executor_with(ex, .migrate = i % 2 == 0),
+                           join_one, (uint64_t)(uintptr_t)ex);
+    for (int i = 0; i < 30; i++) {
+        bool fine = false;
+        ck_assert_int_eq(weft_result(f[i], &fine), 0);
+        ck_assert(fine);
+    }
+    weft_executor_close(ex);
+}
+
+// Ends ------------------------------------------------------------------------
+
+WEFT_JOB(int, wait_for_ever)
+{
+    tell(&waits);
+    return weft_event_wait(&event);
+}
+
+WEFT_TEST(close_cancels_those_that_wait)
+{
+    enum { N = 20 };
+    weft_executor *ex = weft_thread_pool(.workers = WORKERS);
+    weft_executor *roaming = weft_executor_with(ex, .migrate = true);
+    weft_future *f[N];
+    for (int i = 0; i < N; i++)
+        f[i] = weft_submit(roaming, wait_for_ever);
+    ck_assert(compute_until(&waits));
+    weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL);
+    for (int i = 0; i < N; i++) {
+        int code = 0, rc = weft_result(f[i], &code);
+        ck_assert(rc == -WEFT_EJOBCANCELED || code == -ECANCELED);
+    }
+}
+
+WEFT_TEST(a_cancel_ends_its_wait)
+{
+    weft_executor *ex = weft_thread_pool(.workers = WORKERS);
+    weft_future *f =
+        weft_submit(weft_executor_with(ex, .migrate = true), wait_for_ever);
+    ck_assert(compute_until(&waits));
+    weft_cancel(f);
+    int code = 0;
+    ck_assert_int_eq(weft_result(f, &code), 0);
+    ck_assert_int_eq(code, -ECANCELED);
+    weft_executor_close(ex);
+}
+
+WEFT_TEST(its_deadline_ends_its_wait)
+{
+    weft_executor *ex = weft_thread_pool(.workers = WORKERS);
+    weft_executor *limited =
+        weft_executor_with(ex, .migrate = true, .deadline = 0.02);
+    int code = 0;
+    ck_assert_int_eq(weft_result(weft_submit(limited, wait_for_ever), &code),
+                     -WEFT_EJOBTIMEOUT);
+    weft_executor_close(ex);
+}
+
+// Elsewhere the option means nothing.
+WEFT_TEST(other_executors_take_the_option)
+{
+    weft_executor *pools[] = {weft_thread_pool(.blocking = true),
+                              weft_inline_executor()};
+    for (int i = 0; i < 2; i++) {
+        bool fine = false;
+        weft_future *f =
+            weft_submit(weft_executor_with(pools[i], .migrate = true),
+                        go_through, WAYS - 2);
+        ck_assert_int_eq(weft_result(f, &fine), 0);
+        ck_assert(fine);
+        weft_executor_close(pools[i]);
+    }
+}
+
+// The check for thread-local variables ---------------------------------------
+
+static __thread volatile int calls;
+
+WEFT_JOB(int, counts_calls, int, n)
+{
+    for (int i = 0; i < n; i++) {
+        weft_sleep(0.0001);
+        calls++;
+    }
+    return 0;
+}
+
+WEFT_JOB(int, counts_nothing, int, n)
+{
+    for (int i = 0; i < n; i++)
+        weft_sleep(0.0001);
+    return 0;
+}
+
+// What is said on standard error while `job` waits n times.
+static size_t hear(const struct weft_job *job, char *text, size_t size)
+{
+    int said[2];
+    ck_assert_int_eq(pipe(said), 0);
+    ck_assert_int_ge(dup2(said[1], STDERR_FILENO), 0);
+    close(said[1]);
+    setenv("WEFT_MIGRATE", "check", 1);
+    weft_executor *ex = weft_thread_pool(.workers = WORKERS);
+    const int n = 3;
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(weft_join(weft_submit_job(
+                             weft_executor_with(ex, .migrate = true), job, &n)),
+                         0);
+    weft_executor_close(ex);
+    dup2(STDOUT_FILENO, STDERR_FILENO); // nobody may say any more
+    ssize_t got = read(said[0], text, size - 1);
+    text[got > 0 ? got : 0] = '\0';
+    return strlen(text);
+}
+
+WEFT_TEST(thread_locals_are_told_once)
+{
+    char text[4096];
+    hear(&weft_job_counts_calls, text, sizeof text);
+    char *first = strstr(text, "job \"counts_calls\"");
+    ck_assert_msg(first != NULL && strstr(text, "the program"), "%s", text);
+    ck_assert_ptr_null(strstr(first + 8, "counts_calls"));
+}
+
+WEFT_TEST(without_thread_locals_nothing_is_told)
+{
+    char text[4096];
+    ck_assert_msg(hear(&weft_job_counts_nothing, text, sizeof text) == 0, "%s",
+                  text);
+}
+
+// A storm ---------------------------------------------------------------------
+
+enum { STORM_JOBS = 48, STORM_STEPS = KIT_SANITIZED ? 60 : 300 };
+
+struct storm {
+    weft_executor *ex;
+    struct weft_lock lock;
+    struct weft_semaphore permits;
+    weft_queue *items;
+    uint64_t inside; // under the lock
+    int pipe[2];     // under the lock
+};
+
+static struct storm storm;
+
+WEFT_JOB(int, add_one, int, x)
+{
+    return x + 1;
+}
+
+static int step_lock(bool yields)
+{
+    int rc = weft_lock_acquire(&storm.lock);
+    if (rc < 0)
+        return rc;
+    uint64_t before = storm.inside++;
+    if (yields)
+        weft_yield();
+    rc = before == 0 && storm.inside == 1 ? 0 : -EILSEQ;
+    storm.inside--;
+    weft_lock_release(&storm.lock);
+    return rc;
+}
+
+static int step_permit(void)
+{
+    int rc = weft_semaphore_acquire(&storm.permits);
+    if (rc < 0)
+        return rc;
+    weft_yield();
+    return weft_semaphore_release(&storm.permits, 1);
+}
+
+// Takes out what it has put in, or what another one has.
+static int step_queue(void)
+{
+    int item = 1;
+    int rc = weft_queue_put(storm.items, &item);
+    return rc < 0 ? rc : weft_queue_get(storm.items, &item);
+}
+
+// A wait for a descriptor is tied to the worker.
+static int step_pipe(void)
+{
+    char byte = 'x';
+    int rc = weft_lock_acquire(&storm.lock);
+    if (rc < 0)
+        return rc;
+    WEFT_TIMEOUT(0.0002);
+    ssize_t n = weft_read(storm.pipe[0], &byte, 1);
+    weft_lock_release(&storm.lock);
+    return n == -ETIMEDOUT ? 0 : -EILSEQ;
+}
+
+static int step_job(bool late)
+{
+    int out = 0;
+    weft_future *f = weft_submit(storm.ex, add_one, 4);
+    if (late)
+        weft_yield();
+    int rc = weft_result(f, &out);
+    return rc < 0 ? rc : out == 5 ? 0 : -EILSEQ;
+}
+
+static int step_timeout(void)
+{
+    WEFT_TIMEOUT(0.0002);
+    int rc = weft_semaphore_acquire(&storm.permits);
+    if (rc == 0)
+        weft_semaphore_release(&storm.permits, 1);
+    return rc == -ETIMEDOUT ? 0 : rc;
+}
+
+static int storm_step(unsigned pick)
+{
+    switch (pick) {
+    case 0:
+        return weft_sleep(0.0001);
+    case 1:
+        return step_pipe();
+    case 2:
+    case 3:
+        return step_lock(pick == 3);
+    case 4:
+        return step_permit();
+    case 5:
+        return step_queue();
+    case 6:
+    case 7:
+        return step_job(pick == 7);
+    case 8:
+        return step_timeout();
+    default:
+        return weft_yield();
+    }
+}
+
+WEFT_JOB(int, blow, uint32_t, seed)
+{
+    uint32_t random = seed;
+    for (int i = 0; i < STORM_STEPS; i++) {
+        random = random * 1664525u + 1013904223u;
+        int rc = storm_step(random >> 28);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+// Jobs that roam and jobs that do not, through everything that they can wait
+// for.
+WEFT_TEST(a_storm, .timeout = 120, .repeat = 3)
+{
+    storm.ex = weft_thread_pool(.workers = 4);
+    weft_semaphore_init(&storm.permits, 2);
+    storm.items = weft_queue_new(sizeof(int), 3);
+    ck_assert_int_eq(pipe(storm.pipe), 0);
+    weft_future *f[STORM_JOBS];
+    for (int i = 0; i < STORM_JOBS; i++)
+        f[i] = weft_submit(weft_executor_with(storm.ex, .migrate = i % 4 != 0),
+                           blow, (uint32_t)weft_test_random());
+    for (int i = 0; i < STORM_JOBS; i++) {
+        int code = -1;
+        ck_assert_int_eq(weft_result(f[i], &code), 0);
+        ck_assert_int_eq(code, 0);
+    }
+    weft_executor_close(storm.ex);
+    weft_queue_free(storm.items);
+}
+
+WEFT_TEST_MAIN("migrate")
