@@ -9,7 +9,8 @@
 // The stack is walked by the compiler's unwinder, from the handler down through
 // the frame of the signal; frames up to where the thread was interrupted are
 // the handler's own. The unwinder is loaded and takes memory at its first use
-// only, so it is used once before.
+// only, so it is used once before. Without glibc a program may have none: then
+// no frames are seen.
 #include "os/trace.h"
 
 #include <errno.h>
@@ -24,6 +25,8 @@
 #include <execinfo.h>
 #else
 #include <unwind.h>
+#pragma weak _Unwind_Backtrace
+#pragma weak _Unwind_GetIP
 #endif
 
 #include "os/clock.h"
@@ -68,7 +71,8 @@ static _Unwind_Reason_Code on_frame(struct _Unwind_Context *context, void *arg)
 static unsigned walk(void **codes, unsigned most)
 {
     struct walk walk = {codes, 0, most};
-    _Unwind_Backtrace(on_frame, &walk);
+    if (_Unwind_Backtrace != NULL && _Unwind_GetIP != NULL)
+        _Unwind_Backtrace(on_frame, &walk);
     return walk.count;
 }
 #endif
