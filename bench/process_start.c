@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // process_start: a process that does nothing, from start to join, beside
 // posix_spawn of this same program; the first result of a pool that was just
-// made; and from the death of a worker to the failure of its job's future.
+// made; and from the death of a worker to the failure of its job's future, and
+// to the result of the next job.
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -176,13 +177,16 @@ WEFT_JOB(long, die, int, pipe_fd)
 static int ends[2];
 static long fat;
 
-static double crash(void)
+// From the death to the failed future, or to the next job's result.
+static double crash_until(bool replaced)
 {
     double died = 0;
     long x;
     weft_result(weft_submit(pool, fatten, fat), &x);
     weft_future *f = weft_submit(pool, die, 0);
     int rc = weft_get_into(f, NULL, 0);
+    if (replaced && weft_result(weft_submit(pool, one), &x) != 0)
+        bench_fail("nobody took over");
     double now = bench_wall();
     weft_future_unref(f);
     if (rc != -WEFT_ECRASHED || read(ends[0], &died, sizeof died) < 0)
@@ -190,7 +194,18 @@ static double crash(void)
     return now - died;
 }
 
-static void crash_side(const struct bench_ask *ask, struct bench_reply *reply)
+static double crash(void)
+{
+    return crash_until(false);
+}
+
+static double replace(void)
+{
+    return crash_until(true);
+}
+
+static void crash_with(const struct bench_ask *ask, struct bench_reply *reply,
+                       double (*once)(void))
 {
     if (pipe(ends) != 0)
         bench_fail("no pipe");
@@ -200,8 +215,18 @@ static void crash_side(const struct bench_ask *ask, struct bench_reply *reply)
     small.param[0] = 0;
     fat = ask->param[0];
     pool = weft_process_pool(.workers = 1, .process = &like);
-    measure(&small, reply, crash);
+    measure(&small, reply, once);
     weft_executor_close(pool);
+}
+
+static void crash_side(const struct bench_ask *ask, struct bench_reply *reply)
+{
+    crash_with(ask, reply, crash);
+}
+
+static void replace_side(const struct bench_ask *ask, struct bench_reply *reply)
+{
+    crash_with(ask, reply, replace);
 }
 
 // -------------------------------------------------------------------------------
@@ -224,6 +249,9 @@ static const struct bench_side colds[] = {{"weft", BENCH_WEFT, .fn = cold_side},
 
 static const struct bench_side crashes[] = {
     {"weft", BENCH_WEFT, .fn = crash_side}, {0}};
+
+static const struct bench_side replacements[] = {
+    {"weft", BENCH_WEFT, .fn = replace_side}, {0}};
 
 static void ask_start(const char *name, long mib)
 {
@@ -282,6 +310,20 @@ static void ask_crash(const char *name, long mib)
               crashes);
 }
 
+static void ask_replace(const char *name, long mib)
+{
+    bench_ask(&(struct bench_question){.name = name,
+                                       .what = "from a kill to the result of "
+                                               "the next job",
+                                       .unit = "us",
+                                       .ops = (uint64_t)bench_pick(30, 10, 3),
+                                       .warm = 3,
+                                       .params = {{"worker_mib", mib}},
+                                       .more = {"least", "p90"},
+                                       .bar = 5000},
+              replacements);
+}
+
 int main(int argc, char **argv)
 {
     weft_main_hook();
@@ -303,6 +345,7 @@ int main(int argc, char **argv)
                                        .bar = 3000},
               colds);
     ask_crash("process_start/crash", 0);
-    ask_crash("process_start/crash_large", bench_pick(512, 128, 16));
+    ask_crash("process_start/crash_large", bench_pick(1024, 128, 16));
+    ask_replace("process_start/replace_large", bench_pick(1024, 128, 16));
     return bench_end();
 }

@@ -112,6 +112,34 @@ struct weft_process_info {
     size_t max_rss;      // bytes; 0 while it is alive
 };
 
+// Where a thread was: an address, and how addr2line and its like know it.
+struct weft_frame {
+    uint64_t pc;
+    uint64_t offset; // in the module
+    char module[32]; // the last part of its name; "": not known
+};
+
+// How a process died that had not returned.
+struct weft_crash {
+    size_t size;
+    pid_t pid;
+    int signal;          // that ended it; 0: none, or not known
+    int exit_code;       // of its exit; -1: it did not exit, or not known
+    bool core;           // it left a core file
+    bool out_of_memory;  // likely: killed by the kernel for want of memory, or
+                         // at its memory limit
+    double user, system; // seconds of CPU time
+    size_t max_rss;      // bytes
+    // Of a fault or an abort, from its own last words; all zero if there are
+    // none. frames[0] is where, the next ones who called it.
+    int code;         // si_code
+    pid_t sender;     // that sent the signal; 0: a fault
+    pid_t thread;     // the kernel's id
+    uint64_t address; // that it has touched
+    unsigned frame_count;
+    struct weft_frame frames[16];
+};
+
 WEFT_BEGIN
 
 // Starts fn in a new process with a copy of the size bytes at arg (NULL and 0
@@ -122,6 +150,7 @@ WEFT_BEGIN
 // Blocks: no; with WEFT_START_FORK until the copy is made. Threads: any.
 // Errors: a failed future with -WEFT_ENOENTRY,
 // -EAGAIN, -ENOMEM, -ENOENT (.program), -EBUSY (a fork with threads),
+// -WEFT_EPROTO (.program has another version of Weft),
 // -WEFT_EFORKED. Since 0.1.
 WEFT_API weft_future *
 weft_process_start_with(weft_function *fn, const void *arg, size_t size,
@@ -162,6 +191,13 @@ WEFT_API bool weft_process_asked(void);
 // Fills in *info as far as its size goes, which the caller has set. Returns 0,
 // or -EINVAL if f is no process. Blocks: no. Threads: any. Since 0.1.
 WEFT_API int weft_process_info(weft_future *f, struct weft_process_info *info);
+
+// How the process of f died, or the worker that ran the job f: fills in *crash
+// as far as its size goes, which the caller has set. What the dead process has
+// said itself is to be taken with care. 0, -ENODATA if f has not failed with
+// -WEFT_ECRASHED (or memory was short), -EINVAL if f is neither process nor job
+// of a process pool. Blocks: no. Threads: any. Since 0.1.
+WEFT_API int weft_process_crash(weft_future *f, struct weft_crash *crash);
 
 // What a process has written to fd (1 or 2) if that is captured, as far as it
 // is kept: *output gets a copy, with a NUL behind it, to be freed by

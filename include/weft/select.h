@@ -62,11 +62,9 @@ WEFT_BEGIN
 //   ready: the events that hold, or a negative code (-EBADF; -ECANCELED if the
 //     descriptor was closed meanwhile)
 //   signal: the signal's number, or a negative code
-// A queue in shared memory cannot be a case: its code is -ENOTSUP.
 // Blocks: the caller only. Cancels: yes; then no case has happened. Threads:
 // any. Allocates for more than 8 cases. Errors: -EAGAIN (nowait), -ETIMEDOUT,
-// -ECANCELED, -EINVAL (a case of no kind), -ENOMEM. A case with a queue in an
-// arena has the code -ENOTSUP. Since 0.1.
+// -ECANCELED, -EINVAL (a case of no kind), -ENOMEM. Since 0.1.
 WEFT_API int weft_select_with(struct weft_case *cases, size_t n,
                               const struct weft_select_options *options);
 

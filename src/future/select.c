@@ -7,7 +7,8 @@
 // item in a queue. For these a wake is a hint only, and nothing can be lost:
 // the select looks at all cases again and takes the first that it finds, which
 // for a queue is an ordinary try. What it was woken for and did not use is
-// passed on by wi_queue_unlist.
+// passed on by wi_queue_unlist. A queue in shared memory is such a thing as
+// well, whoever its peers are: the process's keeper watches it meanwhile.
 //
 // A rendezvous is different: the other side serves this one while it sleeps.
 // So it first claims the select's `choice`, which is one word for all cases:
@@ -43,6 +44,7 @@ struct slot {
         struct wi_waiter waiter; // put, get
         struct wi_node node;     // future
         struct wi_ready ready;
+        struct wi_shared_watch watch; // put, get in an arena
     };
     int64_t when;         // after
     struct wi_task *next; // to unpark: what was passed on
@@ -65,6 +67,17 @@ enum { NOTHING = -1 }; // no case has happened
 static bool is_queue(const struct weft_case *c)
 {
     return c->kind == WEFT_CASE_IS_PUT || c->kind == WEFT_CASE_IS_GET;
+}
+
+static bool is_shared(const struct weft_case *c)
+{
+    return is_queue(c) && ((const weft_queue *)c->object)->shared;
+}
+
+// A queue of this process, whose peers know of choices.
+static bool is_own(const struct weft_case *c)
+{
+    return is_queue(c) && !is_shared(c);
 }
 
 static bool is_put(const struct weft_case *c)
@@ -101,8 +114,10 @@ static int look_at_queue(struct select *s, size_t i)
     struct weft_case *c = &s->cases[i];
     struct wi_transfer t = transfer_of(s, c);
     weft_queue *q = c->object;
-    if (q->shared) // whose peers do not know of choices
-        return happened(c, i, -ENOTSUP);
+    if (q->shared) {
+        ssize_t rc = wi_queue_move_shared(q, &t, WI_NOWAIT);
+        return rc != -EAGAIN ? happened(c, i, rc) : NOTHING;
+    }
     struct wi_side *side = wi_queue_side(q, t.put);
     wi_mutex_lock(side->lock);
     ssize_t moved = wi_queue_try(q, &t);
@@ -208,7 +223,7 @@ static void find_locks(struct select *s)
 {
     for (size_t i = 0; i < s->n; i++) {
         const weft_queue *q = s->cases[i].object;
-        if (!is_queue(&s->cases[i]))
+        if (!is_own(&s->cases[i]))
             continue;
         add_lock(s, q->get.lock);
         if (is_put(&s->cases[i]))
@@ -237,7 +252,7 @@ static int try_queues(struct select *s, struct wi_transfer *t)
 {
     for (size_t i = 0; i < s->n; i++) {
         struct weft_case *c = &s->cases[i];
-        if (!is_queue(c))
+        if (!is_own(c))
             continue;
         *t = transfer_of(s, c);
         t->both = true;
@@ -253,10 +268,10 @@ static void unlist_queues(struct select *s)
     for (size_t i = 0; i < s->n; i++) {
         struct slot *slot = &s->slots[i];
         slot->next = NULL;
-        if (is_queue(&s->cases[i]) && slot->armed)
+        if (is_own(&s->cases[i]) && slot->armed)
             slot->next = wi_queue_unlist(s->cases[i].object,
                                          is_put(&s->cases[i]), &slot->waiter);
-        if (is_queue(&s->cases[i]))
+        if (is_own(&s->cases[i]))
             slot->armed = false;
     }
 }
@@ -274,7 +289,7 @@ static bool list_queues(struct select *s)
     for (size_t i = 0; i < s->n; i++) {
         struct weft_case *c = &s->cases[i];
         struct slot *slot = &s->slots[i];
-        if (!is_queue(c))
+        if (!is_own(c))
             continue;
         slot->waiter = (struct wi_waiter){.task = s->self,
                                           .item = c->item,
@@ -316,6 +331,26 @@ static int watch_futures(struct select *s)
     return NOTHING;
 }
 
+static struct wi_shared_handle *handle_of(const struct weft_case *c)
+{
+    return &((weft_queue *)c->object)->handle;
+}
+
+// The queues in shared memory; or a case that can be served after all.
+static int watch_shared(struct select *s)
+{
+    int found = NOTHING;
+    for (size_t i = 0; i < s->n && found == NOTHING; i++) {
+        struct weft_case *c = &s->cases[i];
+        if (!is_shared(c))
+            continue;
+        wi_shared_queue_watch(handle_of(c), is_put(c), &s->slots[i].watch);
+        s->slots[i].armed = true;
+        found = look_at_queue(s, i);
+    }
+    return found;
+}
+
 // Leaves every list. A case whose descriptor was closed, or NOTHING.
 static int disarm(struct select *s)
 {
@@ -331,7 +366,10 @@ static int disarm(struct select *s)
         if (!slot->armed)
             continue;
         slot->armed = false;
-        if (has_fd(&s->cases[i]))
+        if (is_shared(&s->cases[i]))
+            wi_shared_queue_unwatch(handle_of(&s->cases[i]),
+                                    is_put(&s->cases[i]), &slot->watch);
+        else if (has_fd(&s->cases[i]))
             closed = wi_ready_end(&slot->ready) < 0 ? (int)i : closed;
         else if (!wi_future_unwatch(wi_of_future(s->cases[i].object),
                                     &slot->node))
@@ -401,6 +439,8 @@ static int round_of(struct select *s, int *rc)
         *rc = -EAGAIN;
     if (found == NOTHING && *rc == 0)
         found = watch_futures(s);
+    if (found == NOTHING && *rc == 0)
+        found = watch_shared(s);
     if (found == NOTHING && *rc == 0)
         found = list_or_serve(s);
     if (found == NOTHING && *rc == 0)

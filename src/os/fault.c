@@ -2,7 +2,10 @@
 //
 // The handler puts the default action back and returns: a fault then happens
 // again and kills the process with its true signal, core and debugger; a
-// signal that was sent is sent again. Only system calls and plain stores.
+// signal that was sent is sent again. Only system calls, plain stores and the
+// unwinder (backtrace.c), which walks what may be in ruins: before it begins
+// all else is known, a second fault ends the process as the first would have,
+// and an alarm ends it if it does not come back.
 #include "os/fault.h"
 
 #include <signal.h>
@@ -13,9 +16,11 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "os/backtrace.h"
 #include "os/event.h"
+#include "os/oom.h"
 
-enum { ALT_STACK = 64 << 10 };
+enum { ALT_STACK = 64 << 10, UNWIND_SECONDS = 2 };
 
 static struct wi_fault *page;
 static pid_t owner; // a child of fork has not the page
@@ -34,19 +39,53 @@ static uint64_t program_counter(const void *context)
 #endif
 }
 
+static uint64_t frame_pointer(const void *context)
+{
+    const ucontext_t *uc = context;
+#if defined(__x86_64__)
+    return (uint64_t)uc->uc_mcontext.gregs[REG_RBP];
+#elif defined(__aarch64__)
+    return uc->uc_mcontext.regs[29];
+#else
+    (void)uc;
+    return 0;
+#endif
+}
+
+static void begin_alarm(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    signal(SIGALRM, SIG_DFL);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    alarm(UNWIND_SECONDS);
+}
+
+static void write_page(int sig, const siginfo_t *info, void *context)
+{
+    page->sig = sig;
+    page->code = info->si_code;
+    page->address = (uintptr_t)info->si_addr;
+    page->pc = program_counter(context);
+    page->thread = (int32_t)syscall(SYS_gettid);
+    page->sender = info->si_code <= 0 ? info->si_pid : 0;
+    page->used_up = wi_os_memory_used_up();
+    // release, both: pair with the acquires of the parent
+    __atomic_store_n(&page->known, 1, __ATOMIC_RELEASE);
+    begin_alarm();
+    wi_os_backtrace(page->pc, frame_pointer(context), page->frames,
+                    &page->frame_count);
+    alarm(0);
+    __atomic_store_n(&page->written, 1, __ATOMIC_RELEASE);
+}
+
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
     // relaxed: only who is first matters
     if (getpid() == owner &&
         !__atomic_exchange_n(&page->claimed, 1, __ATOMIC_RELAXED)) {
-        page->sig = sig;
-        page->code = info->si_code;
-        page->address = (uintptr_t)info->si_addr;
-        page->pc = program_counter(context);
-        page->thread = (int32_t)syscall(SYS_gettid);
-        page->sender = info->si_code <= 0 ? info->si_pid : 0;
-        // release: pairs with the acquire of the parent
-        __atomic_store_n(&page->written, 1, __ATOMIC_RELEASE);
+        write_page(sig, info, context);
         if (fault_bell >= 0)
             wi_os_event_set(fault_bell);
     }
@@ -74,6 +113,7 @@ void wi_os_fault_install(struct wi_fault *fault, int bell)
     page = fault;
     owner = getpid();
     fault_bell = bell;
+    wi_os_backtrace_prepare();
     use_alternate_stack();
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         struct sigaction action, old;

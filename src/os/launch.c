@@ -54,6 +54,19 @@ enum {
 
 extern char **environ;
 
+// For a child that clone has not given one for. Without a free descriptor it
+// could not be watched, so it ends.
+static int open_pidfd(struct wi_os_child *child)
+{
+    struct wi_os_end end;
+    int rc = wi_os_child_adopt(child);
+    if (rc == 0 || rc == -ECHILD) // reaped by others already
+        return 0;
+    wi_os_child_signal(child, SIGKILL);
+    wi_os_child_reap(child, &end, true);
+    return rc;
+}
+
 void *wi_os_launch_stack(void)
 {
     char *stack = mmap(NULL, WI_LAUNCH_STACK, PROT_READ | PROT_WRITE,
@@ -304,30 +317,33 @@ static int spawn(const struct wi_os_launch *l, const int *high, pid_t *pid)
     return -rc;
 }
 
-// All sources, high above the places where they go.
-static void raise_all(const struct wi_os_launch *l, int high[3 + WI_LAUNCH_FDS])
+// All sources, high above the places where they go. 0 or a negative code.
+static int raise_all(const struct wi_os_launch *l, int high[3 + WI_LAUNCH_FDS])
 {
+    int rc = 0;
     for (unsigned i = 0; i < 3 + l->fd_count; i++) {
         int fd = i < 3 ? l->stdio[i] : l->fds[i - 3];
         high[i] = fd < 0 ? -1
                          : fcntl(fd, F_DUPFD_CLOEXEC,
                                  WI_LAUNCH_FD + (int)l->fd_count + 1);
+        if (fd >= 0 && high[i] < 0)
+            rc = -errno;
     }
+    return rc;
 }
 
 int wi_os_launch(const struct wi_os_launch *launch, struct wi_os_child *child)
 {
     int high[3 + WI_LAUNCH_FDS];
-    raise_all(launch, high);
+    int rc = raise_all(launch, high);
     if (launch->mark != NULL)
         strcpy(launch->mark, "any"); // only the child knows its own id
-    int rc = spawn(launch, high, &child->pid);
+    if (rc == 0)
+        rc = spawn(launch, high, &child->pid);
     for (unsigned i = 0; i < 3 + launch->fd_count; i++)
         if (high[i] >= 0)
             close(high[i]);
-    if (rc == 0)
-        child->pidfd = wi_os_pidfd(child->pid);
-    return rc;
+    return rc == 0 ? open_pidfd(child) : rc;
 }
 
 #endif
@@ -343,7 +359,5 @@ int wi_os_launch_copy(struct wi_os_child *child)
     if (pid < 0)
         return -errno;
     *child = (struct wi_os_child){pid, -1};
-    if (pid > 0)
-        child->pidfd = wi_os_pidfd(pid);
-    return 0;
+    return pid > 0 ? open_pidfd(child) : 0;
 }

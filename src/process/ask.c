@@ -25,6 +25,7 @@
 #include "os/memfd.h"
 #include "process/carry.h"
 #include "process/pool.h"
+#include "process/room.h"
 
 enum { MOST_ANCESTORS = 256 };
 
@@ -283,7 +284,8 @@ static int read_submit(struct wi_member *member, const struct wi_frame *frame,
     }
     job->arg.size = ask->size;
     void *room = job->data;
-    if (ask->size > WI_INLINE && (room = job->heap = malloc(ask->size)) == NULL)
+    if (ask->size > WI_INLINE &&
+        (room = job->heap = wi_room_take(ask->size)) == NULL)
         return -ENOMEM;
     int rc = wi_place_read(&place, room);
     if (place.form == WI_FORM_WINDOW)

@@ -37,6 +37,9 @@ enum { WI_BOOT_FDS = 3 }; // behind them those of the options
 #define WI_BOOT_VERSION 2u
 #define WI_WORKER_MARK  "WEFT_WORKER" // in the environment: the child's pid
 
+// The exit status of a child that does not understand its memory.
+enum { WI_EXIT_VERSION = 125 };
+
 enum wi_boot_kind {
     WI_BOOT_PROCESS = 1, // runs one function: process.c
     WI_BOOT_WORKER,      // runs jobs: worker.c

@@ -10,13 +10,16 @@
 #include <stdlib.h>
 
 #include "base/fresh.h"
+#include "base/sanitizer_detect.h"
 #include "os/report.h"
 #include "shared/attach.h"
 #include "shared/heap.h"
 #include "shared/member.h"
 
 enum { PAGE = 4096 };
-#define LIMIT ((size_t)1 << 40) // of address space
+// Of address space. TSan leaves a program five terabytes of it, and each arena
+// of another process takes as much again.
+#define LIMIT ((size_t)1 << (WI_TSAN ? 34 : 40))
 
 struct kept {
     weft_arena *arena;

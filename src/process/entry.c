@@ -42,10 +42,15 @@ static int known;            // 0 unknown, 1 no worker, 2 a worker
 static struct wi_boot *boot; // of this process, if it is a child
 static uint32_t depth;       // processes above this one
 
-static _Noreturn void refuse(const char *why)
+static _Noreturn void refuse_with(int status, const char *why)
 {
     wi_report("a child process cannot start: %s", why);
-    wi_os_exit_now(127);
+    wi_os_exit_now(status);
+}
+
+static _Noreturn void refuse(const char *why)
+{
+    refuse_with(127, why);
 }
 
 // Whether the mark is that of this process.
@@ -106,7 +111,7 @@ static struct wi_boot *open_boot(void)
     void *map;
     if (wi_os_memfd_read(WI_BOOT_FD, 0, &head, sizeof head) < 0 ||
         head.version != WI_BOOT_VERSION)
-        refuse("the parent has another version of Weft");
+        refuse_with(WI_EXIT_VERSION, "the parent has another version of Weft");
     if (wi_os_memfd_map(WI_BOOT_FD, head.map_size, &map) < 0)
         refuse("no memory for its rings");
     return map;

@@ -523,7 +523,7 @@ static void judge_start(struct wi_member *member)
                   wi_boot_words(member->boot));
     if (wi_boot_stage(member->boot) == WI_STAGE_NONE &&
         member->end.how == WI_END_EXIT)
-        wi_pool_break(pool, -WEFT_ENOENTRY, text);
+        wi_pool_break(pool, wi_crash_entry(text, &member->end), text);
     else // SIGKILL comes from outside: from who may do it to the next one, too,
         // or from the kernel, for want of memory
         start_failed(
@@ -597,10 +597,10 @@ static void take_back(struct wi_member *member)
 }
 
 // What is known of the death, for one of its jobs; from malloc.
-static char *death_text(struct wi_member *member, const struct wi_pjob *job)
+static char *death_text(struct wi_member *member, const struct wi_pjob *job,
+                        const struct wi_os_end *end,
+                        const struct weft_crash *crash)
 {
-    bool known = member->reaped || member->end.how != WI_END_UNKNOWN;
-    const struct wi_os_end *end = known ? &member->end : NULL;
     char what[96], *text = malloc(WI_CRASH_TEXT);
     if (text == NULL)
         return NULL;
@@ -615,10 +615,20 @@ static char *death_text(struct wi_member *member, const struct wi_pjob *job)
     else
         wi_crash_text(text, what, member->child.pid, end,
                       wi_boot_words(member->boot));
+    wi_crash_hint(text, crash);
     wi_capture_take(&member->captures[0]);
     wi_capture_take(&member->captures[1]);
     wi_crash_quote(text, member->captures);
     return text;
+}
+
+// For weft_process_crash; lack of memory only leaves that without an answer.
+static void leave_crash(struct wi_pjob *job, const struct weft_crash *crash)
+{
+    struct weft_crash *left = malloc(sizeof *left);
+    if (left != NULL)
+        *left = *crash;
+    wi_of_future(job->future)->extra->left = left;
 }
 
 // A job that may run again does, unless the pool ends.
@@ -638,6 +648,12 @@ static bool try_again(struct wi_pjob *job)
 // Fails what had begun. false: some are left, for out is full.
 static bool tell_victims(struct wi_member *member, struct wi_outcomes *out)
 {
+    bool known = member->reaped || member->end.how != WI_END_UNKNOWN;
+    const struct wi_os_end *end = known ? &member->end : NULL;
+    struct weft_crash crash;
+    if (member->flying > 0)
+        wi_crash_report(&crash, member->child.pid, end,
+                        wi_boot_words(member->boot), member->why != NULL);
     for (unsigned i = 0; i < WI_TICKETS && member->flying > 0; i++) {
         struct wi_pjob *job = member->flights[i].job;
         if (job == NULL)
@@ -651,7 +667,8 @@ static bool tell_victims(struct wi_member *member, struct wi_outcomes *out)
         }
         if (try_again(job))
             continue;
-        char *text = death_text(member, job);
+        char *text = death_text(member, job, end, &crash);
+        leave_crash(job, &crash);
         wi_pjob_end(job, -WEFT_ECRASHED, NULL, out)->heap = text;
     }
     return true;

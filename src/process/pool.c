@@ -28,6 +28,7 @@
 #include "os/process.h"
 #include "os/report.h"
 #include "process/carry.h"
+#include "process/room.h"
 #include "sched/here.h"
 #include "sched/scope.h"
 
@@ -73,7 +74,7 @@ struct wi_pjob *wi_pjob_new(struct wi_pool *pool, const struct weft_job *job)
 
 void wi_pjob_free(struct wi_pjob *job)
 {
-    free(job->heap);
+    wi_room_give(job->heap);
     job->heap = NULL;
     __atomic_store_n(&job->id, 0, __ATOMIC_RELAXED);
     job->future = NULL;
@@ -216,7 +217,7 @@ static void *arg_room(struct wi_pjob *job, size_t size)
     job->arg.size = size;
     if (size <= WI_INLINE)
         return job->data;
-    return job->heap = malloc(size);
+    return job->heap = wi_room_take(size);
 }
 
 static int take_arg(struct wi_pjob *job, const void *arg)

@@ -12,6 +12,8 @@
 //   wear.c      workers that have served
 //   overrun.c   jobs that run too long
 //   stats.c     what the pool tells about itself
+//   terms.c     the options of a submit
+//   room.c      memory for large arguments
 //   ask.c       what jobs ask for: futures of this process, submits, waits
 //   help.c      threads that wait do the pools' work
 //
@@ -73,7 +75,7 @@ struct wi_pjob {
     uint64_t parent_id;       // ... that record still has this id
     uint64_t wanted_id;       // what its future's id shall be; 0: whatever
     struct wi_far arg;        // the argument's size; count of a chunk
-    void *heap;               // the argument if it does not fit in data
+    void *heap;               // room.h: the argument if it does not fit in data
     uint8_t data[WI_INLINE];
     void *out;  // where a chunk's results go
     int *codes; // where its codes go, or NULL

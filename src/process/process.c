@@ -72,6 +72,7 @@ struct process {
     char **env;                    // with the mark; from malloc
     double grace;
     enum stop stop; // the last step that was taken to end it
+    bool killed;    // SIGKILL was sent to it
     int64_t term;   // ns from SIGTERM to SIGKILL; WI_FOREVER: never
     void (*drop)(void *arg);
     void *arg;
@@ -155,6 +156,7 @@ static int64_t nanoseconds(double seconds)
 
 // What is left of a process that has ended, in its future's record.
 struct ended {
+    struct weft_crash crash; // first: see weft_process_crash; size 0: none
     pid_t pid;
     struct wi_os_end end;
     struct {
@@ -189,7 +191,7 @@ static int verdict(struct process *p, const struct wi_os_end *end,
     if (p->canceled)
         return -WEFT_EJOBCANCELED;
     bool by_itself = end->how == WI_END_EXIT;
-    return stage == WI_STAGE_NONE && by_itself ? -WEFT_ENOENTRY
+    return stage == WI_STAGE_NONE && by_itself ? wi_crash_entry(text, end)
                                                : -WEFT_ECRASHED;
 }
 
@@ -208,7 +210,8 @@ static int fetch_result(struct process *p, struct weft_bytes *bytes)
 }
 
 // For weft_process_info; lack of memory only leaves that without an answer.
-static void note_end(struct process *p, const struct wi_os_end *end)
+static void note_end(struct process *p, const struct wi_os_end *end,
+                     const struct weft_crash *crash)
 {
     size_t sizes[2], at = 0;
     for (int i = 0; i < 2; i++)
@@ -217,6 +220,7 @@ static void note_end(struct process *p, const struct wi_os_end *end)
     wi_of_future(p->future)->extra->left = ended;
     if (ended == NULL)
         return;
+    ended->crash = *crash;
     ended->pid = p->child.pid;
     ended->end = *end;
     for (int i = 0; i < 2; i++) {
@@ -242,6 +246,12 @@ static void finish(struct process *p, const struct wi_os_end *end)
     char text[WI_CRASH_TEXT];
     struct weft_bytes bytes = {NULL, 0};
     int code = verdict(p, end, text);
+    struct weft_crash crash = {.size = 0};
+    if (code == -WEFT_ECRASHED) {
+        wi_crash_report(&crash, p->child.pid, end, wi_boot_words(p->boot),
+                        p->killed);
+        wi_crash_hint(text, &crash);
+    }
     if (text[0] != '\0')
         wi_crash_quote(text, p->captures);
     bool result = code >= 0 && wi_boot_words(p->boot)->result_size > 0;
@@ -252,7 +262,7 @@ static void finish(struct process *p, const struct wi_os_end *end)
     }
     if (!wi_boot_words(p->boot)->began)
         call_drop(p);
-    note_end(p, end);
+    note_end(p, end, &crash);
     weft_future *f = p->future;
     free_record(p);
     wi_external_complete(f, code, &bytes, result ? sizeof bytes : 0, result,
@@ -304,6 +314,7 @@ static void stop_further(struct process *p, enum stop step, int64_t ask)
         wi_os_child_signal(&p->child, wi_os_sigterm);
         next = after(p->term);
     } else {
+        p->killed = true;
         wi_os_child_signal_group(&p->child, wi_os_sigkill);
     }
     if (next != WI_FOREVER)
@@ -505,6 +516,7 @@ static int send_signal(weft_future *f, int sig)
     if (p == NULL)
         return rc == -EINVAL && weft_done(f) ? -ESRCH : rc;
     rc = 0;
+    p->killed |= sig == wi_os_sigkill;
     if (p->state == RUNNING)
         rc = wi_os_child_signal(&p->child, sig);
     else
@@ -539,6 +551,7 @@ int weft_process_stop(weft_future *f, double ask, double term)
     p->term = nanoseconds(term);
     if (p->state != RUNNING) { // it has done nothing yet
         p->signal = wi_os_sigkill;
+        p->killed = true;
     } else {
         stop_further(p, STOP_ASKED, nanoseconds(ask));
     }
@@ -603,6 +616,21 @@ int weft_process_info(weft_future *f, struct weft_process_info *info)
     return 0;
 }
 
+int weft_process_crash(weft_future *f, struct weft_crash *crash)
+{
+    wi_require(f != NULL && crash != NULL, f, "a future and a place");
+    size_t size = crash->size;
+    struct wi_task *t = wi_of_future(f);
+    if (t->kind != WI_KIND_PROCESS && t->kind != WI_KIND_PROCESS_JOB)
+        return -EINVAL;
+    const struct weft_crash *left = weft_done(f) ? t->extra->left : NULL;
+    if (left == NULL || left->size == 0)
+        return -ENODATA;
+    memcpy(crash, left, size < sizeof *left ? size : sizeof *left);
+    crash->size = size;
+    return 0;
+}
+
 // What is kept of a process that lives (p, under the lock) or has ended (left).
 static char *copy_output(struct process *p, const struct ended *left, int i,
                          size_t *size, uint64_t *lost)
@@ -658,6 +686,15 @@ static weft_future *fail(int code, const struct weft_process_options *o,
     return wi_future_failed(code, weft_strerror(code));
 }
 
+// Once: what has been killed before is none of ours.
+static void note_memory(void)
+{
+    static uint32_t noted;
+    // relaxed: any one
+    if (!__atomic_exchange_n(&noted, 1, __ATOMIC_RELAXED))
+        wi_crash_begin();
+}
+
 int wi_process_service(const char *program)
 {
     if (wi_forked())
@@ -665,6 +702,8 @@ int wi_process_service(const char *program)
     if (!wi_entry_ready() && program == NULL)
         return -WEFT_ENOENTRY;
     int rc = wi_launcher_start();
+    if (rc == 0)
+        note_memory();
     return rc < 0 ? rc : wi_supervisor_start();
 }
 

@@ -29,6 +29,7 @@
 #include "os/process.h"
 #include "os/thread.h"
 #include "os/spin.h"
+#include "process/room.h"
 #include "process/spec.h"
 #include "sched/park.h"
 #include "sched/task.h"
@@ -202,7 +203,7 @@ static bool copy_out(struct request *r, uint32_t at)
     r->bytes = r->room;
     r->heap = NULL;
     if (r->size > sizeof r->room &&
-        (r->bytes = r->heap = malloc(r->size)) == NULL)
+        (r->bytes = r->heap = wi_room_take(r->size)) == NULL)
         return false;
     int rc = wi_place_read(&place, r->bytes);
     wi_kept_note(&kept_args, &place, r->slot.ticket);
@@ -384,7 +385,7 @@ static void serve(struct request *r, bool whole)
         answer_text(&a, -ENOMEM, job->name, "");
     else
         run_job(job, r, &a);
-    free(r->heap);
+    wi_room_give(r->heap);
     uint64_t units = (uint64_t)(wi_os_now() - begin) / 16;
     a.frame.proxy = units < 0xffff ? (uint16_t)units : 0xffff;
     a.frame.form = r->count > 0; // never inline: see wi_place_write

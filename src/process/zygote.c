@@ -297,7 +297,13 @@ static int find_child(struct wi_os_child *child)
     if (child->pid <= 0)
         return child->pid < 0 ? child->pid : -WEFT_EPROTO;
     int rc = child->pidfd >= 0 ? 0 : wi_os_child_adopt(child);
-    return rc == -ECHILD ? 0 : rc;
+    if (rc == 0 || rc == -ECHILD)
+        return 0;
+    // No descriptor is left to watch it with.
+    struct wi_os_end end;
+    wi_os_child_signal(child, wi_os_sigkill);
+    wi_os_child_reap(child, &end, true);
+    return rc;
 }
 
 // The child that an order has become, although no answer came. false: none.
@@ -425,8 +431,10 @@ static void drain(struct wi_zygote *z)
     struct wi_local_fds fds;
     struct iovec part = {&said, sizeof said};
     ssize_t n;
+    // -EMSGSIZE: without its descriptor, for there is no room for it.
     while ((n = wi_os_local_receive(z->socket, &part, 1, &fds)) ==
-           (ssize_t)sizeof said) {
+               (ssize_t)sizeof said ||
+           n == -EMSGSIZE) {
         int pidfd = fds.n > 0 ? fds.fd[0] : -1; // it sends one at most
         if (said.hello)
             hear_hello(z, said.rc);

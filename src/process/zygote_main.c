@@ -105,6 +105,8 @@ _Noreturn void wi_zygote_main(struct wi_boot *boot)
         ssize_t n = wi_os_local_receive(WI_BELL_FD, &part, 1, &fds);
         if (n == (ssize_t)sizeof order && order.fd_count <= WI_LAUNCH_FDS)
             serve(&order, &fds);
+        else if (n == -EMSGSIZE) // no room for the descriptors
+            reply(false, -EMFILE, -1);
         else if (n != -EAGAIN)
             wi_os_leave(0); // the parent wants no more, or has gone
     }

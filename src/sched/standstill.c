@@ -69,9 +69,9 @@ static void look_at_workers(struct wi_runtime *runtimes, struct stand *stand)
         for (unsigned i = 0; i < r->live; i++)
             look_at_worker(r->workers[i], stand);
         // relaxed: a timer set meanwhile was set by somebody who has run
-        stand->still &= !wi_runtime_has_open_work(r) &&
-                        __atomic_load_n(&r->roamers.due, __ATOMIC_RELAXED) ==
-                            WI_FOREVER;
+        stand->still &=
+            !wi_runtime_has_open_work(r) &&
+            __atomic_load_n(&r->roamers.due, __ATOMIC_RELAXED) == WI_FOREVER;
     }
 }
 

@@ -281,16 +281,21 @@ void wi_nap_end(struct wi_nap *nap)
     wi_mutex_unlock(&lock);
 }
 
-// A task's word goes to the keeper, which wakes it; once it is awake the word
-// is taken back, for it may lie in memory that is freed.
-static int nap_in_task(struct wi_nap *nap, uint32_t *word, uint32_t value,
-                       struct wi_wait *wait)
+void wi_nap_arm(struct wi_nap *nap, uint32_t *word, uint32_t value)
 {
     wi_mutex_lock(&lock);
     nap->word = word;
     nap->value = value;
     wi_mutex_unlock(&lock);
     poke();
+}
+
+// A task's word goes to the keeper, which wakes it; once it is awake the word
+// is taken back, for it may lie in memory that is freed.
+static int nap_in_task(struct wi_nap *nap, uint32_t *word, uint32_t value,
+                       struct wi_wait *wait)
+{
+    wi_nap_arm(nap, word, value);
     int rc = wi_park(wait);
     wi_mutex_lock(&lock);
     nap->word = NULL;

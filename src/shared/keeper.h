@@ -30,7 +30,7 @@ struct wi_nap {
     struct wi_nap *next, **link; // the keeper's, under its lock
     weft_arena *arena;
     struct wi_task *who;
-    uint32_t *word; // the keeper sleeps on it, for a task; NULL: nothing
+    uint32_t *word; // the keeper sleeps on it for `who`; NULL: nothing
     uint32_t value;
 };
 
@@ -40,6 +40,9 @@ void wi_keeper_remove(weft_arena *a);
 
 void wi_nap_begin(struct wi_nap *nap, weft_arena *a);
 void wi_nap_end(struct wi_nap *nap);
+
+// Once *word is not value, wakes whoever naps, also a plain thread; once.
+void wi_nap_arm(struct wi_nap *nap, uint32_t *word, uint32_t value);
 
 // Sleeps while *word == value; may wake for no reason. As wi_park.
 int wi_nap(struct wi_nap *nap, uint32_t *word, uint32_t value,

@@ -240,6 +240,26 @@ static uint32_t mark(uint32_t *bell)
     return __atomic_fetch_or(bell, 1, __ATOMIC_SEQ_CST) | 1;
 }
 
+// A sleeper comes to a side.
+static void come(struct wi_shared_side *side)
+{
+    // relaxed: a hint for leave
+    __atomic_fetch_add(&side->sleepers, 1, __ATOMIC_RELAXED);
+}
+
+// One leaves. One wake may have been for it and for nobody else: the next one
+// who sleeps is seen to.
+static void leave(struct wi_shared_handle *h, bool put)
+{
+    struct wi_shared_side *side = side_of(h, put);
+    // relaxed: as in come
+    if (__atomic_sub_fetch(&side->sleepers, 1, __ATOMIC_RELAXED) == 0)
+        return;
+    mark(&side->bell);
+    if (looks_ready(h, put, 1) || closed_code(h->q) != 0)
+        ring(&side->bell);
+}
+
 static ssize_t sleep_for(struct wi_shared_handle *h,
                          struct wi_shared_transfer *t, int64_t deadline)
 {
@@ -248,8 +268,7 @@ static ssize_t sleep_for(struct wi_shared_handle *h,
     ssize_t moved;
     int rc = 0;
     wi_nap_begin(&nap, h->arena);
-    // relaxed: a hint for leave
-    __atomic_fetch_add(&side->sleepers, 1, __ATOMIC_RELAXED);
+    come(side);
     for (;;) {
         uint32_t bell = mark(&side->bell);
         moved = try_once(h, t);
@@ -262,15 +281,25 @@ static ssize_t sleep_for(struct wi_shared_handle *h,
                                .flags = WI_SCOPED};
         rc = wi_nap(&nap, &side->bell, bell, &wait);
     }
-    // One wake may have been for this sleep and for nobody else: the next one
-    // who sleeps is seen to.
-    if (__atomic_sub_fetch(&side->sleepers, 1, __ATOMIC_RELAXED) != 0) {
-        mark(&side->bell);
-        if (looks_ready(h, t->put, 1) || closed_code(h->q) != 0)
-            ring(&side->bell);
-    }
+    leave(h, t->put);
     wi_nap_end(&nap);
     return moved != 0 ? moved : rc;
+}
+
+void wi_shared_queue_watch(struct wi_shared_handle *h, bool put,
+                           struct wi_shared_watch *watch)
+{
+    struct wi_shared_side *side = side_of(h, put);
+    wi_nap_begin(&watch->nap, h->arena);
+    come(side);
+    wi_nap_arm(&watch->nap, &side->bell, mark(&side->bell));
+}
+
+void wi_shared_queue_unwatch(struct wi_shared_handle *h, bool put,
+                             struct wi_shared_watch *watch)
+{
+    leave(h, put);
+    wi_nap_end(&watch->nap);
 }
 
 ssize_t wi_shared_queue_move(struct wi_shared_handle *h,

@@ -26,6 +26,7 @@
 
 #include <sys/types.h>
 
+#include "shared/keeper.h"
 #include "shared/segment.h"
 
 struct wi_shared_side {
@@ -83,6 +84,18 @@ void wi_shared_queue_free(struct wi_shared_handle *h);
 // -EAGAIN instead). How many items; of a record that was got its size.
 ssize_t wi_shared_queue_move(struct wi_shared_handle *h,
                              struct wi_shared_transfer *t, int64_t deadline);
+
+// For who waits for several things: from the begin on the caller's record is
+// unparked when there may be something for that side. Who has begun looks once
+// more before it parks. The end sees to it that a wake which was not used goes
+// on to the next one.
+struct wi_shared_watch {
+    struct wi_nap nap;
+};
+void wi_shared_queue_watch(struct wi_shared_handle *h, bool put,
+                           struct wi_shared_watch *watch);
+void wi_shared_queue_unwatch(struct wi_shared_handle *h, bool put,
+                             struct wi_shared_watch *watch);
 
 size_t wi_shared_queue_size(struct wi_shared_handle *h); // items in it
 bool wi_shared_queue_full(struct wi_shared_handle *h);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Queues in an arena: the calls of queue.h on the storage of src/shared. The
-// rest of the record is that of a queue which is closed with -ENOTSUP: that is
-// what select finds.
+// rest of the record is that of a queue which is closed with -ENOTSUP, for who
+// takes it for another one.
 #include <errno.h>
 #include <stdlib.h>
 

@@ -286,10 +286,12 @@ static void load(weft_executor *ex, struct killer *killer, struct tally *tally)
     }
 }
 
-static void run_with_kills(int kills, struct killer *killer)
+static void run_with_kills(int kills, struct killer *killer,
+                           enum weft_start_method start)
 {
     struct tally tally = {0};
-    weft_executor *ex = weft_process_pool(.workers = 2);
+    struct weft_process_options like = {.size = sizeof like, .start = start};
+    weft_executor *ex = weft_process_pool(.workers = 2, .process = &like);
     *killer = (struct killer){.pool = (struct wi_pool *)ex,
                               .wanted = kills,
                               .random = weft_test_random()};
@@ -315,25 +317,38 @@ static int count_shared_memory(void)
     return n;
 }
 
-WEFT_TEST(workers_at_random_instants, .timeout = 300)
+static void kill_workers(enum weft_start_method start)
 {
     struct killer killer;
-    run_with_kills(3, &killer); // caches and threads fill
+    run_with_kills(3, &killer, start); // caches and threads fill
     int fds = weft_test_count_fds();
     int threads = weft_test_count_threads();
     int mappings = weft_test_count_mappings();
-    run_with_kills(weft_test_kills(50), &killer);
+    run_with_kills(weft_test_kills(50), &killer, start);
     print_histogram(&killer);
     for (int i = 0; i < WI_PHASES; i++)
         ck_assert_msg(killer.seen[i] > 0, "never killed while %s",
                       phase_names[i]);
     ck_assert_int_eq(weft_test_count_fds(), fds);
     ck_assert_int_eq(weft_test_count_threads(), threads);
-    ck_assert_int_eq(count_shared_memory(), 0);
+    int zygotes = start == WEFT_START_ZYGOTE && !WI_TSAN;
+    ck_assert_int_eq(count_shared_memory(), zygotes);
     if (!WI_ASAN && !WI_TSAN) // malloc keeps or returns what it likes
         ck_assert_int_le(weft_test_count_mappings(), mappings + 8);
+    if (start != WEFT_START_EXEC) // the zygote may be there
+        return;
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
     ck_assert_int_eq(errno, ECHILD);
+}
+
+WEFT_TEST(workers_at_random_instants, .timeout = 300)
+{
+    kill_workers(WEFT_START_EXEC);
+}
+
+WEFT_TEST(workers_of_a_zygote_at_random_instants, .timeout = 300)
+{
+    kill_workers(WEFT_START_ZYGOTE);
 }
 
 // The parent
