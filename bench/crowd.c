@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 #include <weft.h>
 
 #include "support/bench.h"
@@ -146,13 +145,6 @@ static void ask_million(const char *name, long tasks)
     ask(name, fast_sides, tasks, tasks, (unsigned)bench_pick(3, 1, 1));
 }
 
-// A million tasks need about 5 GB.
-static bool have_room(void)
-{
-    return (double)sysconf(_SC_AVPHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) >
-           8e9;
-}
-
 int main(int argc, char **argv)
 {
     bench_start("crowd", argc, argv);
@@ -163,7 +155,8 @@ int main(int argc, char **argv)
     ask("crowd/1000", sides, 1000, lives, 0);
     ask("crowd/10000", sides, bench_pick(10000, 10000, 500), lives, 0);
     ask("crowd/100000", sides, bench_pick(100000, 100000, 500), lives, 0);
-    if (have_room())
+    // They need about 5 GB.
+    if (bench_free_memory() > 8e9)
         ask_million("crowd/1000000", most);
     else
         bench_skip("crowd/1000000", "weft", "needs 8 GB of free memory");

@@ -7,70 +7,18 @@
 // connection has one request on its way at a time. CPU time is the server
 // process's own, user and system, read from outside by its clock; first some
 // requests that do not count, until tables and caches are warm.
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include <weft.h>
 
 #include "support/bench.h"
+#include "support/server.h"
 
-enum { REQUEST = 64, LISTENER = 3, PATH = 4096 };
-
-static void pin(int cpu)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpu % (int)sysconf(_SC_NPROCESSORS_ONLN), &set);
-    sched_setaffinity(0, sizeof set, &set); // where it may not: anywhere
-}
-
-// The plain server ------------------------------------------------------------
-
-static void watch(int epoll_fd, int fd)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
-        bench_fail("epoll_ctl: %s", strerror(errno));
-}
-
-static void raw_echo(int fd)
-{
-    char buf[4096];
-    ssize_t n = recv(fd, buf, sizeof buf, MSG_DONTWAIT);
-    if (n > 0)
-        n = send(fd, buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n <= 0)
-        close(fd);
-}
-
-static void serve_raw(int listener)
-{
-    struct epoll_event events[256];
-    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    watch(epoll_fd, listener);
-    for (;;) {
-        int n = epoll_wait(epoll_fd, events, 256, -1);
-        for (int i = 0; i < n; i++) {
-            int fd = events[i].data.fd;
-            if (fd == listener)
-                watch(epoll_fd, accept4(listener, NULL, NULL, SOCK_NONBLOCK));
-            else
-                raw_echo(fd);
-        }
-    }
-}
+enum { REQUEST = 64 };
 
 // Weft's server ---------------------------------------------------------------
 
@@ -119,7 +67,7 @@ struct client {
     int epoll_fd;
     int *fds;
     unsigned count;
-    uint16_t port;
+    const struct bench_server *server;
     uint64_t asked, answered; // requests
     uint64_t sum;             // of the numbers that came back
 };
@@ -131,32 +79,21 @@ static void ask_one(struct client *c, int fd)
         bench_fail("send: %s", strerror(errno));
 }
 
-static int dial(uint16_t port)
-{
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = port,
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int yes = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0)
-        bench_fail("connect: %s", strerror(errno));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    return fd;
-}
-
 // With room for so many connections; none is there yet.
-static void client_open(struct client *c, unsigned room, uint16_t port)
+static void client_open(struct client *c, unsigned room,
+                        const struct bench_server *server)
 {
     *c = (struct client){.epoll_fd = epoll_create1(EPOLL_CLOEXEC),
                          .fds = calloc(room, sizeof(int)),
-                         .port = port};
+                         .server = server};
 }
 
 // So many more connections, with a request on each.
 static void client_dial(struct client *c, unsigned more)
 {
     for (; more > 0; more--) {
-        int fd = c->fds[c->count++] = dial(c->port);
-        watch(c->epoll_fd, fd);
+        int fd = c->fds[c->count++] = bench_server_dial(c->server);
+        bench_watch(c->epoll_fd, fd);
         ask_one(c, fd);
     }
 }
@@ -186,122 +123,44 @@ static void client_run(struct client *c, uint64_t answered, uint64_t asked)
 
 // A round ---------------------------------------------------------------------
 
-static int listen_somewhere(uint16_t *port)
-{
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof addr;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, 4096) < 0 ||
-        getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
-        bench_fail("listen: %s", strerror(errno));
-    *port = addr.sin_port;
-    return fd;
-}
-
-static void become_server(const char *program, int listener)
-{
-    const char *path = bench_peer_path(program);
-    // dup2 onto itself would leave the descriptor to be closed.
-    if (listener == LISTENER)
-        fcntl(LISTENER, F_SETFD, 0);
-    else
-        dup2(listener, LISTENER);
-    if (path != NULL)
-        execl(path, program, (char *)NULL);
-    bench_fail("%s: %s", program, strerror(errno));
-}
-
-// serve: in a child of ours; NULL: the program.
-static pid_t start_server(void (*serve)(int listener), const char *program,
-                          int listener)
-{
-    pid_t pid = fork();
-    if (pid < 0)
-        bench_fail("fork: %s", strerror(errno));
-    if (pid > 0)
-        return pid;
-    pin(0);
-    if (serve == NULL)
-        become_server(program, listener);
-    serve(listener);
-    _exit(1);
-}
-
-static double cpu_of(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-// A server and its client, which has `count` connections.
+// A server and its client, which has room for as many connections as asked.
 struct pair {
-    pid_t server;
+    struct bench_server server;
     struct client client;
 };
 
 static void open_pair(struct pair *p, const struct bench_ask *ask,
-                      void (*serve)(int listener))
+                      bench_serve *serve)
 {
-    struct rlimit files = {16384, 16384};
-    uint16_t port;
-    setrlimit(RLIMIT_NOFILE, &files);
-    int listener = listen_somewhere(&port);
-    p->server = start_server(serve, ask->program, listener);
-    close(listener);
-    pin(1);
-    client_open(&p->client, (unsigned)ask->param[0], port);
-}
-
-static void close_pair(struct pair *p)
-{
-    kill(p->server, SIGKILL);
-    waitpid(p->server, NULL, 0);
+    bench_server_start(&p->server, ask, serve, NULL);
+    client_open(&p->client, (unsigned)ask->param[0], &p->server);
 }
 
 static void round_of(const struct bench_ask *ask, struct bench_reply *reply,
-                     void (*serve)(int listener))
+                     bench_serve *serve)
 {
     unsigned count = (unsigned)ask->param[0];
     uint64_t warm = ask->ops / 4 + count, to = warm + ask->ops,
              all = to + count;
     struct pair p;
-    clockid_t clock;
     open_pair(&p, ask, serve);
-    clock_getcpuclockid(p.server, &clock);
     client_dial(&p.client, count);
     client_run(&p.client, warm, all);
-    double cpu = cpu_of(clock), wall = bench_wall();
+    double cpu = bench_server_cpu(&p.server), wall = bench_wall();
     client_run(&p.client, to, all);
-    cpu = cpu_of(clock) - cpu;
+    cpu = bench_server_cpu(&p.server) - cpu;
     wall = bench_wall() - wall;
     client_run(&p.client, all, all);
-    close_pair(&p);
+    bench_server_stop(&p.server);
     reply->value = cpu / (double)ask->ops / 1000;
     reply->answer = p.client.sum;
     reply->more[0] = (double)ask->ops / wall * 1e9;
 }
 
-// Resident memory and page tables of another process.
-static double memory_of(pid_t pid)
-{
-    char path[64], line[128];
-    double kib = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    FILE *in = fopen(path, "re");
-    while (in != NULL && fgets(line, sizeof line, in) != NULL)
-        if (strncmp(line, "VmRSS:", 6) == 0 || strncmp(line, "VmPTE:", 6) == 0)
-            kib += strtod(line + 6, NULL);
-    if (in != NULL)
-        fclose(in);
-    return kib * 1024;
-}
-
 // What each connection after the first hundred adds, once it has had an answer
 // and waits for more.
 static void memory_round(const struct bench_ask *ask, struct bench_reply *reply,
-                         void (*serve)(int listener))
+                         bench_serve *serve)
 {
     enum { FEW = 100 };
     unsigned count = (unsigned)ask->param[0];
@@ -309,28 +168,28 @@ static void memory_round(const struct bench_ask *ask, struct bench_reply *reply,
     open_pair(&p, ask, serve);
     client_dial(&p.client, FEW);
     client_run(&p.client, FEW, FEW);
-    double before = memory_of(p.server);
+    double before = bench_server_memory(&p.server);
     client_dial(&p.client, count - FEW);
     client_run(&p.client, count, count);
-    reply->value = (memory_of(p.server) - before) / (count - FEW);
+    reply->value = (bench_server_memory(&p.server) - before) / (count - FEW);
     reply->answer = p.client.sum;
-    close_pair(&p);
+    bench_server_stop(&p.server);
 }
 
-#define SIDE(name)                                                             \
+#define SIDE(name, serve)                                                      \
     static void name##_side(const struct bench_ask *ask,                       \
                             struct bench_reply *reply)                         \
     {                                                                          \
-        round_of(ask, reply, serve_##name);                                    \
+        round_of(ask, reply, serve);                                           \
     }                                                                          \
     static void name##_memory(const struct bench_ask *ask,                     \
                               struct bench_reply *reply)                       \
     {                                                                          \
-        memory_round(ask, reply, serve_##name);                                \
+        memory_round(ask, reply, serve);                                       \
     }
-SIDE(raw)
-SIDE(uring)
-SIDE(epoll)
+SIDE(raw, bench_plain_echo)
+SIDE(uring, serve_uring)
+SIDE(epoll, serve_epoll)
 
 static void program_side(const struct bench_ask *ask, struct bench_reply *reply)
 {
@@ -347,25 +206,6 @@ static void program_memory(const struct bench_ask *ask,
     {                                                                          \
         text, BENCH_PEER, .fn = function, .program = binary, .package = needs  \
     }
-
-static int nothing(void *arg)
-{
-    (void)arg;
-    return 0;
-}
-
-// Whether the kernel, or who runs the machine, allows io_uring.
-static bool have_uring(void)
-{
-    int status = 1;
-    pid_t pid = fork();
-    if (pid == 0) {
-        setenv("WEFT_BACKEND", "uring", 1);
-        _exit(weft_run(nothing, NULL) != 0);
-    }
-    waitpid(pid, &status, 0);
-    return status == 0;
-}
 
 #define SIDES(raw, uring, epoll, program, epoll_bar)                           \
     {                                                                          \
@@ -390,20 +230,11 @@ static const struct bench_side cpu_sides[] =
 static const struct bench_side memory_sides[] =
     SIDES(raw_memory, uring_memory, epoll_memory, program_memory, 0);
 
-static void ask(const struct bench_question *q, const struct bench_side *sides)
-{
-    static int uring = -1;
-    if (uring < 0)
-        uring = have_uring();
-    if (!uring)
-        bench_skip(q->name, sides[0].name, "no io_uring here");
-    bench_ask(q, uring ? sides : sides + 1);
-}
-
 // The bar of the ring falls with the number of connections; epoll has its own.
 static void ask_cpu(const char *name, long connections, long ops, double bar)
 {
-    ask(&(struct bench_question){.name = name,
+    bench_ask_backends(
+        &(struct bench_question){.name = name,
                                  .what = "the server's CPU time of one request "
                                          "of 64 bytes",
                                  .unit = "us",
@@ -418,7 +249,8 @@ static void ask_cpu(const char *name, long connections, long ops, double bar)
 
 static void ask_memory(long connections)
 {
-    ask(&(struct bench_question){.name = "connection",
+    bench_ask_backends(
+        &(struct bench_question){.name = "connection",
                                  .what = "the server's memory for a connection "
                                          "that waits",
                                  .unit = "bytes",

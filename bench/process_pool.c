@@ -214,11 +214,12 @@ static void ask_stream(const char *name, long workers)
             .warm = 2500,
             .params = {{"workers", workers}},
             .more = {"jobs_per_s", "cpu_ns"},
-            .bar = 3333},
+            .bar = 1000},
         streams);
 }
 
-static void ask_trip(const char *name, const char *what, long gap, long pinned)
+static void ask_trip(const char *name, const char *what, long gap, long pinned,
+                     double bar, const char *against)
 {
     bench_ask(
         &(struct bench_question){
@@ -229,8 +230,8 @@ static void ask_trip(const char *name, const char *what, long gap, long pinned)
             .warm = 100,
             .params = {{"gap_us", gap}, {"pinned", pinned}},
             .more = {BENCH_ROUNDS_MORE},
-            .bar = 1.5,
-            .bar_against = "futex"},
+            .bar = bar,
+            .bar_against = against},
         trips);
 }
 
@@ -240,8 +241,9 @@ int main(int argc, char **argv)
     ask_stream("process_pool/jobs/1", 1);
     ask_stream("process_pool/jobs/2", 2);
     ask_trip("process_pool/round_trip/hot",
-             "from submit to result, one after another, median", 0, 0);
+             "from submit to result, one after another, median", 0, 0, 1, NULL);
     ask_trip("process_pool/round_trip/parked",
-             "from submit to result, both asleep, one CPU, median", 200, 1);
+             "from submit to result, both asleep, one CPU, median", 200, 1, 1.2,
+             "futex");
     return bench_end();
 }

@@ -9,79 +9,34 @@
 //   memory    of a connection that waits for a line
 // The plain server waits by epoll where it has several connections (connect,
 // memory), and sleeps in recv and send where it has one.
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include <weft.h>
 
 #include "support/bench.h"
+#include "support/server.h"
 
-enum { REQUEST = 64, LISTENER = 3, MOST = 64 << 10 };
-
-static void pin(int cpu)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpu % (int)sysconf(_SC_NPROCESSORS_ONLN), &set);
-    sched_setaffinity(0, sizeof set, &set); // where it may not: anywhere
-}
+enum { REQUEST = 64, MOST = 64 << 10 };
 
 static char block[MOST]; // what is sent
 static size_t size;      // of a message
 
 // Plain servers ---------------------------------------------------------------
 
-static void watch(int epoll_fd, int fd)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
-        bench_fail("epoll_ctl: %s", strerror(errno));
-}
-
-static void echo_plainly(int fd)
-{
-    char buf[4096];
-    ssize_t n = recv(fd, buf, sizeof buf, MSG_DONTWAIT);
-    if (n > 0)
-        n = send(fd, buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n <= 0)
-        close(fd);
-}
-
-static void plain_echo(int listener)
-{
-    struct epoll_event events[256];
-    int epoll_fd = epoll_create1(EPOLL_CLOEXEC), yes = 1;
-    watch(epoll_fd, listener);
-    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    for (;;) {
-        int n = epoll_wait(epoll_fd, events, 256, -1);
-        for (int i = 0; i < n; i++) {
-            int fd = events[i].data.fd;
-            if (fd == listener)
-                watch(epoll_fd, accept4(listener, NULL, NULL, SOCK_NONBLOCK));
-            else
-                echo_plainly(fd);
-        }
-    }
-}
-
+// As all others here, without delays: a segment for each message.
 static int accept_plainly(int listener)
 {
+    int fd, yes = 1;
     fcntl(listener, F_SETFL, 0);
-    return accept(listener, NULL, NULL);
+    fd = accept(listener, NULL, NULL);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    return fd;
 }
 
 static void plain_receive(int listener)
@@ -184,85 +139,6 @@ WEFT_SERVER(epoll, send, send_all)
 
 // The client's side -----------------------------------------------------------
 
-struct server {
-    pid_t pid;
-    uint16_t port;
-    clockid_t clock;
-};
-
-static int listen_somewhere(uint16_t *port)
-{
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof addr;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, 4096) < 0 ||
-        getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
-        bench_fail("listen: %s", strerror(errno));
-    *port = addr.sin_port;
-    return fd;
-}
-
-static void become(const char *program, int listener)
-{
-    const char *path = bench_peer_path(program);
-    // dup2 onto itself would leave the descriptor to be closed.
-    if (listener == LISTENER)
-        fcntl(LISTENER, F_SETFD, 0);
-    else
-        dup2(listener, LISTENER);
-    if (path != NULL)
-        execl(path, program, (char *)NULL);
-    bench_fail("%s: %s", program, strerror(errno));
-}
-
-// serve: in a child of ours; NULL: the program that is asked.
-static void start(struct server *s, const struct bench_ask *ask,
-                  void (*run)(int listener))
-{
-    struct rlimit files = {16384, 16384};
-    setrlimit(RLIMIT_NOFILE, &files);
-    int listener = listen_somewhere(&s->port);
-    s->pid = fork();
-    if (s->pid < 0)
-        bench_fail("fork: %s", strerror(errno));
-    if (s->pid == 0) {
-        pin(0);
-        if (run == NULL)
-            become(ask->program, listener);
-        run(listener);
-        _exit(1);
-    }
-    close(listener);
-    clock_getcpuclockid(s->pid, &s->clock);
-    pin(1);
-}
-
-static void stop(const struct server *s)
-{
-    kill(s->pid, SIGKILL);
-    waitpid(s->pid, NULL, 0);
-}
-
-static double cpu_of(const struct server *s)
-{
-    struct timespec t;
-    clock_gettime(s->clock, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static int dial(const struct server *s)
-{
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = s->port,
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int yes = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0)
-        bench_fail("connect: %s", strerror(errno));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    return fd;
-}
-
 static uint64_t exchange(int fd, uint64_t number)
 {
     uint64_t request[REQUEST / 8] = {number}, reply[REQUEST / 8];
@@ -274,18 +150,18 @@ static uint64_t exchange(int fd, uint64_t number)
 }
 
 // The figures of what was done since: CPU time of the server for each of ops.
-static void tell(const struct server *s, struct bench_reply *reply,
+static void tell(const struct bench_server *s, struct bench_reply *reply,
                  uint64_t ops, double cpu, double wall)
 {
-    reply->value = (cpu_of(s) - cpu) / (double)ops / 1000;
+    reply->value = (bench_server_cpu(s) - cpu) / (double)ops / 1000;
     reply->more[0] = (double)ops / (bench_wall() - wall) * 1e9;
 }
 
 // The reset at the end keeps the client's ports from running out.
-static uint64_t connect_once(const struct server *s, uint64_t number)
+static uint64_t connect_once(const struct bench_server *s, uint64_t number)
 {
     const struct linger never = {1, 0};
-    int fd = dial(s);
+    int fd = bench_server_dial(s);
     uint64_t answer = exchange(fd, number);
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &never, sizeof never);
     close(fd);
@@ -293,89 +169,91 @@ static uint64_t connect_once(const struct server *s, uint64_t number)
 }
 
 static void connect_round(const struct bench_ask *ask,
-                          struct bench_reply *reply, void (*run)(int listener))
+                          struct bench_reply *reply, bench_serve *run)
 {
-    struct server s;
-    start(&s, ask, run);
+    struct bench_server s;
+    bench_server_start(&s, ask, run, NULL);
     for (int i = 0; i < 100; i++)
         connect_once(&s, 0);
-    double cpu = cpu_of(&s), wall = bench_wall();
+    double cpu = bench_server_cpu(&s), wall = bench_wall();
     for (uint64_t i = 0; i < ask->ops; i++)
         reply->answer += connect_once(&s, i);
     tell(&s, reply, ask->ops, cpu, wall);
-    stop(&s);
+    bench_server_stop(&s);
+}
+
+// What does not count: more than buffers take, so that the server has begun.
+static uint64_t warm_up(const struct bench_ask *ask)
+{
+    return ask->ops / 4 + 1;
+}
+
+static void send_blocks(int fd, uint64_t messages)
+{
+    for (; messages > 0; messages--)
+        if (send(fd, block, size, MSG_NOSIGNAL) != (ssize_t)size)
+            bench_fail("send: %s", strerror(errno));
+}
+
+static uint64_t receive_blocks(int fd, uint64_t messages)
+{
+    for (uint64_t i = 0; i < messages; i++)
+        if (recv(fd, block, size, MSG_WAITALL) != (ssize_t)size)
+            bench_fail("recv: %s", strerror(errno));
+    return messages * size;
 }
 
 static void receive_round(const struct bench_ask *ask,
-                          struct bench_reply *reply, void (*run)(int listener))
+                          struct bench_reply *reply, bench_serve *run)
 {
-    struct server s;
+    struct bench_server s;
     size = (size_t)ask->param[0];
-    start(&s, ask, run);
-    int fd = dial(&s);
-    double cpu = cpu_of(&s), wall = bench_wall();
-    for (uint64_t i = 0; i < ask->ops; i++)
-        if (send(fd, block, size, MSG_NOSIGNAL) != (ssize_t)size)
-            bench_fail("send: %s", strerror(errno));
+    bench_server_start(&s, ask, run, "receive");
+    int fd = bench_server_dial(&s);
+    send_blocks(fd, warm_up(ask));
+    double cpu = bench_server_cpu(&s), wall = bench_wall();
+    send_blocks(fd, ask->ops);
     shutdown(fd, SHUT_WR);
     if (recv(fd, &reply->answer, 8, MSG_WAITALL) != 8)
         bench_fail("no answer");
     tell(&s, reply, ask->ops, cpu, wall);
-    stop(&s);
+    bench_server_stop(&s);
 }
 
 static void send_round(const struct bench_ask *ask, struct bench_reply *reply,
-                       void (*run)(int listener))
+                       bench_serve *run)
 {
-    struct server s;
+    struct bench_server s;
+    uint64_t messages = warm_up(ask) + ask->ops;
     size = (size_t)ask->param[0];
-    start(&s, ask, run);
-    int fd = dial(&s);
-    double cpu = cpu_of(&s), wall = bench_wall();
-    uint64_t messages = ask->ops;
+    bench_server_start(&s, ask, run, "send");
+    int fd = bench_server_dial(&s);
     if (send(fd, &messages, 8, MSG_NOSIGNAL) != 8)
         bench_fail("send: %s", strerror(errno));
-    for (uint64_t i = 0; i < ask->ops; i++) {
-        if (recv(fd, block, size, MSG_WAITALL) != (ssize_t)size)
-            bench_fail("recv: %s", strerror(errno));
-        reply->answer += size;
-    }
+    reply->answer = receive_blocks(fd, warm_up(ask));
+    double cpu = bench_server_cpu(&s), wall = bench_wall();
+    reply->answer += receive_blocks(fd, ask->ops);
     tell(&s, reply, ask->ops, cpu, wall);
-    stop(&s);
-}
-
-// Resident memory and page tables of another process.
-static double memory_of(pid_t pid)
-{
-    char path[64], line[128];
-    double kib = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    FILE *in = fopen(path, "re");
-    while (in != NULL && fgets(line, sizeof line, in) != NULL)
-        if (strncmp(line, "VmRSS:", 6) == 0 || strncmp(line, "VmPTE:", 6) == 0)
-            kib += strtod(line + 6, NULL);
-    if (in != NULL)
-        fclose(in);
-    return kib * 1024;
+    bench_server_stop(&s);
 }
 
 // What each connection after the first hundred adds, once it has had an answer
 // and waits for more.
 static void memory_round(const struct bench_ask *ask, struct bench_reply *reply,
-                         void (*run)(int listener))
+                         bench_serve *run)
 {
     enum { FEW = 100 };
     long count = ask->param[0];
-    struct server s;
+    struct bench_server s;
     double before = 0;
-    start(&s, ask, run);
+    bench_server_start(&s, ask, run, NULL);
     for (long i = 0; i < count; i++) {
         if (i == FEW)
-            before = memory_of(s.pid);
-        reply->answer += exchange(dial(&s), (uint64_t)i);
+            before = bench_server_memory(&s);
+        reply->answer += exchange(bench_server_dial(&s), (uint64_t)i);
     }
-    reply->value = (memory_of(s.pid) - before) / (double)(count - FEW);
-    stop(&s);
+    reply->value = (bench_server_memory(&s) - before) / (double)(count - FEW);
+    bench_server_stop(&s);
 }
 
 // Questions -------------------------------------------------------------------
@@ -388,7 +266,7 @@ static void memory_round(const struct bench_ask *ask, struct bench_reply *reply,
     }
 SIDE(connect, uring_echo)
 SIDE(connect, epoll_echo)
-SIDE(connect, plain_echo)
+SIDE(connect, bench_plain_echo)
 SIDE(receive, uring_receive)
 SIDE(receive, epoll_receive)
 SIDE(receive, plain_receive)
@@ -397,7 +275,7 @@ SIDE(send, epoll_send)
 SIDE(send, plain_send)
 SIDE(memory, uring_lines)
 SIDE(memory, epoll_lines)
-SIDE(memory, plain_echo)
+SIDE(memory, bench_plain_echo)
 
 static void connect_program(const struct bench_ask *ask,
                             struct bench_reply *reply)
@@ -411,88 +289,81 @@ static void memory_program(const struct bench_ask *ask,
     memory_round(ask, reply, NULL);
 }
 
-#define PEERS(function)                                                        \
-    {"libuv", BENCH_PEER, .fn = function, .program = "echo_libuv",             \
-     .package = "libuv1-dev"},                                                 \
+static void receive_program(const struct bench_ask *ask,
+                            struct bench_reply *reply)
+{
+    receive_round(ask, reply, NULL);
+}
+
+static void send_program(const struct bench_ask *ask, struct bench_reply *reply)
+{
+    send_round(ask, reply, NULL);
+}
+
+#define PEER(name, function, binary, needs)                                    \
     {                                                                          \
-        "asyncio", BENCH_PEER, .fn = function, .program = "echo_asyncio",      \
-                               .package = "python3"                            \
+        name, BENCH_PEER, .fn = function, .program = binary, .package = needs  \
     }
+#define STREAM_PEERS(function)                                                 \
+    PEER("libuv", function, "stream_libuv", "libuv1-dev"),                     \
+        PEER("Go", function, "stream_go", "golang-go"),                        \
+        PEER("asyncio", function, "stream_asyncio", "python3"),                \
+        PEER("uvloop", function, "stream_uvloop", "python3-uvloop")
+#define ECHO_PEERS(function)                                                   \
+    PEER("libuv", function, "echo_libuv", "libuv1-dev"),                       \
+        PEER("Go", function, "echo_go", "golang-go"),                          \
+        PEER("asyncio", function, "echo_asyncio", "python3"),                  \
+        PEER("uvloop", function, "echo_uvloop", "python3-uvloop")
 
 static const struct bench_side connect_sides[] = {
     {"weft io_uring", BENCH_WEFT, .fn = connect_uring_echo},
     {"weft epoll", BENCH_WEFT, .fn = connect_epoll_echo},
-    {"epoll loop", BENCH_FLOOR, .fn = connect_plain_echo},
-    PEERS(connect_program),
+    {"epoll loop", BENCH_FLOOR, .fn = connect_bench_plain_echo},
+    ECHO_PEERS(connect_program),
     {0}};
 static const struct bench_side memory_sides[] = {
     {"weft io_uring", BENCH_WEFT, .fn = memory_uring_lines},
     {"weft epoll", BENCH_WEFT, .fn = memory_epoll_lines},
-    {"epoll loop", BENCH_FLOOR, .fn = memory_plain_echo},
-    PEERS(memory_program),
+    {"epoll loop", BENCH_FLOOR, .fn = memory_bench_plain_echo},
+    ECHO_PEERS(memory_program),
     {0}};
 static const struct bench_side receive_sides[] = {
     {"weft io_uring", BENCH_WEFT, .fn = receive_uring_receive},
     {"weft epoll", BENCH_WEFT, .fn = receive_epoll_receive},
     {"recv", BENCH_FLOOR, .fn = receive_plain_receive},
+    STREAM_PEERS(receive_program),
     {0}};
 static const struct bench_side send_sides[] = {
     {"weft io_uring", BENCH_WEFT, .fn = send_uring_send},
     {"weft epoll", BENCH_WEFT, .fn = send_epoll_send},
     {"send", BENCH_FLOOR, .fn = send_plain_send},
+    STREAM_PEERS(send_program),
     {0}};
-
-static int nothing(void *arg)
-{
-    (void)arg;
-    return 0;
-}
-
-// Whether the kernel, or who runs the machine, allows io_uring.
-static bool have_uring(void)
-{
-    int status = 1;
-    pid_t pid = fork();
-    if (pid == 0) {
-        setenv("WEFT_BACKEND", "uring", 1);
-        _exit(weft_run(nothing, NULL) != 0);
-    }
-    waitpid(pid, &status, 0);
-    return status == 0;
-}
-
-static void ask(const struct bench_question *q, const struct bench_side *sides)
-{
-    static int uring = -1;
-    if (uring < 0)
-        uring = have_uring();
-    if (!uring)
-        bench_skip(q->name, sides[0].name, "no io_uring here");
-    bench_ask(q, uring ? sides : sides + 1);
-}
 
 static void ask_traffic(const char *name, const char *what,
                         const struct bench_side *sides, long bytes,
                         const char *floor)
 {
-    ask(&(struct bench_question){.name = name,
-                                 .what = what,
-                                 .unit = "us",
-                                 .ops = (uint64_t)bench_pick(
-                                     (512 << 20) / bytes, (64 << 20) / bytes,
-                                     (1 << 20) / bytes),
-                                 .slow = true,
-                                 .params = {{"bytes", bytes}},
-                                 .more = {"messages_per_second"},
-                                 .bar = 1 / 0.95,
-                                 .bar_against = floor},
+    bench_ask_backends(
+        &(struct bench_question){
+            .name = name,
+            .what = what,
+            .unit = "us",
+            .ops = (uint64_t)bench_pick((512 << 20) / bytes, (64 << 20) / bytes,
+                                        (1 << 20) / bytes),
+            .slow = true,
+            .params = {{"bytes", bytes}},
+            .more = {"messages_per_second"},
+            .bar = 1 / 0.95,
+            .bar_against = floor},
         sides);
 }
 
 int main(int argc, char **argv)
 {
     bench_start("streams", argc, argv);
-    ask(&(struct bench_question){.name = "streams/connect",
+    bench_ask_backends(
+        &(struct bench_question){.name = "streams/connect",
                                  .what = "the server's CPU time of a "
                                          "connection with one exchange",
                                  .unit = "us",
@@ -510,7 +381,7 @@ int main(int argc, char **argv)
                 send_sides, 4096, "send");
     ask_traffic("streams/send_64k", "the server's CPU time of 64 KiB written",
                 send_sides, 65536, "send");
-    ask(
+    bench_ask_backends(
         &(struct bench_question){
             .name = "streams/connection",
             .what = "the server's memory for a connection that waits",

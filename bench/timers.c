@@ -17,7 +17,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 #include <weft.h>
 
 #include "base/wheel.h"
@@ -306,9 +305,7 @@ static const struct bench_side churn_sides[] =
 // A million sleeping tasks need about 5 GB.
 static long most_sleepers(void)
 {
-    double bytes =
-        (double)sysconf(_SC_AVPHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    return bytes > 8e9 ? 1000000 : 100000;
+    return bench_free_memory() > 8e9 ? 1000000 : 100000;
 }
 
 static void ask_park(void)

@@ -306,7 +306,7 @@ static bool take(const struct bench_question *q, const struct bench_side *side,
 {
     const char *why = "";
     char text[96];
-    unsigned limit = q->limit ? q->limit : 120;
+    unsigned limit = q->limit ? q->limit : (unsigned)bench_pick(90, 45, 120);
     if (!bench_sample(side, ask, limit, reply, &why)) {
         complain(q, side, why);
         return false;

@@ -75,7 +75,7 @@ struct bench_question {
     double bar;                   // at most this; 0: there is none
     const char *bar_against;      // ... times the figure of this contender
     unsigned reps;                // 0: as the run says
-    unsigned limit;               // seconds a sample may take; 0: 120
+    unsigned limit;               // seconds a sample may take; 0: enough
 };
 
 // Reads the options: see bench_usage in bench.c.
@@ -112,6 +112,9 @@ double bench_wall(void);
 // Bytes: resident memory, page tables (/proc/self/status).
 double bench_rss(void);
 double bench_page_tables(void);
+
+// Bytes that can be had without swapping.
+double bench_free_memory(void);
 
 // What n things need of both, as the figure, and each alone as the first two
 // of the others.

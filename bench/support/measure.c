@@ -30,31 +30,36 @@ double bench_wall(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
-static double read_status(const char *name)
+static double read_kib(const char *file, const char *name)
 {
-    FILE *in = fopen("/proc/self/status", "re");
+    FILE *in = fopen(file, "re");
     char line[256];
     double kib = -1;
     size_t len = strlen(name);
     if (in == NULL)
-        bench_fail("/proc/self/status cannot be read");
+        bench_fail("%s cannot be read", file);
     while (fgets(line, sizeof line, in) != NULL)
         if (strncmp(line, name, len) == 0 && line[len] == ':')
             kib = strtod(line + len + 1, NULL);
     fclose(in);
     if (kib < 0)
-        bench_fail("/proc/self/status has no %s", name);
+        bench_fail("%s has no %s", file, name);
     return kib * 1024;
 }
 
 double bench_rss(void)
 {
-    return read_status("VmRSS");
+    return read_kib("/proc/self/status", "VmRSS");
 }
 
 double bench_page_tables(void)
 {
-    return read_status("VmPTE");
+    return read_kib("/proc/self/status", "VmPTE");
+}
+
+double bench_free_memory(void)
+{
+    return read_kib("/proc/meminfo", "MemAvailable");
 }
 
 void bench_tell_memory(struct bench_reply *reply, double rss, double tables,

@@ -126,13 +126,6 @@ static void fill(struct map *map)
     }
 }
 
-// A failure of the chunk as a whole that says nothing about the next one.
-static bool is_its_own(int code)
-{
-    return code == -WEFT_ECRASHED || code == -WEFT_EJOBTIMEOUT ||
-           code == -WEFT_EJOBCANCELED;
-}
-
 // Takes one finished chunk out of the window. Its results lie in out already,
 // unless the executor knows no chunks.
 static void settle(struct map *map, size_t place)
@@ -166,7 +159,8 @@ static void settle(struct map *map, size_t place)
     for (size_t i = 0; codes != NULL && chunks && i < piece.count; i++)
         codes[start + i] = code;
     // With codes only what would fail each chunk ends the map.
-    if (map->code == 0 && (codes == NULL || (chunks && !is_its_own(code))))
+    if (map->code == 0 &&
+        (codes == NULL || (chunks && !wi_chunk_own_failure(code))))
         map->code = code;
 }
 

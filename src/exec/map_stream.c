@@ -61,7 +61,7 @@ static void set_up(struct stream *s)
     s->in_chunks = s->ex->ops->submit_chunk != NULL;
     s->calibrated = s->in_chunks && s->options->chunk == 0 &&
                     !wi_submit_is_limited(s->submit);
-    s->chunk = s->in_chunks && !s->calibrated ? s->options->chunk : 1;
+    s->chunk = s->in_chunks && s->options->chunk != 0 ? s->options->chunk : 1;
     s->n = 2 * weft_executor_width(s->ex) + 2;
     if (window != 0 && !s->calibrated && window / s->chunk < s->n)
         s->n = window / s->chunk;
@@ -139,8 +139,9 @@ static void give_up(struct stream *s, struct place *place, size_t i)
             (struct weft_bytes *)(place->out + i * s->job->result_size));
 }
 
-// What the future says of the elements: one code, if not each its own.
-static void get_codes(struct stream *s, struct place *place)
+// What the future says of the elements: one code, if not each its own. 0, or
+// the code of a chunk by which all others would fail too.
+static int get_codes(struct stream *s, struct place *place)
 {
     int code = s->in_chunks ? weft_future_code(place->f)
                             : wi_future_take(wi_of_future(place->f), place->out,
@@ -148,15 +149,16 @@ static void get_codes(struct stream *s, struct place *place)
     for (size_t i = 0; i < place->count && (!s->in_chunks || code < 0); i++)
         place->codes[i] = code < 0 ? code : 0;
     weft_future_unref(place->f);
+    return s->in_chunks && code < 0 && !wi_chunk_own_failure(code) ? code : 0;
 }
 
 // Takes a place that is back out of those under way; hands its results over, if
-// `wanted`. 0, or the code by which take ends the map.
+// `wanted`. 0, or the code that ends the map.
 static int settle(struct stream *s, size_t at, bool wanted)
 {
     struct place place = s->places[at];
-    int rc = wanted ? 0 : 1;
-    get_codes(s, &place);
+    int rc = get_codes(s, &place);
+    rc = wanted ? rc : 1;
     if (s->calibrated)
         s->chunk =
             wi_chunk_after(s->chunk, place.count, wi_os_now() - place.sent);

@@ -177,6 +177,8 @@ static weft_future *queue(struct thread_pool *pool, struct wi_task *t,
     int rc = may_submit(pool);
     if (rc < 0)
         return refused(t, rc);
+    if (options != NULL && options->migrate && WI_ARCH_ROAMS)
+        t->flags |= WI_ROAMS;
     t->home = pool->runtime;
     rc = queue_counted(pool, t, lane);
     if (rc == 0)
@@ -195,11 +197,7 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
     if (wi_forked())
         return wi_future_failed(-WEFT_EFORKED, NULL);
     struct wi_task *t = wi_job_record(job, arg, options, &failed);
-    if (t == NULL)
-        return failed;
-    if (options != NULL && options->migrate && WI_ARCH_ROAMS)
-        t->flags |= WI_ROAMS;
-    return queue((struct thread_pool *)ex, t, options);
+    return t == NULL ? failed : queue((struct thread_pool *)ex, t, options);
 }
 
 static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,

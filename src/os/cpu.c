@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fresh.h"
+#include "os/futex.h"
+
 static unsigned affinity_count(void)
 {
     // Large machines need more than the 1,024 CPUs of a plain cpu_set_t.
@@ -30,13 +33,31 @@ static unsigned affinity_count(void)
     return 1;
 }
 
+// Not on the stack: whoever asks first may be a task on one of 16 KiB.
+static struct scratch {
+    char line[PATH_MAX + 64];
+    char folder[PATH_MAX + 64];
+    char path[PATH_MAX + 128];
+} scratch; // under the lock
+static struct wi_mutex lock;
+
+static void fresh(void)
+{
+    lock = (struct wi_mutex){0};
+}
+
+__attribute__((constructor)) static void register_fresh(void)
+{
+    wi_fresh_add(fresh);
+}
+
 // The quota in CPUs that one cgroup folder sets, or 0 if it sets none.
 static double folder_quota(const char *folder, bool v2)
 {
-    char path[PATH_MAX + 32];
+    char *path = scratch.path;
+    size_t size = sizeof scratch.path;
     double quota = 0, period = 0;
-    snprintf(path, sizeof path, "%s/%s", folder,
-             v2 ? "cpu.max" : "cpu.cfs_quota_us");
+    snprintf(path, size, "%s/%s", folder, v2 ? "cpu.max" : "cpu.cfs_quota_us");
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return 0;
@@ -45,7 +66,7 @@ static double folder_quota(const char *folder, bool v2)
     if (got < 1 || quota <= 0)
         return 0; // "max" or -1
     if (!v2) {
-        snprintf(path, sizeof path, "%s/cpu.cfs_period_us", folder);
+        snprintf(path, size, "%s/cpu.cfs_period_us", folder);
         file = fopen(path, "re");
         if (file == NULL)
             return 0;
@@ -58,9 +79,9 @@ static double folder_quota(const char *folder, bool v2)
 // The smallest quota from `path` below `root` up to root itself; 0 for none.
 static double chain_quota(const char *root, const char *path, bool v2)
 {
-    char folder[PATH_MAX];
+    char *folder = scratch.folder;
     double least = 0;
-    snprintf(folder, sizeof folder, "%s%s", root, path);
+    snprintf(folder, sizeof scratch.folder, "%s%s", root, path);
     for (;;) {
         double quota = folder_quota(folder, v2);
         if (quota > 0 && (least == 0 || quota < least))
@@ -91,20 +112,29 @@ static double line_quota(char *line)
     return chain_quota("/sys/fs/cgroup/cpu", path, false);
 }
 
+static double quota_of_all(FILE *file)
+{
+    double least = 0;
+    while (fgets(scratch.line, sizeof scratch.line, file) != NULL) {
+        double quota = line_quota(scratch.line);
+        if (quota > 0 && (least == 0 || quota < least))
+            least = quota;
+    }
+    return least;
+}
+
 // Called in the middle of waits, which keep errno.
 static double cgroup_quota(void)
 {
     int saved = errno;
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    char line[PATH_MAX + 64];
     double least = 0;
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        double quota = line_quota(line);
-        if (quota > 0 && (least == 0 || quota < least))
-            least = quota;
-    }
-    if (file != NULL)
+    wi_mutex_lock(&lock);
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    if (file != NULL) {
+        least = quota_of_all(file);
         fclose(file);
+    }
+    wi_mutex_unlock(&lock);
     errno = saved;
     return least;
 }

@@ -12,6 +12,8 @@
 //   wear.c      workers that have served
 //   overrun.c   jobs that run too long
 //   stats.c     what the pool tells about itself
+//   terms.c     the options of a submit
+//   room.c      memory for large arguments
 //   ask.c       what jobs ask for: futures of this process, submits, waits
 //   help.c      threads that wait do the pools' work
 //

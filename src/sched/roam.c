@@ -63,9 +63,12 @@ void wi_roamers_init(struct wi_roamers *roamers)
     roamers->moves = 0;
 }
 
-static bool is_free(const struct wi_task *t)
+// Not in a region either, in which a task has said that it blocks: it is the
+// worker's.
+static bool is_free(const struct wi_worker *worker, const struct wi_task *t)
 {
-    return (t->flags & (WI_ROAMS | WI_PINNED)) == WI_ROAMS;
+    return (t->flags & (WI_ROAMS | WI_PINNED)) == WI_ROAMS &&
+           worker->watch.regions == 0;
 }
 
 // Changes the owner word if it is `was`.
@@ -339,7 +342,7 @@ int wi_roamer_park(struct wi_worker *worker, struct wi_task *self,
 {
     if (take_wake(self))
         return 0;
-    bool free = is_free(self) && !(wait->flags & WI_STAYS) &&
+    bool free = is_free(worker, self) && !(wait->flags & WI_STAYS) &&
                 (free_waits >> wait->kind & 1);
     bool checked = wi_roam_check_wanted();
     if (checked && free)
@@ -353,7 +356,7 @@ int wi_roamer_park(struct wi_worker *worker, struct wi_task *self,
 
 bool wi_roamer_yield(struct wi_worker *worker, struct wi_task *self)
 {
-    if (!is_free(self))
+    if (!is_free(worker, self))
         return false;
     worker->new_turn = true;
     bool checked = wi_roam_check_wanted();

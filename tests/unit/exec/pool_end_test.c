@@ -2,11 +2,7 @@
 //
 // The end of a thread pool: what meets the closer, and what must not reach
 // the next pool.
-#include <math.h>
-
-#include <weft/weft.h>
-
-#include "weft_test.h"
+#include "kit.h"
 
 WEFT_JOB(long, square, long, x)
 {
@@ -169,6 +165,47 @@ WEFT_TEST(cancel_ends_with_its_pool, .timeout = 30)
         ck_assert_int_eq(rc, 0);
         weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL);
     }
+}
+
+// A million that wait --------------------------------------------------------
+
+enum { MANY = KIT_SANITIZED ? 50000 : 1000000 };
+
+static bool occupied, let_go;
+
+WEFT_JOB(int, occupy)
+{
+    __atomic_store_n(&occupied, true, __ATOMIC_RELEASE);
+    while (!__atomic_load_n(&let_go, __ATOMIC_ACQUIRE))
+        sched_yield();
+    return 0;
+}
+
+static int close_and_cancel(void *ex)
+{
+    return weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_PENDING);
+}
+
+// By their futures the one half, by the close of the pool the other; none runs.
+WEFT_TEST(a_million_pending_are_canceled, .timeout = 120)
+{
+    weft_future **fs = malloc(MANY * sizeof(*fs));
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    weft_future *busy = weft_submit(ex, occupy);
+    while (!__atomic_load_n(&occupied, __ATOMIC_ACQUIRE))
+        sched_yield();
+    for (int i = 0; i < MANY; i++)
+        fs[i] =
+            weft_submit(weft_executor_with(ex, .priority = i % 3 - 1), occupy);
+    for (int i = 0; i < MANY / 2; i++)
+        weft_cancel(fs[i]);
+    weft_future *closes = weft_thread_start(close_and_cancel, ex);
+    for (int i = 0; i < MANY; i++)
+        kit_assert_code(weft_join(fs[i]), -WEFT_EJOBCANCELED);
+    __atomic_store_n(&let_go, true, __ATOMIC_RELEASE);
+    kit_assert_code(weft_join(busy), 0);
+    kit_assert_code(weft_join(closes), 0);
+    free(fs);
 }
 
 WEFT_TEST_MAIN("pool_end")

@@ -461,7 +461,7 @@ WEFT_TEST(a_forked_child_has_its_own, .timeout = 30)
 
 // Tasks that hold their worker ------------------------------------------------
 
-static volatile int stop_it;
+static int stop_it;
 
 // Each has a frame of its own, and no other code within so many bytes.
 enum { ROOM = 256 };
@@ -470,7 +470,7 @@ enum { ROOM = 256 };
 ALONE static int innermost(void)
 {
     unsigned long x = 1;
-    while (!stop_it)
+    while (!__atomic_load_n(&stop_it, __ATOMIC_RELAXED))
         x = x * 3 + 1;
     return (int)(x & 1);
 }
@@ -485,7 +485,7 @@ ALONE static int hold(void *arg)
 static int hear(void *arg)
 {
     listen_until(arg);
-    stop_it = 1;
+    __atomic_store_n(&stop_it, 1, __ATOMIC_RELAXED);
     return 0;
 }
 
