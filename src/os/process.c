@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,35 +149,11 @@ static const char *read_stat(pid_t pid, char text[1024])
     return name_end != NULL ? name_end + 1 : NULL;
 }
 
-// Whether the child has let go of its memory: its score for the OOM killer is
-// then 0. That is read without a hold on the memory.
-static bool has_no_memory(const struct wi_os_child *child)
-{
-    char path[40], text[16] = "";
-    snprintf(path, sizeof path, "/proc/%d/oom_score", (int)child->pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    return n > 0 && text[0] == '0';
-}
-
 // The last number of /proc/PID/stat is the exit code in the form of waitpid;
-// the kernel sets it before it takes the process's memory apart. But who reads
-// the file holds the memory meanwhile. If the dying process lets go of it just
-// then, the reader is the last one and has to take it apart himself, which for
-// 1 GiB is 100 ms. It lets go a few microseconds after the life word.
+// the kernel sets it before it takes the process's memory apart.
 bool wi_os_child_peek(const struct wi_os_child *child, struct wi_os_end *end)
 {
-    enum { TRIES = 50 };
     char text[1024];
-    int tries = 0;
-    while (!has_no_memory(child)) {
-        if (++tries == TRIES)
-            return false;
-        sched_yield();
-    }
     const char *stat = read_stat(child->pid, text);
     const char *last = stat != NULL ? strrchr(stat, ' ') : NULL;
     if (last == NULL)
