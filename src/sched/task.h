@@ -174,6 +174,8 @@ static inline bool wi_task_immortal(const struct wi_task *t)
 #define WI_ROAMING     ((uintptr_t)4) // these two: roam.c
 #define WI_WOKEN_AGAIN ((uintptr_t)8)
 #define WI_OWNER_MASK  (~(uintptr_t)15)
+_Static_assert(_Alignof(struct wi_this_thread) > ~WI_OWNER_MASK,
+               "the marks have room in a thread's address");
 
 static inline weft_future *wi_as_future(struct wi_task *t)
 {
