@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #if defined(__has_feature)
@@ -104,6 +105,23 @@ int weft_test_count_fds(void)
 int weft_test_count_threads(void)
 {
     return count_entries("/proc/self/task") - tool_threads;
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+void weft_test_await_threads(int most)
+{
+    double limit = seconds_now() + weft_test_seconds(5);
+
+    while (weft_test_count_threads() > most && seconds_now() < limit)
+        sched_yield();
+    ck_assert_int_le(weft_test_count_threads(), most);
 }
 
 int weft_test_count_mappings(void)

@@ -90,4 +90,8 @@ int weft_test_count_fds(void);
 int weft_test_count_threads(void);
 int weft_test_count_mappings(void);
 
+// Fails the case if there are more threads than `most`, also after a while: one
+// that has been joined may be on its way out of /proc.
+void weft_test_await_threads(int most);
+
 #endif

@@ -406,10 +406,7 @@ KIT_BOTH(pools_come_and_go, .timeout = 30)
         kit_assert_code(weft_result(weft_submit(ex, square, i), &out), 0);
         kit_assert_code(weft_executor_close(ex), 0);
     }
-    double limit = weft_now() + weft_test_seconds(5);
-    while (weft_test_count_threads() > threads && weft_now() < limit)
-        sched_yield();
-    ck_assert_int_le(weft_test_count_threads(), threads);
+    weft_test_await_threads(threads);
 }
 
 // Initializers ----------------------------------------------------------------

@@ -330,7 +330,7 @@ static void kill_workers(enum weft_start_method start)
         ck_assert_msg(killer.seen[i] > 0, "never killed while %s",
                       phase_names[i]);
     ck_assert_int_eq(weft_test_count_fds(), fds);
-    ck_assert_int_eq(weft_test_count_threads(), threads);
+    weft_test_await_threads(threads);
     int zygotes = start == WEFT_START_ZYGOTE && !WI_TSAN;
     ck_assert_int_eq(count_shared_memory(), zygotes);
     if (!WI_ASAN && !WI_TSAN) // malloc keeps or returns what it likes

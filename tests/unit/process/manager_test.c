@@ -426,7 +426,7 @@ WEFT_TEST(nothing_is_left_open, .timeout = 30)
         weft_manager_close(m);
     }
     ck_assert_int_eq(weft_test_count_fds(), fds);
-    ck_assert_int_eq(weft_test_count_threads(), threads);
+    weft_test_await_threads(threads);
 }
 
 WEFT_TEST_MAIN("manager")

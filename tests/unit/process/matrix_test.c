@@ -494,7 +494,7 @@ WEFT_TEST(everybody_in_every_state, .timeout = 1200)
         for (int cell = 0; cell < CELLS; cell++)
             ck_assert_int_ge(seen[host][cell], kills);
     ck_assert_int_eq(weft_test_count_fds(), fds);
-    ck_assert_int_eq(weft_test_count_threads(), threads);
+    weft_test_await_threads(threads);
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
     ck_assert_int_eq(errno, ECHILD);
 }

@@ -47,17 +47,6 @@ static int open_things(void *arg)
     return rc == WEFT_READABLE || rc == -ETIMEDOUT ? start_tasks(arg) : -EIO;
 }
 
-// A thread that has been joined may still be on its way out of /proc.
-static void check_counts(int fds, int threads)
-{
-    double limit = weft_now() + weft_test_seconds(3);
-
-    while (weft_test_count_threads() > threads && weft_now() < limit)
-        sched_yield();
-    ck_assert_int_le(weft_test_count_threads(), threads);
-    ck_assert_int_eq(weft_test_count_fds(), fds);
-}
-
 WEFT_TEST(runs_leave_nothing_behind, .timeout = 20)
 {
     int runs = 0;
@@ -67,7 +56,8 @@ WEFT_TEST(runs_leave_nothing_behind, .timeout = 20)
     int fds = weft_test_count_fds(), threads = weft_test_count_threads();
     for (unsigned i = 0; i < 50; i++)
         kit_assert_code(weft_run(open_things, &runs, .workers = 1 + i % 4), 0);
-    check_counts(fds, threads);
+    weft_test_await_threads(threads);
+    ck_assert_int_eq(weft_test_count_fds(), fds);
 }
 
 // Nested ----------------------------------------------------------------------

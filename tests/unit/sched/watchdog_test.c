@@ -112,13 +112,6 @@ static void pause_ms(long ms)
     nanosleep(&time, NULL);
 }
 
-// A thread that was joined may be listed a moment longer.
-static void wait_for_threads(int n)
-{
-    while (weft_test_count_threads() > n)
-        sched_yield();
-}
-
 // Jobs ------------------------------------------------------------------------
 
 static int ends[2];
@@ -207,7 +200,7 @@ WEFT_TEST(threads_and_descriptors_are_as_before, .timeout = 20)
     int threads = weft_test_count_threads(), fds = weft_test_count_fds();
     for (int i = 0; i < 3; i++)
         run_blocked_ones(1);
-    wait_for_threads(threads);
+    weft_test_await_threads(threads);
     ck_assert_int_eq(weft_test_count_fds(), fds);
     assert_said("\"plain_reader\"", 1);
 }

@@ -542,7 +542,7 @@ WEFT_TEST(nothing_is_left_open)
         weft_arena_close(a);
     }
     ck_assert_int_eq(weft_test_count_fds(), fds);
-    ck_assert_int_eq(weft_test_count_threads(), threads);
+    weft_test_await_threads(threads);
     ck_assert_int_eq(count_arenas(), 0);
 }
 
