@@ -478,9 +478,11 @@ take_in_order(struct wi_worker *worker)
 struct wi_task *wi_runtime_next(struct wi_worker *worker)
 {
     struct wi_runtime *runtime = worker->runtime;
+    if (runtime->solo) // only pools have priorities
+        return take_usual(worker);
     struct wi_task *t =
         has_priorities(runtime) ? take_in_order(worker) : take_usual(worker);
-    if (t == NULL || runtime->solo)
+    if (t == NULL)
         return t;
     wi_worker_end_search(worker);
     if (wi_runtime_has_work(worker))

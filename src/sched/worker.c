@@ -458,22 +458,24 @@ static bool go_on(struct wi_worker *worker, struct wi_task *roamer)
 
 static void loop(struct wi_worker *worker)
 {
+    bool solo = worker->runtime->solo; // then nothing roams
     for (;;) {
         struct wi_task *t = NULL;
         if (WI_RARELY(worker->departing != NULL))
             wi_roamer_leaves(worker);
         if (worker->ready == NULL || is_new_turn(worker)) {
-            if (go_on(worker, next_roamer(worker)))
+            if (!solo && go_on(worker, next_roamer(worker)))
                 continue;
             t = wi_runtime_next(worker);
             worker->new_turn = false;
-            if (t == NULL && go_on(worker, wi_roamer_take(worker)))
+            if (t == NULL && !solo && go_on(worker, wi_roamer_take(worker)))
                 continue;
         }
         if (t != NULL) {
             worker->switches++;
             wi_worker_call(worker, t);
-            worker = wi_worker_here(); // it may have come here on its way
+            if (!solo)
+                worker = wi_worker_here(); // it may have come here on its way
         } else if ((t = ready_pop(worker)) != NULL) {
             resume_from_loop(worker, t);
         } else {
