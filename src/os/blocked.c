@@ -4,7 +4,6 @@
 #include "os/blocked.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <link.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +12,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "os/read_text.h"
 
 int64_t wi_os_thread_cpu(pid_t thread)
 {
@@ -29,13 +30,7 @@ static bool read_task(pid_t thread, const char *file, char *text, size_t size)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/self/task/%d/%s", (int)thread, file);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t n = read(fd, text, size - 1);
-    close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    return n > 0;
+    return wi_os_read_text(path, text, size);
 }
 
 // What no program waits in: for the memory map that other threads change, or

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "os/oom.h"
 
-#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,16 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static bool read_text(const char *path, char *text, size_t size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t n = read(fd, text, size - 1);
-    close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    return n > 0;
-}
+#include "os/read_text.h"
 
 // The number behind a word that begins a line; -1: there is none.
 static int64_t number_of(const char *text, const char *word)
@@ -54,15 +44,16 @@ static int64_t look(const char *root, const char *group, const char *file)
     char path[640], text[512];
     snprintf(path, sizeof path, "%s%s/%s", root,
              strcmp(group, "/") == 0 ? "" : group, file);
-    return read_text(path, text, sizeof text) ? number_of(text, "oom_kill")
-                                              : -1;
+    return wi_os_read_text(path, text, sizeof text)
+               ? number_of(text, "oom_kill")
+               : -1;
 }
 
 int64_t wi_os_oom_kills_of(const char *cgroup, const char *root)
 {
     char text[2048], group[512], memory[128];
     int64_t n = -1;
-    if (!read_text(cgroup, text, sizeof text))
+    if (!wi_os_read_text(cgroup, text, sizeof text))
         return -1;
     if (strncmp(text, "0::", 3) == 0 || strstr(text, "\n0::") != NULL) {
         if (group_of(text, "0::", group, sizeof group))
@@ -89,7 +80,7 @@ bool wi_os_memory_used_up(void)
     char text[128];
     if (getrlimit(RLIMIT_DATA, &limit) != 0 ||
         limit.rlim_cur == RLIM_INFINITY ||
-        !read_text("/proc/self/statm", text, sizeof text))
+        !wi_os_read_text("/proc/self/statm", text, sizeof text))
         return false;
     const char *at = text;
     for (int i = 0; i < 5 && at != NULL; i++) // data stands in place 6

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "os/fork.h"
+#include "os/read_text.h"
 
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
@@ -139,12 +140,8 @@ static const char *read_stat(pid_t pid, char text[1024])
 {
     char path[32];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (!wi_os_read_text(path, text, 1024))
         return NULL;
-    ssize_t n = read(fd, text, 1023);
-    close(fd);
-    text[n > 0 ? n : 0] = '\0';
     const char *name_end = strrchr(text, ')');
     return name_end != NULL ? name_end + 1 : NULL;
 }

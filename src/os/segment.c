@@ -15,6 +15,7 @@
 #include <weft/error.h>
 
 #include "os/memfd.h"
+#include "os/read_text.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8u // since 6.3
@@ -200,12 +201,8 @@ uint64_t wi_os_start_time(pid_t pid)
 {
     char path[32], text[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (!wi_os_read_text(path, text, sizeof text))
         return 0;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    text[n > 0 ? n : 0] = '\0';
     char *at = strrchr(text, ')');
     for (int i = 0; i < 20 && at != NULL; i++)
         at = strchr(at + 1, ' ');
