@@ -66,19 +66,6 @@ static int serve_ping(weft_stream *s, void *arg)
     return 0;
 }
 
-struct service {
-    int listener;
-    weft_handler *handler;
-};
-
-static int serve(void *arg)
-{
-    const struct service *service = arg;
-    weft_listener *listener;
-    int rc = weft_listener_open(service->listener, &listener);
-    return rc < 0 ? rc : weft_serve(listener, service->handler, NULL);
-}
-
 // Processes -------------------------------------------------------------------
 
 static struct sockaddr_in loopback(int port)
@@ -103,16 +90,15 @@ static int bind_somewhere(int *port)
 
 static pid_t start_weft(weft_handler *handler, const char *backend, int *port)
 {
-    struct service service = {bind_somewhere(port), handler};
-    if (listen(service.listener, 4096) < 0)
+    int listener = bind_somewhere(port);
+    if (listen(listener, 4096) < 0)
         bench_fail("listen: %s", strerror(errno));
     pid_t pid = fork();
     if (pid == 0) {
         bench_pin_to(0);
-        setenv("WEFT_BACKEND", backend, 1);
-        _exit(weft_run(serve, &service) != 0);
+        _exit(bench_weft_serve(listener, handler, backend) != 0);
     }
-    close(service.listener);
+    close(listener);
     return pid;
 }
 

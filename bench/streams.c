@@ -108,25 +108,10 @@ static int send_all(weft_stream *s, void *arg)
     return 0;
 }
 
-struct service {
-    int listener;
-    weft_handler *handler;
-};
-
-static int serve(void *arg)
-{
-    const struct service *service = arg;
-    weft_listener *listener;
-    int rc = weft_listener_open(service->listener, &listener);
-    return rc < 0 ? rc : weft_serve(listener, service->handler, NULL);
-}
-
 #define WEFT_SERVER(backend, name, function)                                   \
     static void backend##_##name(int listener)                                 \
     {                                                                          \
-        struct service service = {listener, function};                         \
-        setenv("WEFT_BACKEND", #backend, 1);                                   \
-        weft_run(serve, &service);                                             \
+        bench_weft_serve(listener, function, #backend);                        \
     }
 WEFT_SERVER(uring, echo, echo)
 WEFT_SERVER(epoll, echo, echo)

@@ -16,7 +16,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include <weft.h>
 
 enum { LISTENER = 3, FILES = 16384 };
 
@@ -160,6 +159,28 @@ void bench_plain_echo(int listener)
                 echo_once(fd);
         }
     }
+}
+
+// Weft's server ---------------------------------------------------------------
+
+struct service {
+    int listener;
+    weft_handler *handler;
+};
+
+static int serve(void *arg)
+{
+    const struct service *service = arg;
+    weft_listener *listener;
+    int rc = weft_listener_open(service->listener, &listener);
+    return rc < 0 ? rc : weft_serve(listener, service->handler, NULL);
+}
+
+int bench_weft_serve(int listener, weft_handler *handler, const char *backend)
+{
+    struct service service = {listener, handler};
+    setenv("WEFT_BACKEND", backend, 1);
+    return weft_run(serve, &service);
 }
 
 // Backends --------------------------------------------------------------------

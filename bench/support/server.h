@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include <weft.h>
+
 #include "bench.h"
 
 struct bench_server {
@@ -34,6 +36,10 @@ int bench_server_dial(const struct bench_server *s);
 
 // What fd has to read, epoll_fd tells from now on.
 void bench_watch(int epoll_fd, int fd);
+
+// Weft's server on that backend, in a process of its own: serves until it is
+// killed, or fails.
+int bench_weft_serve(int listener, weft_handler *handler, const char *backend);
 
 // The plain echo server: a loop around epoll_wait.
 void bench_plain_echo(int listener);
