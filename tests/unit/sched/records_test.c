@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "kit.h"
+#include "sched/deque.h"
 #include "sched/here.h"
 #include "sched/records.h"
 #include "sched/task.h"
@@ -118,6 +119,39 @@ WEFT_TEST(old_hints_stay_old)
         fall(PEAK);
         trim();
     }
+}
+
+// The queue of what has not started, which a peak makes long -----------------
+
+static int slots_resident(const struct wi_deque *deque)
+{
+    int count = 0;
+    for (const wi_hint *at = deque->ring->slots + 4096 / sizeof(wi_hint);
+         at < deque->ring->slots + PEAK; at += 4096 / sizeof(wi_hint))
+        count += resident((struct wi_task *)(uintptr_t)at);
+    return count;
+}
+
+WEFT_TEST(slots_of_an_empty_deque_go_back, .repeat = 2)
+{
+    struct wi_deque deque;
+    bool solo = weft_test_round() == 0, busy;
+    if (sysconf(_SC_PAGESIZE) != 4096)
+        weft_test_skip("counts pages of 4 KiB");
+    ck_assert_int_eq(wi_deque_init(&deque, solo, NULL), 0);
+    for (uint64_t i = 1; i <= PEAK; i++)
+        ck_assert_int_eq(wi_deque_push(&deque, i), 0);
+    int before = slots_resident(&deque);
+    ck_assert_int_gt(before, 50);
+    wi_deque_discard(&deque); // it is not empty
+    ck_assert_int_eq(slots_resident(&deque), before);
+    for (uint64_t i = 1; i <= PEAK; i++)
+        ck_assert_uint_eq(wi_deque_take(&deque, &busy), i);
+    wi_deque_discard(&deque);
+    ck_assert_int_eq(slots_resident(&deque), 0);
+    ck_assert_int_eq(wi_deque_push(&deque, 7), 0);
+    ck_assert_uint_eq(wi_deque_take(&deque, &busy), 7);
+    wi_deque_fini(&deque);
 }
 
 // Through the public API: an idle run gives back what its tasks had.
