@@ -261,9 +261,12 @@ __attribute__((noinline)) static int acquire(struct weft_lock *lock,
     return took(lock, self, site);
 }
 
-// The case of every day: a known caller, a free lock.
+// The case of every day: a known caller, a free lock. Whether that is shared is
+// looked at first: a compare-and-swap costs as much when it fails.
 static inline bool acquire_fast(struct weft_lock *lock)
 {
+    if (wi_lock_is_far(lock))
+        return false;
     struct wi_task *self = wi_here.self;
     uint64_t nobody = 0;
     // acquire: pairs with the release in release_fast
@@ -386,6 +389,10 @@ __attribute__((noinline)) static void release(struct weft_lock *lock,
 
 void weft_lock_release(struct weft_lock *lock)
 {
+    if (wi_lock_is_far(lock) && !wi_order_on()) {
+        wi_far_lock_release(lock);
+        return;
+    }
     struct wi_task *self = wi_here.self;
     uint64_t mine = self != NULL ? wi_hint_of(self) : 0;
     // release: pairs with the acquire of the next holder
@@ -393,8 +400,6 @@ void weft_lock_release(struct weft_lock *lock)
         __atomic_compare_exchange_n(&lock->word, &mine, 0, false,
                                     __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         self->held--;
-    else if (wi_lock_is_far(lock) && !wi_order_on())
-        wi_far_lock_release(lock);
     else
         release(lock, self);
 }
