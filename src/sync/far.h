@@ -30,6 +30,10 @@ static inline bool wi_lock_is_far(const struct weft_lock *lock)
 }
 
 int wi_far_lock_acquire(struct weft_lock *lock, int64_t deadline);
+
+// The same for a wait that can't be ended, with no limit: of a cycle, another
+// one is told.
+int wi_far_lock_take_back(struct weft_lock *lock);
 void wi_far_lock_release(struct weft_lock *lock);
 bool wi_far_lock_is_mine(const struct weft_lock *lock,
                          const struct wi_task *self);

@@ -232,14 +232,20 @@ static int acquire_in_line(struct weft_lock *lock, struct wi_task *self,
     return rc;
 }
 
-// A shared one; deadline 0: without waiting.
-static int acquire_far(struct weft_lock *lock, struct wi_task *self,
-                       int64_t deadline, const void *site)
+// A shared one was taken, or not: rc.
+static int took_far(struct weft_lock *lock, struct wi_task *self, int rc,
+                    const void *site)
 {
-    int rc = wi_far_lock_acquire(lock, deadline);
     if (wi_order_on() && (rc == 0 || rc == -EOWNERDEAD))
         track(lock, self, site);
     return rc;
+}
+
+// Deadline 0: without waiting.
+static int acquire_far(struct weft_lock *lock, struct wi_task *self,
+                       int64_t deadline, const void *site)
+{
+    return took_far(lock, self, wi_far_lock_acquire(lock, deadline), site);
 }
 
 __attribute__((noinline)) static int acquire(struct weft_lock *lock,
@@ -492,7 +498,7 @@ int wi_lock_take_back(struct weft_lock *lock, struct wi_task *self)
     if (wi_order_on())
         wi_order_want(self, lock, NULL);
     if (wi_lock_is_far(lock))
-        return acquire_far(lock, self, WI_FOREVER, NULL);
+        return took_far(lock, self, wi_far_lock_take_back(lock), NULL);
     wi_hint hint = wi_hint_of(self);
     if (try_take(lock, hint, 0) || spin(lock, hint, 0))
         return took(lock, self, NULL);
