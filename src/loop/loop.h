@@ -86,6 +86,8 @@ struct wi_loop {
     uint32_t active; // operations submitted and not done, plus one from the
                      // first on: mail may come, and finds a loop in its poll
     uint32_t queued; // entries not yet given to the kernel: poll soon
+    uint32_t fresh;  // operations of the last turn whose tasks have not had
+                     // theirs yet, about: see wi_loop_is_due
     struct weft_backend_counters count;
     const void *thread;   // stands for the owner; compared only
     uint64_t number;      // of this loop, never used again
@@ -137,6 +139,17 @@ static inline void wi_loop_use(struct wi_loop *loop)
         __atomic_store_n(&loop->used, 1, __ATOMIC_RELAXED);
         loop->active++;
     }
+}
+
+// Whether a turn between `switches` of tasks is worth its call: not before
+// those that the last turn has made ready have run. Many connections then share
+// a turn, and none waits longer than it would in a loop of callbacks.
+static inline bool wi_loop_is_due(struct wi_loop *loop, uint32_t switches)
+{
+    if (loop->fresh <= switches)
+        return true;
+    loop->fresh -= switches;
+    return false;
 }
 
 // Wakes are written to an eventfd, but only the first one before the loop has

@@ -349,6 +349,7 @@ static int epoll_poll(struct wi_loop *base, int64_t deadline)
         if (event->data.ptr) // NULL: the wake-up descriptor
             done += on_event(loop, event->data.ptr, event->events);
     }
+    base->fresh = (uint32_t)done;
     if (wi_loop_has_mail(base))
         wi_loop_read_mail(base);
     return done;
