@@ -51,6 +51,9 @@ struct wi_io {
     socklen_t *addr_len;                     // ACCEPT (or NULL)
     socklen_t addr_size;                     // CONNECT
     ssize_t (*call)(const struct wi_io *io); // CALL: never blocks; -EAGAIN
+    bool own;                                // ACCEPT: from a socket of Weft's,
+                                             // which never blocks, and which
+                                             // only weft_close closes
     struct wi_task *waiter;
     ssize_t result;            // >= 0 or -errno
     uint32_t done;             // release by the backend, acquire by the waiter
@@ -176,6 +179,9 @@ void wi_loop_ring(int event_fd);
 // public call on a descriptor comes down to (io.c). Returns its result.
 // CALL must not read from a stream socket that may be read ahead on.
 ssize_t wi_io_perform(struct wi_io *io);
+
+// weft_accept from a socket of Weft's own, as .own says above.
+int wi_io_accept_own(int fd, struct sockaddr *addr, socklen_t *len);
 
 // Parks until io, whose waiter is the caller, is done: for one that waits for
 // the kernel's last word, or for another loop's turn. Not ended by cancel.
