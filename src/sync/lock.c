@@ -232,14 +232,20 @@ static int acquire_in_line(struct weft_lock *lock, struct wi_task *self,
     return rc;
 }
 
-// A shared one; deadline 0: without waiting.
-static int acquire_far(struct weft_lock *lock, struct wi_task *self,
-                       int64_t deadline, const void *site)
+// A shared one was taken, or not: rc.
+static int took_far(struct weft_lock *lock, struct wi_task *self, int rc,
+                    const void *site)
 {
-    int rc = wi_far_lock_acquire(lock, deadline);
     if (wi_order_on() && (rc == 0 || rc == -EOWNERDEAD))
         track(lock, self, site);
     return rc;
+}
+
+// Deadline 0: without waiting.
+static int acquire_far(struct weft_lock *lock, struct wi_task *self,
+                       int64_t deadline, const void *site)
+{
+    return took_far(lock, self, wi_far_lock_acquire(lock, deadline), site);
 }
 
 __attribute__((noinline)) static int acquire(struct weft_lock *lock,
@@ -261,9 +267,12 @@ __attribute__((noinline)) static int acquire(struct weft_lock *lock,
     return took(lock, self, site);
 }
 
-// The case of every day: a known caller, a free lock.
+// The case of every day: a known caller, a free lock. Whether that is shared is
+// looked at first: a compare-and-swap costs as much when it fails.
 static inline bool acquire_fast(struct weft_lock *lock)
 {
+    if (wi_lock_is_far(lock))
+        return false;
     struct wi_task *self = wi_here.self;
     uint64_t nobody = 0;
     // acquire: pairs with the release in release_fast
@@ -386,6 +395,10 @@ __attribute__((noinline)) static void release(struct weft_lock *lock,
 
 void weft_lock_release(struct weft_lock *lock)
 {
+    if (wi_lock_is_far(lock) && !wi_order_on()) {
+        wi_far_lock_release(lock);
+        return;
+    }
     struct wi_task *self = wi_here.self;
     uint64_t mine = self != NULL ? wi_hint_of(self) : 0;
     // release: pairs with the acquire of the next holder
@@ -393,8 +406,6 @@ void weft_lock_release(struct weft_lock *lock)
         __atomic_compare_exchange_n(&lock->word, &mine, 0, false,
                                     __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         self->held--;
-    else if (wi_lock_is_far(lock) && !wi_order_on())
-        wi_far_lock_release(lock);
     else
         release(lock, self);
 }
@@ -487,7 +498,7 @@ int wi_lock_take_back(struct weft_lock *lock, struct wi_task *self)
     if (wi_order_on())
         wi_order_want(self, lock, NULL);
     if (wi_lock_is_far(lock))
-        return acquire_far(lock, self, WI_FOREVER, NULL);
+        return took_far(lock, self, wi_far_lock_take_back(lock), NULL);
     wi_hint hint = wi_hint_of(self);
     if (try_take(lock, hint, 0) || spin(lock, hint, 0))
         return took(lock, self, NULL);
