@@ -102,6 +102,16 @@ static inline uint32_t sha1_turn(uint32_t x, int n)
     return x << n | x >> (32 - n);
 }
 
+#define SHA1_STEP(f, k)                                                        \
+    do {                                                                       \
+        uint32_t t = sha1_turn(a, 5) + (f) + e + (k) + w[i];                   \
+        e = d;                                                                 \
+        d = c;                                                                 \
+        c = sha1_turn(b, 30);                                                  \
+        b = a;                                                                 \
+        a = t;                                                                 \
+    } while (0)
+
 static inline void sha1_block(uint32_t h[5], const uint8_t block[64])
 {
     uint32_t w[80], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
@@ -110,23 +120,15 @@ static inline void sha1_block(uint32_t h[5], const uint8_t block[64])
                (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
     for (int i = 16; i < 80; i++)
         w[i] = sha1_turn(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
-    for (int i = 0; i < 80; i++) {
-        uint32_t f, k;
-        if (i < 20)
-            f = (b & c) | (~b & d), k = 0x5a827999;
-        else if (i < 40)
-            f = b ^ c ^ d, k = 0x6ed9eba1;
-        else if (i < 60)
-            f = (b & c) | (b & d) | (c & d), k = 0x8f1bbcdc;
-        else
-            f = b ^ c ^ d, k = 0xca62c1d6;
-        uint32_t t = sha1_turn(a, 5) + f + e + k + w[i];
-        e = d;
-        d = c;
-        c = sha1_turn(b, 30);
-        b = a;
-        a = t;
-    }
+    // Four loops, as a compiler may not divide one.
+    for (int i = 0; i < 20; i++)
+        SHA1_STEP((b & c) | (~b & d), 0x5a827999);
+    for (int i = 20; i < 40; i++)
+        SHA1_STEP(b ^ c ^ d, 0x6ed9eba1);
+    for (int i = 40; i < 60; i++)
+        SHA1_STEP((b & c) | (b & d) | (c & d), 0x8f1bbcdc);
+    for (int i = 60; i < 80; i++)
+        SHA1_STEP(b ^ c ^ d, 0xca62c1d6);
     h[0] += a;
     h[1] += b;
     h[2] += c;
@@ -165,17 +167,14 @@ struct uts_tree {
     uint32_t seed;
 };
 
-static inline struct uts_tree uts_tree_of(long kernel)
+// T1 with n levels: 10 are 4,130,071 nodes. T3 and T3L with n children of the
+// root: 2000 are 4,112,897 and 111,345,631, the latter 17,844 deep.
+static inline struct uts_tree uts_tree_of(long kernel, long n)
 {
-    struct uts_tree t1 = {0, 0, 0, 0, 4, 10, 19};
-    struct uts_tree t3 = {1, 2000, 0.124875, 8, 0, 0, 42};
-    struct uts_tree t3l = {1, 2000, 0.200014, 5, 0, 0, 7};
+    struct uts_tree t1 = {0, 0, 0, 0, 4, (int)n, 19};
+    struct uts_tree t3 = {1, (int)n, 0.124875, 8, 0, 0, 42};
+    struct uts_tree t3l = {1, (int)n, 0.200014, 5, 0, 0, 7};
     return kernel == UTS_T1 ? t1 : kernel == UTS_T3 ? t3 : t3l;
-}
-
-static inline long uts_nodes(long kernel)
-{
-    return kernel == UTS_T1 ? 4130071 : kernel == UTS_T3 ? 4112897 : 111345631;
 }
 
 static inline struct uts_node uts_root(const struct uts_tree *tree)
@@ -232,7 +231,7 @@ static inline long uts_serial(const struct uts_tree *tree,
 // A kernel run by one thread: the answer of all contenders.
 static inline uint64_t kernel_serial(long kernel, long n)
 {
-    struct uts_tree tree = uts_tree_of(kernel);
+    struct uts_tree tree = uts_tree_of(kernel, n);
     struct uts_node root = uts_root(&tree);
     struct board empty = {{0}};
     switch (kernel) {
