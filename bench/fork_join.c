@@ -187,12 +187,18 @@ static const struct question questions[] = {
 
 static void ask(const struct question *q, int two)
 {
+    bool is_small = q->kernel == SKYNET || q->kernel == NQUEENS;
     const struct bench_side sides[] = {
         {"weft", BENCH_WEFT, .fn = weft_side},
         {"serial", BENCH_FLOOR, .fn = serial_side},
         {"OpenMP", BENCH_PEER, .program = "fork_join_openmp", .package = "gcc"},
         {"oneTBB", BENCH_PEER, .program = "fork_join_tbb",
          .package = "libtbb-dev"},
+        {"rayon", BENCH_PEER, .program = "fork_join_rayon",
+         .package = "librust-rayon-dev"},
+        // A goroutine for each call takes a second for a million of them.
+        {is_small ? "Go" : NULL, BENCH_PEER, .program = "fork_join_go",
+         .package = "golang-go"},
         {0}};
     bench_ask(
         &(struct bench_question){

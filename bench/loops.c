@@ -234,13 +234,20 @@ static void serial_side(const struct bench_ask *ask, struct bench_reply *reply)
 static void ask(enum loop_kernel kernel, const char *const name[2],
                 const char *what, long n, double bar)
 {
+    bool is_plain = kernel == SAXPY || kernel == EMPTY;
+    bool is_gnu = kernel < REDUCE || kernel == SCAN;
     const struct bench_side sides[] = {
         {"weft", BENCH_WEFT, .fn = weft_side},
         {"serial", BENCH_FLOOR, .fn = serial_side},
         {"oneTBB", BENCH_PEER, .program = "loops_tbb", .package = "libtbb-dev"},
-        // OpenMP has no sort, and no scan in place.
-        {kernel < REDUCE || kernel == SCAN ? NULL : "OpenMP", BENCH_PEER,
-         .program = "loops_openmp", .package = "gcc"},
+        {"rayon", BENCH_PEER, .program = "loops_rayon",
+         .package = "librust-rayon-dev"},
+        // OpenMP has neither, but GNU's C++ library has, made with it.
+        {is_gnu ? "GNU parallel" : "OpenMP", BENCH_PEER,
+         .program = is_gnu ? "loops_gnu" : "loops_openmp",
+         .package = is_gnu ? "g++" : "gcc"},
+        {is_plain ? "pthreadpool" : NULL, BENCH_PEER,
+         .program = "loops_pthreadpool", .package = "libpthreadpool-dev"},
         {0}};
     for (int two = 0; two < 2; two++)
         bench_ask(

@@ -122,6 +122,8 @@ static const struct bench_side sides[] = {
     {"oneTBB", BENCH_PEER, .program = "submit_tbb", .package = "libtbb-dev"},
     {"tokio", BENCH_PEER, .program = "submit_tokio",
      .package = "librust-tokio-dev"},
+    {"rayon", BENCH_PEER, .program = "submit_rayon",
+     .package = "librust-rayon-dev"},
     {"Go", BENCH_PEER, .program = "submit_go", .package = "golang-go"},
     {0}};
 

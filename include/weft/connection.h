@@ -2,6 +2,7 @@
 //
 // connection.h: messages between processes of one machine, with boundaries,
 // and with descriptors and arenas in them. Python's Pipe, Listener and Client.
+// tls.h has connections to other machines, for the same calls.
 //
 //     weft_connection_listener *l;                          // one process
 //     weft_connection_listen("prices", &l);
@@ -53,6 +54,41 @@ struct weft_peer {
     gid_t gid;
 };
 
+// What a kind of connection does; the calls below say what each is to do. The
+// options are whole structures, never NULL.
+struct weft_connection_ops {
+    size_t size;      // sizeof(struct weft_connection_ops)
+    const char *kind; // "local", "tls", ...
+    int (*send)(weft_connection *c, const void *data, size_t size,
+                const struct weft_send_options *options);
+    ssize_t (*receive)(weft_connection *c, void *data, size_t size,
+                       const struct weft_receive_options *options);
+    ssize_t (*next)(weft_connection *c);
+    int (*poll)(weft_connection *c, double timeout);
+    int (*fd)(weft_connection *c); // NULL: it has none, -WEFT_ENOTLOCAL
+    // NULL: unknown, -WEFT_ENOTLOCAL.
+    int (*peer)(weft_connection *c, struct weft_peer *peer);
+    void (*close)(weft_connection *c); // and frees it
+};
+
+// The same for a kind of listener.
+struct weft_connection_listener_ops {
+    size_t size; // sizeof(struct weft_connection_listener_ops)
+    const char *kind;
+    int (*accept)(weft_connection_listener *l, weft_connection **c);
+    int (*fd)(weft_connection_listener *l); // NULL: as above
+    void (*close)(weft_connection_listener *l);
+};
+
+// A program's own kind of connection, or of listener, has this first in its
+// object.
+struct weft_connection {
+    const struct weft_connection_ops *ops;
+};
+struct weft_connection_listener {
+    const struct weft_connection_listener_ops *ops;
+};
+
 WEFT_BEGIN
 
 // Two connections that are connected to each other. Returns 0 or -EMFILE,
@@ -78,8 +114,8 @@ WEFT_API void weft_connection_close(weft_connection *c);
 // Sends one message of size bytes (0 too); waits while the peer is far behind.
 // Large ones travel as memory. Returns 0. Blocks: the caller only. Cancels:
 // yes; then it was not sent. Threads: any. Errors: -EPIPE (the peer has closed
-// or ended), -EAGAIN (nowait), -EBADF (fds), -ENOMEM, -EMFILE, -ECANCELED,
-// -ETIMEDOUT. Since 0.1.
+// or ended), -EAGAIN (nowait), -EBADF (fds), -WEFT_ENOTLOCAL (descriptors or an
+// arena over TLS), -ENOMEM, -EMFILE, -ECANCELED, -ETIMEDOUT. Since 0.1.
 WEFT_API int weft_connection_send_with(weft_connection *c, const void *data,
                                        size_t size,
                                        const struct weft_send_options *options);
@@ -104,10 +140,11 @@ WEFT_API int weft_connection_poll(weft_connection *c, double timeout);
 
 // Its descriptor: to wait for with others, or to be sent to another process.
 // Not readable while a message is held that was too long for a receive.
+// -WEFT_ENOTLOCAL over TLS, where bytes of the socket are no messages yet.
 // Since 0.1.
 WEFT_API int weft_connection_fd(weft_connection *c);
 
-// Fills in peer up to its size; 0. Since 0.1.
+// Fills in peer up to its size; 0, or -WEFT_ENOTLOCAL. Since 0.1.
 WEFT_API int weft_connection_peer(weft_connection *c, struct weft_peer *peer);
 
 // Listens at a name. A name without '/' is gone when the process is. A path
@@ -125,7 +162,7 @@ WEFT_API int weft_connection_listen(const char *name,
 WEFT_API int weft_connection_accept(weft_connection_listener *l,
                                     weft_connection **c);
 
-// Its descriptor, to wait for with others. Since 0.1.
+// Its descriptor, to wait for with others; -WEFT_ENOTLOCAL for TLS. Since 0.1.
 WEFT_API int weft_connection_listener_fd(weft_connection_listener *l);
 
 // Ends it; who waits in accept gets -ECANCELED. NULL is allowed. Since 0.1.

@@ -38,7 +38,10 @@
     X(WEFT_ECERTEXPIRED, 4125, "the certificate is not valid at this time")    \
     X(WEFT_ECERTHOST, 4126, "the certificate is that of another host")         \
     X(WEFT_ECERTUNTRUSTED, 4127,                                               \
-        "the certificate is not signed by an authority that is trusted")
+        "the certificate is not signed by an authority that is trusted")       \
+    X(WEFT_ENOTLOCAL, 4128,                                                    \
+        "the other side may be on another machine, where descriptors, arenas " \
+        "and process ids mean nothing")
 // clang-format on
 
 enum weft_error {

@@ -185,40 +185,55 @@ WEFT_FORK_INLINE_ bool weft_fork_mine(weft_worker *w)
     static r weft_body_##n(weft_worker *w, t a, u b, v c, x d, y e, z f)
 
 #define WEFT_FORK_LIST_(...) __VA_ARGS__
+// One by one, as a copy of all at once would go by way of the stack.
+#define WEFT_FORK_PUT_(a) memcpy((void *)&weft_a_->a, &a, sizeof a);
 #define WEFT_FORKABLE_0_(r, n, w)                                              \
     WEFT_FORKABLE_(r, n, w, WEFT_FORK_BODY_0_(r, n, w), char none;             \
-                   , (), (0), (w), (w))
+                   , (), (0), (), (w), (w))
 #define WEFT_FORKABLE_1_(r, n, w, t, a)                                        \
     WEFT_FORKABLE_(r, n, w, WEFT_FORK_BODY_1_(r, n, w, t, a), t a;             \
-                   , (, t a), (a), (w, a), (w, weft_a_.a))
+                   , (, t a), (a), (WEFT_FORK_PUT_(a)), (w, a),                \
+                   (w, weft_a_->a))
 #define WEFT_FORKABLE_2_(r, n, w, t, a, u, b)                                  \
     WEFT_FORKABLE_(r, n, w, WEFT_FORK_BODY_2_(r, n, w, t, a, u, b), t a; u b;  \
-                   , (, t a, u b), (a, b), (w, a, b),                          \
-                   (w, weft_a_.a, weft_a_.b))
+                   , (, t a, u b), (a, b),                                     \
+                   (WEFT_FORK_PUT_(a) WEFT_FORK_PUT_(b)), (w, a, b),           \
+                   (w, weft_a_->a, weft_a_->b))
 #define WEFT_FORKABLE_3_(r, n, w, t, a, u, b, v, c)                            \
     WEFT_FORKABLE_(r, n, w, WEFT_FORK_BODY_3_(r, n, w, t, a, u, b, v, c), t a; \
-                   u b; v c;, (, t a, u b, v c), (a, b, c), (w, a, b, c),      \
-                            (w, weft_a_.a, weft_a_.b, weft_a_.c))
+                   u b; v c;                                                   \
+                   , (, t a, u b, v c), (a, b, c),                             \
+                   (WEFT_FORK_PUT_(a) WEFT_FORK_PUT_(b) WEFT_FORK_PUT_(c)),    \
+                   (w, a, b, c), (w, weft_a_->a, weft_a_->b, weft_a_->c))
 #define WEFT_FORKABLE_4_(r, n, w, t, a, u, b, v, c, x, d)                      \
     WEFT_FORKABLE_(                                                            \
         r, n, w, WEFT_FORK_BODY_4_(r, n, w, t, a, u, b, v, c, x, d), t a; u b; \
-        v c; x d;, (, t a, u b, v c, x d), (a, b, c, d), (w, a, b, c, d),      \
-                 (w, weft_a_.a, weft_a_.b, weft_a_.c, weft_a_.d))
+        v c; x d;                                                              \
+        , (, t a, u b, v c, x d), (a, b, c, d),                                \
+        (WEFT_FORK_PUT_(a) WEFT_FORK_PUT_(b) WEFT_FORK_PUT_(c)                 \
+             WEFT_FORK_PUT_(d)),                                               \
+        (w, a, b, c, d), (w, weft_a_->a, weft_a_->b, weft_a_->c, weft_a_->d))
 #define WEFT_FORKABLE_5_(r, n, w, t, a, u, b, v, c, x, d, y, e)                \
     WEFT_FORKABLE_(                                                            \
         r, n, w, WEFT_FORK_BODY_5_(r, n, w, t, a, u, b, v, c, x, d, y, e),     \
         t a;                                                                   \
         u b; v c; x d; y e;                                                    \
-        , (, t a, u b, v c, x d, y e), (a, b, c, d, e), (w, a, b, c, d, e),    \
-        (w, weft_a_.a, weft_a_.b, weft_a_.c, weft_a_.d, weft_a_.e))
+        , (, t a, u b, v c, x d, y e), (a, b, c, d, e),                        \
+        (WEFT_FORK_PUT_(a) WEFT_FORK_PUT_(b) WEFT_FORK_PUT_(c)                 \
+             WEFT_FORK_PUT_(d) WEFT_FORK_PUT_(e)),                             \
+        (w, a, b, c, d, e),                                                    \
+        (w, weft_a_->a, weft_a_->b, weft_a_->c, weft_a_->d, weft_a_->e))
 #define WEFT_FORKABLE_6_(r, n, w, t, a, u, b, v, c, x, d, y, e, z, f)          \
     WEFT_FORKABLE_(                                                            \
         r, n, w,                                                               \
         WEFT_FORK_BODY_6_(r, n, w, t, a, u, b, v, c, x, d, y, e, z, f), t a;   \
         u b; v c; x d; y e; z f;                                               \
         , (, t a, u b, v c, x d, y e, z f), (a, b, c, d, e, f),                \
+        (WEFT_FORK_PUT_(a) WEFT_FORK_PUT_(b) WEFT_FORK_PUT_(c)                 \
+             WEFT_FORK_PUT_(d) WEFT_FORK_PUT_(e) WEFT_FORK_PUT_(f)),           \
         (w, a, b, c, d, e, f),                                                 \
-        (w, weft_a_.a, weft_a_.b, weft_a_.c, weft_a_.d, weft_a_.e, weft_a_.f))
+        (w, weft_a_->a, weft_a_->b, weft_a_->c, weft_a_->d, weft_a_->e,        \
+         weft_a_->f))
 
 #ifndef __cplusplus
 #define WEFT_FORK_ASSERT_(cond, text) _Static_assert(cond, text)
@@ -226,12 +241,15 @@ WEFT_FORK_INLINE_ bool weft_fork_mine(weft_worker *w)
 #define WEFT_FORK_ASSERT_(cond, text) static_assert(cond, text)
 #endif
 
-// params and values are lists in parentheses; params begins with a comma.
-#define WEFT_FORKABLE_(result, name, w, body, fields, params, values, direct,  \
-                       call)                                                   \
+// params, values and puts are lists in parentheses; params begins with a comma.
+#define WEFT_FORKABLE_(result, name, w, body, fields, params, values, puts,    \
+                       direct, call)                                           \
     struct weft_args_##name {                                                  \
         fields                                                                 \
-    };                                                                         \
+    } __attribute__((may_alias));                                              \
+    WEFT_FORK_ASSERT_(__alignof__(struct weft_args_##name) <= 16,              \
+                      "the arguments of a forkable function are aligned to "   \
+                      "16 bytes at most: pass a pointer");                     \
     WEFT_FORK_ASSERT_(sizeof(struct weft_args_##name) <= WEFT_FORK_DATA,       \
                       "the arguments of a forkable function have 48 bytes "    \
                       "at most: pass a pointer to a structure");               \
@@ -262,8 +280,9 @@ WEFT_FORK_INLINE_ bool weft_fork_mine(weft_worker *w)
     }                                                                          \
     static void weft_run_##name(weft_worker *w, void *weft_d_)                 \
     {                                                                          \
-        struct weft_args_##name weft_a_;                                       \
-        memcpy(&weft_a_, weft_d_, sizeof weft_a_);                             \
+        struct weft_args_##name weft_c_;                                       \
+        const struct weft_args_##name *weft_a_ = &weft_c_;                     \
+        memcpy(&weft_c_, weft_d_, sizeof weft_c_);                             \
         (void)weft_a_;                                                         \
         result weft_v_ = name call;                                            \
         memcpy(weft_d_, &weft_v_, sizeof weft_v_);                             \
@@ -271,17 +290,18 @@ WEFT_FORK_INLINE_ bool weft_fork_mine(weft_worker *w)
     WEFT_FORK_INLINE_ weft_worker *weft_fork_of_##name(                        \
         weft_worker *w WEFT_FORK_LIST_ params)                                 \
     {                                                                          \
-        struct weft_args_##name weft_a_ = {WEFT_FORK_LIST_ values};            \
-        memcpy(w->data, &weft_a_, sizeof weft_a_);                             \
-        w->run = weft_run_##name;                                              \
+        struct weft_args_##name *weft_a_ =                                     \
+            (struct weft_args_##name *)(void *)w->data;                        \
+        (void)weft_a_;                                                         \
+        WEFT_FORK_LIST_ puts w->run = weft_run_##name;                         \
         return weft_fork_push(w);                                              \
     }                                                                          \
     WEFT_FORK_INLINE_ result weft_join_of_##name(weft_worker **at)             \
     {                                                                          \
         weft_worker *w = --*at;                                                \
         if (weft_fork_mine(w)) {                                               \
-            struct weft_args_##name weft_a_;                                   \
-            memcpy(&weft_a_, w->data, sizeof weft_a_);                         \
+            const struct weft_args_##name *weft_a_ =                           \
+                (const struct weft_args_##name *)(const void *)w->data;        \
             (void)weft_a_;                                                     \
             return name call;                                                  \
         }                                                                      \

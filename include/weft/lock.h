@@ -52,9 +52,11 @@ struct weft_rlock {
 // Shared between processes: a lock that lies in an arena (arena.h) and was made
 // there, by one of them, with weft_lock_init(lock, .arena = a). The calls are
 // the same, from tasks and threads of all processes that have the arena, and
-// -EOWNERDEAD also says that its holder's process has died. Cycles that lead
-// through a shared lock are not found, and a task that ends with one leaves it
-// held as long as its process lives.
+// -EOWNERDEAD also says that its holder's process has died. A cycle that leads
+// through shared locks of one arena is found after some 10 milliseconds, in
+// whatever processes its tasks and threads are; waits of other kinds (for a
+// local lock, a join) may be among them in one of the processes. A task that
+// ends with a shared lock leaves it held as long as its process lives.
 struct weft_lock_options {
     size_t size;
     weft_arena *arena; // where the lock lies; NULL: in this process alone

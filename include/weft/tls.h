@@ -12,6 +12,7 @@
 #define WEFT_TLS_H
 
 #include <weft/base.h>
+#include <weft/connection.h>
 #include <weft/net.h>
 #include <weft/stream.h>
 
@@ -44,6 +45,26 @@ struct weft_tls_start_options {
     double timeout;      // seconds for the handshake; 0 means 60
     bool borrow;         // the stream below is not closed with the new one
     char *why;           // if it fails: the reason for people; NULL: not wanted
+    size_t why_size;
+};
+
+// Of a connection (connection.h) or a listener for them. Both sides show a
+// certificate; there is no option to do without.
+struct weft_tls_connection_options {
+    size_t size;
+    // The own certificate, with those between it and an authority, and its
+    // key: files in PEM form. NULL for the key: it is in the same file.
+    const char *certificate;
+    const char *key;
+    const char *authorities; // a file in PEM form: who signs for the peers
+    const char *host; // open: whose certificate the peer must have. NULL: that
+                      // of the host
+    double timeout;   // seconds that a peer may take to be accepted; 0: 10
+    // Listen: a peer was refused, for this reason; called in a task of the
+    // default loop, must not block. NULL: not wanted.
+    void (*on_failure)(int code, void *arg);
+    void *arg; // for on_failure
+    char *why; // if it fails: the reason for people; NULL: not wanted
     size_t why_size;
 };
 
@@ -103,6 +124,37 @@ WEFT_API int weft_tls_serve_with(weft_listener *listener, weft_tls *tls,
 // stream. Returns 0, or -EINVAL: it is no TLS stream. Since 0.1.
 WEFT_API int weft_tls_info(weft_stream *stream, struct weft_tls_info *info);
 
+// Listens for connections of other machines, in a thread of its own. The calls
+// of connection.h are for the listener and for what it accepts; a peer without
+// a certificate of these authorities is never seen. host and port: as
+// weft_tcp_listen. Returns 0 or a negative code. Blocks: reads files, looks the
+// host up. Threads: any. Errors: -EINVAL (no certificate or no authorities),
+// those of weft_tls_server and of weft_tcp_listen, -EAGAIN (no thread).
+// Since 0.1.
+WEFT_API int weft_tls_connection_listen_with(
+    const char *host, uint16_t port, weft_connection_listener **l,
+    const struct weft_tls_connection_options *options);
+
+// Where a listener of this kind listens. Returns 0, or -EINVAL: it is of
+// another. Since 0.1.
+WEFT_API int weft_tls_connection_address(weft_connection_listener *l,
+                                         struct weft_address *address);
+
+// Connects to such a listener; when it returns, both sides have accepted each
+// other's certificate. The connection differs from one within a machine: it
+// carries no descriptors and arenas, and has none itself (-WEFT_ENOTLOCAL);
+// what is no message ends it (-WEFT_EPROTO from then on), a cut is
+// -WEFT_EENDED; a send that is ended when a part of it was written breaks it
+// (-EPIPE from then on), and one with .nowait may wait for the rest of a long
+// message. Returns 0 or a negative code. Blocks: the caller only, and reads
+// files. Cancels: yes. Threads: any. Errors: -EINVAL (no certificate or no
+// authorities), those of weft_tls_connect, -WEFT_ETLS (the peer has refused our
+// certificate: see .why), -WEFT_EPROTO (it speaks another protocol),
+// -ETIMEDOUT. Since 0.1.
+WEFT_API int weft_tls_connection_open_with(
+    const char *host, uint16_t port, weft_connection **c,
+    const struct weft_tls_connection_options *options);
+
 WEFT_END
 
 #ifndef __cplusplus
@@ -127,6 +179,17 @@ WEFT_END
 #define WEFT_TLS_SERVE_(listener, tls, handler, arg, ...)                      \
     weft_tls_serve_with((listener), (tls), (handler), (arg),                   \
                         WEFT_OPTIONS(weft_serve_options, __VA_ARGS__))
+#define weft_tls_connection_listen(...)                                        \
+    WEFT_TLS_CONNECTION_LISTEN_(__VA_ARGS__, )
+#define WEFT_TLS_CONNECTION_LISTEN_(host, port, l, ...)                        \
+    weft_tls_connection_listen_with(                                           \
+        (host), (port), (l),                                                   \
+        WEFT_OPTIONS(weft_tls_connection_options, __VA_ARGS__))
+#define weft_tls_connection_open(...) WEFT_TLS_CONNECTION_OPEN_(__VA_ARGS__, )
+#define WEFT_TLS_CONNECTION_OPEN_(host, port, c, ...)                          \
+    weft_tls_connection_open_with(                                             \
+        (host), (port), (c),                                                   \
+        WEFT_OPTIONS(weft_tls_connection_options, __VA_ARGS__))
 #else
 inline int weft_tls_client(weft_tls **tls, weft_tls_options o = {})
 {
@@ -156,6 +219,20 @@ inline int weft_tls_serve(weft_listener *listener, weft_tls *tls,
 {
     o.size = sizeof o;
     return weft_tls_serve_with(listener, tls, handler, arg, &o);
+}
+inline int weft_tls_connection_listen(const char *host, uint16_t port,
+                                      weft_connection_listener **l,
+                                      weft_tls_connection_options o = {})
+{
+    o.size = sizeof o;
+    return weft_tls_connection_listen_with(host, port, l, &o);
+}
+inline int weft_tls_connection_open(const char *host, uint16_t port,
+                                    weft_connection **c,
+                                    weft_tls_connection_options o = {})
+{
+    o.size = sizeof o;
+    return weft_tls_connection_open_with(host, port, c, &o);
 }
 #endif
 

@@ -25,6 +25,7 @@ static inline const void *wi_options_fill(void *whole, size_t size,
         size_t have = *(const size_t *)given;
         memcpy(whole, given, have < size ? have : size);
     }
+    memcpy(whole, &size, sizeof size); // it is whole now
     return whole;
 }
 

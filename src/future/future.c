@@ -210,16 +210,17 @@ void wi_future_finish(struct wi_task *t, int code)
 {
     t->code = code;
     weft_group *group = t->group;
-    if (code < 0 || t->kind != WI_KIND_TASK || group == NULL || t->held != 0) {
+    bool quiet =
+        code >= 0 && t->kind == WI_KIND_TASK && group != NULL && t->held == 0;
+    bool kept = (t->flags & WI_KEPT) != 0;
+    if (!quiet || !(kept ? close_kept(t) : close_alone(t))) {
         finish_aloud(t, code);
-    } else if (close_kept(t)) {
-        wi_group_leave(group, t);
-    } else if (!(t->flags & WI_KEPT) && close_alone(t)) {
-        wi_group_leave(group, t);
-        wi_task_unref(t);
-    } else {
-        finish_aloud(t, code);
+        return;
     }
+    if (WI_RARELY(!wi_group_leave_fast(group, t)))
+        wi_group_leave(group, t);
+    if (!kept)
+        wi_task_unref(t);
 }
 
 void wi_future_drop(struct wi_task *t, int code)
@@ -305,8 +306,9 @@ static struct wi_task *mark_hint(wi_hint hint)
 // Runs the claimed child t inside self's join. A cancel of self is passed on
 // to what runs inside: either the canceller sees the edge, which stood before
 // the claim's read-modify-write, or we see its mark.
-static inline void call_inside(struct wi_worker *worker, struct wi_task *self,
-                               struct wi_task *t, wi_hint hint)
+static WI_INLINE void call_inside(struct wi_worker *worker,
+                                  struct wi_task *self, struct wi_task *t,
+                                  wi_hint hint)
 {
     if (wi_scope_canceled(self))
         mark_hint(hint);
@@ -339,8 +341,8 @@ static inline bool may_run_inline(struct wi_worker *worker,
 }
 
 // Whether t has run, and so has ended.
-static inline bool run_inline(struct wi_task *self, bool plain,
-                              struct wi_task *t)
+static WI_INLINE bool run_inline(struct wi_task *self, bool plain,
+                                 struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
     if (!may_run_inline(worker, self, plain, t))
@@ -398,7 +400,7 @@ static __attribute__((noinline)) int wait_parked(struct wi_task *self,
 }
 
 // `inside`: t may run inside the wait.
-static int wait_for(struct wi_task *t, bool inside)
+static WI_INLINE int wait_for(struct wi_task *t, bool inside)
 {
     struct wi_task *self = wi_self();
     if (self == NULL)
@@ -430,11 +432,16 @@ static int hand_over(struct wi_task *t, int rc, void *out, size_t size)
     return rc;
 }
 
+static __attribute__((noinline)) int wait_inside(struct wi_task *t)
+{
+    return wait_for(t, true);
+}
+
 int weft_result_into(weft_future *f, void *out, size_t size)
 {
     struct wi_task *t = wi_of_future(f);
     wi_require(f != NULL, f, "a future handle must not be NULL");
-    return hand_over(t, wait_for(t, true), out, size);
+    return hand_over(t, wait_inside(t), out, size);
 }
 
 int weft_join(weft_future *f)

@@ -35,7 +35,8 @@ static weft_group *group_new(struct wi_task *owner, const char *name,
     if (group == NULL)
         return NULL;
     group->owner = owner;
-    if (wi_here.worker != NULL && wi_here.worker->runtime->solo)
+    if (wi_biased_fast && wi_here.worker != NULL &&
+        wi_here.worker->runtime->solo)
         group->worker = wi_here.worker;
     group->grace = grace == 0 ? DEFAULT_GRACE : grace;
     if (name != NULL)
@@ -78,13 +79,14 @@ weft_group *wi_group_new_detached(void)
     return group;
 }
 
-weft_group *wi_group_innermost(struct wi_task *t)
+void wi_group_leave(weft_group *group, struct wi_task *t)
 {
-    for (struct weft_scope *s = t->scope; s != NULL; s = s->outer) {
-        if (s->flags & WI_SCOPE_GROUP)
-            return (weft_group *)s;
-    }
-    return t->group;
+    bool fast = wi_group_lock(group);
+    struct wi_task *waiter = wi_group_detach(group, t);
+    wi_group_unlock(group, fast);
+    // The group may be gone; the waiter's record never is.
+    if (waiter != NULL)
+        wi_unpark(waiter);
 }
 
 static void group_each(weft_group *group,

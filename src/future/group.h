@@ -15,7 +15,7 @@ enum { WI_GROUP_FAILURES = 16 };
 
 struct weft_group {
     struct wi_group_head head; // first: scope.c knows it as this
-    struct wi_worker *worker;  // the one that takes the lock nearly always
+    struct wi_worker *worker;  // that owns the lock; NULL: none
     struct wi_biased lock;     // for all below
     struct wi_task *children;  // by `sibling`
     size_t count;
@@ -48,10 +48,17 @@ void wi_group_end(weft_group *group);
 void wi_group_finish(weft_group *group);
 
 // The innermost open group of t, or the one that t belongs to.
-weft_group *wi_group_innermost(struct wi_task *t);
+static inline weft_group *wi_group_innermost(struct wi_task *t)
+{
+    for (struct weft_scope *s = t->scope; s != NULL; s = s->outer) {
+        if (s->flags & WI_SCOPE_GROUP)
+            return (weft_group *)s;
+    }
+    return t->group;
+}
 
 // The lock belongs to the worker that the group was opened on, if that runs
-// all its tasks.
+// all its tasks and locks can have an owner here.
 static inline bool wi_group_mine(const weft_group *group)
 {
     return group->worker != NULL && group->worker == wi_here.worker;
@@ -90,19 +97,31 @@ static inline int wi_group_add(weft_group *group, struct wi_task *t,
     return open ? 0 : -WEFT_ECLOSED;
 }
 
-// t has ended: the last touch of the group by t.
-static inline void wi_group_leave(weft_group *group, struct wi_task *t)
+// Takes t off the list, under the lock. Returns who waits for the last one.
+static inline struct wi_task *wi_group_detach(weft_group *group,
+                                              struct wi_task *t)
 {
-    bool fast = wi_group_lock(group);
     *t->sibling_link = t->sibling;
     if (t->sibling != NULL)
         t->sibling->sibling_link = t->sibling_link;
     t->sibling = NULL;
-    struct wi_task *waiter = --group->count == 0 ? group->waiter : NULL;
-    wi_group_unlock(group, fast);
-    // The group may be gone; the waiter's record never is.
-    if (waiter != NULL)
-        wi_unpark(waiter);
+    return --group->count == 0 ? group->waiter : NULL;
+}
+
+// t has ended: the last touch of the group by t.
+void wi_group_leave(weft_group *group, struct wi_task *t);
+
+// The same for the lock's owner, unless it must go the long way: then nothing
+// was done.
+static inline bool wi_group_leave_fast(weft_group *group, struct wi_task *t)
+{
+    if (!wi_group_mine(group) || !wi_biased_enter(&group->lock))
+        return false;
+    if (group->count == 1 && group->waiter != NULL)
+        return false; // the slow way goes in again
+    wi_group_detach(group, t);
+    wi_biased_leave(&group->lock);
+    return true;
 }
 
 // t, a child that is ending, has failed: collects it, cancels the others.

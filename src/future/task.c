@@ -326,17 +326,14 @@ WI_COLD static weft_future *not_started(void *arg, void (*drop)(void *arg),
     return wi_future_failed(code, weft_strerror(code));
 }
 
-// Where a task runs: group is what the caller gave. NULL: nowhere, and *rc says
-// why.
-static inline struct wi_runtime *runtime_of(const weft_group *group, int *rc)
+// Where a task runs: group is what the caller gave. NULL: in the default loop.
+static inline struct wi_runtime *runtime_of(const weft_group *group)
 {
     struct wi_task *owner = group != NULL ? group->owner : NULL;
     if (owner != NULL && owner->home != NULL &&
         wi_runtime_count(owner->home) > 0)
         return owner->home;
-    if (WI_LIKELY(wi_here.worker != NULL))
-        return wi_here.worker->runtime;
-    return wi_default_runtime(rc);
+    return WI_LIKELY(wi_here.worker != NULL) ? wi_here.worker->runtime : NULL;
 }
 
 // The group of a task for which none was given.
@@ -410,10 +407,10 @@ WI_COLD static bool start_now(struct wi_runtime *runtime, struct wi_task *t)
     return true;
 }
 
-static inline weft_future *start_at(struct wi_runtime *runtime,
-                                    weft_group *group, weft_function *fn,
-                                    void *arg,
-                                    const struct weft_task_options *options)
+static WI_INLINE weft_future *start_at(struct wi_runtime *runtime,
+                                       weft_group *group, weft_function *fn,
+                                       void *arg,
+                                       const struct weft_task_options *options)
 {
     struct wi_task *t = task_record(fn, arg, options);
     if (WI_RARELY(t == NULL))
@@ -434,25 +431,49 @@ static inline weft_future *start_at(struct wi_runtime *runtime,
     return wi_as_future(t);
 }
 
-weft_future *wi_task_start_at(struct wi_runtime *runtime, weft_group *group,
-                              weft_function *fn, void *arg,
-                              const struct weft_task_options *options)
+WI_COLD weft_future *wi_task_start_at(struct wi_runtime *runtime,
+                                      weft_group *group, weft_function *fn,
+                                      void *arg,
+                                      const struct weft_task_options *options)
 {
     return start_at(runtime, group, fn, arg, options);
+}
+
+// Options of another version of the header, or none.
+WI_COLD static weft_future *
+start_filled(weft_function *fn, void *arg,
+             const struct weft_task_options *options)
+{
+    WI_OPTIONS(options);
+    return weft_task_start_with(fn, arg, options);
+}
+
+WI_COLD static weft_future *
+start_outside(weft_function *fn, void *arg,
+              const struct weft_task_options *options)
+{
+    int rc = -WEFT_EFORKED;
+    struct wi_runtime *runtime = wi_forked() ? NULL : wi_default_runtime(&rc);
+    if (runtime == NULL)
+        return not_started(arg, options->drop, rc);
+    weft_group *group =
+        options->group != NULL ? options->group : own_group(runtime);
+    return wi_task_start_at(runtime, group, fn, arg, options);
 }
 
 weft_future *weft_task_start_with(weft_function *fn, void *arg,
                                   const struct weft_task_options *options)
 {
-    WI_OPTIONS(options);
+    if (WI_RARELY(options == NULL || options->size < sizeof *options))
+        return start_filled(fn, arg, options);
     wi_require(fn != NULL, NULL, "a task's function must not be NULL");
     weft_group *group = options->group;
-    int rc = -WEFT_EFORKED;
-    struct wi_runtime *runtime = wi_forked() ? NULL : runtime_of(group, &rc);
-    if (WI_RARELY(runtime == NULL))
-        return not_started(arg, options->drop, rc);
-    return start_at(runtime, group != NULL ? group : own_group(runtime), fn,
-                    arg, options);
+    struct wi_runtime *runtime = runtime_of(group);
+    if (WI_RARELY(runtime == NULL || wi_forked()))
+        return start_outside(fn, arg, options);
+    if (group == NULL)
+        group = own_group(runtime);
+    return start_at(runtime, group, fn, arg, options);
 }
 
 // What a task asks of itself --------------------------------------------------

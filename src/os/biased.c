@@ -42,7 +42,7 @@ static void wait_for_owner(struct wi_biased *lock)
 
 void wi_biased_lock_slow(struct wi_biased *lock, bool owner)
 {
-    if (owner && wi_biased_fast)
+    if (owner)
         __atomic_store_n(&lock->inside, 0, __ATOMIC_RELEASE);
     wi_mutex_lock(&lock->mutex);
     if (owner || !wi_biased_fast)

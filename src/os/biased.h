@@ -20,25 +20,37 @@ struct wi_biased {
     struct wi_mutex mutex;
 };
 
-// Whether the owner may go the fast way: membarrier works here.
+// Whether a lock can have an owner: membarrier works here. Constant from before
+// main on.
 extern bool wi_biased_fast;
 
 void wi_biased_lock_slow(struct wi_biased *lock, bool owner);
 void wi_biased_unlock_slow(struct wi_biased *lock);
 
-// `owner`: the caller is the lock's one owner thread. Returns whether it went
-// the owner's fast way, for unlock.
+// The owner's fast way in, where wi_biased_fast; false: somebody else is in,
+// or wants in, and the owner must take the slow one.
+static inline bool wi_biased_enter(struct wi_biased *lock)
+{
+    // relaxed, and only the compiler is held: the foreign side's membarrier
+    // does the rest
+    __atomic_store_n(&lock->inside, 1, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    // acquire: pairs with the release by which the foreign side leaves
+    return __atomic_load_n(&lock->foreign, __ATOMIC_ACQUIRE) == 0;
+}
+
+static inline void wi_biased_leave(struct wi_biased *lock)
+{
+    // release: pairs with the foreign side's acquire of `inside`
+    __atomic_store_n(&lock->inside, 0, __ATOMIC_RELEASE);
+}
+
+// `owner`: the caller is the lock's one owner thread, and wi_biased_fast.
+// Returns whether it went the owner's fast way, for unlock.
 static inline bool wi_biased_lock(struct wi_biased *lock, bool owner)
 {
-    if (owner && wi_biased_fast) {
-        // relaxed, and only the compiler is held: the foreign side's
-        // membarrier does the rest
-        __atomic_store_n(&lock->inside, 1, __ATOMIC_RELAXED);
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
-        // acquire: pairs with the release by which the foreign side leaves
-        if (__atomic_load_n(&lock->foreign, __ATOMIC_ACQUIRE) == 0)
-            return true;
-    }
+    if (owner && wi_biased_enter(lock))
+        return true;
     wi_biased_lock_slow(lock, owner);
     return false;
 }
@@ -46,8 +58,7 @@ static inline bool wi_biased_lock(struct wi_biased *lock, bool owner)
 static inline void wi_biased_unlock(struct wi_biased *lock, bool fast)
 {
     if (fast)
-        // release: pairs with the foreign side's acquire of `inside`
-        __atomic_store_n(&lock->inside, 0, __ATOMIC_RELEASE);
+        wi_biased_leave(lock);
     else
         wi_biased_unlock_slow(lock);
 }

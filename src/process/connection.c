@@ -1,147 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// A packet is received under the connection's lock without waiting, straight
-// into the caller's buffer; what does not fit goes on into the connection's
-// own. If the message turns out to be longer than the caller's buffer, it stays
-// with the connection, and the next receive finds it there first.
-#include "process/connection.h"
+// What every kind of connection and of listener has in common: the calls, with
+// what is asked of their arguments.
+#include <weft/connection.h>
 
-#include <errno.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <weft/error.h>
-#include <weft/io.h>
-#include <weft/scope.h>
 
 #include "base/options.h"
-#include "os/event.h"
-#include "os/memfd.h"
 #include "os/report.h"
-#include "os/segment.h"
-#include "sched/park.h"
-#include "shared/segment.h"
-
-// Making
-// ----------------------------------------------------------------------
-
-static int make(int fd, weft_connection **c)
-{
-    weft_connection *made = malloc(sizeof *made);
-    if (made == NULL)
-        return -ENOMEM;
-    made->fd = fd;
-    made->lock = (struct wi_mutex){0};
-    made->held = false;
-    *c = made;
-    return 0;
-}
-
-int weft_connection_pair(weft_connection *pair[2])
-{
-    int fds[2];
-    weft_connection *first = NULL, *second;
-    int rc = wi_os_local_pair(fds);
-    if (rc < 0)
-        return rc;
-    rc = make(fds[0], &first);
-    if (rc == 0)
-        rc = make(fds[1], &second);
-    if (rc < 0) {
-        free(first);
-        wi_os_close(fds[0]);
-        wi_os_close(fds[1]);
-        return rc;
-    }
-    pair[0] = first;
-    pair[1] = second;
-    return 0;
-}
-
-int weft_connection_adopt(int fd, weft_connection **c)
-{
-    wi_require(c != NULL, NULL, "a place for the connection is needed");
-    int copy = wi_os_dup(fd);
-    if (copy < 0)
-        return copy;
-    wi_os_close(copy);
-    return wi_os_local_is_one(fd) ? make(fd, c) : -EPROTOTYPE;
-}
-
-int wi_connection_new(int fd, weft_connection **c)
-{
-    int rc = make(fd, c);
-    if (rc < 0)
-        wi_os_close(fd);
-    return rc;
-}
-
-static void close_fds(struct wi_local_fds *fds)
-{
-    while (fds->n > 0)
-        wi_os_close(fds->fd[--fds->n]);
-}
 
 void weft_connection_close(weft_connection *c)
 {
-    if (c == NULL)
-        return;
-    if (c->held)
-        close_fds(&c->fds);
-    weft_close(c->fd);
-    free(c);
-}
-
-int weft_connection_fd(weft_connection *c)
-{
-    wi_require(c != NULL, c, "a connection is needed");
-    return c->fd;
-}
-
-int weft_connection_peer(weft_connection *c, struct weft_peer *peer)
-{
-    wi_require(c != NULL && peer != NULL, c, "a connection and a place");
-    struct weft_peer whole = {.size = peer->size};
-    int rc = wi_os_local_peer(c->fd, &whole.pid, &whole.uid, &whole.gid);
-    if (rc == 0)
-        memcpy(peer, &whole,
-               peer->size < sizeof whole ? peer->size : sizeof whole);
-    return rc;
-}
-
-// Sending
-// ---------------------------------------------------------------------
-
-static int send_packet(weft_connection *c, struct iovec *parts, int n,
-                       const struct wi_local_fds *fds, bool nowait)
-{
-    int rc = nowait ? 0 : wi_check_scopes();
-    while (rc == 0) {
-        rc = wi_os_local_send(c->fd, parts, n, fds);
-        if (rc != -EAGAIN || nowait)
-            break;
-        rc = weft_fd_wait(c->fd, WEFT_WRITABLE);
-        rc = rc < 0 ? rc : 0;
-    }
-    return rc == -ECONNRESET || rc == -ENOTCONN ? -EPIPE : rc;
-}
-
-// What stands in a file of its own.
-static int send_file(weft_connection *c, struct wi_message_head *head,
-                     const void *data, struct wi_local_fds *fds, bool nowait)
-{
-    int file = wi_os_sealed_new("weft-message", data, head->size);
-    if (file < 0)
-        return file == -ENOSPC ? -ENOMEM : file;
-    memmove(&fds->fd[1], &fds->fd[0], fds->n * sizeof fds->fd[0]);
-    fds->fd[0] = file;
-    fds->n++;
-    head->form = WI_MESSAGE_FILE;
-    struct iovec part = {head, sizeof *head};
-    int rc = send_packet(c, &part, 1, fds, nowait);
-    wi_os_close(file);
-    return rc;
+    if (c != NULL)
+        c->ops->close(c);
 }
 
 int weft_connection_send_with(weft_connection *c, const void *data, size_t size,
@@ -149,120 +22,9 @@ int weft_connection_send_with(weft_connection *c, const void *data, size_t size,
 {
     WI_OPTIONS(o);
     wi_require(c != NULL, c, "a connection is needed");
-    unsigned n = o->fd_count + (o->arena != NULL);
-    wi_require(n <= WEFT_MESSAGE_FDS, c, "too many descriptors in a message");
-    struct wi_local_fds fds = {.n = n};
-    if (o->fd_count > 0)
-        memcpy(fds.fd, o->fds, o->fd_count * sizeof fds.fd[0]);
-    if (o->arena != NULL)
-        fds.fd[n - 1] = o->arena->fd;
-    struct wi_message_head head = {
-        .magic = WI_MESSAGE_MAGIC, .fds = (uint8_t)n, .size = size};
-    if (size > WI_MESSAGE_INLINE)
-        return send_file(c, &head, data, &fds, o->nowait);
-    struct iovec parts[] = {{&head, sizeof head}, {(void *)data, size}};
-    return send_packet(c, parts, size > 0 ? 2 : 1, &fds, o->nowait);
-}
-
-// Receiving
-// -------------------------------------------------------------------
-
-int wi_message_check(const struct wi_message_head *head, ssize_t n,
-                     unsigned fds)
-{
-    if (n < WI_MESSAGE_HEAD || head->magic != WI_MESSAGE_MAGIC ||
-        head->form >= WI_MESSAGE_FORMS || head->slack != 0 ||
-        head->fds > WEFT_MESSAGE_FDS)
-        return -WEFT_EPROTO;
-    bool file = head->form == WI_MESSAGE_FILE;
-    if (fds != head->fds + (unsigned)file)
-        return -WEFT_EPROTO;
-    uint64_t rest = (uint64_t)n - WI_MESSAGE_HEAD;
-    bool good =
-        file ? rest == 0 && head->size <= SSIZE_MAX : rest == head->size;
-    return good ? 0 : -WEFT_EPROTO;
-}
-
-// Receives a packet into the caller's buffer and on into the connection's.
-// With the lock held. 0, or a code.
-static int receive_packet(weft_connection *c, char *data, size_t size)
-{
-    size_t direct = size < WI_MESSAGE_INLINE ? size : WI_MESSAGE_INLINE;
-    struct iovec parts[] = {{&c->head, sizeof c->head},
-                            {data, direct},
-                            {c->bytes + direct, WI_MESSAGE_INLINE - direct}};
-    ssize_t n = wi_os_local_receive(c->fd, parts, 3, &c->fds);
-    // The peer has gone without receiving all; that is told once, and before
-    // what it has sent.
-    if (n == -ECONNRESET)
-        n = wi_os_local_receive(c->fd, parts, 3, &c->fds);
-    if ((n == 0 && c->fds.n == 0) || n == -ECONNRESET)
-        return -WEFT_ECLOSED;
-    if (n < 0)
-        return n == -EMSGSIZE ? -WEFT_EPROTO : (int)n;
-    int rc = wi_message_check(&c->head, n, c->fds.n);
-    if (rc < 0) {
-        close_fds(&c->fds);
-        return rc;
-    }
-    c->held = true;
-    if (c->head.form == WI_MESSAGE_HERE && c->head.size > size && size > 0)
-        memcpy(c->bytes, data, direct);
-    return 0;
-}
-
-// The message of the file into the caller's buffer.
-static int read_file(weft_connection *c, void *data)
-{
-    int file = c->fds.fd[0];
-    int rc = wi_os_memfd_read(file, 0, data, c->head.size);
-    wi_os_close(file);
-    c->fds.n--;
-    memmove(&c->fds.fd[0], &c->fds.fd[1], c->fds.n * sizeof c->fds.fd[0]);
-    return rc < 0 ? -WEFT_EPROTO : 0;
-}
-
-static void give_fds(struct wi_local_fds *fds,
-                     const struct weft_receive_options *o)
-{
-    while (fds->n > o->fd_room)
-        wi_os_close(fds->fd[--fds->n]);
-    if (fds->n > 0)
-        memcpy(o->fds, fds->fd, fds->n * sizeof fds->fd[0]);
-    if (o->fd_count != NULL)
-        *o->fd_count = fds->n;
-}
-
-// Hands out the message that is held; `here`: its bytes are in data already.
-static ssize_t hand_out(weft_connection *c, void *data, size_t size, bool here,
-                        const struct weft_receive_options *o)
-{
-    if (c->head.size > size)
-        return -WEFT_ETOOBIG;
-    c->held = false;
-    if (c->head.form == WI_MESSAGE_FILE) {
-        int rc = read_file(c, data);
-        if (rc < 0) {
-            close_fds(&c->fds);
-            return rc;
-        }
-    } else if (!here && c->head.size > 0) {
-        memcpy(data, c->bytes, c->head.size);
-    }
-    give_fds(&c->fds, o);
-    return (ssize_t)c->head.size;
-}
-
-static ssize_t try_receive(weft_connection *c, void *data, size_t size,
-                           const struct weft_receive_options *o)
-{
-    wi_mutex_lock(&c->lock);
-    bool fresh = !c->held;
-    ssize_t rc = fresh ? receive_packet(c, data, size) : 0;
-    if (rc == 0)
-        rc = hand_out(c, data, size, fresh, o);
-    wi_mutex_unlock(&c->lock);
-    return rc;
+    wi_require(o->fd_count <= WEFT_MESSAGE_FDS - (o->arena != NULL), c,
+               "too many descriptors in a message");
+    return c->ops->send(c, data, size, o);
 }
 
 ssize_t weft_connection_receive_with(weft_connection *c, void *data,
@@ -271,60 +33,52 @@ ssize_t weft_connection_receive_with(weft_connection *c, void *data,
 {
     WI_OPTIONS(o);
     wi_require(c != NULL, c, "a connection is needed");
-    ssize_t rc = o->nowait ? 0 : wi_check_scopes();
-    while (rc >= 0) {
-        rc = try_receive(c, data, size, o);
-        if (rc != -EAGAIN || o->nowait)
-            return rc;
-        rc = weft_fd_wait(c->fd, WEFT_READABLE);
-    }
-    return rc;
-}
-
-static ssize_t try_next(weft_connection *c)
-{
-    wi_mutex_lock(&c->lock);
-    ssize_t rc = c->held ? 0 : receive_packet(c, NULL, 0);
-    if (rc == 0)
-        rc = (ssize_t)c->head.size;
-    wi_mutex_unlock(&c->lock);
-    return rc;
+    return c->ops->receive(c, data, size, o);
 }
 
 ssize_t weft_connection_next(weft_connection *c)
 {
     wi_require(c != NULL, c, "a connection is needed");
-    ssize_t rc = wi_check_scopes();
-    while (rc >= 0) {
-        rc = try_next(c);
-        if (rc != -EAGAIN)
-            return rc;
-        rc = weft_fd_wait(c->fd, WEFT_READABLE);
-    }
-    return rc;
-}
-
-static bool is_readable(int fd)
-{
-    struct pollfd one = {.fd = fd, .events = POLLIN};
-    return wi_os_poll(&one, 1, 0) > 0;
+    return c->ops->next(c);
 }
 
 int weft_connection_poll(weft_connection *c, double timeout)
 {
     wi_require(c != NULL, c, "a connection is needed");
-    int rc = wi_check_scopes();
-    wi_mutex_lock(&c->lock);
-    bool held = c->held;
-    wi_mutex_unlock(&c->lock);
-    if (rc < 0 || held || is_readable(c->fd))
-        return rc < 0 ? rc : 1;
-    {
-        WEFT_TIMEOUT(timeout);
-        rc = weft_fd_wait(c->fd, WEFT_READABLE);
-    }
-    if (rc != -ETIMEDOUT)
-        return rc < 0 ? rc : 1;
-    rc = wi_check_scopes(); // its own time, or that of a scope around it
-    return rc < 0 ? rc : is_readable(c->fd);
+    return c->ops->poll(c, timeout);
+}
+
+int weft_connection_fd(weft_connection *c)
+{
+    wi_require(c != NULL, c, "a connection is needed");
+    return c->ops->fd != NULL ? c->ops->fd(c) : -WEFT_ENOTLOCAL;
+}
+
+int weft_connection_peer(weft_connection *c, struct weft_peer *peer)
+{
+    wi_require(c != NULL && peer != NULL, c, "a connection and a place");
+    struct weft_peer whole = {.size = peer->size};
+    int rc = c->ops->peer != NULL ? c->ops->peer(c, &whole) : -WEFT_ENOTLOCAL;
+    if (rc == 0)
+        memcpy(peer, &whole,
+               peer->size < sizeof whole ? peer->size : sizeof whole);
+    return rc;
+}
+
+int weft_connection_accept(weft_connection_listener *l, weft_connection **c)
+{
+    wi_require(l != NULL && c != NULL, l, "a listener and a place");
+    return l->ops->accept(l, c);
+}
+
+int weft_connection_listener_fd(weft_connection_listener *l)
+{
+    wi_require(l != NULL, l, "a listener is needed");
+    return l->ops->fd != NULL ? l->ops->fd(l) : -WEFT_ENOTLOCAL;
+}
+
+void weft_connection_listener_close(weft_connection_listener *l)
+{
+    if (l != NULL)
+        l->ops->close(l);
 }

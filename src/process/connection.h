@@ -10,9 +10,6 @@
 
 #include <weft/connection.h>
 
-#include "os/futex.h"
-#include "os/local.h"
-
 #define WI_MESSAGE_MAGIC 0x77a5u
 
 enum {
@@ -28,15 +25,6 @@ struct wi_message_head {
     uint8_t fds;  // the user's
     uint32_t slack;
     uint64_t size;
-};
-
-struct weft_connection {
-    int fd;
-    struct wi_mutex lock; // for what follows, and for each receive
-    bool held;            // a message stands here
-    struct wi_message_head head;
-    struct wi_local_fds fds;
-    uint8_t bytes[WI_MESSAGE_INLINE]; // of form HERE
 };
 
 // A connection over fd, which it closes if there is no memory.

@@ -10,13 +10,15 @@
 
 #include "base/fresh.h"
 #include "os/event.h"
+#include "os/local.h"
 #include "os/report.h"
 #include "process/connection.h"
 #include "sched/park.h"
 
 enum { MOST_NAME = 79 };
 
-struct weft_connection_listener {
+struct local_listener {
+    weft_connection_listener base;
     int fd;
     char *path; // to be removed; NULL: none
 };
@@ -55,47 +57,29 @@ static int connect_to(const char *name)
     return rc == -ECONNREFUSED ? -ENOENT : rc;
 }
 
-int weft_connection_listen(const char *name, weft_connection_listener **l)
+static struct local_listener *of(weft_connection_listener *l)
 {
-    wi_require(name != NULL && l != NULL, NULL, "a name and a place");
-    if (wi_forked())
-        return -WEFT_EFORKED;
-    size_t size = strlen(name) + 1;
-    weft_connection_listener *made = malloc(sizeof *made + size);
-    if (made == NULL)
-        return -ENOMEM;
-    made->path = is_path(name) ? memcpy(made + 1, name, size) : NULL;
-    made->fd = listen_at(name);
-    if (made->fd >= 0) {
-        *l = made;
-        return 0;
-    }
-    int rc = made->fd;
-    free(made);
-    return rc;
+    return (struct local_listener *)l;
 }
 
-void weft_connection_listener_close(weft_connection_listener *l)
+static void local_close(weft_connection_listener *base)
 {
-    if (l == NULL)
-        return;
+    struct local_listener *l = of(base);
     if (l->path != NULL)
         wi_os_local_unlink(l->path);
     weft_close(l->fd);
     free(l);
 }
 
-int weft_connection_listener_fd(weft_connection_listener *l)
+static int local_fd(weft_connection_listener *l)
 {
-    wi_require(l != NULL, l, "a listener is needed");
-    return l->fd;
+    return of(l)->fd;
 }
 
 // l may be gone once a wait was ended by its close.
-int weft_connection_accept(weft_connection_listener *l, weft_connection **c)
+static int local_accept(weft_connection_listener *l, weft_connection **c)
 {
-    wi_require(l != NULL && c != NULL, l, "a listener and a place");
-    int at = l->fd, rc = wi_check_scopes();
+    int at = of(l)->fd, rc = wi_check_scopes();
     while (rc >= 0) {
         int fd = wi_os_local_accept(at);
         if (fd == -EAGAIN) {
@@ -110,6 +94,35 @@ int weft_connection_accept(weft_connection_listener *l, weft_connection **c)
             wi_os_close(fd);
         }
     }
+    return rc;
+}
+
+static const struct weft_connection_listener_ops local_ops = {
+    .size = sizeof local_ops,
+    .kind = "local",
+    .accept = local_accept,
+    .fd = local_fd,
+    .close = local_close,
+};
+
+int weft_connection_listen(const char *name, weft_connection_listener **l)
+{
+    wi_require(name != NULL && l != NULL, NULL, "a name and a place");
+    if (wi_forked())
+        return -WEFT_EFORKED;
+    size_t size = strlen(name) + 1;
+    struct local_listener *made = malloc(sizeof *made + size);
+    if (made == NULL)
+        return -ENOMEM;
+    made->base.ops = &local_ops;
+    made->path = is_path(name) ? memcpy(made + 1, name, size) : NULL;
+    made->fd = listen_at(name);
+    if (made->fd >= 0) {
+        *l = &made->base;
+        return 0;
+    }
+    int rc = made->fd;
+    free(made);
     return rc;
 }
 

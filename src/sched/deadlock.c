@@ -116,6 +116,8 @@ struct walk {
     struct wi_task *goal;
     unsigned depth;
     bool found;
+    void (*visit)(struct wi_task *t, void *arg); // NULL: nobody asks
+    void *arg;
 };
 
 static bool walk_from(struct walk *walk, struct wi_task *t);
@@ -165,6 +167,8 @@ static bool walk_from(struct walk *walk, struct wi_task *t)
         if (t->visited == walk_number)
             return false;
         t->visited = walk_number;
+        if (walk->visit != NULL)
+            walk->visit(t, walk->arg);
         uint64_t edge = edge_of(t);
         if (edge == 0 || ends_by_cancel(t, edge))
             return false;
@@ -224,8 +228,12 @@ static void report_visited(struct wi_task *t, void *arg)
               (unsigned long long)t->id, wi_task_name(t));
 }
 
-// What WEFT_DEADLOCK asks for, under the lock, before self is told.
-static void report_cycle(struct wi_task *self)
+static void report_all_visited(void *self)
+{
+    wi_task_each(report_visited, self);
+}
+
+void wi_edge_report(struct wi_task *self, void (*more)(void *arg), void *arg)
 {
     enum wi_deadlock_policy policy = wi_deadlock_policy();
     if (policy != WI_DEADLOCK_REPORT && policy != WI_DEADLOCK_ABORT)
@@ -233,7 +241,7 @@ static void report_cycle(struct wi_task *self)
     wi_report("%s %llu %s would close a cycle of waits",
               wi_kind_name(self->kind), (unsigned long long)self->id,
               wi_task_name(self));
-    wi_task_each(report_visited, self);
+    more(arg);
     if (policy == WI_DEADLOCK_ABORT)
         wi_panic("WEFT_DEADLOCK", self, "a wait would close a cycle of waits");
 }
@@ -246,7 +254,7 @@ int wi_edge_check(struct wi_task *self)
     wi_mutex_lock(&lock);
     bool found = cycle(self) && cycle(self);
     if (found) {
-        report_cycle(self);
+        wi_edge_report(self, report_all_visited, self);
         __atomic_store_n(&self->edge, 0, __ATOMIC_RELAXED);
     }
     wi_mutex_unlock(&lock);
@@ -267,5 +275,30 @@ void wi_edge_stir(struct wi_task *self)
     wi_mutex_lock(&lock);
     if (cycle(self) && cycle(self))
         wi_task_each(wake_visited, NULL);
+    wi_mutex_unlock(&lock);
+}
+
+struct search {
+    uint64_t id;
+    struct wi_task *found;
+};
+
+static void compare_id(struct wi_task *t, void *arg)
+{
+    struct search *search = arg;
+    if (t->id == search->id && blocks(t))
+        search->found = t;
+}
+
+void wi_edge_each(uint64_t id, void (*visit)(struct wi_task *t, void *arg),
+                  void *arg)
+{
+    struct search search = {.id = id};
+    struct walk walk = {.visit = visit, .arg = arg};
+    wi_mutex_lock(&lock);
+    walk_number++;
+    wi_task_each(compare_id, &search);
+    if (search.found != NULL)
+        walk_from(&walk, search.found);
     wi_mutex_unlock(&lock);
 }

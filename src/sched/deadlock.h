@@ -82,6 +82,15 @@ void wi_edge_cancel(struct wi_task *t);
 // it, who call wi_edge_check whenever they are woken for nothing.
 void wi_edge_stir(struct wi_task *self);
 
+// Calls visit for the record with this id, if there is one, and for all that
+// its wait cannot end without.
+void wi_edge_each(uint64_t id, void (*visit)(struct wi_task *t, void *arg),
+                  void *arg);
+
+// What WEFT_DEADLOCK asks for before self is told of a cycle: reports it, with
+// others of it by `more`, and with "abort" does not return.
+void wi_edge_report(struct wi_task *self, void (*more)(void *arg), void *arg);
+
 // Whether the record that a hint stands for has not ended.
 bool wi_hint_blocks(wi_hint hint);
 

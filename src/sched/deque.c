@@ -7,17 +7,33 @@
 #include "arch/arch.h"
 #include "os/memory.h"
 
-enum { FIRST_SIZE = 256 };
+// Rings of MAPPED slots and more have pages of their own, which go back when
+// they are not needed.
+enum { FIRST_SIZE = 256, MAPPED = 2048 };
+
+static size_t ring_bytes(int64_t size)
+{
+    return sizeof(struct wi_ring) + (size_t)size * sizeof(wi_hint);
+}
 
 static struct wi_ring *ring_new(int64_t size)
 {
     struct wi_ring *ring =
-        malloc(sizeof *ring + (size_t)size * sizeof(wi_hint));
+        size >= MAPPED ? wi_os_map(ring_bytes(size)) : malloc(ring_bytes(size));
     if (ring != NULL) {
         ring->mask = size - 1;
         ring->older = NULL;
     }
     return ring;
+}
+
+static void ring_free(struct wi_ring *ring)
+{
+    int64_t size = ring->mask + 1;
+    if (size >= MAPPED)
+        wi_os_unmap(ring, ring_bytes(size));
+    else
+        free(ring);
 }
 
 int wi_deque_init(struct wi_deque *deque, bool solo,
@@ -40,29 +56,22 @@ void wi_deque_fini(struct wi_deque *deque)
     struct wi_ring *ring = deque->ring;
     while (ring != NULL) {
         struct wi_ring *older = ring->older;
-        free(ring);
+        ring_free(ring);
         ring = older;
     }
     deque->ring = NULL;
-}
-
-// The whole pages of a ring's slots; size 0: there are none.
-static struct wi_os_range pages_of(struct wi_ring *ring)
-{
-    uintptr_t page = wi_os_page_size();
-    uintptr_t begin = ((uintptr_t)ring->slots + page - 1) & ~(page - 1);
-    uintptr_t end = (uintptr_t)(ring->slots + ring->mask + 1) & ~(page - 1);
-    return (struct wi_os_range){(void *)begin, end > begin ? end - begin : 0};
 }
 
 void wi_deque_discard(struct wi_deque *deque)
 {
     if (!wi_deque_empty(deque))
         return;
+    size_t page = wi_os_page_size(); // the first one has the head
     for (struct wi_ring *ring = deque->ring; ring != NULL; ring = ring->older) {
-        struct wi_os_range pages = pages_of(ring);
-        if (pages.size > 0)
-            wi_os_discard(&pages, 1);
+        size_t bytes = ring_bytes(ring->mask + 1);
+        struct wi_os_range rest = {(char *)ring + page, bytes - page};
+        if (ring->mask + 1 >= MAPPED && bytes > page)
+            wi_os_discard(&rest, 1);
     }
 }
 
@@ -92,7 +101,7 @@ int wi_deque_grow(struct wi_deque *deque, int64_t head)
     for (int64_t i = head; i < tail; i++)
         slot_write(ring, i, slot_read(old, i));
     if (deque->solo)
-        free(old);
+        ring_free(old);
     else
         ring->older = old;
     // release: a thief that sees the ring sees its slots; pairs with take

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The memory of the records. A chunk is a megabyte at an address that is a
-// multiple of its size: a page for its head, then 85 blocks of 64 records,
+// The memory of the records. A chunk is four megabytes at an address that is a
+// multiple of its size: a page for its head, then 341 blocks of 64 records,
 // three pages each. Chunks are never unmapped, since a late wake may look at a
 // record long after its end. Blocks get their memory when their records are
 // made, and give it back, by a trim, when all 64 are free; then they are bare,
@@ -42,11 +42,12 @@
 #include "sched/task.h"
 
 enum {
-    CHUNK_BYTES = 1 << 20,
+    CHUNK_BYTES = 4 << 20,
     BLOCK_BYTES = WI_RECORD_BATCH * sizeof(struct wi_task),
     ID_BLOCK = 1024, // ids a thread takes at once
     TRIM_FROM = 16,  // batches in the pool
     DISCARDS = 64,   // blocks that are given back by one call
+    BARE_WORDS = sizeof((struct wi_task_chunk *)0)->bare / sizeof(uint64_t),
 };
 _Static_assert(WI_RECORDS_BEGIN + WI_RECORD_BLOCKS * BLOCK_BYTES == CHUNK_BYTES,
                "blocks fill their chunk");
@@ -81,8 +82,10 @@ static void fresh(void)
 {
     wi_task_each(bury, NULL);
     memset(&pool, 0, sizeof pool);
-    for (struct wi_task_chunk *c = wi_task_chunks; c != NULL; c = c->next)
-        c->bare[0] = c->bare[1] = 0;
+    for (struct wi_task_chunk *c = wi_task_chunks; c != NULL; c = c->next) {
+        memset(c->bare, 0, sizeof c->bare);
+        c->bare_count = 0;
+    }
 }
 
 __attribute__((constructor)) static void register_fresh(void)
@@ -113,10 +116,12 @@ static struct wi_task_chunk *chunk_new(void)
 // Takes a bare block of the chunk at the head of the list.
 static unsigned take_bare(struct wi_task_chunk *chunk)
 {
-    unsigned word = chunk->bare[0] == 0;
+    unsigned word = 0;
+    while (chunk->bare[word] == 0)
+        word++;
     unsigned bit = (unsigned)__builtin_ctzll(chunk->bare[word]);
     chunk->bare[word] &= chunk->bare[word] - 1;
-    if ((chunk->bare[0] | chunk->bare[1]) == 0)
+    if (--chunk->bare_count == 0)
         pool.bare = chunk->next_bare;
     return word * 64 + bit;
 }
@@ -333,29 +338,38 @@ static void discard(struct discards *d, void *block)
     d->ranges[d->n++] = (struct wi_os_range){block, BLOCK_BYTES};
 }
 
+// Blocks that have no memory any more may be made again.
+static void become_bare(struct wi_task_chunk *chunk, const uint64_t *bare,
+                        uint32_t count)
+{
+    wi_mutex_lock(&pool.lock);
+    if (chunk->bare_count == 0) {
+        chunk->next_bare = pool.bare;
+        pool.bare = chunk;
+    }
+    for (unsigned i = 0; i < BARE_WORDS; i++)
+        chunk->bare[i] |= bare[i];
+    chunk->bare_count += count;
+    wi_mutex_unlock(&pool.lock);
+}
+
 // The blocks of a chunk that go become bare once their memory is back.
 static void strip(struct wi_task_chunk *chunk)
 {
     struct discards discards = {.n = 0};
-    uint64_t bare[2] = {0, 0};
+    uint64_t bare[BARE_WORDS] = {0};
+    uint32_t count = 0;
     for (unsigned i = 0; i < WI_RECORD_BLOCKS; i++) {
         if (goes(&chunk->blocks[i])) {
             discard(&discards, records_of(chunk) + i * WI_RECORD_BATCH);
             bare[i / 64] |= UINT64_C(1) << i % 64;
+            count++;
         }
         chunk->blocks[i].idle = 0;
     }
     flush(&discards);
-    if ((bare[0] | bare[1]) == 0)
-        return;
-    wi_mutex_lock(&pool.lock);
-    if ((chunk->bare[0] | chunk->bare[1]) == 0) {
-        chunk->next_bare = pool.bare;
-        pool.bare = chunk;
-    }
-    chunk->bare[0] |= bare[0];
-    chunk->bare[1] |= bare[1];
-    wi_mutex_unlock(&pool.lock);
+    if (count > 0)
+        become_bare(chunk, bare, count);
 }
 
 // The whole pool, for the one who trims; NULL if there is none, or another.

@@ -14,7 +14,7 @@ struct wi_task_chunk;
 enum {
     WI_RECORD_BATCH = 64,    // records that move between threads at once
     WI_RECORDS_BEGIN = 4096, // the first record's offset in its chunk
-    WI_RECORD_BLOCKS = 85,   // in a chunk
+    WI_RECORD_BLOCKS = 341,  // in a chunk
 };
 
 // Sixty-four records, which come and go together.
@@ -29,7 +29,8 @@ struct wi_task_chunk {
     uint32_t count; // records that have been made, in order
     // The rest under the lock of records.c.
     struct wi_task_chunk *next_bare; // in the list of those with bare blocks
-    uint64_t bare[2];                // bit i: block i has no memory
+    uint64_t bare[(WI_RECORD_BLOCKS + 63) / 64]; // bit i: block i has no memory
+    uint32_t bare_count;
     struct wi_record_block blocks[WI_RECORD_BLOCKS];
 };
 _Static_assert(sizeof(struct wi_task_chunk) <= WI_RECORDS_BEGIN,

@@ -310,7 +310,7 @@ int wi_runtime_submit_shared(struct wi_runtime *runtime, struct wi_task *t)
 
 void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t)
 {
-    bool fast = wi_biased_lock(&worker->jobs_lock, true);
+    bool fast = wi_biased_lock(&worker->jobs_lock, wi_biased_fast);
     t->sibling = worker->jobs_running;
     t->sibling_link = &worker->jobs_running;
     if (t->sibling != NULL)
@@ -324,7 +324,7 @@ void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t)
 
 void wi_worker_job_ends(struct wi_worker *worker, struct wi_task *t)
 {
-    bool fast = wi_biased_lock(&worker->jobs_lock, true);
+    bool fast = wi_biased_lock(&worker->jobs_lock, wi_biased_fast);
     *t->sibling_link = t->sibling;
     if (t->sibling != NULL)
         t->sibling->sibling_link = t->sibling_link;

@@ -38,12 +38,20 @@ struct wi_stack_slab {
     struct wi_stack_slab *next, *prev; // in its class, while cold != 0
 };
 
-#define SLABS_PER_CHUNK 512
+// Records of slabs, at an address that is a multiple of the size. When none of
+// them is in use, the memory of all but the first page goes back.
+#define CHUNK_BYTES 65536
 
 struct chunk {
-    struct chunk *next;
-    struct wi_stack_slab slabs[SLABS_PER_CHUNK];
+    struct chunk *next; // constant
+    uint32_t used;
+    uint32_t made; // those behind have no base and no place in a list
+    struct wi_stack_slab *free; // of those made; linked by `next`
+    struct wi_stack_slab slabs[];
 };
+
+#define CHUNK_SLABS                                                            \
+    ((CHUNK_BYTES - sizeof(struct chunk)) / sizeof(struct wi_stack_slab))
 
 struct size_class {
     struct wi_stack_slab *first, *last; // slabs with cold stacks
@@ -64,7 +72,6 @@ static struct {
     struct wi_mutex lock; // innermost: no other lock is taken inside it
     struct size_class classes[WI_STACK_CLASSES];
     struct chunk *chunks; // wi_stack_find reads it without the lock
-    struct wi_stack_slab *free_records; // linked by `next`
     uint32_t numbers;
     size_t page_guards, own_guards, shared_guards; // used, and two limits
     enum wi_stack_guard guard;
@@ -184,21 +191,56 @@ static void list_push_back(struct size_class *class, struct wi_stack_slab *slab)
     class->last = slab;
 }
 
-static bool records_grow(void)
+static struct chunk *chunk_new(void)
 {
-    struct chunk *chunk = wi_os_map(sizeof(*chunk));
+    struct chunk *chunk = wi_os_map_aligned(CHUNK_BYTES);
 
     if (!chunk)
-        return false;
-    for (int i = SLABS_PER_CHUNK - 1; i >= 0; i--) {
-        chunk->slabs[i].next = pool.free_records;
-        pool.free_records = &chunk->slabs[i];
-    }
+        return NULL;
     chunk->next = pool.chunks;
     // Release: who sees the chunk sees its link. Partner: acquire in
     // wi_stack_find.
     __atomic_store_n(&pool.chunks, chunk, __ATOMIC_RELEASE);
-    return true;
+    return chunk;
+}
+
+static struct wi_stack_slab *record_take(void)
+{
+    struct chunk *chunk = pool.chunks;
+    struct wi_stack_slab *slab;
+
+    while (chunk && chunk->used == CHUNK_SLABS)
+        chunk = chunk->next;
+    if (!chunk && !(chunk = chunk_new()))
+        return NULL;
+    chunk->used++;
+    slab = chunk->free;
+    if (slab) {
+        chunk->free = slab->next;
+        return slab;
+    }
+    // Relaxed: a walker looks at the base, which is still NULL.
+    __atomic_store_n(&chunk->made, chunk->made + 1, __ATOMIC_RELAXED);
+    return &chunk->slabs[chunk->made - 1];
+}
+
+static void record_give(struct wi_stack_slab *slab)
+{
+    struct chunk *chunk =
+        (struct chunk *)((uintptr_t)slab & ~(uintptr_t)(CHUNK_BYTES - 1));
+    size_t page = wi_os_page_size();
+    struct wi_os_range rest = {(char *)chunk + page, CHUNK_BYTES - page};
+
+    slab->next = chunk->free;
+    chunk->free = slab;
+    if (--chunk->used > 0 ||
+        &chunk->slabs[chunk->made] < (struct wi_stack_slab *)rest.base)
+        return;
+    chunk->free = NULL;
+    // Relaxed: all that a walker could find there is gone.
+    __atomic_store_n(&chunk->made, 0, __ATOMIC_RELAXED);
+    if (rest.size)
+        wi_os_discard(&rest, 1);
 }
 
 // Where address space is short or strictly accounted, fewer stacks at a time.
@@ -218,14 +260,15 @@ static bool slab_add(unsigned cls)
     uint32_t count;
     char *base;
 
-    if (!pool.free_records && !records_grow())
-        return false;
     base = slab_map(cls, &count);
     if (!base)
         return false;
+    slab = record_take();
+    if (!slab) {
+        wi_os_unmap(base, count * class_table[cls].size);
+        return false;
+    }
     wi_sanitizer_add_roots(base, count * class_table[cls].size);
-    slab = pool.free_records;
-    pool.free_records = slab->next;
     slab->count = count;
     slab->cls = cls;
     slab->cold = all_bits(count);
@@ -253,8 +296,7 @@ static struct wi_os_range slab_remove(struct wi_stack_slab *slab)
     // Relaxed: a walker that still sees the base reads memory that may be
     // gone, as it would for any order.
     __atomic_store_n(&slab->base, NULL, __ATOMIC_RELAXED);
-    slab->next = pool.free_records;
-    pool.free_records = slab;
+    record_give(slab);
     return range;
 }
 
@@ -441,7 +483,12 @@ void wi_stack_pool_forget(void)
 {
     pool.lock = (struct wi_mutex){0};
     memset(pool.classes, 0, sizeof(pool.classes));
-    pool.free_records = NULL;
+    // Whoever had the lock may have been inside: what was used stays so.
+    for (struct chunk *chunk = pool.chunks; chunk; chunk = chunk->next) {
+        chunk->used = CHUNK_SLABS;
+        chunk->made = CHUNK_SLABS;
+        chunk->free = NULL;
+    }
 }
 
 void wi_stack_pool_use_guard(enum wi_stack_guard guard, size_t own,
@@ -475,7 +522,7 @@ void wi_stack_pool_stats(struct wi_stack_pool_stats *stats)
     stats->guard = __atomic_load_n(&pool.guard, __ATOMIC_RELAXED);
     stats->page_guards = pool.page_guards;
     for (struct chunk *chunk = pool.chunks; chunk; chunk = chunk->next)
-        for (int i = 0; i < SLABS_PER_CHUNK; i++)
+        for (uint32_t i = 0; i < chunk->made; i++)
             add_slab_stats(stats, &chunk->slabs[i]);
     for (int cls = 0; cls < WI_STACK_CLASSES; cls++)
         stats->warm += pool.classes[cls].warm_count;
@@ -506,11 +553,14 @@ static void place_fill(struct wi_stack_place *place, struct wi_stack_slot slot)
 
 bool wi_stack_find(uintptr_t address, struct wi_stack_place *place)
 {
-    // Acquire: pairs with the release in records_grow.
+    // Acquire: pairs with the release in chunk_new.
     struct chunk *chunk = __atomic_load_n(&pool.chunks, __ATOMIC_ACQUIRE);
 
     for (; chunk; chunk = chunk->next) {
-        for (int i = 0; i < SLABS_PER_CHUNK; i++) {
+        // Relaxed: the slab of a stack that exists was made before it.
+        uint32_t made = __atomic_load_n(&chunk->made, __ATOMIC_RELAXED);
+
+        for (uint32_t i = 0; i < made; i++) {
             struct wi_stack_slab *slab = &chunk->slabs[i];
             uintptr_t offset = address - (uintptr_t)slab->base;
 

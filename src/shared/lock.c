@@ -68,10 +68,10 @@ static int spin(weft_arena *a, struct wi_shared_lock *lock, int spins)
 // Whoever leaves, because its wait was ended, looks once more and leaves the
 // mark: it may have had a wake which was for another one.
 static int sleep_until(weft_arena *a, struct wi_shared_lock *lock,
-                       int64_t deadline, const void *object)
+                       int64_t deadline, const void *object,
+                       struct wi_lock_watch *watch)
 {
-    const struct wi_wait how = {
-        .object = object, .deadline = deadline, .kind = WI_WAIT_LOCK};
+    int64_t look = watch != NULL ? wi_os_now() + watch->pause : WI_FOREVER;
     struct wi_nap nap;
     int took, rc = 0;
     uint32_t seen;
@@ -81,10 +81,16 @@ static int sleep_until(weft_arena *a, struct wi_shared_lock *lock,
             continue;
         if (rc < 0)
             break;
-        struct wi_wait wait = how;
+        struct wi_wait wait = {.object = object,
+                               .deadline = look < deadline ? look : deadline,
+                               .kind = WI_WAIT_LOCK};
         rc = wi_nap(&nap, &lock->word, seen | WI_TAG_FLAG, &wait);
         if (rc == -ETIMEDOUT && wi_os_now() < deadline)
-            rc = 0; // an earlier timer's late word
+            rc = 0; // time to look, or an earlier timer's late word
+        if (rc == 0 && look != WI_FOREVER && wi_os_now() >= look) {
+            rc = watch->look(watch);
+            look = wi_os_now() + watch->pause;
+        }
     }
     wi_nap_end(&nap);
     return took >= 0 ? took : rc;
@@ -94,7 +100,7 @@ bool wi_shared_lock_slow(weft_arena *a, struct wi_shared_lock *lock)
 {
     int took = spin(a, lock, wi_os_cpu_scarce() ? 0 : SPINS);
     while (took < 0) {
-        took = sleep_until(a, lock, WI_FOREVER, lock);
+        took = sleep_until(a, lock, WI_FOREVER, lock, NULL);
         if (took < 0)
             wi_os_thread_yield(); // no memory for a record, or a fork's child
     }
@@ -102,13 +108,14 @@ bool wi_shared_lock_slow(weft_arena *a, struct wi_shared_lock *lock)
 }
 
 int wi_shared_lock_until(weft_arena *a, struct wi_shared_lock *lock,
-                         int64_t deadline, const void *object)
+                         int64_t deadline, const void *object,
+                         struct wi_lock_watch *watch)
 {
     bool patient = deadline != 0 && !wi_os_cpu_scarce();
     int took = spin(a, lock, patient ? SPINS : 0);
     if (took >= 0 || deadline == 0)
         return took >= 0 ? took : -ETIMEDOUT;
-    return sleep_until(a, lock, deadline, object);
+    return sleep_until(a, lock, deadline, object, watch);
 }
 
 void wi_shared_unlock_slow(struct wi_shared_lock *lock)

@@ -14,10 +14,18 @@
 bool wi_shared_lock_slow(weft_arena *a, struct wi_shared_lock *lock);
 void wi_shared_unlock_slow(struct wi_shared_lock *lock);
 
+// Looks at a wait that lasts.
+struct wi_lock_watch {
+    int64_t pause; // until the next look, in ns; look may change it
+    int (*look)(struct wi_lock_watch *watch); // a code ends the wait
+};
+
 // Takes it until the deadline (0: tries it). 0; 1: its last owner has died
-// within; -ETIMEDOUT; -WEFT_EFORKED. `object` is what the wait is for.
+// within; -ETIMEDOUT; -WEFT_EFORKED; what a look has said. `object` is what the
+// wait is for, `watch` may be NULL.
 int wi_shared_lock_until(weft_arena *a, struct wi_shared_lock *lock,
-                         int64_t deadline, const void *object);
+                         int64_t deadline, const void *object,
+                         struct wi_lock_watch *watch);
 
 static inline bool wi_shared_lock(weft_arena *a, struct wi_shared_lock *lock)
 {

@@ -125,6 +125,7 @@ static int join_at(weft_arena *a, unsigned place, uint64_t was)
     }
     p->life_at = at;
     a->tag = tag_of(generation, place);
+    a->salt = wi_salt_of(a->tag);
     move(p, pid | generation | JOINING, pid | generation | LIVE);
     tell_keepers(wi_segment_of(a));
     return 0;

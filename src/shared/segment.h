@@ -24,7 +24,7 @@
 #include "os/segment.h"
 
 #define WI_SEGMENT_MAGIC   0x616e657261746677u // "wftarena"
-#define WI_SEGMENT_VERSION 1u
+#define WI_SEGMENT_VERSION 2u
 
 enum {
     WI_PARTICIPANTS = 1024, // processes that have it attached at once
@@ -71,6 +71,10 @@ struct wi_segment {
     uint32_t places;  // of the table that have ever been taken, and one
     uint32_t unclean; // somebody has died; the heap was not looked through
     uint64_t root;    // atomic: an offset that the user gave
+    // Who waits for a shared lock and has for a while: sync/far_cycle.c.
+    struct wi_shared_lock waits_lock;
+    uint32_t walks; // under it, as the next one
+    uint64_t waits; // offset of the first
     // The heap's, under its lock.
     _Alignas(128) struct wi_shared_lock heap_lock;
     uint32_t entries; // of the journal: 0 between operations
@@ -98,7 +102,8 @@ struct weft_arena {
     int fd;
     uint32_t tag; // this process; 0: it may only read
     bool read_only;
-    uint32_t refs;           // under the lock of arena.c
+    uint64_t salt; // makes ids of records this process's: see wi_salt_of
+    uint32_t refs; // under the lock of arena.c
     struct weft_arena *next; // the same
     // The keeper's, under its lock.
     struct weft_arena *next_kept;
@@ -106,6 +111,17 @@ struct weft_arena {
     uint32_t joined_seen;
     void *offer; // what gives it to other processes: offer.c
 };
+
+// What distinguishes the ids of one process's records from those of another's:
+// each tag has its own, and for ids to differ by just what two of them differ
+// by is a chance of one in 2^64.
+static inline uint64_t wi_salt_of(uint32_t tag)
+{
+    uint64_t x = tag * UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
 
 static inline struct wi_segment *wi_segment_of(const weft_arena *a)
 {

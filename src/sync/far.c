@@ -8,8 +8,9 @@
 #include "os/report.h"
 #include "sched/here.h"
 #include "shared/member.h"
+#include "sync/far_cycle.h"
 #include "sync/far_line.h"
-#include "sync/owner.h"
+#include "sync/lock.h"
 
 enum { ORPHANED = 8, SET = 1 }; // flags beside WI_FAR
 
@@ -33,8 +34,9 @@ bool wi_far_is_waited_for(void *object, uint32_t *lock, uintptr_t *line)
 }
 
 // Locks -----------------------------------------------------------------------
-// half[0] has the flags, half[1] is the lock, `line` is the id of the task or
-// thread that holds it.
+// half[0] has the flags, half[1] is the lock, `line` says who holds it: its id,
+// salted (segment.h). It is written after the lock is taken and cleared before
+// it is given back; of one who died it stays until the next holder writes it.
 
 static struct wi_shared_lock *word_of(struct weft_lock *lock)
 {
@@ -44,10 +46,9 @@ static struct wi_shared_lock *word_of(struct weft_lock *lock)
 static inline bool is_mine(const struct weft_lock *lock,
                            const struct wi_task *self)
 {
-    // relaxed, both: nobody else makes it ours or not ours
-    uint32_t tag = __atomic_load_n(&lock->half[1], __ATOMIC_RELAXED);
-    return self != NULL && (tag & ~WI_TAG_FLAG) == wi_far_arena(lock)->tag &&
-           __atomic_load_n(&lock->line, __ATOMIC_RELAXED) == self->id;
+    // relaxed: nobody else makes it ours or not ours
+    return self != NULL && __atomic_load_n(&lock->line, __ATOMIC_RELAXED) ==
+                               wi_far_who(wi_far_arena(lock), self);
 }
 
 bool wi_far_lock_is_mine(const struct weft_lock *lock,
@@ -74,37 +75,55 @@ void wi_far_lock_repaired(struct weft_lock *lock)
 }
 
 // The lock has become self's. rc > 0: its last owner has died.
-static int took(struct weft_lock *lock, struct wi_task *self, int rc)
+static inline int took(weft_arena *a, struct weft_lock *lock,
+                       struct wi_task *self, int rc)
 {
     // relaxed, all: the holder's alone
     if (rc > 0)
         __atomic_fetch_or(&lock->half[0], ORPHANED, __ATOMIC_RELAXED);
-    __atomic_store_n(&lock->line, self->id, __ATOMIC_RELAXED);
+    __atomic_store_n(&lock->line, wi_far_who(a, self), __ATOMIC_RELAXED);
     self->held++;
     return wi_far_lock_orphaned(lock) ? -EOWNERDEAD : 0;
 }
 
-__attribute__((noinline)) static int
-acquire_slow(struct weft_lock *lock, struct wi_task *self, int64_t deadline)
+__attribute__((noinline)) static int acquire_slow(weft_arena *a,
+                                                  struct weft_lock *lock,
+                                                  struct wi_task *self,
+                                                  int64_t deadline, bool tell)
 {
-    weft_arena *a = wi_far_arena(lock);
-    if (wi_far_lock_is_mine(lock, self))
+    if (is_mine(lock, self))
         return -WEFT_EDEADLOCK;
-    int rc = wi_shared_lock_until(a, word_of(lock), deadline, lock);
-    return rc < 0 ? rc : took(lock, self, rc);
+    struct wi_far_watch watch;
+    wi_far_watch_begin(&watch, a, lock, self, tell);
+    int rc = wi_shared_lock_until(a, word_of(lock), deadline, lock,
+                                  deadline == WI_FOREVER ? &watch.base : NULL);
+    if (rc >= 0)
+        rc = took(a, lock, self, rc);
+    wi_far_watch_end(&watch);
+    return rc;
+}
+
+static inline int acquire(struct weft_lock *lock, int64_t deadline, bool tell)
+{
+    struct wi_task *self =
+        wi_here.self != NULL ? wi_here.self : wi_sync_self(lock);
+    weft_arena *a = wi_far_arena(lock);
+    uint32_t nobody = 0;
+    // acquire: pairs with the release in wi_shared_unlock
+    if (__atomic_compare_exchange_n(&lock->half[1], &nobody, a->tag, false,
+                                    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        return took(a, lock, self, 0);
+    return acquire_slow(a, lock, self, deadline, tell);
 }
 
 int wi_far_lock_acquire(struct weft_lock *lock, int64_t deadline)
 {
-    struct wi_task *self =
-        wi_here.self != NULL ? wi_here.self : wi_sync_self(lock);
-    uint32_t nobody = 0;
-    // acquire: pairs with the release in wi_shared_unlock
-    if (__atomic_compare_exchange_n(&lock->half[1], &nobody,
-                                    wi_far_arena(lock)->tag, false,
-                                    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-        return took(lock, self, 0);
-    return acquire_slow(lock, self, deadline);
+    return acquire(lock, deadline, true);
+}
+
+int wi_far_lock_take_back(struct weft_lock *lock)
+{
+    return acquire(lock, WI_FOREVER, false);
 }
 
 void wi_far_lock_release(struct weft_lock *lock)
@@ -257,7 +276,7 @@ int wi_far_condition_wait(struct weft_condition *condition,
                                  .kind = WI_WAIT_CONDITION,
                                  .flags = WI_SCOPED};
     int rc = wi_far_stand(&line, place, &wait, NULL);
-    int back = weft_lock_acquire(lock);
+    int back = wi_lock_take_back(lock, wi_here.self);
     return back < 0 ? back : rc;
 }
 

@@ -24,11 +24,16 @@ uint32_t wi_far_flag(weft_arena *arena, const void *object,
 
 static inline bool wi_lock_is_far(const struct weft_lock *lock)
 {
-    // relaxed: constant from the init on
-    return __atomic_load_n(&lock->word, __ATOMIC_RELAXED) & WI_FAR;
+    // relaxed: constant from the init on. The flags' half alone: the whole word
+    // would wait for the last store to the other half.
+    return __atomic_load_n(&lock->half[0], __ATOMIC_RELAXED) & WI_FAR;
 }
 
 int wi_far_lock_acquire(struct weft_lock *lock, int64_t deadline);
+
+// The same for a wait that can't be ended, with no limit: of a cycle, another
+// one is told.
+int wi_far_lock_take_back(struct weft_lock *lock);
 void wi_far_lock_release(struct weft_lock *lock);
 bool wi_far_lock_is_mine(const struct weft_lock *lock,
                          const struct wi_task *self);

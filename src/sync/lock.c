@@ -45,8 +45,9 @@ enum {
 };
 
 enum {
-    SPINS = 60, // looks at a lock whose holder runs, before standing in line
-    LOST = 4,   // races that a woken waiter loses before it is handed the lock
+    SPINS = 160, // pauses at a lock whose holder runs, before standing in line
+    LONGEST_PAUSE = 32, // of them, between two looks
+    LOST = 4, // races that a woken waiter loses before it is handed the lock
 };
 
 static uint64_t load(const struct weft_lock *lock)
@@ -106,17 +107,22 @@ static bool try_take(struct weft_lock *lock, wi_hint self, uint64_t off)
     return false;
 }
 
-// Waits on the CPU while that is likely to be shorter than a sleep.
+// Waits on the CPU while that is likely to be shorter than a sleep. The looks
+// get rarer: each one takes the lock's cache line away from its holder, who
+// would acquire it again several times in the meantime. Whether the holder runs
+// is asked once, for it lies in a line that the holder writes as well.
 static bool spin(struct weft_lock *lock, wi_hint self, uint64_t off)
 {
-    for (int i = 0; i < SPINS; i++) {
-        uint64_t word = load(lock);
-        wi_hint owner = wi_owner_of(word);
-        if (owner == 0 && try_take(lock, self, off))
+    wi_hint owner = wi_owner_of(load(lock));
+    if (owner != 0 && !wi_owner_runs(owner))
+        return false;
+    int pause = 1;
+    for (int spins = 0; spins < SPINS; spins += pause) {
+        if (wi_owner_of(load(lock)) == 0 && try_take(lock, self, off))
             return true;
-        if (owner != 0 && !wi_owner_runs(owner))
-            return false;
-        wi_arch_relax();
+        pause = pause < LONGEST_PAUSE ? 2 * pause : LONGEST_PAUSE;
+        for (int i = 0; i < pause; i++)
+            wi_arch_relax();
     }
     return false;
 }
@@ -232,14 +238,20 @@ static int acquire_in_line(struct weft_lock *lock, struct wi_task *self,
     return rc;
 }
 
-// A shared one; deadline 0: without waiting.
-static int acquire_far(struct weft_lock *lock, struct wi_task *self,
-                       int64_t deadline, const void *site)
+// A shared one was taken, or not: rc.
+static int took_far(struct weft_lock *lock, struct wi_task *self, int rc,
+                    const void *site)
 {
-    int rc = wi_far_lock_acquire(lock, deadline);
     if (wi_order_on() && (rc == 0 || rc == -EOWNERDEAD))
         track(lock, self, site);
     return rc;
+}
+
+// Deadline 0: without waiting.
+static int acquire_far(struct weft_lock *lock, struct wi_task *self,
+                       int64_t deadline, const void *site)
+{
+    return took_far(lock, self, wi_far_lock_acquire(lock, deadline), site);
 }
 
 __attribute__((noinline)) static int acquire(struct weft_lock *lock,
@@ -261,9 +273,12 @@ __attribute__((noinline)) static int acquire(struct weft_lock *lock,
     return took(lock, self, site);
 }
 
-// The case of every day: a known caller, a free lock.
+// The case of every day: a known caller, a free lock. Whether that is shared is
+// looked at first: a compare-and-swap costs as much when it fails.
 static inline bool acquire_fast(struct weft_lock *lock)
 {
+    if (wi_lock_is_far(lock))
+        return false;
     struct wi_task *self = wi_here.self;
     uint64_t nobody = 0;
     // acquire: pairs with the release in release_fast
@@ -386,6 +401,10 @@ __attribute__((noinline)) static void release(struct weft_lock *lock,
 
 void weft_lock_release(struct weft_lock *lock)
 {
+    if (wi_lock_is_far(lock) && !wi_order_on()) {
+        wi_far_lock_release(lock);
+        return;
+    }
     struct wi_task *self = wi_here.self;
     uint64_t mine = self != NULL ? wi_hint_of(self) : 0;
     // release: pairs with the acquire of the next holder
@@ -393,8 +412,6 @@ void weft_lock_release(struct weft_lock *lock)
         __atomic_compare_exchange_n(&lock->word, &mine, 0, false,
                                     __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         self->held--;
-    else if (wi_lock_is_far(lock) && !wi_order_on())
-        wi_far_lock_release(lock);
     else
         release(lock, self);
 }
@@ -487,7 +504,7 @@ int wi_lock_take_back(struct weft_lock *lock, struct wi_task *self)
     if (wi_order_on())
         wi_order_want(self, lock, NULL);
     if (wi_lock_is_far(lock))
-        return acquire_far(lock, self, WI_FOREVER, NULL);
+        return took_far(lock, self, wi_far_lock_take_back(lock), NULL);
     wi_hint hint = wi_hint_of(self);
     if (try_take(lock, hint, 0) || spin(lock, hint, 0))
         return took(lock, self, NULL);

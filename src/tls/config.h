@@ -40,4 +40,13 @@ void wi_tls_sessions_use(weft_tls *tls, SSL *ssl, const char *key);
 // ssl: the connection, or NULL. Empties the thread's list of errors.
 int wi_tls_error(const SSL *ssl, char *why, size_t size);
 
+// Whether a read of a TLS stream would not wait: it gives bytes, the end or a
+// failure. The reader alone; never waits.
+bool wi_tls_readable(weft_stream *stream);
+
+// Reads the first `size` bytes of a TLS stream, whose reader has read nothing
+// yet. 0 or a code, and the peer's reason for it.
+int wi_tls_read_first(weft_stream *stream, void *buf, size_t size, char *why,
+                      size_t why_size);
+
 #endif

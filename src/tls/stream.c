@@ -24,6 +24,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -362,6 +363,54 @@ static ssize_t tls_read(weft_stream *s, void *buf, size_t size)
     int rc = perform(of(s), READING, buf, size, &done, NULL, 0);
 
     return rc < 0 ? rc : (ssize_t)done;
+}
+
+int wi_tls_read_first(weft_stream *s, void *buf, size_t size, char *why,
+                      size_t why_size)
+{
+    size_t have = 0;
+    int rc = 0;
+
+    while (rc == 0 && have < size) {
+        size_t done = 0;
+
+        rc = perform(of(s), READING, (char *)buf + have, size - have, &done,
+                     why, why_size);
+        have += done;
+    }
+    return rc > 0 ? -WEFT_EENDED : rc;
+}
+
+static bool has_come(weft_stream *below)
+{
+    struct pollfd one = {.fd = weft_stream_fd(below), .events = POLLIN};
+
+    return weft_stream_buffered(below) > 0 || poll(&one, 1, 0) > 0;
+}
+
+// What has come may be no bytes for the reader, such as a new session.
+bool wi_tls_readable(weft_stream *s)
+{
+    struct tls_stream *t = of(s);
+
+    for (;;) {
+        size_t done;
+        char byte;
+        int ok, result;
+
+        pthread_mutex_lock(&t->lock);
+        ERR_clear_error();
+        ok = SSL_peek_ex(t->ssl, &byte, 1, &done);
+        result = ok == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, ok);
+        ERR_clear_error();
+        pthread_mutex_unlock(&t->lock);
+        if (result != SSL_ERROR_WANT_READ)
+            return true;
+        if (!has_come(t->below))
+            return false;
+        if (receive(t) < 0)
+            return true;
+    }
 }
 
 // What the last write left behind goes first.

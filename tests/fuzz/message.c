@@ -10,6 +10,7 @@
 
 #include <weft.h>
 
+#include "os/local.h"
 #include "process/connection.h"
 
 static void expect(bool good)

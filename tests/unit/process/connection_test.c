@@ -16,6 +16,7 @@
 
 #include <weft.h>
 
+#include "os/local.h"
 #include "process/connection.h"
 
 static void pair_of(weft_connection *pair[2])
