@@ -544,6 +544,68 @@ LOOP_TEST(a_reused_number_gets_nothing_of_the_old_file)
     return 0;
 }
 
+static int call_splice(void *arg)
+{
+    struct call *c = arg;
+    const int *fds = (const int *)(void *)c->buf; // from, to
+
+    c->started = true;
+    c->result = weft_splice(fds[0], fds[1], 100);
+    c->done = true;
+    return 0;
+}
+
+// A splice of fds that waits, one of which is closed: its number is at once
+// `other`, which is ready.
+static ssize_t splice_and_reuse(const int fds[2], int closed, int other)
+{
+    struct call c = {0};
+
+    memcpy(c.buf, fds, 2 * sizeof(int));
+    call_start(&c, call_splice);
+    ck_assert(!c.done);
+    ck_assert_int_eq(weft_close(closed), 0);
+    ck_assert_int_eq(dup2(other, closed), closed);
+    return call_join(&c);
+}
+
+LOOP_TEST(a_splice_leaves_a_reused_number_alone)
+{
+    for (int i = 0; i < 20; i++) {
+        int from[2], to[2], other[2];
+        char buf[100];
+
+        // The source is closed, and its number has bytes.
+        ck_assert_int_eq(pipe(from), 0);
+        ck_assert_int_eq(pipe(other), 0);
+        unix_pair(to);
+        fcntl(to[0], F_SETFL, O_NONBLOCK);
+        ck_assert_int_eq(write(other[1], "theirs", 6), 6);
+        ck_assert_int_eq(
+            splice_and_reuse((int[]){from[0], to[0]}, from[0], other[0]),
+            -ECANCELED);
+        ck_assert_int_eq(recv(to[1], buf, sizeof(buf), MSG_DONTWAIT), -1);
+        ck_assert_int_eq(read(from[0], buf, sizeof(buf)), 6);
+        close_both(from);
+        close_both(other);
+        // The sink is full and closed, and its number has room.
+        ck_assert_int_eq(pipe(from), 0);
+        unix_pair(other);
+        while (send(to[0], buf, sizeof(buf), MSG_DONTWAIT) > 0)
+            continue;
+        ck_assert_int_eq(write(from[1], "ours", 4), 4);
+        ck_assert_int_eq(
+            splice_and_reuse((int[]){from[0], to[0]}, to[0], other[0]),
+            -ECANCELED);
+        ck_assert_int_eq(recv(other[1], buf, sizeof(buf), MSG_DONTWAIT), -1);
+        ck_assert_int_eq(read(from[0], buf, sizeof(buf)), 4);
+        close_both(from);
+        close_both(to);
+        close_both(other);
+    }
+    return 0;
+}
+
 // As tcp_pair, but no loop knows fds[1], which sends at once what it sends.
 static void half_plain_pair(int fds[2])
 {
