@@ -606,6 +606,61 @@ LOOP_TEST(a_splice_leaves_a_reused_number_alone)
     return 0;
 }
 
+// Waits beside the splice, and is quicker to close the number.
+struct rival {
+    int fd, other;
+    bool *closed;
+};
+
+static int call_rival(void *arg)
+{
+    const struct rival *r = arg;
+
+    weft_fd_wait(r->fd, WEFT_READABLE);
+    if (*r->closed)
+        return 0;
+    *r->closed = true;
+    weft_close(r->fd);
+    return dup2(r->other, r->fd) == r->fd ? 0 : -errno;
+}
+
+// The same when the wait has ended well, and the number was reused before the
+// splice had its turn. (A ring does not say in which order they have theirs.)
+LOOP_TEST(a_splice_that_may_go_on_leaves_a_reused_number_alone)
+{
+    for (int i = 0; i < 100; i++) {
+        int from[2], to[2], other[2];
+        bool closed = false;
+        struct call c = {0};
+        weft_future *before, *after;
+        char buf[100];
+
+        ck_assert_int_eq(pipe(from), 0);
+        ck_assert_int_eq(pipe(other), 0);
+        unix_pair(to);
+        fcntl(to[0], F_SETFL, O_NONBLOCK);
+        ck_assert_int_eq(write(other[1], "theirs", 6), 6);
+        struct rival rival = {from[0], other[0], &closed};
+        before = weft_task_start(call_rival, &rival);
+        weft_sleep(0.0001);
+        memcpy(c.buf, (int[]){from[0], to[0]}, 2 * sizeof(int));
+        call_start(&c, call_splice);
+        after = weft_task_start(call_rival, &rival);
+        weft_sleep(0.0001);
+        ck_assert_int_eq(write(from[1], "ours", 4), 4);
+        ck_assert(call_join(&c) == 4 || c.result == -ECANCELED);
+        if (!on_uring())
+            ck_assert_int_eq(c.result, -ECANCELED);
+        ck_assert_int_eq(weft_join(before), 0);
+        ck_assert_int_eq(weft_join(after), 0);
+        ck_assert_int_eq(read(other[0], buf, sizeof(buf)), 6);
+        close_both(from);
+        close_both(to);
+        close_both(other);
+    }
+    return 0;
+}
+
 // As tcp_pair, but no loop knows fds[1], which sends at once what it sends.
 static void half_plain_pair(int fds[2])
 {
