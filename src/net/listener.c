@@ -357,6 +357,7 @@ static int try_all(weft_listener *l, struct weft_address *peer)
             .fd = l->fds[i],
             .addr = (struct sockaddr *)&peer->storage,
             .addr_len = &peer->len,
+            .own = true,
         };
         ssize_t n;
         int rc;
@@ -389,8 +390,8 @@ static int accept_one(weft_listener *l, struct weft_address *peer)
     if (l->set >= 0)
         return accept_any(l, peer);
     peer->len = sizeof(peer->storage);
-    return weft_accept(l->fds[0], (struct sockaddr *)&peer->storage,
-                       &peer->len);
+    return wi_io_accept_own(l->fds[0], (struct sockaddr *)&peer->storage,
+                            &peer->len);
 }
 
 int weft_listener_accept(weft_listener *l, weft_stream **stream,

@@ -128,12 +128,14 @@ static weft_arena *open_new(const struct weft_buffer *b)
     return other;
 }
 
+// A process that only takes buffers of others needs none of its own.
 static weft_arena *arena_of(const struct weft_buffer *b)
 {
-    weft_arena *a = own_arena();
-    if (b->where.at == 0 || a == NULL)
+    // acquire: pairs with make_own
+    weft_arena *a = __atomic_load_n(&own, __ATOMIC_ACQUIRE);
+    if (b->where.at == 0)
         return NULL;
-    if (is_in(a, b))
+    if (a != NULL && is_in(a, b))
         return a;
     wi_mutex_lock(&lock);
     a = find_kept(b);

@@ -340,7 +340,7 @@ void wi_worker_look_around(struct wi_worker *worker)
 {
     wi_inbox_drain(worker);
     run_timers(worker);
-    if (has_descriptors(worker))
+    if (has_descriptors(worker) && wi_loop_is_due(worker->loop, WI_FAIR))
         worker->loop->ops->poll(worker->loop, 0);
     if (worker->searching)
         pass_wake_on(worker);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pty.h>
 #include <sched.h>
 #include <signal.h>
@@ -539,6 +540,77 @@ LOOP_TEST(a_reused_number_gets_nothing_of_the_old_file)
         ck_assert_mem_eq(d.buf, "new", 3);
         close_both(new);
         ck_assert_int_eq(weft_close(old[1]), 0);
+    }
+    return 0;
+}
+
+// As tcp_pair, but no loop knows fds[1], which sends at once what it sends.
+static void half_plain_pair(int fds[2])
+{
+    struct sockaddr_in addr;
+    int listener = listen_loopback(&addr, 1), yes = 1;
+
+    fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(connect(fds[1], (struct sockaddr *)&addr, sizeof(addr)),
+                     0);
+    setsockopt(fds[1], IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+    fds[0] = weft_accept(listener, NULL, NULL);
+    ck_assert_int_ge(fds[0], 0);
+    ck_assert_int_eq(weft_close(listener), 0);
+}
+
+// How many turns the loop takes while the two talk past it, if they do.
+static uint64_t turns_of(int a, int b)
+{
+    uint64_t before = counters().turns;
+
+    for (int i = 0; i < 50; i++) {
+        char byte;
+
+        if (a >= 0)
+            ck_assert_int_eq(send(a, "x", 1, MSG_NOSIGNAL), 1);
+        weft_sleep(0.0002);
+        if (a >= 0) {
+            struct pollfd p = {.fd = b, .events = POLLIN};
+
+            ck_assert_int_eq(poll(&p, 1, -1), 1);
+            ck_assert_int_eq(read(b, &byte, 1), 1);
+            ck_assert_int_eq(send(b, "x", 1, MSG_NOSIGNAL), 1);
+        }
+    }
+    return counters().turns - before;
+}
+
+// As after a connection was passed on to another process: it goes on, and what
+// it says belongs to nobody here, whatever its number stands for now.
+LOOP_TEST(a_closed_connection_that_lives_on_wakes_nobody)
+{
+    for (int i = 0; i < 10; i++) {
+        int old[2], new[2], twin;
+        struct call c = {0};
+
+        half_plain_pair(old);
+        ck_assert_int_eq(send(old[1], "x", 1, 0), 1);
+        ck_assert_int_eq(weft_read(old[0], c.buf, 1), 1);
+        c.fd = old[0];
+        call_start(&c, call_read);
+        ck_assert_int_eq(send(old[1], "x", 1, 0), 1);
+        ck_assert_int_eq(call_join(&c), 1);
+        twin = dup(old[0]);
+        ck_assert_int_eq(weft_close(old[0]), 0);
+        tcp_pair(new); // among them the number of old[0]
+        warm_up(new[0], new[1]);
+        c.fd = new[0];
+        call_start(&c, call_read);
+        turns_of(old[1], twin);
+        ck_assert(!c.done);
+        ck_assert_uint_lt(turns_of(old[1], twin), turns_of(-1, -1) + 25);
+        ck_assert_int_eq(weft_write(new[1], "new", 3), 3);
+        ck_assert_int_eq(call_join(&c), 3);
+        ck_assert_mem_eq(c.buf, "new", 3);
+        close_both(new);
+        close(twin);
+        close(old[1]);
     }
     return 0;
 }
