@@ -151,15 +151,20 @@ static bool somebody_naps_on(const uint32_t *word)
     return nap != NULL;
 }
 
+// A word that may be something else by now.
+__attribute__((noinline, no_sanitize("thread"))) static uint32_t
+glance(const uint32_t *word)
+{
+    return *(const volatile uint32_t *)word;
+}
+
 // A wake may have come for a task that has left just before: somebody else
 // gets it. What was slept on is still mapped, for an arena goes by an errand.
 static void pass_on(const struct words *w)
 {
     for (unsigned i = w->naps; i < w->n; i++) {
         uint32_t *word = w->all[i].word;
-        // acquire: as in look_at_naps
-        if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != w->all[i].value &&
-            !somebody_naps_on(word))
+        if (glance(word) != w->all[i].value && !somebody_naps_on(word))
             wi_os_futex_wake(word, 1, true);
     }
 }
