@@ -41,6 +41,7 @@ struct line {
 
 struct blocking_pool {
     weft_executor base;
+    uint32_t born;          // wi_fresh_number
     struct wi_runtime mark; // what `home` of its jobs points to; runs nothing
     struct wi_mutex lock;   // for all below
     struct line lines[WI_LANES];
@@ -296,7 +297,7 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
                            const struct weft_submit_options *options)
 {
     weft_future *failed;
-    if (wi_forked())
+    if (wi_is_parents(((struct blocking_pool *)ex)->born))
         return wi_future_failed(-WEFT_EFORKED, NULL);
     struct wi_task *t = wi_job_record(job, arg, options, &failed);
     int priority = options != NULL ? options->priority : 0;
@@ -309,6 +310,8 @@ static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
                                  const struct weft_submit_options *options)
 {
     weft_future *failed;
+    if (wi_is_parents(((struct blocking_pool *)ex)->born))
+        return wi_future_failed(-WEFT_EFORKED, NULL);
     struct wi_task *t =
         wi_chunk_record(job, in, n, out, codes, options, &failed);
     int priority = options != NULL ? options->priority : 0;
@@ -375,7 +378,7 @@ static int close_pool(weft_executor *ex,
     struct blocking_pool *pool = (struct blocking_pool *)ex;
     wi_require(wi_here.pool != pool, ex,
                "a pool cannot be closed by one of its own jobs");
-    if (wi_forked())
+    if (wi_is_parents(pool->born))
         return -WEFT_EFORKED;
     wi_mutex_lock(&pool->lock);
     pool->closer = wi_self();
@@ -409,6 +412,7 @@ weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
         return wi_broken_executor(-ENOMEM);
     memset(pool, 0, sizeof *pool);
     pool->base.ops = &blocking_ops;
+    pool->born = wi_fresh_number;
     pool->mark.job_ended = job_ended;
     for (unsigned i = 0; i < WI_LANES; i++)
         pool->lines[i].last = &pool->lines[i].first;

@@ -43,6 +43,7 @@ enum closed {
 struct thread_pool {
     weft_executor base;
     struct wi_runtime *runtime;
+    uint32_t born;          // wi_fresh_number
     uint32_t closed;        // atomic: enum closed
     unsigned most;          // atomic: workers that it ever had at once
     struct wi_task *closer; // who waits for the last end
@@ -194,7 +195,7 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
                            const struct weft_submit_options *options)
 {
     weft_future *failed;
-    if (wi_forked())
+    if (wi_is_parents(((struct thread_pool *)ex)->born))
         return wi_future_failed(-WEFT_EFORKED, NULL);
     struct wi_task *t = wi_job_record(job, arg, options, &failed);
     return t == NULL ? failed : queue((struct thread_pool *)ex, t, options);
@@ -206,6 +207,8 @@ static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
                                  const struct weft_submit_options *options)
 {
     weft_future *failed;
+    if (wi_is_parents(((struct thread_pool *)ex)->born))
+        return wi_future_failed(-WEFT_EFORKED, NULL);
     struct wi_task *t =
         wi_chunk_record(job, in, n, out, codes, options, &failed);
     return t == NULL ? failed : queue((struct thread_pool *)ex, t, options);
@@ -279,7 +282,7 @@ static int close_pool(weft_executor *ex,
     wi_require(wi_here.worker == NULL ||
                    wi_here.worker->runtime != pool->runtime,
                ex, "a pool cannot be closed by one of its own jobs");
-    if (wi_forked())
+    if (wi_is_parents(pool->born))
         return -WEFT_EFORKED;
     pool->closer = wi_self();
     // seq_cst: before the sums; pairs with job_ended
@@ -468,10 +471,10 @@ int weft_thread_pool_resize(weft_executor *ex, unsigned workers)
     ex = wi_executor_unbound(ex, NULL);
     if (workers == 0 || workers > WI_MAX_WORKERS)
         return -EINVAL;
-    if (wi_forked())
-        return -WEFT_EFORKED;
     if (ex->ops == &thread_pool_ops)
-        return resize_alone((struct thread_pool *)ex, workers);
+        return wi_is_parents(((struct thread_pool *)ex)->born)
+                   ? -WEFT_EFORKED
+                   : resize_alone((struct thread_pool *)ex, workers);
     return wi_blocking_pool_resize(ex, workers) ? 0 : -EINVAL;
 }
 
@@ -487,6 +490,7 @@ weft_thread_pool_with(const struct weft_thread_pool_options *options)
     if (pool == NULL)
         return wi_broken_executor(-ENOMEM);
     pool->base.ops = &thread_pool_ops;
+    pool->born = wi_fresh_number;
     int rc = start_pool(pool, options);
     if (rc == 0)
         return &pool->base;

@@ -463,7 +463,8 @@ static struct wi_pjob *new_job(weft_executor *ex, const struct weft_job *job,
                                int *rc)
 {
     struct wi_pjob *pj = NULL;
-    *rc = wi_forked() ? -WEFT_EFORKED : wi_job_check(job);
+    *rc = wi_is_parents(((struct wi_pool *)ex)->born) ? -WEFT_EFORKED
+                                                      : wi_job_check(job);
     if (*rc == 0 && (pj = wi_pjob_new((struct wi_pool *)ex, job)) == NULL)
         *rc = -ENOMEM;
     if (*rc == 0)
@@ -710,7 +711,7 @@ static int close_pool(weft_executor *ex,
                       const struct weft_close_options *options)
 {
     struct wi_pool *pool = (struct wi_pool *)ex;
-    if (wi_forked())
+    if (wi_is_parents(pool->born))
         return -WEFT_EFORKED;
     struct wi_task *self = wi_self();
     if (self == NULL)
@@ -763,6 +764,7 @@ static struct wi_pool *take_pool(void)
     for (int i = 0; i < 3; i++)
         pool->set.spec.stdio[i] = WI_LAUNCH_SAME; // nothing to close
     pool->base.ops = &pool_ops;
+    pool->born = wi_fresh_number;
     pool->id = id;
     pool->tend.run = wi_pool_tend_errand;
     pool->retry.ring = wi_pool_retry;

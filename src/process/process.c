@@ -686,15 +686,6 @@ static weft_future *fail(int code, const struct weft_process_options *o,
     return wi_future_failed(code, weft_strerror(code));
 }
 
-// Once: what has been killed before is none of ours.
-static void note_memory(void)
-{
-    static uint32_t noted;
-    // relaxed: any one
-    if (!__atomic_exchange_n(&noted, 1, __ATOMIC_RELAXED))
-        wi_crash_begin();
-}
-
 int wi_process_service(const char *program)
 {
     if (wi_forked())
@@ -702,8 +693,6 @@ int wi_process_service(const char *program)
     if (!wi_entry_ready() && program == NULL)
         return -WEFT_ENOENTRY;
     int rc = wi_launcher_start();
-    if (rc == 0)
-        note_memory();
     return rc < 0 ? rc : wi_supervisor_start();
 }
 
