@@ -547,22 +547,30 @@ LOOP_TEST(a_reused_number_gets_nothing_of_the_old_file)
 static int call_splice(void *arg)
 {
     struct call *c = arg;
-    const int *fds = (const int *)(void *)c->buf; // from, to
+    int to;
 
+    memcpy(&to, c->buf, sizeof(to));
     c->started = true;
-    c->result = weft_splice(fds[0], fds[1], 100);
+    c->result = weft_splice(c->fd, to, 100);
     c->done = true;
     return 0;
 }
 
-// A splice of fds that waits, one of which is closed: its number is at once
-// `other`, which is ready.
-static ssize_t splice_and_reuse(const int fds[2], int closed, int other)
+// Starts a splice that waits.
+static void start_splice(struct call *c, int from, int to)
 {
-    struct call c = {0};
+    *c = (struct call){.fd = from};
+    memcpy(c->buf, &to, sizeof(to));
+    call_start(c, call_splice);
+}
 
-    memcpy(c.buf, fds, 2 * sizeof(int));
-    call_start(&c, call_splice);
+// One of both is closed while they wait, and its number is at once `other`,
+// which is ready.
+static ssize_t splice_and_reuse(int from, int to, int closed, int other)
+{
+    struct call c;
+
+    start_splice(&c, from, to);
     ck_assert(!c.done);
     ck_assert_int_eq(weft_close(closed), 0);
     ck_assert_int_eq(dup2(other, closed), closed);
@@ -581,9 +589,8 @@ LOOP_TEST(a_splice_leaves_a_reused_number_alone)
         unix_pair(to);
         fcntl(to[0], F_SETFL, O_NONBLOCK);
         ck_assert_int_eq(write(other[1], "theirs", 6), 6);
-        ck_assert_int_eq(
-            splice_and_reuse((int[]){from[0], to[0]}, from[0], other[0]),
-            -ECANCELED);
+        ck_assert_int_eq(splice_and_reuse(from[0], to[0], from[0], other[0]),
+                         -ECANCELED);
         ck_assert_int_eq(recv(to[1], buf, sizeof(buf), MSG_DONTWAIT), -1);
         ck_assert_int_eq(read(from[0], buf, sizeof(buf)), 6);
         close_both(from);
@@ -594,9 +601,8 @@ LOOP_TEST(a_splice_leaves_a_reused_number_alone)
         while (send(to[0], buf, sizeof(buf), MSG_DONTWAIT) > 0)
             continue;
         ck_assert_int_eq(write(from[1], "ours", 4), 4);
-        ck_assert_int_eq(
-            splice_and_reuse((int[]){from[0], to[0]}, to[0], other[0]),
-            -ECANCELED);
+        ck_assert_int_eq(splice_and_reuse(from[0], to[0], to[0], other[0]),
+                         -ECANCELED);
         ck_assert_int_eq(recv(other[1], buf, sizeof(buf), MSG_DONTWAIT), -1);
         ck_assert_int_eq(read(from[0], buf, sizeof(buf)), 4);
         close_both(from);
@@ -631,7 +637,7 @@ LOOP_TEST(a_splice_that_may_go_on_leaves_a_reused_number_alone)
     for (int i = 0; i < 100; i++) {
         int from[2], to[2], other[2];
         bool closed = false;
-        struct call c = {0};
+        struct call c;
         weft_future *before, *after;
         char buf[100];
 
@@ -643,8 +649,7 @@ LOOP_TEST(a_splice_that_may_go_on_leaves_a_reused_number_alone)
         struct rival rival = {from[0], other[0], &closed};
         before = weft_task_start(call_rival, &rival);
         weft_sleep(0.0001);
-        memcpy(c.buf, (int[]){from[0], to[0]}, 2 * sizeof(int));
-        call_start(&c, call_splice);
+        start_splice(&c, from[0], to[0]);
         after = weft_task_start(call_rival, &rival);
         weft_sleep(0.0001);
         ck_assert_int_eq(write(from[1], "ours", 4), 4);
