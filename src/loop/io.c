@@ -334,6 +334,8 @@ int weft_close(int fd)
         return -WEFT_EFORKED;
     if (wi_fd_is_known(fd))
         wi_fd_retire(fd, wi_loop_here(&rc));
+    else
+        wi_fd_count_close(fd);
     // EINTR: Linux has closed it all the same.
     rc = close(fd) < 0 && errno == EBADF ? -EBADF : 0;
     errno = saved;
