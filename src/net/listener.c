@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -327,6 +328,9 @@ int weft_listener_open(int fd, weft_listener **listener)
     if (l == NULL)
         return -ENOMEM;
     wi_os_set_nonblocking(fd);
+    if (l->tcp) // connections inherit it; a refusal only makes them slower
+        wi_os_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    errno = saved;
     l->fds[l->count++] = fd;
     *listener = l;
     return 0;

@@ -16,9 +16,13 @@
 #define MAGIC 0x3165756575716677u // "wfqueue1"
 
 enum {
-    SPINS = 300, // looks of a plain thread before it sleeps,
-    YIELDS = 4,  // and further looks, each after a yield
-    RECORD = 8,  // bytes before a record: its length
+    SPINS = 300,    // looks of a plain thread before it sleeps,
+    YIELDS = 4,     // and further looks, each after a yield
+    GATHERED = 256, // items that are worth a wait,
+    PAUSE = 80,     // from one look for more to the next,
+    GLANCE = 16,    // to the first one,
+    ALONE = 16,     // and times without one after a vain one
+    RECORD = 8,     // bytes before a record: its length
 };
 #define NOWAIT INT64_MIN
 
@@ -207,13 +211,48 @@ static ssize_t try_once(struct wi_shared_handle *h,
     return moved;
 }
 
-// Whether this side would find something, as far as can be seen from outside.
+// As far as can be seen from outside.
+static uint64_t items_in(struct wi_shared_handle *h)
+{
+    return count_of(&h->q->put) - count_of(&h->q->get);
+}
+
+// Whether this side would find something.
 static bool looks_ready(struct wi_shared_handle *h, bool put, uint64_t enough)
 {
-    uint64_t in = count_of(&h->q->put) - count_of(&h->q->get);
+    uint64_t in = items_in(h);
     if (!put)
         return in != 0;
     return h->item == 0 || h->limit - in >= enough;
+}
+
+static bool grows(struct wi_shared_handle *h, uint64_t *in, int pause)
+{
+    uint64_t was = *in;
+    for (int i = 0; i < pause; i++)
+        wi_arch_relax();
+    *in = items_in(h);
+    return *in > was;
+}
+
+// There is something to get. Whoever takes each item as it comes has the memory
+// of both sides go to and fro for each of them: as long as more come quickly it
+// waits for some more, which then take that way together. Where they come one
+// by one, as from a peer that waits for an answer, it does not look for a
+// while.
+static void gather(struct wi_shared_handle *h)
+{
+    // relaxed: a hint, of all threads of this process
+    unsigned alone = __atomic_load_n(&h->alone, __ATOMIC_RELAXED);
+    uint64_t in = items_in(h), enough = h->limit / 4 + 1;
+    if (alone == 0 && !grows(h, &in, GLANCE))
+        alone = ALONE + 1;
+    if (alone > 0) {
+        __atomic_store_n(&h->alone, alone - 1, __ATOMIC_RELAXED);
+        return;
+    }
+    while (in < enough && in < GATHERED && grows(h, &in, PAUSE))
+        continue;
 }
 
 // A plain thread looks for a while before it sleeps: a sleep and its wake cost
@@ -223,10 +262,13 @@ static void linger(struct wi_shared_handle *h, bool put)
     if (wi_here.worker != NULL)
         return;
     int spins = wi_os_cpu_scarce() ? 0 : SPINS;
-    uint64_t enough = h->limit / 4 + 1;
+    uint64_t enough = put ? h->limit / 4 + 1 : 1;
     for (int i = 0; i < spins; i++) {
-        if (looks_ready(h, put, enough))
+        if (looks_ready(h, put, enough)) {
+            if (!put)
+                gather(h);
             return;
+        }
         wi_arch_relax();
     }
     for (int i = 0; i < YIELDS && !looks_ready(h, put, 1); i++)

@@ -62,6 +62,7 @@ struct wi_shared_handle {
     struct wi_shared_queue *q;
     char *slots;
     uint64_t item, limit, mask;
+    unsigned alone; // atomic: how often gather does not look
 };
 
 // What one call moves.
