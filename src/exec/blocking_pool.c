@@ -344,32 +344,19 @@ static void cancel_running(struct blocking_pool *pool)
     wi_mutex_unlock(&pool->lock);
 }
 
-static bool finished(struct blocking_pool *pool)
+static bool finished(void *arg)
 {
+    struct blocking_pool *pool = arg;
     wi_mutex_lock(&pool->lock);
     bool done = pool->jobs == 0 && pool->threads == 0;
     wi_mutex_unlock(&pool->lock);
     return done;
 }
 
-static int drain(struct blocking_pool *pool,
-                 const struct weft_close_options *options)
+static void cancel_all(void *pool)
 {
-    struct wi_wait wait = {
-        .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
-    int rc = 0;
-    if (options->deadline != 0)
-        wait.deadline =
-            wi_deadline_in(options->deadline, "weft_executor_close");
-    while (!finished(pool)) {
-        if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
-            continue;
-        wait.deadline = WI_FOREVER;
-        rc = -ETIMEDOUT;
-        cancel_pending(pool);
-        cancel_running(pool);
-    }
-    return rc;
+    cancel_pending(pool);
+    cancel_running(pool);
 }
 
 static int close_pool(weft_executor *ex,
@@ -389,7 +376,7 @@ static int close_pool(weft_executor *ex,
         cancel_pending(pool);
     if (options->mode == WEFT_CLOSE_CANCEL_ALL)
         cancel_running(pool);
-    int rc = drain(pool, options);
+    int rc = wi_pool_drain(pool, options, finished, cancel_all);
     free(pool);
     return rc;
 }

@@ -100,8 +100,9 @@ static uint64_t sum(struct thread_pool *pool, struct counter *counters)
 
 // Ends first: a job that is submitted and ends between the two sums makes
 // them differ, never equal.
-static bool all_ended(struct thread_pool *pool)
+static bool all_ended(void *arg)
 {
+    struct thread_pool *pool = arg;
     uint64_t ended = sum(pool, pool->ended);
     // relaxed: what is counted as ended was counted here before it was queued
     uint64_t injected =
@@ -242,24 +243,9 @@ static void cancel_as_asked(struct thread_pool *pool, enum weft_close_mode mode)
         wi_runtime_cancel_jobs(pool->runtime, cancel_started);
 }
 
-// Waits for the last end; not ended by the caller's scopes.
-static int drain(struct thread_pool *pool,
-                 const struct weft_close_options *options)
+static void cancel_all(void *pool)
 {
-    struct wi_wait wait = {
-        .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
-    int rc = 0;
-    if (options->deadline != 0)
-        wait.deadline =
-            wi_deadline_in(options->deadline, "weft_executor_close");
-    while (!all_ended(pool)) {
-        if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
-            continue;
-        wait.deadline = WI_FOREVER;
-        rc = -ETIMEDOUT;
-        cancel_as_asked(pool, WEFT_CLOSE_CANCEL_ALL);
-    }
-    return rc;
+    cancel_as_asked(pool, WEFT_CLOSE_CANCEL_ALL);
 }
 
 static void free_pool(struct thread_pool *pool)
@@ -288,7 +274,7 @@ static int close_pool(weft_executor *ex,
     // seq_cst: before the sums; pairs with job_ended
     __atomic_store_n(&pool->closed, CLOSING, __ATOMIC_SEQ_CST);
     cancel_as_asked(pool, options->mode);
-    int rc = drain(pool, options);
+    int rc = wi_pool_drain(pool, options, all_ended, cancel_all);
     wi_mutex_lock(&pool->lock); // let the last end outside be done with it
     wi_mutex_unlock(&pool->lock);
     wi_group_end(pool->runtime->root);

@@ -609,23 +609,14 @@ static bool is_over(struct wi_pool *pool, bool members)
     return over;
 }
 
-// Waits for the last job; not ended by the caller's scopes.
-static int drain(struct wi_pool *pool, const struct weft_close_options *options)
+static bool has_no_jobs(void *pool)
 {
-    struct wi_wait wait = {
-        .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
-    int rc = 0;
-    if (options->deadline != 0)
-        wait.deadline =
-            wi_deadline_in(options->deadline, "weft_executor_close");
-    while (!is_over(pool, false)) {
-        if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
-            continue;
-        wait.deadline = WI_FOREVER;
-        rc = -ETIMEDOUT;
-        end_jobs(pool, true);
-    }
-    return rc;
+    return is_over(pool, false);
+}
+
+static void end_all_jobs(void *pool)
+{
+    end_jobs(pool, true);
 }
 
 // Sends the workers home, and kills who has not gone in a second.
@@ -723,7 +714,7 @@ static int close_pool(weft_executor *ex,
     wi_mutex_unlock(&pool->lock);
     if (options->mode != WEFT_CLOSE_DRAIN)
         end_jobs(pool, options->mode == WEFT_CLOSE_CANCEL_ALL);
-    int rc = drain(pool, options);
+    int rc = wi_pool_drain(pool, options, has_no_jobs, end_all_jobs);
     bool was_broken = pool->broken;
     dismiss(pool);
     if (pool->broken && !was_broken) { // by a finalizer
