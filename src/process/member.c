@@ -893,6 +893,23 @@ static bool end_queued(struct wi_pool *pool, struct wi_outcomes *out)
     return true;
 }
 
+// What has come to an end is told before anything is done for the pool's
+// future: a new worker is some system calls, and somebody waits for the news.
+static bool tell_first(struct wi_pool *pool, struct wi_outcomes *out)
+{
+    return look_after(pool, out) && end_queued(pool, out) && out->n == 0;
+}
+
+static void go_on(struct wi_pool *pool)
+{
+    wi_dispatch(pool);
+    wi_rebalance(pool);
+    look_for_hidden_waits(pool);
+    wi_size_look(pool);
+    start_members(pool);
+    send_home(pool);
+}
+
 void wi_pool_tend_errand(struct wi_errand *errand)
 {
     struct wi_pool *pool =
@@ -903,13 +920,9 @@ void wi_pool_tend_errand(struct wi_errand *errand)
         out.n = 0;
         wi_mutex_lock(&pool->lock);
         pool->tending = true;
-        all = look_after(pool, &out) && end_queued(pool, &out);
-        wi_dispatch(pool);
-        wi_rebalance(pool);
-        look_for_hidden_waits(pool);
-        wi_size_look(pool);
-        start_members(pool);
-        send_home(pool);
+        all = tell_first(pool, &out);
+        if (all)
+            go_on(pool);
         pool->tending = false;
         wi_mutex_unlock(&pool->lock);
         wi_outcomes_tell(&out);
