@@ -270,7 +270,7 @@ int main(int argc, char **argv)
     ask_cpu("echo/64", 64, many, 1);
     ask_cpu("echo/1000", bench_pick(1000, 1000, 100), many, 0.9);
     if (bench_pick(1, 0, 0))
-        ask_cpu("echo/8000", 8000, many, 0.9);
+        ask_cpu("echo/10000", 10000, many, 0.9);
     ask_memory(bench_pick(5000, 2000, 200));
     return bench_end();
 }

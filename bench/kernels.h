@@ -102,36 +102,57 @@ static inline uint32_t sha1_turn(uint32_t x, int n)
     return x << n | x >> (32 - n);
 }
 
+#ifdef __clang__
+#define SHA1_UNROLL _Pragma("unroll")
+#else
+#define SHA1_UNROLL _Pragma("GCC unroll 20")
+#endif
+#define SHA1_STEP(f, k)                                                        \
+    do {                                                                       \
+        uint32_t t = sha1_turn(a, 5) + (f) + e + (k) + w[i];                   \
+        e = d;                                                                 \
+        d = c;                                                                 \
+        c = sha1_turn(b, 30);                                                  \
+        b = a;                                                                 \
+        a = t;                                                                 \
+    } while (0)
+
 static inline void sha1_block(uint32_t h[5], const uint8_t block[64])
 {
     uint32_t w[80], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
     for (int i = 0; i < 16; i++)
         w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |
                (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
+    SHA1_UNROLL
     for (int i = 16; i < 80; i++)
         w[i] = sha1_turn(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
-    for (int i = 0; i < 80; i++) {
-        uint32_t f, k;
-        if (i < 20)
-            f = (b & c) | (~b & d), k = 0x5a827999;
-        else if (i < 40)
-            f = b ^ c ^ d, k = 0x6ed9eba1;
-        else if (i < 60)
-            f = (b & c) | (b & d) | (c & d), k = 0x8f1bbcdc;
-        else
-            f = b ^ c ^ d, k = 0xca62c1d6;
-        uint32_t t = sha1_turn(a, 5) + f + e + k + w[i];
-        e = d;
-        d = c;
-        c = sha1_turn(b, 30);
-        b = a;
-        a = t;
-    }
+    // Divided and unrolled, as compilers of other languages do unasked.
+    SHA1_UNROLL
+    for (int i = 0; i < 20; i++)
+        SHA1_STEP((b & c) | (~b & d), 0x5a827999);
+    SHA1_UNROLL
+    for (int i = 20; i < 40; i++)
+        SHA1_STEP(b ^ c ^ d, 0x6ed9eba1);
+    SHA1_UNROLL
+    for (int i = 40; i < 60; i++)
+        SHA1_STEP((b & c) | (b & d) | (c & d), 0x8f1bbcdc);
+    SHA1_UNROLL
+    for (int i = 60; i < 80; i++)
+        SHA1_STEP(b ^ c ^ d, 0xca62c1d6);
     h[0] += a;
     h[1] += b;
     h[2] += c;
     h[3] += d;
     h[4] += e;
+}
+
+// A number, the highest byte first.
+static inline void put_number(uint8_t *to, uint32_t n)
+{
+    to[0] = (uint8_t)(n >> 24);
+    to[1] = (uint8_t)(n >> 16);
+    to[2] = (uint8_t)(n >> 8);
+    to[3] = (uint8_t)n;
 }
 
 // Of a text that fits in one block.
@@ -145,14 +166,8 @@ static inline void sha1_short(uint8_t out[20], const uint8_t *text, size_t n)
     block[62] = (uint8_t)(n * 8 >> 8);
     block[63] = (uint8_t)(n * 8);
     sha1_block(h, block);
-    for (int i = 0; i < 20; i++)
-        out[i] = (uint8_t)(h[i / 4] >> (24 - i % 4 * 8));
-}
-
-static inline void uts_number(uint8_t *to, uint32_t n)
-{
-    for (int i = 0; i < 4; i++)
-        to[i] = (uint8_t)(n >> (24 - 8 * i));
+    for (int i = 0; i < 5; i++)
+        put_number(out + 4 * i, h[i]);
 }
 
 struct uts_tree {
@@ -165,24 +180,21 @@ struct uts_tree {
     uint32_t seed;
 };
 
-static inline struct uts_tree uts_tree_of(long kernel)
+// T1 with n levels: 10 are 4,130,071 nodes. T3 and T3L with n children of the
+// root: 2000 are 4,112,897 and 111,345,631, the latter 17,844 deep.
+static inline struct uts_tree uts_tree_of(long kernel, long n)
 {
-    struct uts_tree t1 = {0, 0, 0, 0, 4, 10, 19};
-    struct uts_tree t3 = {1, 2000, 0.124875, 8, 0, 0, 42};
-    struct uts_tree t3l = {1, 2000, 0.200014, 5, 0, 0, 7};
+    struct uts_tree t1 = {0, 0, 0, 0, 4, (int)n, 19};
+    struct uts_tree t3 = {1, (int)n, 0.124875, 8, 0, 0, 42};
+    struct uts_tree t3l = {1, (int)n, 0.200014, 5, 0, 0, 7};
     return kernel == UTS_T1 ? t1 : kernel == UTS_T3 ? t3 : t3l;
-}
-
-static inline long uts_nodes(long kernel)
-{
-    return kernel == UTS_T1 ? 4130071 : kernel == UTS_T3 ? 4112897 : 111345631;
 }
 
 static inline struct uts_node uts_root(const struct uts_tree *tree)
 {
     struct uts_node node;
     uint8_t text[20] = {0};
-    uts_number(text + 16, tree->seed);
+    put_number(text + 16, tree->seed);
     sha1_short(node.digest, text, 20);
     node.depth = 0;
     return node;
@@ -193,7 +205,7 @@ static inline struct uts_node uts_child(const struct uts_node *parent, int i)
     struct uts_node node;
     uint8_t text[24];
     memcpy(text, parent->digest, 20);
-    uts_number(text + 20, (uint32_t)i);
+    put_number(text + 20, (uint32_t)i);
     sha1_short(node.digest, text, 24);
     node.depth = parent->depth + 1;
     return node;
@@ -232,7 +244,7 @@ static inline long uts_serial(const struct uts_tree *tree,
 // A kernel run by one thread: the answer of all contenders.
 static inline uint64_t kernel_serial(long kernel, long n)
 {
-    struct uts_tree tree = uts_tree_of(kernel);
+    struct uts_tree tree = uts_tree_of(kernel, n);
     struct uts_node root = uts_root(&tree);
     struct board empty = {{0}};
     switch (kernel) {

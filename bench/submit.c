@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// submit: what does it cost a plain thread to give a job to a thread pool?
-// Bursts of 10,000; the figure is the CPU time of the submitting thread alone
-// for the submits alone. Then it waits for every result and adds them up.
+// submit: what does it cost a plain thread, or a job of the pool itself
+// (inside), to give a job to a thread pool? Bursts of 10,000; the figure is the
+// CPU time of the submitting thread alone for the submits alone. Then it waits
+// for every result and adds them up.
 #include <stdlib.h>
 #include <weft.h>
 
@@ -36,11 +37,11 @@ static double burst(weft_executor *ex, long n)
     return bench_thread_cpu() - begin;
 }
 
-static void weft_side(const struct bench_ask *ask, struct bench_reply *reply)
+static void bursts(weft_executor *ex, const struct bench_ask *ask,
+                   struct bench_reply *reply)
 {
-    weft_executor *ex = weft_thread_pool(.workers = (unsigned)ask->param[0]);
     long n = ask->ops < BURST ? (long)ask->ops : BURST;
-    uint64_t bursts = ask->ops / (uint64_t)n;
+    uint64_t count = ask->ops / (uint64_t)n;
     double submit = 0, begin, wall;
     for (int i = 0; i < WARM_BURSTS; i++) {
         burst(ex, n);
@@ -48,14 +49,41 @@ static void weft_side(const struct bench_ask *ask, struct bench_reply *reply)
     }
     begin = bench_cpu();
     wall = bench_wall();
-    for (uint64_t i = 0; i < bursts; i++) {
+    for (uint64_t i = 0; i < count; i++) {
         submit += burst(ex, n);
         reply->answer += collect(n);
     }
-    double jobs = (double)bursts * (double)n;
+    double jobs = (double)count * (double)n;
     reply->value = submit / jobs;
     reply->more[0] = (bench_cpu() - begin) / jobs;
     reply->more[1] = (bench_wall() - wall) / jobs;
+}
+
+static void weft_side(const struct bench_ask *ask, struct bench_reply *reply)
+{
+    weft_executor *ex = weft_thread_pool(.workers = (unsigned)ask->param[0]);
+    bursts(ex, ask, reply);
+    weft_executor_close(ex);
+}
+
+// By a job of the pool.
+struct place {
+    weft_executor *ex;
+    const struct bench_ask *ask;
+    struct bench_reply *reply;
+};
+WEFT_JOB(int, bursts_inside, struct place, p)
+{
+    bursts(p.ex, p.ask, p.reply);
+    return 0;
+}
+
+static void inside_side(const struct bench_ask *ask, struct bench_reply *reply)
+{
+    weft_executor *ex = weft_thread_pool(.workers = (unsigned)ask->param[0]);
+    int out;
+    if (weft_result(weft_submit(ex, bursts_inside, ex, ask, reply), &out) != 0)
+        bench_fail("the job failed");
     weft_executor_close(ex);
 }
 
@@ -127,25 +155,35 @@ static const struct bench_side sides[] = {
     {"Go", BENCH_PEER, .program = "submit_go", .package = "golang-go"},
     {0}};
 
-static void ask(const char *name, long workers)
+static const struct bench_side inside_sides[] = {
+    {"weft", BENCH_WEFT, .fn = inside_side},
+    {"malloc and push", BENCH_FLOOR, .fn = list_side},
+    {0}};
+
+static void ask(const char *name, const char *what, long workers, double bar,
+                const struct bench_side *sides)
 {
     bench_ask(
         &(struct bench_question){
             .name = name,
-            .what = "one submit, the submitter's CPU time",
+            .what = what,
             .unit = "ns",
             .ops = (uint64_t)bench_pick(1000000, 200000, 1000),
             .warm = 20000,
             .params = {{"workers", workers}},
             .more = {"cpu_ns_of_all_threads", "wall_ns"},
-            .bar = 25},
+            .bar = bar},
         sides);
 }
 
 int main(int argc, char **argv)
 {
     bench_start("submit", argc, argv);
-    ask("submit/1", 1);
-    ask("submit/2", 2);
+    const char *what = "one submit, the submitter's CPU time";
+    ask("submit/1", what, 1, 25, sides);
+    ask("submit/2", what, 2, 25, sides);
+    what = "one submit by a job of the pool";
+    ask("submit/inside/1", what, 1, 8, inside_sides);
+    ask("submit/inside/2", what, 2, 8, inside_sides);
     return bench_end();
 }

@@ -8,15 +8,14 @@
 //  quota   the process may use a fifth of a CPU, as in a container: who spins
 //          while there is nothing to do has none left when there is
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <weft.h>
 
 #include "support/bench.h"
+#include "support/hogs.h"
 #include "support/rounds.h"
 
 enum { HOGS = 2 };
@@ -92,31 +91,6 @@ static void ask(const char *name, const char *what, double bar)
         sides);
 }
 
-// Processes that compute all the time, as many as `n`, on the CPU where the
-// contenders run. They end when this program does, however it ends.
-static void start_hogs(pid_t *hogs, int n)
-{
-    for (int i = 0; i < n; i++) {
-        hogs[i] = fork();
-        if (hogs[i] < 0)
-            bench_fail("fork failed");
-        if (hogs[i] == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
-            bench_pin();
-            for (volatile unsigned x = 0;; x++)
-                ;
-        }
-    }
-}
-
-static void end_hogs(const pid_t *hogs, int n)
-{
-    for (int i = 0; i < n; i++) {
-        kill(hogs[i], SIGKILL);
-        waitpid(hogs[i], NULL, 0);
-    }
-}
-
 static bool write_line(const char *folder, const char *file, const char *text)
 {
     char path[120];
@@ -185,9 +159,9 @@ int main(int argc, char **argv)
     pid_t hogs[HOGS];
     bench_start("submit_result", argc, argv);
     ask("submit_result/idle", "from submit to result, idle pool, one CPU", 1.1);
-    start_hogs(hogs, HOGS);
+    bench_hogs_start(hogs, HOGS, true);
     ask("submit_result/busy", "the same beside two processes that compute", 0);
-    end_hogs(hogs, HOGS);
+    bench_hogs_end(hogs, HOGS);
     int failed = ask_with_quota();
     return failed ? failed : bench_end();
 }

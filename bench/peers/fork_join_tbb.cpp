@@ -105,7 +105,7 @@ static uint64_t run(long kernel, long n)
     case NQUEENS:
         return (uint64_t)nqueens(&empty, 0, (int)n);
     default:
-        tree = uts_tree_of(kernel);
+        tree = uts_tree_of(kernel, n);
         return (uint64_t)uts(uts_root(&tree));
     }
 }

@@ -136,8 +136,10 @@ WEFT_API int weft_unix_listen_with(const char *path, weft_listener **listener,
                                    const struct weft_listen_options *options);
 
 // A listener from a socket that listens already, such as one that the program
-// was started with. It owns fd from now on. Returns 0; -EBADF, -ENOTSOCK,
-// -EINVAL (it does not listen), -ENOMEM. Since 0.1.
+// was started with. It owns fd from now on, and makes it non-blocking, as it
+// must stay in every process that has it; on TCP the small writes of its
+// connections are not held back. Returns 0; -EBADF, -ENOTSOCK, -EINVAL (it does
+// not listen), -ENOMEM. Since 0.1.
 WEFT_API int weft_listener_open(int fd, weft_listener **listener);
 
 // Its i-th address. Returns 0, or -ENOENT past the last. Since 0.1.

@@ -57,6 +57,17 @@ static inline void wi_arch_fence(void)
 #endif
 }
 
+// The same, for a caller that has just done an atomic read-modify-write of any
+// word: on x86-64 that is a full barrier.
+static inline void wi_arch_fence_after_rmw(void)
+{
+#if defined(__x86_64__) && !WI_TSAN
+    __asm__ volatile("" ::: "memory");
+#else
+    wi_arch_fence();
+#endif
+}
+
 // A pointer to a thread-local variable of the initial-exec model, as the thread
 // that runs now has it. A compiler takes the thread pointer for a constant of
 // the function, but a function that calls may return on another thread. gcc

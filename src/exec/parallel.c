@@ -14,8 +14,13 @@
 // reduce, scan: the indices are grouped into blocks whose number depends on
 // nothing but theirs, and a tree over the blocks says what is combined with
 // what; in a scan it is one after the other. So the result is the same for any
-// number of workers. A scan goes group after group, whose data is still in the
-// cache for the second pass; a group is one block when nobody else is there.
+// number of workers. One worker outputs a scan's blocks from the front, with
+// the sum of what comes before. Others run ahead of it: they fold blocks
+// further on, and output them when it has come by and knows what comes before
+// those. Then their data is still in their cache. Who folds a block reads it
+// once more than a serial scan would, so as much is given away as is folded and
+// output in the time that the first one needs for what lies between; and
+// nothing when nobody asks, or if nobody has come for it.
 #include <weft/parallel.h>
 
 #include <errno.h>
@@ -37,8 +42,9 @@ enum {
     PIECE_NS = 5000, // a piece grows while it takes less, and shrinks
     LONG_NS = 20000, // when it takes more than this
     BLOCKS = 1024,   // of a reduction, at most
-    GROUP = 64,      // blocks of a scan that are folded, then output; at most
     SCAN_BLOCK = 4096,
+    SCAN_SHARE = 8,  // blocks of a scan that are given away together
+    SCAN_AHEAD = 64, // in all, at most
 };
 
 // Failures --------------------------------------------------------------------
@@ -114,7 +120,7 @@ static size_t run_piece(struct loop *loop, size_t begin, size_t end)
     size_t piece = __atomic_load_n(&loop->piece, __ATOMIC_RELAXED);
     bool whole = end - begin > piece;
     size_t to = whole ? begin + piece : end;
-    int64_t start = wi_os_now();
+    int64_t start = whole ? wi_os_now() : 0;
     int code = loop->fn(begin, to, loop->arg);
     if (code < 0)
         fail_at(&loop->failure, begin, code);
@@ -242,13 +248,12 @@ struct blocks {
     size_t begin, end, block; // indices
     char *sums;
     size_t stride;
-    size_t first; // block of the group that is in `sums`
     struct failure failure;
 };
 
-static char *sum_of(const struct blocks *b, size_t block)
+static char *sum_at(const struct blocks *b, size_t place)
 {
-    return b->sums + (block - b->first) * b->stride;
+    return b->sums + place * b->stride;
 }
 
 static size_t block_count(const struct blocks *b)
@@ -256,9 +261,8 @@ static size_t block_count(const struct blocks *b)
     return (b->end - b->begin - 1) / b->block + 1;
 }
 
-// Folds one block into sum, or outputs it.
-static void run_block_with(struct blocks *b, size_t block, bool output,
-                           char *sum)
+// Folds one block into sum, or outputs it, from sum on.
+static void run_block(struct blocks *b, size_t block, bool output, char *sum)
 {
     size_t begin = b->begin + block * b->block;
     size_t end = b->end - begin < b->block ? b->end : begin + b->block;
@@ -268,12 +272,10 @@ static void run_block_with(struct blocks *b, size_t block, bool output,
         fail_at(&b->failure, begin, code);
 }
 
-static void run_block(struct blocks *b, size_t block, bool output)
+static void fold_block(struct blocks *b, size_t block, char *sum)
 {
-    char *sum = sum_of(b, block);
-    if (!output)
-        memcpy(sum, b->what->identity, b->what->size);
-    run_block_with(b, block, output, sum);
+    memcpy(sum, b->what->identity, b->what->size);
+    run_block(b, block, false, sum);
 }
 
 WEFT_FORKABLE(int, reduce_blocks, w, struct blocks *, b, size_t, first, size_t,
@@ -282,7 +284,7 @@ WEFT_FORKABLE(int, reduce_blocks, w, struct blocks *, b, size_t, first, size_t,
     if (is_over(&b->failure, w))
         return 0;
     if (count == 1) {
-        run_block(b, first, false);
+        fold_block(b, first, sum_at(b, first));
         return 0;
     }
     size_t left = count - count / 2;
@@ -290,23 +292,8 @@ WEFT_FORKABLE(int, reduce_blocks, w, struct blocks *, b, size_t, first, size_t,
     reduce_blocks(w, b, first, left);
     weft_join_child(w, reduce_blocks);
     if (!is_over(&b->failure, w))
-        b->what->combine(sum_of(b, first), sum_of(b, first + left), b->arg);
+        b->what->combine(sum_at(b, first), sum_at(b, first + left), b->arg);
     return 0;
-}
-
-WEFT_FORKABLE(int, each_block, w, struct blocks *, b, size_t, first, size_t,
-              count, bool, output)
-{
-    if (is_over(&b->failure, w))
-        return 0;
-    if (count == 1) {
-        run_block(b, first, output);
-        return 0;
-    }
-    size_t left = count - count / 2;
-    weft_fork(w, each_block, b, first + left, count / 2, output);
-    each_block(w, b, first, left, output);
-    return weft_join_child(w, each_block);
 }
 
 static int make_sums(struct blocks *b, size_t count)
@@ -364,42 +351,168 @@ int weft_parallel_reduce_with(size_t begin, size_t end,
 
 // Scans -----------------------------------------------------------------------
 
-// The sums of a group's blocks become the sums before them. `carry` is the sum
-// before the group, then the one before the next; `spare` has room for one.
-static void sum_up(struct blocks *b, size_t count, char *carry, char *spare)
+// What is given away: blocks to output, whose sums are now what comes before
+// them, and blocks to fold.
+struct share {
+    size_t first, count;
+    size_t ahead, ahead_count;
+    char *sums, *ahead_sums; // change places when the second become the first
+    bool folded;             // those ahead are
+};
+
+struct scanner {
+    struct blocks b;
+    size_t next, count;  // blocks: the first one that nobody has, and all
+    char *carry, *spare; // the sum before `next`; room for another
+    size_t size;         // of a share, in blocks
+    size_t share_count;
+    struct share shares[SCAN_AHEAD];
+    bool is_pending; // there are shares to output
+    uint32_t joins;  // atomic: who begins a share now is the first worker
+};
+
+WEFT_FORKABLE(int, run_share, w, struct scanner *, s, struct share *, share)
 {
-    size_t size = b->what->size;
-    for (size_t i = 0; i < count; i++) {
-        char *sum = sum_of(b, b->first + i);
-        memcpy(spare, sum, size);
-        memcpy(sum, carry, size);
-        b->what->combine(carry, spare, b->arg);
+    struct blocks *b = &s->b;
+    for (size_t i = 0; i < share->count && !is_over(&b->failure, w); i++)
+        run_block(b, share->first + i, true, share->sums + i * b->stride);
+    // relaxed: a hint
+    if (__atomic_load_n(&s->joins, __ATOMIC_RELAXED))
+        return 0;
+    for (size_t i = 0; i < share->ahead_count && !is_over(&b->failure, w); i++)
+        fold_block(b, share->ahead + i, share->ahead_sums + i * b->stride);
+    share->folded = true;
+    return 0;
+}
+
+// What comes before a block goes from carry to `before`, and its sum, which is
+// there, into carry.
+static void carry_over(struct scanner *s, char *before)
+{
+    size_t size = s->b.what->size;
+    memcpy(s->spare, before, size);
+    memcpy(before, s->carry, size);
+    s->b.what->combine(s->carry, s->spare, s->b.arg);
+}
+
+// The next block by the first worker: fold, then output, unless the output's
+// own sum is the same.
+static void scan_next(struct scanner *s)
+{
+    struct blocks *b = &s->b;
+    char *sum = sum_at(b, 0);
+    if (b->scan->exact) {
+        run_block(b, s->next++, true, s->carry);
+        return;
+    }
+    fold_block(b, s->next, sum);
+    carry_over(s, sum);
+    run_block(b, s->next++, true, sum);
+}
+
+// Gives away what lies ahead of block `from`, and what is to be output.
+static unsigned fork_shares(weft_worker **at, struct scanner *s, size_t from)
+{
+    weft_worker *w = *at;
+    unsigned forked = 0;
+    for (size_t i = 0; i < s->share_count; i++) {
+        struct share *share = &s->shares[i];
+        size_t left = s->count - from;
+        share->ahead = from;
+        share->ahead_count = left < s->size ? left : s->size;
+        share->folded = false;
+        from += share->ahead_count;
+        if (share->count + share->ahead_count == 0)
+            break;
+        weft_fork(w, run_share, s, share);
+        forked++;
+    }
+    weft_fork_share(w);
+    *at = w;
+    return forked;
+}
+
+// All shares are output; those that were folded, up to the first that was not,
+// are to be output next.
+static void take_folded(struct scanner *s)
+{
+    bool whole = true;
+    s->is_pending = false;
+    for (size_t i = 0; i < s->share_count; i++) {
+        struct share *share = &s->shares[i];
+        char *sums = share->sums;
+        whole = whole && share->folded;
+        share->first = share->ahead;
+        share->count = whole ? share->ahead_count : 0;
+        share->sums = share->ahead_sums;
+        share->ahead_sums = sums;
+        for (size_t k = 0; k < share->count; k++)
+            carry_over(s, share->sums + k * s->b.stride);
+        s->next += share->count;
+        s->is_pending |= share->count > 0;
     }
 }
 
-WEFT_FORKABLE(int, scan_groups, w, struct blocks *, b, size_t, group)
+// An output takes twice as long as a fold, about.
+static weft_worker *scan_round(weft_worker *w, struct scanner *s)
 {
-    char *carry = b->sums + GROUP * b->stride, *spare = carry + b->stride;
-    size_t count = block_count(b);
-    memcpy(carry, b->what->identity, b->what->size);
-    while (b->first < count && !is_over(&b->failure, w)) {
-        if (b->scan->exact && !somebody_asks(w)) {
-            run_block_with(b, b->first, true, carry);
-            b->first++;
-            continue;
-        }
-        // Alone, block after block is the fastest.
-        size_t n = somebody_asks(w) ? group : 1;
-        if (n > count - b->first)
-            n = count - b->first;
-        each_block(w, b, b->first, n, false);
-        if (is_over(&b->failure, w))
-            break;
-        sum_up(b, n, carry, spare);
-        each_block(w, b, b->first, n, true);
-        b->first += n;
+    size_t own = s->b.scan->exact ? s->size + s->size / 2 : s->size;
+    size_t end = s->count - s->next < own ? s->count : s->next + own;
+    // relaxed, both: ordered by fork and join where it matters
+    __atomic_store_n(&s->joins, 0, __ATOMIC_RELAXED);
+    unsigned forked = fork_shares(&w, s, end);
+    while (s->next < end && !is_over(&s->b.failure, w))
+        scan_next(s);
+    __atomic_store_n(&s->joins, 1, __ATOMIC_RELAXED);
+    while (forked-- > 0)
+        weft_join_child(w, run_share);
+    if (!is_over(&s->b.failure, w))
+        take_folded(s);
+    return w;
+}
+
+WEFT_FORKABLE(int, scan_all, w, struct scanner *, s)
+{
+    memcpy(s->carry, s->b.what->identity, s->b.what->size);
+    while ((s->next < s->count || s->is_pending) &&
+           !is_over(&s->b.failure, w)) {
+        if (s->is_pending || (s->share_count > 0 && somebody_asks(w)))
+            w = scan_round(w, s);
+        else
+            scan_next(s);
     }
     return 0;
+}
+
+// The places of `sums`: one for each block of two rounds, behind one for the
+// first worker's block, carry and spare.
+static int make_shares(struct scanner *s, size_t helpers)
+{
+    if (helpers > SCAN_AHEAD)
+        helpers = SCAN_AHEAD;
+    s->share_count = helpers;
+    s->size = helpers == 0 ? 0 : SCAN_AHEAD / helpers;
+    if (s->size > SCAN_SHARE)
+        s->size = SCAN_SHARE;
+    int rc = make_sums(&s->b, 3 + 2 * helpers * s->size);
+    if (rc < 0)
+        return rc;
+    s->carry = sum_at(&s->b, 1);
+    s->spare = sum_at(&s->b, 2);
+    for (size_t i = 0; i < helpers; i++) {
+        s->shares[i].count = 0;
+        s->shares[i].sums = sum_at(&s->b, 3 + 2 * i * s->size);
+        s->shares[i].ahead_sums = sum_at(&s->b, 3 + (2 * i + 1) * s->size);
+    }
+    return 0;
+}
+
+static size_t scan_block(size_t n, size_t grain)
+{
+    size_t block = n >= (size_t)SCAN_AHEAD * SCAN_BLOCK
+                       ? SCAN_BLOCK
+                       : (n - 1) / SCAN_AHEAD + 1;
+    return at_least(block, grain);
 }
 
 int weft_parallel_scan_with(size_t begin, size_t end,
@@ -409,8 +522,9 @@ int weft_parallel_scan_with(size_t begin, size_t end,
 {
     WI_OPTIONS(options);
     int rc;
-    struct blocks b = {.scan = what, .arg = arg, .begin = begin, .end = end};
-    if (!start_blocks(&b, &what->sum, &rc))
+    struct scanner s;
+    s.b = (struct blocks){.scan = what, .arg = arg, .begin = begin, .end = end};
+    if (!start_blocks(&s.b, &what->sum, &rc))
         return rc;
     wi_require(what->output != NULL, what, "a scan has an output");
     if (begin >= end) {
@@ -418,23 +532,21 @@ int weft_parallel_scan_with(size_t begin, size_t end,
             memcpy(total, what->sum.identity, what->sum.size);
         return 0;
     }
-    size_t n = end - begin;
-    b.block =
-        n >= (size_t)GROUP * SCAN_BLOCK ? SCAN_BLOCK : (n - 1) / GROUP + 1;
-    b.block = at_least(b.block, options->grain);
-    // How many go together does not matter for the result.
-    size_t group =
-        8 * (options->executor != NULL ? weft_executor_width(options->executor)
-                                       : wi_os_cpu_budget());
-    if (group > GROUP)
-        group = GROUP;
-    rc = make_sums(&b, GROUP + 2);
+    s.b.block = scan_block(end - begin, options->grain);
+    s.next = 0;
+    s.count = block_count(&s.b);
+    s.is_pending = false;
+    // How many help does not matter for the result.
+    size_t width = options->executor != NULL
+                       ? weft_executor_width(options->executor)
+                       : wi_os_cpu_budget();
+    rc = make_shares(&s, width > 0 ? width - 1 : 0);
     if (rc < 0)
         return rc;
-    rc = weft_fork_run(options->executor, NULL, scan_groups, &b, group);
-    rc = result_of(&b.failure, rc);
+    rc = weft_fork_run(options->executor, NULL, scan_all, &s);
+    rc = result_of(&s.b.failure, rc);
     if (rc == 0 && total != NULL)
-        memcpy(total, b.sums + GROUP * b.stride, what->sum.size);
-    free(b.sums);
+        memcpy(total, s.carry, what->sum.size);
+    free(s.b.sums);
     return rc;
 }

@@ -252,19 +252,30 @@ static void adopt_accepted(int listener, int fd)
     errno = saved;
 }
 
-int weft_accept(int fd, struct sockaddr *addr, socklen_t *len)
+static int accept_from(int fd, struct sockaddr *addr, socklen_t *len, bool own)
 {
     struct wi_io io = {
         .code = WI_IO_ACCEPT,
         .fd = fd,
         .addr = addr,
         .addr_len = addr ? len : NULL,
+        .own = own,
     };
     ssize_t n = wi_io_perform(&io);
 
     if (n >= 0)
         adopt_accepted(fd, (int)n);
     return (int)n;
+}
+
+int weft_accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    return accept_from(fd, addr, len, false);
+}
+
+int wi_io_accept_own(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    return accept_from(fd, addr, len, true);
 }
 
 // A Unix socket whose listener has no room tells nobody when it has: ask

@@ -51,6 +51,9 @@ struct wi_io {
     socklen_t *addr_len;                     // ACCEPT (or NULL)
     socklen_t addr_size;                     // CONNECT
     ssize_t (*call)(const struct wi_io *io); // CALL: never blocks; -EAGAIN
+    bool own;                                // ACCEPT: from a socket of Weft's,
+                                             // which never blocks, and which
+                                             // only weft_close closes
     struct wi_task *waiter;
     ssize_t result;            // >= 0 or -errno
     uint32_t done;             // release by the backend, acquire by the waiter
@@ -86,6 +89,8 @@ struct wi_loop {
     uint32_t active; // operations submitted and not done, plus one from the
                      // first on: mail may come, and finds a loop in its poll
     uint32_t queued; // entries not yet given to the kernel: poll soon
+    uint32_t fresh;  // operations of the last turn whose tasks have not had
+                     // theirs yet, about: see wi_loop_is_due
     struct weft_backend_counters count;
     const void *thread;   // stands for the owner; compared only
     uint64_t number;      // of this loop, never used again
@@ -139,6 +144,17 @@ static inline void wi_loop_use(struct wi_loop *loop)
     }
 }
 
+// Whether a turn between `switches` of tasks is worth its call: not before
+// those that the last turn has made ready have run. Many connections then share
+// a turn, and none waits longer than it would in a loop of callbacks.
+static inline bool wi_loop_is_due(struct wi_loop *loop, uint32_t switches)
+{
+    if (loop->fresh <= switches)
+        return true;
+    loop->fresh -= switches;
+    return false;
+}
+
 // Wakes are written to an eventfd, but only the first one before the loop has
 // looked. wi_loop_woken is for the waker: true if it has to write.
 static inline bool wi_loop_woken(struct wi_loop *loop)
@@ -163,6 +179,9 @@ void wi_loop_ring(int event_fd);
 // public call on a descriptor comes down to (io.c). Returns its result.
 // CALL must not read from a stream socket that may be read ahead on.
 ssize_t wi_io_perform(struct wi_io *io);
+
+// weft_accept from a socket of Weft's own, as .own says above.
+int wi_io_accept_own(int fd, struct sockaddr *addr, socklen_t *len);
 
 // Parks until io, whose waiter is the caller, is done: for one that waits for
 // the kernel's last word, or for another loop's turn. Not ended by cancel.

@@ -268,10 +268,13 @@ static int await_both(int from, int to, uint64_t generation)
 
 ssize_t wi_io_splice(int from, int to, size_t size)
 {
-    int saved = errno, rc = end_reading_ahead(from);
     uint64_t generation = generations(from, to);
-    ssize_t n = rc;
+    int saved = errno, rc = end_reading_ahead(from);
+    ssize_t n;
 
+    if (rc >= 0 && generations(from, to) != generation)
+        rc = -ECANCELED; // it has waited
+    n = rc;
     while (rc >= 0) {
         n = try_splice(from, to, size);
         if (n != -EAGAIN)

@@ -225,6 +225,8 @@ static int try_accept(const struct wi_io *io)
     struct wi_mutex *lock = &accept_locks[io->fd % LOCKS];
     int rc, flags;
 
+    if (io->own)
+        return accept_now(io);
     wi_mutex_lock(lock);
     flags = fcntl(io->fd, F_GETFL);
     if (flags < 0)

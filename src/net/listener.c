@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -327,6 +328,9 @@ int weft_listener_open(int fd, weft_listener **listener)
     if (l == NULL)
         return -ENOMEM;
     wi_os_set_nonblocking(fd);
+    if (l->tcp) // connections inherit it; a refusal only makes them slower
+        wi_os_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    errno = saved;
     l->fds[l->count++] = fd;
     *listener = l;
     return 0;
@@ -357,6 +361,7 @@ static int try_all(weft_listener *l, struct weft_address *peer)
             .fd = l->fds[i],
             .addr = (struct sockaddr *)&peer->storage,
             .addr_len = &peer->len,
+            .own = true,
         };
         ssize_t n;
         int rc;
@@ -389,8 +394,8 @@ static int accept_one(weft_listener *l, struct weft_address *peer)
     if (l->set >= 0)
         return accept_any(l, peer);
     peer->len = sizeof(peer->storage);
-    return weft_accept(l->fds[0], (struct sockaddr *)&peer->storage,
-                       &peer->len);
+    return wi_io_accept_own(l->fds[0], (struct sockaddr *)&peer->storage,
+                            &peer->len);
 }
 
 int weft_listener_accept(weft_listener *l, weft_stream **stream,

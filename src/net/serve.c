@@ -26,6 +26,7 @@
 
 #include "base/options.h"
 #include "future/external.h"
+#include "loop/loop.h"
 #include "net/fd_stream.h"
 #include "net/listener.h"
 #include "os/report.h"
@@ -230,7 +231,7 @@ static int accept_next(struct acceptor *a)
 
     if (rc < 0)
         return rc;
-    rc = weft_accept(a->fd, NULL, NULL);
+    rc = wi_io_accept_own(a->fd, NULL, NULL);
     if (rc >= 0)
         rc = start_connection(a->server, rc);
     if (is_exhausted(rc))

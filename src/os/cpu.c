@@ -161,3 +161,8 @@ bool wi_os_cpu_scarce(void)
     }
     return value == 1;
 }
+
+int wi_os_cpu_here(void)
+{
+    return sched_getcpu();
+}

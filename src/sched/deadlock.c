@@ -4,9 +4,9 @@
 // exactly once: a waiter stores its edge, publishes its wait by a
 // read-modify-write, and then looks whether what it waits for waits too. Of
 // the waits of a cycle, at least the last to store its edge sees the others.
-// Only then a lock is taken and the edges are walked, twice, because a record
-// on the way may be recycled meanwhile. The one who finds the cycle takes its
-// edge back inside the lock, so that nobody else finds the same one.
+// Only then a lock is taken and the edges are walked, several times, because
+// they change while they are read (see cycle). The one who finds the cycle
+// takes its edge back inside the lock, so that nobody else finds the same one.
 //
 // A single edge is cleared by a plain store: the record it names is
 // type-stable, and a hint to a finished one is recognised. An edge to a set or
@@ -116,6 +116,8 @@ struct walk {
     struct wi_task *goal;
     unsigned depth;
     bool found;
+    uintptr_t way;   // that led to the goal: which records,
+    unsigned length; // and how many
     void (*visit)(struct wi_task *t, void *arg); // NULL: nobody asks
     void *arg;
 };
@@ -159,11 +161,20 @@ static bool ends_by_cancel(struct wi_task *t, uint64_t edge)
            (__atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_CANCELED);
 }
 
+// These led to the goal.
+static bool add_to_way(struct walk *walk, uintptr_t way, unsigned length)
+{
+    walk->way ^= way;
+    walk->length += length;
+    return true;
+}
+
 static bool walk_from(struct walk *walk, struct wi_task *t)
 {
-    for (;;) {
+    uintptr_t way = 0;
+    for (unsigned length = 0;; length++) {
         if (t == walk->goal)
-            return true;
+            return add_to_way(walk, way, length);
         if (t->visited == walk_number)
             return false;
         t->visited = walk_number;
@@ -173,8 +184,9 @@ static bool walk_from(struct walk *walk, struct wi_task *t)
         if (edge == 0 || ends_by_cancel(t, edge))
             return false;
         wi_hint hint;
+        way ^= (uintptr_t)t;
         if (!edge_to_one(t, edge, &hint))
-            return walk_set(walk, edge);
+            return walk_set(walk, edge) && add_to_way(walk, way, length + 1);
         if (hint == 0 || !wi_hint_blocks(hint))
             return false;
         t = wi_hint_task(hint);
@@ -182,16 +194,36 @@ static bool walk_from(struct walk *walk, struct wi_task *t)
 }
 
 // One walk from self's own edge back to self.
-static bool cycle(struct wi_task *self)
+static bool walk_back(struct walk *walk, struct wi_task *self)
 {
-    struct walk walk = {.goal = self};
     uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
     walk_number++;
     wi_hint hint;
     if (!edge_to_one(self, edge, &hint))
-        return walk_set(&walk, edge);
+        return walk_set(walk, edge);
     return hint != 0 && wi_hint_blocks(hint) &&
-           walk_from(&walk, wi_hint_task(hint));
+           walk_from(walk, wi_hint_task(hint));
+}
+
+// Whether self's wait closes a cycle. One walk does not tell: its edges were
+// read one after the other, and need not have stood at one time. But self waits
+// all the while; so who is seen to wait for self goes on waiting, and holds
+// what it holds; who is seen in the next walk to wait for that one does, too;
+// and so on. Each walk that gets back to self finds one record more to stand
+// still, or goes over such only, and then the cycle is there.
+static bool cycle(struct wi_task *self)
+{
+    uintptr_t way = 0;
+    unsigned walks = 0, needed = 0;
+    do {
+        struct walk walk = {.goal = self};
+        if (!walk_back(&walk, self))
+            return false;
+        if (walk.way != way)
+            needed += walk.length;
+        way = walk.way;
+    } while (walks++ < needed);
+    return true;
 }
 
 static bool has_edge(struct wi_task *t, void *arg)
@@ -252,7 +284,7 @@ int wi_edge_check(struct wi_task *self)
         !suspicious(self))
         return 0;
     wi_mutex_lock(&lock);
-    bool found = cycle(self) && cycle(self);
+    bool found = cycle(self);
     if (found) {
         wi_edge_report(self, report_all_visited, self);
         __atomic_store_n(&self->edge, 0, __ATOMIC_RELAXED);
@@ -273,7 +305,7 @@ void wi_edge_stir(struct wi_task *self)
     if (!suspicious(self))
         return;
     wi_mutex_lock(&lock);
-    if (cycle(self) && cycle(self))
+    if (cycle(self))
         wi_task_each(wake_visited, NULL);
     wi_mutex_unlock(&lock);
 }

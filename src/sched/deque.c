@@ -109,6 +109,23 @@ int wi_deque_grow(struct wi_deque *deque, int64_t head)
     return 0;
 }
 
+int wi_deque_push_all(struct wi_deque *deque, const wi_hint *hints, size_t n)
+{
+    int64_t tail = deque->tail;
+    // acquire: as in wi_deque_push
+    int64_t head = __atomic_load_n(&deque->head, __ATOMIC_ACQUIRE);
+    while (tail - head + (int64_t)n > deque->ring->mask + 1) {
+        int rc = wi_deque_grow(deque, head);
+        if (rc < 0)
+            return rc;
+    }
+    for (size_t i = 0; i < n; i++)
+        slot_write(deque->ring, tail + (int64_t)i, hints[i]);
+    // release: as in wi_deque_push
+    __atomic_store_n(&deque->tail, tail + (int64_t)n, __ATOMIC_RELEASE);
+    return 0;
+}
+
 bool wi_deque_pop_contended(struct wi_deque *deque, int64_t last)
 {
     __atomic_store_n(&deque->tail, last, __ATOMIC_RELAXED);

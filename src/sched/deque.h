@@ -65,6 +65,9 @@ static inline int wi_deque_push(struct wi_deque *deque, wi_hint hint)
     return 0;
 }
 
+// Owner: all n, or -ENOMEM and none.
+int wi_deque_push_all(struct wi_deque *deque, const wi_hint *hints, size_t n);
+
 // Owner: takes back the last one pushed, which lies at `last`, unless a thief
 // is faster.
 bool wi_deque_pop_contended(struct wi_deque *deque, int64_t last);

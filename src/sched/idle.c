@@ -340,7 +340,7 @@ void wi_worker_look_around(struct wi_worker *worker)
 {
     wi_inbox_drain(worker);
     run_timers(worker);
-    if (has_descriptors(worker))
+    if (has_descriptors(worker) && wi_loop_is_due(worker->loop, WI_FAIR))
         worker->loop->ops->poll(worker->loop, 0);
     if (worker->searching)
         pass_wake_on(worker);
@@ -450,15 +450,21 @@ static bool hand_search_on(struct wi_runtime *runtime)
     return false;
 }
 
-void wi_runtime_wake_one(struct wi_runtime *runtime)
+// Nobody may fall asleep between the look at the mask and the end of a search
+// that others have relied on: so it is looked at again after that.
+__attribute__((noinline)) static void wake_one(struct wi_runtime *runtime)
 {
-    // Nobody may fall asleep between the look at the mask and the end of a
-    // search that others have relied on: so it is looked at again after that.
-    while (somebody_is_idle(runtime) && begin_search(runtime)) {
+    do {
         if (hand_search_on(runtime))
             return;
         end_search(runtime);
         if (!wi_runtime_has_open_work(runtime))
             return;
-    }
+    } while (somebody_is_idle(runtime) && begin_search(runtime));
+}
+
+void wi_runtime_wake_one(struct wi_runtime *runtime)
+{
+    if (somebody_is_idle(runtime) && begin_search(runtime))
+        wake_one(runtime);
 }

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/cold.h"
+
 enum { FIRST_SIZE = 1024, TURNS = 61 };
 
 const uint8_t *wi_lane_order(unsigned turn)
@@ -23,7 +25,7 @@ void wi_lane_fini(struct wi_lane *lane)
     *lane = (struct wi_lane){0};
 }
 
-static int grow(struct wi_lane *lane)
+static WI_COLD int grow(struct wi_lane *lane)
 {
     size_t size = lane->tail - lane->head;
     size_t room = size == 0 ? FIRST_SIZE : 2 * size; // a power of two
@@ -62,13 +64,24 @@ wi_hint wi_lane_take(struct wi_lane *lane)
 {
     if (lane->tail == lane->head)
         return 0;
-    wi_hint hint = lane->ring[lane->head++ & (lane->room - 1)];
-    count_waiting(lane);
+    wi_hint hint = lane->ring[lane->head & (lane->room - 1)];
+    wi_lane_drop(lane, 1);
     return hint;
 }
 
-void wi_lane_untake(struct wi_lane *lane)
+size_t wi_lane_look(const struct wi_lane *lane, size_t n, const wi_hint **hints)
 {
-    lane->head--;
+    size_t count = lane->tail - lane->head;
+    size_t begin = count > 0 ? lane->head & (lane->room - 1) : 0;
+    size_t whole = lane->room - begin; // up to where the ring begins again
+    *hints = lane->ring + begin;
+    if (count > whole)
+        count = whole;
+    return count < n ? count : n;
+}
+
+void wi_lane_drop(struct wi_lane *lane, size_t n)
+{
+    lane->head += n;
     count_waiting(lane);
 }

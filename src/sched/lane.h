@@ -41,8 +41,12 @@ int wi_lane_put(struct wi_lane *lane, wi_hint hint);
 // The oldest; 0: there is none.
 wi_hint wi_lane_take(struct wi_lane *lane);
 
-// Puts back what was taken last.
-void wi_lane_untake(struct wi_lane *lane);
+// Some of the oldest, in their order, at most n: how many, at *hints. They stay
+// in the lane.
+size_t wi_lane_look(const struct wi_lane *lane, size_t n,
+                    const wi_hint **hints);
+// Takes the oldest n.
+void wi_lane_drop(struct wi_lane *lane, size_t n);
 
 static inline uint64_t wi_lane_waiting(const struct wi_lane *lane)
 {

@@ -260,8 +260,9 @@ static int inject(struct wi_runtime *runtime, unsigned lane, wi_hint hint)
     return rc;
 }
 
-// Moves up to half of what waits, at most GRAB, to the worker's deque. A hint
-// that finds no memory there goes back.
+// Moves up to half of what waits, at most GRAB, to the worker's deque. Whoever
+// submits waits for the lock meanwhile: it is one copy. What moves is in both
+// for a moment, never in none, as others look there before they sleep.
 static bool grab(struct wi_worker *worker)
 {
     struct wi_runtime *runtime = worker->runtime;
@@ -271,15 +272,13 @@ static bool grab(struct wi_worker *worker)
     wi_mutex_lock(&runtime->lock);
     size_t waiting = wi_lane_waiting(lane);
     size_t n = wi_runtime_count(runtime) == 1 ? waiting : (waiting + 1) / 2;
-    if (n > GRAB)
-        n = GRAB;
-    size_t got = 0;
-    while (got < n && wi_deque_push(&worker->jobs, wi_lane_take(lane)) == 0)
-        got++;
-    if (got < n)
-        wi_lane_untake(lane);
+    const wi_hint *hints;
+    n = wi_lane_look(lane, n < GRAB ? n : GRAB, &hints);
+    if (wi_deque_push_all(&worker->jobs, hints, n) < 0)
+        n = 0;
+    wi_lane_drop(lane, n);
     wi_mutex_unlock(&runtime->lock);
-    return got > 0;
+    return n > 0;
 }
 
 int wi_runtime_submit_lane(struct wi_runtime *runtime, struct wi_task *t,
@@ -288,7 +287,9 @@ int wi_runtime_submit_lane(struct wi_runtime *runtime, struct wi_task *t,
     int rc = inject(runtime, lane, wi_hint_of(t));
     if (rc < 0)
         return rc;
-    wi_arch_fence(); // the work before the idle mask; pairs with announce
+    // The work before the idle mask; pairs with announce. The mutex was left
+    // by an exchange.
+    wi_arch_fence_after_rmw();
     wi_runtime_wake_one(runtime);
     return 0;
 }

@@ -45,8 +45,9 @@ enum {
 };
 
 enum {
-    SPINS = 60, // looks at a lock whose holder runs, before standing in line
-    LOST = 4,   // races that a woken waiter loses before it is handed the lock
+    SPINS = 160, // pauses at a lock whose holder runs, before standing in line
+    LONGEST_PAUSE = 32, // of them, between two looks
+    LOST = 4, // races that a woken waiter loses before it is handed the lock
 };
 
 static uint64_t load(const struct weft_lock *lock)
@@ -106,17 +107,22 @@ static bool try_take(struct weft_lock *lock, wi_hint self, uint64_t off)
     return false;
 }
 
-// Waits on the CPU while that is likely to be shorter than a sleep.
+// Waits on the CPU while that is likely to be shorter than a sleep. The looks
+// get rarer: each one takes the lock's cache line away from its holder, who
+// would acquire it again several times in the meantime. Whether the holder runs
+// is asked once, for it lies in a line that the holder writes as well.
 static bool spin(struct weft_lock *lock, wi_hint self, uint64_t off)
 {
-    for (int i = 0; i < SPINS; i++) {
-        uint64_t word = load(lock);
-        wi_hint owner = wi_owner_of(word);
-        if (owner == 0 && try_take(lock, self, off))
+    wi_hint owner = wi_owner_of(load(lock));
+    if (owner != 0 && !wi_owner_runs(owner))
+        return false;
+    int pause = 1;
+    for (int spins = 0; spins < SPINS; spins += pause) {
+        if (wi_owner_of(load(lock)) == 0 && try_take(lock, self, off))
             return true;
-        if (owner != 0 && !wi_owner_runs(owner))
-            return false;
-        wi_arch_relax();
+        pause = pause < LONGEST_PAUSE ? 2 * pause : LONGEST_PAUSE;
+        for (int i = 0; i < pause; i++)
+            wi_arch_relax();
     }
     return false;
 }

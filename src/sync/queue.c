@@ -17,10 +17,11 @@
 #include "sched/task.h"
 
 enum {
-    WAKES = 16, // under one hold of the lock
-    SPINS = 40, // looks of a plain thread before it sleeps,
-    YIELDS = 2, // and further looks, each after a yield
-    SHRINK = 8, // a store this many times too large is halved
+    WAKES = 16,         // under one hold of the lock
+    SPINS = 128,        // pauses of a plain thread before it sleeps,
+    LONGEST_PAUSE = 32, // of them, between two looks,
+    YIELDS = 2,         // and further looks, each after a yield
+    SHRINK = 8,         // a store this many times too large is halved
 };
 
 // Moving ----------------------------------------------------------------------
@@ -272,20 +273,28 @@ struct wi_task *wi_queue_unlist(weft_queue *q, bool put,
 
 // A plain thread looks for a while before it sleeps: a sleep and its wake cost
 // more than the other side usually needs. Spinning serves an other side that
-// runs on another CPU, yielding one that waits for this CPU.
+// runs on another CPU, yielding one that waits for this CPU: where a thread of
+// that side has lingered last says which it is likely to be. Looks get rarer,
+// for each takes the line of the position away from the one who moves it.
 static void linger(weft_queue *q, bool put)
 {
-    int spins = wi_os_cpu_scarce() ? 0 : SPINS;
+    struct wi_side *other = wi_queue_side(q, !put);
+    int cpu = wi_os_cpu_here();
+    // relaxed, both: hints
+    __atomic_store_n(&wi_queue_side(q, put)->cpu, cpu, __ATOMIC_RELAXED);
+    bool beside = __atomic_load_n(&other->cpu, __ATOMIC_RELAXED) == cpu;
+    int spins = beside || wi_os_cpu_scarce() ? 0 : SPINS, pause = 1;
     uint64_t enough = put ? q->limit / 4 + 1 : 1;
-    for (int i = 0; i < spins + YIELDS; i++) {
-        uint64_t other = wi_side_position(wi_queue_side(q, !put));
-        if (found(q, put, other) >= (i < spins ? enough : 1))
+    for (int spun = 0; spun < spins; spun += pause) {
+        if (found(q, put, wi_side_position(other)) >= enough)
             return;
-        if (i < spins)
+        pause = pause < LONGEST_PAUSE ? 2 * pause : LONGEST_PAUSE;
+        for (int i = 0; i < pause; i++)
             wi_arch_relax();
-        else
-            wi_os_thread_yield();
     }
+    for (int i = 0; i < YIELDS && found(q, put, wi_side_position(other)) == 0;
+         i++)
+        wi_os_thread_yield();
 }
 
 static int sleep_listed(struct wi_waiter *waiter, const struct wi_wait *wait)

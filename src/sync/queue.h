@@ -33,6 +33,7 @@
 struct wi_side {
     struct wi_mutex *lock; // `own`, or that of the put side
     struct wi_mutex own;
+    int cpu;       // any: where a thread has lingered last; a hint
     uint64_t seen; // under the lock: the other position when last looked at
     struct wi_waiters waiting; // under the lock
     // Any, atomically: 2 * position + WATCHED. The position moves under the

@@ -5,11 +5,12 @@
 // A descriptor is registered when an operation on it first has to wait, edge
 // triggered, and stays so until it is forgotten: no epoll_ctl while traffic
 // flows. What an edge said is remembered in `ready`; an operation is tried at
-// once if its side may be ready, and -EAGAIN clears the bit. On TCP a read that
-// came back short clears it as well, which saves the read that would say
-// -EAGAIN: new bytes make a new edge. That is wrong once the peer has hung up
-// (there will be no more edges) or urgent data is about (a read stops at the
-// mark), so after one of those events (`wary`) only -EAGAIN counts.
+// once if its side may be ready, and -EAGAIN clears the bit. On TCP a read or a
+// write that came back short clears it as well, which saves the one that would
+// say -EAGAIN: new bytes, or new room, make a new edge. That is wrong once the
+// peer has hung up (there will be no more edges) or urgent data is about (a
+// read stops at the mark), so after one of those events (`wary`) only -EAGAIN
+// counts.
 //
 // The side for writing is registered when a write first has to wait: a socket
 // that never blocks in write makes no events for it.
@@ -20,7 +21,15 @@
 // WI_IO_POLL, ACCEPT and CONNECT tell the kernel anew each time they wait, and
 // POLL asks poll(2) before it believes an event: these calls are used on
 // descriptors that other libraries open and close, and a number may have
-// become another file without a word.
+// become another file without a word. A listener of Weft's own is nobody
+// else's: it is registered once, by level, so that one system call takes a
+// connection, and none asks whether that was the last.
+//
+// The kernel's word on an event is the number of the descriptor and how often
+// it was forgotten here, so that an event of what the number once was is known
+// as such. That can happen: a connection of Weft's own is not taken out of the
+// set before it is closed, since the close does that, unless somebody has
+// passed it on to another process, or has a second number for it.
 #include "loop/loop.h"
 
 #include <errno.h>
@@ -35,7 +44,9 @@
 #include "loop/queue.h"
 #include "loop/table.h"
 
-#define EVENTS 256 // taken from the kernel at once
+#define EVENTS   256        // taken from the kernel at once
+#define PATIENCE 15         // of a listener with one connection at a time
+#define WAKE     UINT64_MAX // the data of the wake-up descriptor
 
 enum {
     IN = EPOLLIN,
@@ -44,11 +55,15 @@ enum {
 
 struct epoll_file {
     int fd;
+    uint32_t generation; // how often the number was forgotten
     uint32_t registered; // IN and OUT, as the kernel knows them
     uint32_t ready;      // IN and OUT, as far as this loop knows
     uint8_t kind;        // enum wi_fd_kind
     uint8_t known;       // the record is in use
-    uint8_t wary;        // a short read may not be the end
+    uint8_t wary;        // a short read or write may not be the end
+    uint8_t level;       // registered by level: a listener of Weft's own
+    uint8_t patience;    // so many events until all connections are asked for
+    uint32_t accepted;   // since its last event
     struct wi_io_queue in, out, polls;
 };
 
@@ -57,6 +72,8 @@ struct epoll_loop {
     int epoll_fd;
     int wake_fd;
     bool no_pwait2; // this kernel has milliseconds only
+    bool outlived;  // a registration has outlived its descriptor
+    bool careful;   // from now on, each is taken back
     struct wi_table files;
     struct epoll_event events[EVENTS];
 };
@@ -92,8 +109,8 @@ static int control(struct epoll_loop *loop, struct epoll_file *file, int how,
                    uint32_t sides)
 {
     struct epoll_event event = {
-        .events = sides | EPOLLET | EPOLLRDHUP | EPOLLPRI,
-        .data.ptr = file,
+        .events = sides | (file->level ? 0u : EPOLLET | EPOLLRDHUP | EPOLLPRI),
+        .data.u64 = (uint64_t)file->generation << 32 | (uint32_t)file->fd,
     };
 
     return epoll_ctl(loop->epoll_fd, how, file->fd, &event) < 0 ? -errno : 0;
@@ -135,17 +152,28 @@ static struct wi_io_queue *line_of(struct epoll_file *file,
     return sides_of(io) == IN ? &file->in : &file->out;
 }
 
+// Whether an attempt that has got so much shows that the next one would have to
+// wait: see above.
+static bool was_last(const struct epoll_file *file, const struct wi_io *io,
+                     ssize_t result)
+{
+    if (io->code == WI_IO_ACCEPT)
+        return result >= 0 && file->patience > 0;
+    return (io->code == WI_IO_READ || io->code == WI_IO_WRITE) &&
+           file->kind == WI_FD_TCP && !file->wary && result > 0 &&
+           (size_t)result < io->size;
+}
+
 // One attempt, and what it teaches. False: it has to wait.
 static bool attempt(struct epoll_file *file, struct wi_io *io, ssize_t *result)
 {
     *result = wi_try(io, file->kind);
     if (io->code == WI_IO_POLL)
         return *result != -EAGAIN;
-    if (*result == -EAGAIN)
+    if (io->code == WI_IO_ACCEPT && *result >= 0)
+        file->accepted++;
+    if (*result == -EAGAIN || was_last(file, io, *result))
         file->ready &= ~sides_of(io);
-    else if (io->code == WI_IO_READ && file->kind == WI_FD_TCP && !file->wary &&
-             *result > 0 && (size_t)*result < io->size)
-        file->ready &= ~(uint32_t)IN;
     return *result != -EAGAIN;
 }
 
@@ -154,9 +182,12 @@ static void wait_in_line(struct epoll_loop *loop, struct epoll_file *file,
                          struct wi_io *io)
 {
     uint32_t sides = sides_of(io);
-    bool anew = io->code == WI_IO_POLL || io->code == WI_IO_ACCEPT ||
-                io->code == WI_IO_CONNECT;
+    bool anew = io->code == WI_IO_POLL || io->code == WI_IO_CONNECT ||
+                (io->code == WI_IO_ACCEPT && !io->own);
     int rc = 0;
+
+    if (io->own)
+        file->level = 1;
 
     if (anew || (file->registered & sides) != sides)
         rc = tell_kernel(loop, file, sides);
@@ -214,6 +245,19 @@ static void cancel_line(struct epoll_loop *loop, struct wi_io_queue *line)
         finish(loop, io, -ECANCELED);
 }
 
+// Whether the kernel forgets the registration by itself when the descriptor is
+// closed: for a connection of Weft's, of which nobody has a second descriptor
+// as far as is known.
+static bool ends_with_close(const struct epoll_loop *loop,
+                            const struct epoll_file *file)
+{
+    const struct wi_fd *record = wi_fd_get(file->fd);
+
+    // relaxed: who closes it has had it from who has made it
+    return file->kind == WI_FD_TCP && !loop->careful &&
+           (__atomic_load_n(&record->flags, __ATOMIC_RELAXED) & WI_FD_ADOPTED);
+}
+
 static void epoll_forget(struct wi_loop *base, int fd)
 {
     struct epoll_loop *loop = (struct epoll_loop *)base;
@@ -221,12 +265,51 @@ static void epoll_forget(struct wi_loop *base, int fd)
 
     if (!file || !file->known)
         return;
-    if (file->registered)
+    if (file->registered && !ends_with_close(loop, file))
         control(loop, file, EPOLL_CTL_DEL, 0);
     cancel_line(loop, &file->in);
     cancel_line(loop, &file->out);
     cancel_line(loop, &file->polls);
-    *file = (struct epoll_file){.fd = fd};
+    *file = (struct epoll_file){.fd = fd, .generation = file->generation + 1};
+}
+
+// The set ---------------------------------------------------------------------
+
+// The eventfd is never read: each write to it is a new edge.
+static int open_set(const struct epoll_loop *loop)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE};
+    int fd = epoll_create1(EPOLL_CLOEXEC), rc;
+
+    if (fd < 0)
+        return -errno;
+    if (epoll_ctl(fd, EPOLL_CTL_ADD, loop->wake_fd, &event) == 0)
+        return fd;
+    rc = -errno;
+    close(fd);
+    return rc;
+}
+
+// A connection that was closed here lives on in another process, or under
+// another number, and so does its registration, which can be taken back only
+// together with its set. That is done once.
+static void start_anew(struct epoll_loop *loop)
+{
+    int fd = open_set(loop);
+
+    if (fd < 0)
+        return; // the next turn tries again
+    close(loop->epoll_fd);
+    loop->epoll_fd = fd;
+    loop->careful = true;
+    for (unsigned i = 0; i < loop->files.count; i++) {
+        struct epoll_file *files = loop->files.chunks[i];
+
+        for (unsigned k = 0; files && k < WI_TABLE_CHUNK; k++)
+            if (files[k].registered && control(loop, &files[k], EPOLL_CTL_ADD,
+                                               files[k].registered) < 0)
+                files[k].registered = 0; // closed behind our back
+    }
 }
 
 // Events ----------------------------------------------------------------------
@@ -264,12 +347,30 @@ static int serve_polls(struct epoll_loop *loop, struct epoll_file *file)
     return done;
 }
 
+// Before an event of a listener by level. It stands for one connection at
+// least: more are asked for now and then, and again if there were any. If
+// nobody waits for them, the kernel shall not say it again and again.
+static void on_level(struct epoll_loop *loop, struct epoll_file *file)
+{
+    if (file->accepted > 1)
+        file->patience = 0;
+    else
+        file->patience = file->patience > 0 ? file->patience - 1 : PATIENCE;
+    file->accepted = 0;
+    if (file->in.head || file->polls.head)
+        return;
+    control(loop, file, EPOLL_CTL_DEL, 0);
+    file->registered = 0;
+}
+
 static int on_event(struct epoll_loop *loop, struct epoll_file *file,
                     uint32_t events)
 {
     const uint32_t last = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
     int done = 0;
 
+    if (file->level)
+        on_level(loop, file);
     if (events & last)
         file->wary = 1;
     if (events & (EPOLLIN | last)) {
@@ -334,6 +435,21 @@ static int64_t time_left(int64_t deadline)
     return left < 0 ? 0 : left;
 }
 
+// What an event is of; NULL: the wake-up descriptor, or what is no longer
+// there.
+static struct epoll_file *find_event(struct epoll_loop *loop, uint64_t data)
+{
+    struct epoll_file *file;
+
+    if (data == WAKE)
+        return NULL;
+    file = wi_table_find(&loop->files, (int)(uint32_t)data, sizeof(*file));
+    if (file->generation == data >> 32)
+        return file;
+    loop->outlived = true;
+    return NULL;
+}
+
 static int epoll_poll(struct wi_loop *base, int64_t deadline)
 {
     struct epoll_loop *loop = (struct epoll_loop *)base;
@@ -345,10 +461,13 @@ static int epoll_poll(struct wi_loop *base, int64_t deadline)
     n = wait_ns(loop, time_left(deadline));
     wi_loop_look(base);
     for (int i = 0; i < n; i++) {
-        struct epoll_event *event = &loop->events[i];
-        if (event->data.ptr) // NULL: the wake-up descriptor
-            done += on_event(loop, event->data.ptr, event->events);
+        struct epoll_file *file = find_event(loop, loop->events[i].data.u64);
+        if (file)
+            done += on_event(loop, file, loop->events[i].events);
     }
+    base->fresh = (uint32_t)done;
+    if (loop->outlived && !loop->careful)
+        start_anew(loop);
     if (wi_loop_has_mail(base))
         wi_loop_read_mail(base);
     return done;
@@ -378,21 +497,14 @@ static void epoll_close(struct wi_loop *base)
     give_back((struct epoll_loop *)base);
 }
 
-// The eventfd is never read: each write to it is a new edge.
 static int open_descriptors(struct epoll_loop *loop)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
-
-    loop->wake_fd = -1;
-    loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (loop->epoll_fd < 0)
-        return -errno;
+    loop->epoll_fd = -1;
     loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (loop->wake_fd < 0)
         return -errno;
-    if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->wake_fd, &event) < 0)
-        return -errno;
-    return 0;
+    loop->epoll_fd = open_set(loop);
+    return loop->epoll_fd < 0 ? loop->epoll_fd : 0;
 }
 
 static int epoll_open(struct wi_loop **opened)

@@ -72,7 +72,7 @@ static void receive(struct uring_loop *loop, struct uring_file *file,
         return;
     sqe = uring_entry(loop);
     io_uring_prep_recv(sqe, io->fd, io->buf, io->size, 0);
-    if (loop->multishot && !file->full && file->repeats)
+    if (loop->multishot && (file->full || file->repeats))
         sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
     file->full = 0;
     fly(file, io, sqe, URING_FLYING);

@@ -121,6 +121,7 @@ static int reap(struct uring_loop *loop)
     loop->reaping = false;
     if (loop->buffers)
         uring_buffers_publish(loop->buffers);
+    loop->base.fresh = loop->batch;
     return (int)loop->batch;
 }
 

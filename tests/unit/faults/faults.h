@@ -24,28 +24,28 @@ enum fault_kind {
     FAULT_ROOM = 8, // in a file: that of shared memory
 };
 
+// Atomic, as the library's own threads make calls too.
 static unsigned fault_kinds; // which calls are counted
-static long fault_at = -1;   // atomic: calls until the one that fails
+static long fault_at = -1;   // calls until the one that fails
 static long fault_length;    // and so many from it on
-
-// Since the last call of faults_arm.
-static long fault_calls; // atomic
+static long fault_calls;     // since the last call of faults_arm
 
 static void faults_arm(unsigned kinds, long at, long length)
 {
-    fault_kinds = kinds;
-    fault_length = length;
+    __atomic_store_n(&fault_length, length, __ATOMIC_SEQ_CST);
     __atomic_store_n(&fault_calls, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&fault_at, at, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&fault_kinds, kinds, __ATOMIC_SEQ_CST);
 }
 
 static bool fails(unsigned kind)
 {
-    if (!(fault_kinds & kind))
+    if (!(__atomic_load_n(&fault_kinds, __ATOMIC_SEQ_CST) & kind))
         return false;
     long n = __atomic_fetch_add(&fault_calls, 1, __ATOMIC_SEQ_CST);
     long at = __atomic_load_n(&fault_at, __ATOMIC_SEQ_CST);
-    return at >= 0 && n >= at && n < at + fault_length;
+    long length = __atomic_load_n(&fault_length, __ATOMIC_SEQ_CST);
+    return at >= 0 && n >= at && n < at + length;
 }
 
 // A call that fails returns `failed`, with errno `code`.

@@ -12,6 +12,7 @@
 #include <weft.h>
 
 #define WEFT_TEST_ENTRY() weft_main_hook()
+#include "base/sanitizer_detect.h"
 #include "kit.h"
 
 #include "faults.h"
@@ -56,7 +57,7 @@ static long count_calls(use *fn, unsigned kinds)
     if (pid == 0) {
         faults_arm(kinds, -1, 0);
         int rc = fn();
-        n = rc == 0 ? fault_calls : -1;
+        n = rc == 0 ? __atomic_load_n(&fault_calls, __ATOMIC_SEQ_CST) : -1;
         _exit(write(fds[1], &n, sizeof n) == sizeof n ? 0 : 1);
     }
     ck_assert_int_eq(read(fds[0], &n, sizeof n), sizeof n);
@@ -83,7 +84,10 @@ static void try_one(use *fn, const char *what, long at, long length,
 }
 
 enum {
-    MOST = 120, // faults tried: the first ones, and every k-th
+    // Faults tried: the first ones, and so many of the rest. A process of a
+    // program with TSan begins slowly.
+    FIRST = WI_TSAN ? 12 : 60,
+    MOST = WI_TSAN ? 20 : 120,
     LONG = 20,
 };
 
@@ -104,7 +108,7 @@ static void try_all(use *fn, unsigned kinds)
     long calls = count_calls(fn, kinds);
 
     ck_assert_int_ge(calls, 0);
-    for (long at = 0; at < calls; at += 1 + (at > 60) * (calls / MOST)) {
+    for (long at = 0; at < calls; at += 1 + (at > FIRST) * (calls / MOST)) {
         try_one(fn, names[kinds], at, 1, kinds);
         try_one(fn, names[kinds], at, LONG, kinds);
     }

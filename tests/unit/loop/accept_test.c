@@ -51,6 +51,61 @@ LOOP_TEST(connections_come_in_order)
     return 0;
 }
 
+// Takes the next connection of a listener as a stream, and gives its name.
+static char take(weft_listener *l)
+{
+    weft_stream *s;
+    char name;
+
+    ck_assert_int_eq(weft_listener_accept(l, &s, NULL), 0);
+    name = name_of(weft_stream_fd(s));
+    ck_assert_int_eq(weft_stream_close(s), 0);
+    return name;
+}
+
+static int take_one(void *arg)
+{
+    return take(arg);
+}
+
+// However they come: one by one while somebody waits, many at once, and while
+// nobody asks for them, which does not keep the loop awake.
+LOOP_TEST(a_listener_of_ones_own_in_all_weathers)
+{
+    enum { MANY = 40 };
+    struct weft_address address;
+    const struct sockaddr_in *addr = (struct sockaddr_in *)&address.storage;
+    int clients[MANY];
+    weft_listener *l;
+
+    ck_assert_int_eq(weft_tcp_listen("127.0.0.1", 0, &l), 0);
+    ck_assert_int_eq(weft_listener_address(l, 0, &address), 0);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < MANY; i++) {
+            weft_future *f = weft_task_start(take_one, l);
+
+            weft_sleep(0.0001);
+            clients[i] = plain_client(addr, (char)i);
+            ck_assert_int_eq(weft_join(f), i);
+            close(clients[i]);
+        }
+        for (int i = 0; i < MANY; i++)
+            clients[i] = plain_client(addr, (char)i);
+        uint64_t before = counters().turns;
+        weft_sleep(0.005);
+        ck_assert_uint_lt(counters().turns - before, MANY + 20);
+        for (int i = 0; i < MANY; i++) {
+            ck_assert_int_eq(take(l), (char)i);
+            close(clients[i]);
+        }
+        WEFT_TIMEOUT(0.001);
+        weft_stream *none;
+        ck_assert_int_eq(weft_listener_accept(l, &none, NULL), -ETIMEDOUT);
+    }
+    weft_listener_close(l);
+    return 0;
+}
+
 LOOP_TEST(the_peer_address_is_told)
 {
     struct sockaddr_in addr, peer, mine;

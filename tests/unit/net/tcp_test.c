@@ -322,6 +322,8 @@ KIT_BOTH(a_listener_from_a_descriptor)
     kit_assert_code(weft_listener_open(fd, &l), 0);
     kit_assert_code(weft_tcp_connect("127.0.0.1", port_of(l), &a), 0);
     kit_assert_code(weft_listener_accept(l, &b, NULL), 0);
+    // as from a listener that Weft has made
+    ck_assert_int_ne(option(b, IPPROTO_TCP, TCP_NODELAY), 0);
     kit_assert_code(weft_stream_close(a), 0);
     kit_assert_code(weft_stream_close(b), 0);
     weft_listener_close(l);

@@ -161,9 +161,9 @@ fn run(kernel: u64, n: u64) -> u64 {
         1 => skynet(0, n),
         2 => integrate(0.0, f(0.0), n as f64, f(n as f64), 0.0) as u64,
         3 => nqueens(&[0; 16], 0, n as usize),
-        4 => uts(&Tree::Geometric { b: 4.0, depth: 10 }, &root(19)),
-        5 => uts(&Tree::Binomial { root_children: 2000, q: 0.124875, m: 8 }, &root(42)),
-        _ => uts(&Tree::Binomial { root_children: 2000, q: 0.200014, m: 5 }, &root(7)),
+        4 => uts(&Tree::Geometric { b: 4.0, depth: n as u32 }, &root(19)),
+        5 => uts(&Tree::Binomial { root_children: n as u32, q: 0.124875, m: 8 }, &root(42)),
+        _ => uts(&Tree::Binomial { root_children: n as u32, q: 0.200014, m: 5 }, &root(7)),
     }
 }
 
