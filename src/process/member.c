@@ -740,9 +740,8 @@ static void look_at_member(struct wi_member *member)
             member->reaped = true; // it never was, or is no more
         else
             wi_supervisor_watch(member->child.pidfd, &member->pidfd_watch);
-        for (int i = 0; i < 2; i++)
-            if (member->captures[i].fd >= 0)
-                wi_capture_watch(&member->captures[i]);
+        wi_spec_hear(&member->pool->set.spec, member->captures,
+                     member->pool->set.name, member->child.pid);
         if (member->state == WI_MEMBER_STARTING)
             look_at_stage(member); // its bell may have rung before
     }
