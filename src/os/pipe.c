@@ -4,8 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 8 // of the kernel; not every C library has it
+#endif
 
 int wi_os_pipe(int ends[2])
 {
@@ -30,7 +35,8 @@ ssize_t wi_os_pipe_offer(int fd, const void *bytes, size_t size)
 {
     struct iovec part = {(void *)bytes, size};
     struct pollfd one = {.fd = fd, .events = POLLOUT};
-    ssize_t n = pwritev2(fd, &part, 1, -1, RWF_NOWAIT);
+    // By number: musl has no pwritev2. The offset -1, in two halves, is none.
+    ssize_t n = syscall(SYS_pwritev2, fd, &part, 1L, -1L, -1L, RWF_NOWAIT);
     if (n < 0 && (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS))
         n = poll(&one, 1, 0) > 0 ? write(fd, bytes, size)
                                  : (errno = EAGAIN, -1);
