@@ -385,6 +385,8 @@ static __attribute__((noinline)) int wait_parked(struct wi_task *self,
                                                  struct wi_task *t)
 {
     struct wi_node node = {.waiter = self};
+    if (WI_RARELY(wi_task_gone(t)))
+        wi_panic("weft_join", t, WI_TASK_GONE);
     if (wi_scope_deadline(self) == WI_FOREVER)
         wi_edge_set(self, wi_hint_of(t));
     int rc = 0;
@@ -467,6 +469,8 @@ int weft_get_into(weft_future *f, void *out, size_t size)
 
 bool weft_done(weft_future *f)
 {
+    wi_require(f != NULL, f, "a future handle must not be NULL");
+    wi_require(!wi_task_gone(wi_of_future(f)), f, WI_TASK_GONE);
     return wi_future_done(wi_of_future(f));
 }
 
@@ -490,6 +494,8 @@ const char *weft_future_text(weft_future *f)
 
 weft_future *weft_future_ref(weft_future *f)
 {
+    wi_require(f != NULL, f, "a future handle must not be NULL");
+    wi_require(!wi_task_gone(wi_of_future(f)), f, WI_TASK_GONE);
     wi_task_ref(wi_of_future(f));
     return f;
 }
@@ -561,5 +567,6 @@ int wi_future_cancel(struct wi_task *t)
 int weft_cancel(weft_future *f)
 {
     wi_require(f != NULL, f, "a future handle must not be NULL");
+    wi_require(!wi_task_gone(wi_of_future(f)), f, WI_TASK_GONE);
     return wi_future_cancel(wi_of_future(f));
 }

@@ -10,6 +10,7 @@
 #include "base/cold.h"
 #include "base/fresh.h"
 #include "base/text.h"
+#include "os/report.h"
 #include "sched/here.h"
 
 enum { FREE_MAX = 4 * WI_RECORD_BATCH };
@@ -117,6 +118,7 @@ static inline void reuse(struct wi_task *t, uint32_t state)
     t->scope = NULL;
     t->group = NULL;
     t->home = NULL; // a thread has none, and the runtime may go now
+    __atomic_store_n(&t->refs, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&t->owner, 0, __ATOMIC_RELEASE);
     __atomic_store_n(&t->permit, 0, __ATOMIC_RELAXED);
     // release: pairs with the acquire of a hint's reader, who then sees
@@ -158,6 +160,16 @@ static inline void recycle(struct wi_task *t)
         reuse(t, state);
 }
 
+// Gives one of several back, or one that somebody may add to.
+static __attribute__((noinline)) void unref_shared(struct wi_task *t)
+{
+    uint32_t refs = __atomic_fetch_sub(&t->refs, 1, __ATOMIC_ACQ_REL);
+    if (refs == 1)
+        recycle(t);
+    if (refs == 0)
+        wi_panic("weft_future_unref", t, WI_TASK_GONE);
+}
+
 void wi_task_unref(struct wi_task *t)
 {
     if (wi_task_immortal(t))
@@ -165,10 +177,11 @@ void wi_task_unref(struct wi_task *t)
     // A sole owner needs no read-modify-write, unless the table of ids could
     // hand out one more reference just now. acquire/acq_rel: the last holder
     // sees what all the others did to the record.
-    if ((__atomic_load_n(&t->refs, __ATOMIC_ACQUIRE) == 1 &&
-         !(__atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_PUBLISHED)) ||
-        __atomic_fetch_sub(&t->refs, 1, __ATOMIC_ACQ_REL) == 1)
+    if (__atomic_load_n(&t->refs, __ATOMIC_ACQUIRE) == 1 &&
+        !(__atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_PUBLISHED))
         recycle(t);
+    else
+        unref_shared(t);
 }
 
 static const char *const kind_names[] = {

@@ -240,6 +240,17 @@ const char *wi_task_name(const struct wi_task *t);
 void wi_task_ref(struct wi_task *t);
 void wi_task_unref(struct wi_task *t);
 
+// Misuse of a handle, as far as it can be seen: until its record is used again.
+#define WI_TASK_GONE                                                           \
+    "the handle's last reference was given back before (a join gives one "     \
+    "back, "                                                                   \
+    "too)"
+
+static inline bool wi_task_gone(struct wi_task *t)
+{
+    return (__atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_PHASE) == WI_FREE;
+}
+
 // Called for the last reference of a record that is published or has failed
 // unobserved; set by the futures above.
 extern void (*wi_task_last_words)(struct wi_task *t);

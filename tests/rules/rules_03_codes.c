@@ -303,6 +303,44 @@ static void join_null(void)
     weft_join(NULL);
 }
 
+static int join_twice_inside(void *arg)
+{
+    weft_future *f = weft_task_start(kit_return, kit_number(0));
+    (void)arg;
+    weft_join(f);
+    return weft_join(f);
+}
+
+static void join_twice(void)
+{
+    weft_run(join_twice_inside, NULL);
+}
+
+// One whose only reference was given back.
+static weft_future *stale_handle(void)
+{
+    weft_promise *p = weft_promise_new();
+    weft_future *f = weft_promise_future(p);
+    weft_promise_keep(p, 0, NULL, 0, NULL);
+    weft_future_unref(f);
+    return f;
+}
+
+static void unref_twice(void)
+{
+    weft_future_unref(stale_handle());
+}
+
+static void cancel_stale(void)
+{
+    weft_cancel(stale_handle());
+}
+
+static void ask_stale(void)
+{
+    weft_done(stale_handle());
+}
+
 static void start_null(void)
 {
     weft_task_start(NULL, NULL);
@@ -347,6 +385,10 @@ static void close_from_elsewhere(void)
 WEFT_TEST(programming_errors_abort_and_say_where)
 {
     kit_assert_aborts(join_null, "weft_join");
+    kit_assert_aborts(join_twice, "weft_join");
+    kit_assert_aborts(unref_twice, "weft_future_unref");
+    kit_assert_aborts(cancel_stale, "weft_cancel");
+    kit_assert_aborts(ask_stale, "weft_done");
     kit_assert_aborts(start_null, "weft_task_start");
     kit_assert_aborts(run_null, "weft_run");
     kit_assert_aborts(leave_in_wrong_order, "weft_scope_leave");
