@@ -47,6 +47,7 @@
 
 #include "base/fresh.h"
 #include "os/blocked.h"
+#include "os/environment.h"
 #include "os/report.h"
 #include "sched/culprit.h"
 #include "sched/scope.h"
@@ -368,14 +369,14 @@ void wi_watchdog_wake(void)
 
 static bool is_wanted(void)
 {
-    const char *text = secure_getenv("WEFT_WATCHDOG");
+    const char *text = wi_os_environment("WEFT_WATCHDOG");
     return text == NULL || strcmp(text, "0") != 0;
 }
 
 // The limit that the environment sets.
 static int64_t stall_wanted(void)
 {
-    const char *text = secure_getenv("WEFT_STALL");
+    const char *text = wi_os_environment("WEFT_STALL");
     int64_t limit = text != NULL ? wi_watchdog_limit(strtod(text, NULL)) : 0;
     return limit != 0 ? limit : WI_FOREVER;
 }
