@@ -122,10 +122,15 @@ inline weft_group *weft_group_open(weft_group_options o = {})
     o.size = sizeof o;
     return weft_group_open_with(&o);
 }
+inline weft_group_guard weft_group_guard_open(int *rc,
+                                              weft_group_options o = {})
+{
+    return weft_group_guard{weft_group_open(o), rc};
+}
 #define WEFT_GROUP(g, ...) WEFT_GROUP_(WEFT_UNIQUE(weft_guard_), g, __VA_ARGS__)
-#define WEFT_GROUP_(guard, g, rc_pointer, ...)                                 \
-    struct weft_group_guard guard WEFT_CLEANUP(weft_group_guard_leave) = {     \
-        weft_group_open(__VA_ARGS__), (rc_pointer)};                           \
+#define WEFT_GROUP_(guard, g, ...)                                             \
+    struct weft_group_guard guard WEFT_CLEANUP(weft_group_guard_leave) =       \
+        weft_group_guard_open(__VA_ARGS__);                                    \
     weft_group *const g __attribute__((unused)) = guard.group
 #endif
 
