@@ -472,8 +472,8 @@ void wi_watchdog_enter(struct wi_worker *worker)
 
 void wi_watchdog_leave(struct wi_worker *worker)
 {
-    wi_require(worker->watch.regions == 0, worker,
-               "a blocking region has no end (weft_blocking_end)");
+    wi_require_in("weft_blocking_begin", worker->watch.regions == 0, worker,
+                  "a blocking region has no end (weft_blocking_end)");
     wi_mutex_lock(&lock);
     worker->watch.here = NULL;
     if (worker->outer != NULL)
