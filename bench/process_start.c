@@ -5,6 +5,7 @@
 // to the result of the next job.
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -98,6 +99,99 @@ static double start_spawn(void)
         bench_fail("posix_spawn failed");
     waitpid(pid, NULL, 0);
     return bench_wall() - begin;
+}
+
+// Many at once
+// -------------------------------------------------------------------
+
+static long many;
+static int here[2]; // each child that runs says so
+
+static int stay_and_tell(int fd)
+{
+    if (write(fd, "", 1) != 1)
+        return 1;
+    for (;;)
+        pause();
+    return 0;
+}
+
+static int stay(void *arg)
+{
+    (void)arg;
+    return stay_and_tell(weft_process_fd(0));
+}
+
+static void await_all(void)
+{
+    char bytes[1000];
+    for (long n = 0; n < many;) {
+        ssize_t got = read(here[0], bytes, sizeof bytes);
+        if (got <= 0)
+            bench_fail("a child did not come");
+        n += got;
+    }
+}
+
+// The clock for each of many children: started, alive together, killed, joined.
+static double many_weft(void)
+{
+    weft_future **f = malloc((size_t)many * sizeof *f);
+    double begin = bench_wall();
+    for (long i = 0; i < many; i++)
+        f[i] =
+            weft_process_start(stay, NULL, 0, .fds = &here[1], .fd_count = 1);
+    await_all();
+    for (long i = 0; i < many; i++)
+        weft_process_kill(f[i]);
+    for (long i = 0; i < many; i++)
+        if (weft_join(f[i]) != -WEFT_ECRASHED)
+            bench_fail("a child was not killed");
+    free(f);
+    return (bench_wall() - begin) / (double)many;
+}
+
+static double many_spawn(void)
+{
+    extern char **environ;
+    char fd[12], *argv[] = {"process_start", "--stay", fd, NULL};
+    snprintf(fd, sizeof fd, "%d", here[1]);
+    pid_t *pids = malloc((size_t)many * sizeof *pids);
+    double begin = bench_wall();
+    for (long i = 0; i < many; i++)
+        if (posix_spawn(&pids[i], "/proc/self/exe", NULL, NULL, argv,
+                        environ) != 0)
+            bench_fail("posix_spawn failed");
+    await_all();
+    for (long i = 0; i < many; i++)
+        kill(pids[i], SIGKILL);
+    for (long i = 0; i < many; i++)
+        waitpid(pids[i], NULL, 0);
+    free(pids);
+    return (bench_wall() - begin) / (double)many;
+}
+
+static void many_with(const struct bench_ask *ask, struct bench_reply *reply,
+                      double (*once)(void))
+{
+    struct bench_ask small = *ask;
+    if (pipe(here) != 0)
+        bench_fail("no pipe");
+    small.param[0] = 0; // the parent's memory
+    many = ask->param[0];
+    measure(&small, reply, once);
+}
+
+static void many_weft_side(const struct bench_ask *ask,
+                           struct bench_reply *reply)
+{
+    many_with(ask, reply, many_weft);
+}
+
+static void many_spawn_side(const struct bench_ask *ask,
+                            struct bench_reply *reply)
+{
+    many_with(ask, reply, many_spawn);
 }
 
 static void start_weft_side(const struct bench_ask *ask,
@@ -236,6 +330,11 @@ static const struct bench_side starts[] = {
     {"posix_spawn", BENCH_FLOOR, .fn = start_spawn_side},
     {0}};
 
+static const struct bench_side crowds[] = {
+    {"weft", BENCH_WEFT, .fn = many_weft_side},
+    {"posix_spawn", BENCH_FLOOR, .fn = many_spawn_side},
+    {0}};
+
 static const struct bench_side copies[] = {
     {"weft", BENCH_WEFT, .fn = start_zygote_side},
     {"posix_spawn", BENCH_FLOOR, .fn = start_spawn_side},
@@ -265,6 +364,21 @@ static void ask_start(const char *name, long mib)
                                        .bar = 1.2,
                                        .bar_against = "posix_spawn"},
               starts);
+}
+
+static void ask_crowd(const char *name, long children)
+{
+    bench_ask(&(struct bench_question){.name = name,
+                                       .what = "one of many children that live "
+                                               "at once, from start to join",
+                                       .unit = "us",
+                                       .ops = (uint64_t)bench_pick(3, 2, 1),
+                                       .warm = 1,
+                                       .params = {{"children", children}},
+                                       .more = {"least", "p90"},
+                                       .bar = 1.5,
+                                       .bar_against = "posix_spawn"},
+              crowds);
 }
 
 static void ask_copy(const char *name, long mib)
@@ -330,9 +444,12 @@ int main(int argc, char **argv)
     weft_main_hook();
     if (argc == 2 && strcmp(argv[1], "--nothing") == 0)
         return 0;
+    if (argc == 3 && strcmp(argv[1], "--stay") == 0)
+        return stay_and_tell(atoi(argv[2]));
     bench_start("process_start", argc, argv);
     ask_start("process_start/small", 0);
     ask_start("process_start/large", bench_pick(1024, 512, 16));
+    ask_crowd("process_start/crowd", bench_pick(1000, 1000, 20));
     ask_copy("process_start/zygote", 0);
     ask_copy("process_start/zygote_large", bench_pick(1024, 512, 16));
     ask_begin("process_start/zygote_begin");

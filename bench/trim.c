@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // trim: after a peak of parked tasks, does the memory go back? Resident memory
-// five seconds after the last of them has ended, over what it was before.
+// five seconds (three in a short run, after half as many) after the last of
+// them has ended, over what it was before.
 // Another thread looks every 50 ms; the worker sleeps undisturbed.
 #include <math.h>
 #include <pthread.h>
@@ -127,9 +128,9 @@ int main(int argc, char **argv)
             .what = "resident memory when idle after a peak, over the "
                     "start",
             .unit = "times",
-            .ops = (uint64_t)bench_pick(200000, 200000, 300),
+            .ops = (uint64_t)bench_pick(200000, 100000, 300),
             .slow = true,
-            .params = {{"idle_ms", bench_pick(5000, 5000, 100)}},
+            .params = {{"idle_ms", bench_pick(5000, 3000, 100)}},
             .more = {"start", "peak", "end", "seconds_until_back",
                      "start_page_tables", "end_page_tables"},
             .bar = 1.1,

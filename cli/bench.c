@@ -19,7 +19,7 @@
 enum {
     PATH = 4096,
     FULL_SECONDS = 780, // of asking; tables and pictures come after
-    QUICK_SECONDS = 120,
+    QUICK_SECONDS = 100,
 };
 
 // Seconds for a question, however many there are.
@@ -39,7 +39,7 @@ static const char usage[] =
     "  --check         one short sample: whether the answers are right\n"
     "  --reps N        samples of each contender, at most (15; 7 if quick)\n"
     "  --seconds S     how long to ask, all questions together, about (780;\n"
-    "                  120 if quick)\n"
+    "                  100 if quick)\n"
     "  --compare OLD   show what has changed since OLD, a file or a folder\n"
     "                  that an earlier run has written\n"
     "  --json          one JSON object on standard output instead of tables\n"

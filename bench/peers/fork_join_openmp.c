@@ -84,42 +84,18 @@ static long uts(struct uts_node node)
     return sum;
 }
 
-static uint64_t run(long kernel, long n)
-{
-    struct board empty = {{0}};
-    switch (kernel) {
-    case FIB:
-        return (uint64_t)fib(n);
-    case SKYNET:
-        return (uint64_t)skynet(0, n);
-    case INTEGRATE:
-        return (uint64_t)integrate(0, integrate_f(0), (double)n,
-                                   integrate_f((double)n), 0);
-    case NQUEENS:
-        return (uint64_t)nqueens(&empty, 0, (int)n);
-    default:
-        tree = uts_tree_of(kernel, n);
-        return (uint64_t)uts(uts_root(&tree));
-    }
-}
+#include "fork_join.h"
 
 int main(int argc, char **argv)
 {
     long kernel = peer_argument(argc, argv, 1),
          n = peer_argument(argc, argv, 3);
-    uint64_t answer = 0;
-    double cpu = 0, wall = 0;
     omp_set_num_threads((int)peer_argument(argc, argv, 2));
 #pragma omp parallel
 #pragma omp single
     {
         run(FIB, 15);
-        cpu = peer_cpu();
-        wall = peer_wall();
-        answer = run(kernel, n);
-        wall = peer_wall() - wall;
-        cpu = peer_cpu() - cpu;
+        double cpu = peer_cpu(), wall = peer_wall();
+        tell(kernel, n, run(kernel, n), wall, cpu);
     }
-    peer_reply(wall / kernel_scale(kernel, n), answer,
-               cpu / kernel_scale(kernel, n), peer_status("VmRSS") / 1e6, 0, 0);
 }

@@ -91,24 +91,7 @@ static long uts(const uts_node &node)
     return sum;
 }
 
-static uint64_t run(long kernel, long n)
-{
-    board empty = {{0}};
-    switch (kernel) {
-    case FIB:
-        return (uint64_t)fib(n);
-    case SKYNET:
-        return (uint64_t)skynet(0, n);
-    case INTEGRATE:
-        return (uint64_t)integrate(0, integrate_f(0), (double)n,
-                                   integrate_f((double)n), 0);
-    case NQUEENS:
-        return (uint64_t)nqueens(&empty, 0, (int)n);
-    default:
-        tree = uts_tree_of(kernel, n);
-        return (uint64_t)uts(uts_root(&tree));
-    }
-}
+#include "fork_join.h"
 
 int main(int argc, char **argv)
 {
@@ -121,9 +104,6 @@ int main(int argc, char **argv)
     arena.execute([&] {
         run(FIB, 15);
         double cpu = peer_cpu(), wall = peer_wall();
-        uint64_t answer = run(kernel, n);
-        peer_reply((peer_wall() - wall) / kernel_scale(kernel, n), answer,
-                   (peer_cpu() - cpu) / kernel_scale(kernel, n),
-                   peer_status("VmRSS") / 1e6, 0, 0);
+        tell(kernel, n, run(kernel, n), wall, cpu);
     });
 }

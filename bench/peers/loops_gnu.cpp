@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // loops: OPS KERNEL WORKERS N. See bench/loops.c. What OpenMP itself lacks, the
-// parallel algorithms of the GNU C++ library have, which are made with it: sorts
-// and prefix sums.
+// parallel algorithms of the GNU C++ library have, which are made with it:
+// sorts and prefix sums.
 #include <omp.h>
 #include <parallel/algorithm>
 #include <parallel/numeric>

@@ -99,6 +99,9 @@ struct weft_process_options {
                             // zygote; with other ways to start, in each child.
                             // A negative code fails the start
     size_t capture;         // with WEFT_DEV_CAPTURE: so many bytes; 0: 65,536
+    bool echo; // with WEFT_DEV_CAPTURE: each line also goes to descriptor 1 or
+               // 2 of this process, behind "[name pid] ". Nobody waits for who
+               // reads there: lines without room are left out, and counted
 };
 
 // What is known of a process.

@@ -6,6 +6,7 @@
 enum { MODULES = 32 };
 
 uint32_t wi_forked_flag;
+uint32_t wi_fresh_number;
 static uint32_t in_use;
 static void (*modules[MODULES])(void);
 static size_t count;
@@ -32,5 +33,6 @@ void wi_fresh_start(void)
     for (size_t i = 0; i < count; i++)
         modules[i]();
     in_use = 0;
+    wi_fresh_number++;
     __atomic_store_n(&wi_forked_flag, 0, __ATOMIC_RELAXED);
 }

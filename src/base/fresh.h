@@ -19,6 +19,15 @@ static inline bool wi_forked(void)
     return __atomic_load_n(&wi_forked_flag, __ATOMIC_RELAXED) != 0;
 }
 
+// How often this process and those before it have begun anew after a fork.
+extern uint32_t wi_fresh_number;
+
+// Whether what was made under this number is another process's, a parent's.
+static inline bool wi_is_parents(uint32_t number)
+{
+    return wi_forked() || number != wi_fresh_number;
+}
+
 // From a constructor: fn makes one module's state fresh.
 void wi_fresh_add(void (*fn)(void));
 

@@ -41,6 +41,7 @@ struct line {
 
 struct blocking_pool {
     weft_executor base;
+    uint32_t born;          // wi_fresh_number
     struct wi_runtime mark; // what `home` of its jobs points to; runs nothing
     struct wi_mutex lock;   // for all below
     struct line lines[WI_LANES];
@@ -296,7 +297,7 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
                            const struct weft_submit_options *options)
 {
     weft_future *failed;
-    if (wi_forked())
+    if (wi_is_parents(((struct blocking_pool *)ex)->born))
         return wi_future_failed(-WEFT_EFORKED, NULL);
     struct wi_task *t = wi_job_record(job, arg, options, &failed);
     int priority = options != NULL ? options->priority : 0;
@@ -309,6 +310,8 @@ static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
                                  const struct weft_submit_options *options)
 {
     weft_future *failed;
+    if (wi_is_parents(((struct blocking_pool *)ex)->born))
+        return wi_future_failed(-WEFT_EFORKED, NULL);
     struct wi_task *t =
         wi_chunk_record(job, in, n, out, codes, options, &failed);
     int priority = options != NULL ? options->priority : 0;
@@ -341,32 +344,19 @@ static void cancel_running(struct blocking_pool *pool)
     wi_mutex_unlock(&pool->lock);
 }
 
-static bool finished(struct blocking_pool *pool)
+static bool finished(void *arg)
 {
+    struct blocking_pool *pool = arg;
     wi_mutex_lock(&pool->lock);
     bool done = pool->jobs == 0 && pool->threads == 0;
     wi_mutex_unlock(&pool->lock);
     return done;
 }
 
-static int drain(struct blocking_pool *pool,
-                 const struct weft_close_options *options)
+static void cancel_all(void *pool)
 {
-    struct wi_wait wait = {
-        .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
-    int rc = 0;
-    if (options->deadline != 0)
-        wait.deadline =
-            wi_deadline_in(options->deadline, "weft_executor_close");
-    while (!finished(pool)) {
-        if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
-            continue;
-        wait.deadline = WI_FOREVER;
-        rc = -ETIMEDOUT;
-        cancel_pending(pool);
-        cancel_running(pool);
-    }
-    return rc;
+    cancel_pending(pool);
+    cancel_running(pool);
 }
 
 static int close_pool(weft_executor *ex,
@@ -375,7 +365,7 @@ static int close_pool(weft_executor *ex,
     struct blocking_pool *pool = (struct blocking_pool *)ex;
     wi_require_in("weft_executor_close", wi_here.pool != pool, ex,
                   "a pool cannot be closed by one of its own jobs");
-    if (wi_forked())
+    if (wi_is_parents(pool->born))
         return -WEFT_EFORKED;
     wi_mutex_lock(&pool->lock);
     pool->closer = wi_self();
@@ -386,7 +376,7 @@ static int close_pool(weft_executor *ex,
         cancel_pending(pool);
     if (options->mode == WEFT_CLOSE_CANCEL_ALL)
         cancel_running(pool);
-    int rc = drain(pool, options);
+    int rc = wi_pool_drain(pool, options, finished, cancel_all);
     free(pool);
     return rc;
 }
@@ -409,6 +399,7 @@ weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
         return wi_broken_executor(-ENOMEM);
     memset(pool, 0, sizeof *pool);
     pool->base.ops = &blocking_ops;
+    pool->born = wi_fresh_number;
     pool->mark.job_ended = job_ended;
     for (unsigned i = 0; i < WI_LANES; i++)
         pool->lines[i].last = &pool->lines[i].first;

@@ -11,6 +11,7 @@
 #include <weft/error.h>
 #include <weft/future.h>
 
+#include "base/fresh.h"
 #include "exec/pool.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -34,6 +35,7 @@ struct entry {
 struct loop_executor {
     weft_executor base;
     struct wi_runtime *runtime;
+    uint32_t born;        // wi_fresh_number
     struct wi_mutex lock; // for all below
     struct entry *entries;
     bool closing;
@@ -101,6 +103,8 @@ static weft_future *submit(weft_executor *base, const struct weft_job *job,
 {
     struct loop_executor *ex = (struct loop_executor *)base;
     weft_future *f;
+    if (wi_is_parents(ex->born))
+        return wi_future_failed(-WEFT_EFORKED, NULL);
     // relaxed: who submits during the close must be a job of it
     if (__atomic_load_n(&ex->closing, __ATOMIC_RELAXED) &&
         (wi_here.worker == NULL || wi_here.worker->runtime != ex->runtime))
@@ -172,6 +176,8 @@ static int close_loop(weft_executor *base,
     struct wi_wait wait = {
         .object = ex, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
     int rc = 0;
+    if (wi_is_parents(ex->born))
+        return -WEFT_EFORKED;
     if (options->deadline != 0)
         wait.deadline =
             wi_deadline_in(options->deadline, "weft_executor_close");
@@ -210,5 +216,6 @@ weft_executor *weft_loop_executor(void)
         return wi_broken_executor(rc < 0 ? rc : -ENOMEM);
     ex->base.ops = &loop_ops;
     ex->runtime = runtime;
+    ex->born = wi_fresh_number;
     return &ex->base;
 }

@@ -109,6 +109,27 @@ static int run_job(struct wi_task *t)
     return 0;
 }
 
+// Closing ---------------------------------------------------------------------
+
+int wi_pool_drain(void *pool, const struct weft_close_options *options,
+                  bool (*over)(void *pool), void (*hurry)(void *pool))
+{
+    struct wi_wait wait = {
+        .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
+    int rc = 0;
+    if (options->deadline != 0)
+        wait.deadline =
+            wi_deadline_in(options->deadline, "weft_executor_close");
+    while (!over(pool)) {
+        if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
+            continue;
+        wait.deadline = WI_FOREVER;
+        rc = -ETIMEDOUT;
+        hurry(pool);
+    }
+    return rc;
+}
+
 // Chunks ----------------------------------------------------------------------
 
 struct chunk {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// pool.h: what the two thread pools share: records of kind WI_KIND_JOB.
+// pool.h: what pools share: records of kind WI_KIND_JOB, and how they end.
 #ifndef WI_EXEC_POOL_H
 #define WI_EXEC_POOL_H
 
@@ -35,6 +35,12 @@ static inline bool wi_submit_is_limited(const struct weft_submit_options *o)
 {
     return o != NULL && (o->deadline != 0 || o->timeout != 0 || o->retries);
 }
+
+// Waits until over(pool), after which nothing of it is left to run; not ended
+// by the caller's scopes. pool is what wakes the caller. If the options'
+// deadline comes first, calls hurry(pool) and goes on. 0 or -ETIMEDOUT.
+int wi_pool_drain(void *pool, const struct weft_close_options *options,
+                  bool (*over)(void *pool), void (*hurry)(void *pool));
 
 weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options);
 

@@ -43,6 +43,7 @@ enum closed {
 struct thread_pool {
     weft_executor base;
     struct wi_runtime *runtime;
+    uint32_t born;          // wi_fresh_number
     uint32_t closed;        // atomic: enum closed
     unsigned most;          // atomic: workers that it ever had at once
     struct wi_task *closer; // who waits for the last end
@@ -99,8 +100,9 @@ static uint64_t sum(struct thread_pool *pool, struct counter *counters)
 
 // Ends first: a job that is submitted and ends between the two sums makes
 // them differ, never equal.
-static bool all_ended(struct thread_pool *pool)
+static bool all_ended(void *arg)
 {
+    struct thread_pool *pool = arg;
     uint64_t ended = sum(pool, pool->ended);
     // relaxed: what is counted as ended was counted here before it was queued
     uint64_t injected =
@@ -194,7 +196,7 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
                            const struct weft_submit_options *options)
 {
     weft_future *failed;
-    if (wi_forked())
+    if (wi_is_parents(((struct thread_pool *)ex)->born))
         return wi_future_failed(-WEFT_EFORKED, NULL);
     struct wi_task *t = wi_job_record(job, arg, options, &failed);
     return t == NULL ? failed : queue((struct thread_pool *)ex, t, options);
@@ -206,6 +208,8 @@ static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
                                  const struct weft_submit_options *options)
 {
     weft_future *failed;
+    if (wi_is_parents(((struct thread_pool *)ex)->born))
+        return wi_future_failed(-WEFT_EFORKED, NULL);
     struct wi_task *t =
         wi_chunk_record(job, in, n, out, codes, options, &failed);
     return t == NULL ? failed : queue((struct thread_pool *)ex, t, options);
@@ -239,24 +243,9 @@ static void cancel_as_asked(struct thread_pool *pool, enum weft_close_mode mode)
         wi_runtime_cancel_jobs(pool->runtime, cancel_started);
 }
 
-// Waits for the last end; not ended by the caller's scopes.
-static int drain(struct thread_pool *pool,
-                 const struct weft_close_options *options)
+static void cancel_all(void *pool)
 {
-    struct wi_wait wait = {
-        .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
-    int rc = 0;
-    if (options->deadline != 0)
-        wait.deadline =
-            wi_deadline_in(options->deadline, "weft_executor_close");
-    while (!all_ended(pool)) {
-        if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
-            continue;
-        wait.deadline = WI_FOREVER;
-        rc = -ETIMEDOUT;
-        cancel_as_asked(pool, WEFT_CLOSE_CANCEL_ALL);
-    }
-    return rc;
+    cancel_as_asked(pool, WEFT_CLOSE_CANCEL_ALL);
 }
 
 static void free_pool(struct thread_pool *pool)
@@ -280,13 +269,13 @@ static int close_pool(weft_executor *ex,
                   wi_here.worker == NULL ||
                       wi_here.worker->runtime != pool->runtime,
                   ex, "a pool cannot be closed by one of its own jobs");
-    if (wi_forked())
+    if (wi_is_parents(pool->born))
         return -WEFT_EFORKED;
     pool->closer = wi_self();
     // seq_cst: before the sums; pairs with job_ended
     __atomic_store_n(&pool->closed, CLOSING, __ATOMIC_SEQ_CST);
     cancel_as_asked(pool, options->mode);
-    int rc = drain(pool, options);
+    int rc = wi_pool_drain(pool, options, all_ended, cancel_all);
     wi_mutex_lock(&pool->lock); // let the last end outside be done with it
     wi_mutex_unlock(&pool->lock);
     wi_group_end(pool->runtime->root);
@@ -469,10 +458,10 @@ int weft_thread_pool_resize(weft_executor *ex, unsigned workers)
     ex = wi_executor_unbound(ex, NULL);
     if (workers == 0 || workers > WI_MAX_WORKERS)
         return -EINVAL;
-    if (wi_forked())
-        return -WEFT_EFORKED;
     if (ex->ops == &thread_pool_ops)
-        return resize_alone((struct thread_pool *)ex, workers);
+        return wi_is_parents(((struct thread_pool *)ex)->born)
+                   ? -WEFT_EFORKED
+                   : resize_alone((struct thread_pool *)ex, workers);
     return wi_blocking_pool_resize(ex, workers) ? 0 : -EINVAL;
 }
 
@@ -488,6 +477,7 @@ weft_thread_pool_with(const struct weft_thread_pool_options *options)
     if (pool == NULL)
         return wi_broken_executor(-ENOMEM);
     pool->base.ops = &thread_pool_ops;
+    pool->born = wi_fresh_number;
     int rc = start_pool(pool, options);
     if (rc == 0)
         return &pool->base;

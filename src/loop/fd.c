@@ -324,6 +324,15 @@ bool wi_fd_is_known(int fd)
                       __atomic_load_n(&record->loops, __ATOMIC_RELAXED));
 }
 
+void wi_fd_count_close(int fd)
+{
+    struct wi_fd *record = find(fd);
+
+    if (record)
+        // relaxed: see wi_fd_generation
+        __atomic_fetch_add(&record->generation, 1, __ATOMIC_RELAXED);
+}
+
 void wi_fd_retire(int fd, struct wi_loop *self)
 {
     struct wi_fd *record = find(fd);

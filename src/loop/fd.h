@@ -122,6 +122,10 @@ static inline bool wi_fd_closing(const struct wi_fd *record)
 // Whether there is anything to retire.
 bool wi_fd_is_known(int fd);
 
+// There is nothing to retire, but fd is about to be closed: somebody may have
+// noted its generation before it begins to use it.
+void wi_fd_count_close(int fd);
+
 // Makes every loop and thread let go of fd, and the record blank. `self` is
 // the caller's own loop, or NULL. Parks.
 void wi_fd_retire(int fd, struct wi_loop *self);

@@ -162,7 +162,9 @@ static ssize_t in_thread(struct wi_io *io)
 
 ssize_t wi_io_perform(struct wi_io *io)
 {
-    int saved = errno, rc = wi_check_scopes();
+    // A loop of the parent's would wait for ever, and io_uring's hand it what
+    // is asked for here.
+    int saved = errno, rc = wi_forked() ? -WEFT_EFORKED : wi_check_scopes();
     struct wi_loop *loop;
     ssize_t n = rc;
 
@@ -332,6 +334,8 @@ int weft_close(int fd)
         return -WEFT_EFORKED;
     if (wi_fd_is_known(fd))
         wi_fd_retire(fd, wi_loop_here(&rc));
+    else
+        wi_fd_count_close(fd);
     // EINTR: Linux has closed it all the same.
     rc = close(fd) < 0 && errno == EBADF ? -EBADF : 0;
     errno = saved;

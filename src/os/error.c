@@ -17,24 +17,27 @@ static const struct entry own[] = {
 #undef ENTRY
 };
 
-// The errno values that Weft's calls return; for the others libc has a text.
+// The errno values of Linux that calls of files, sockets and processes give;
+// libc has the texts.
 // clang-format off
 #define SYSTEM_ERRORS(X)                                                       \
-    X(EPERM)                                                                   \
-    X(ENOENT)                                                                  \
-    X(ESRCH)                                                                   \
-    X(EINTR)                                                                   \
-    X(EIO)                                                                     \
-    X(EBADF)                                                                   \
-    X(ECHILD) X(EAGAIN) X(ENOMEM) X(EACCES) X(EFAULT) X(EBUSY) X(EEXIST)       \
-        X(ENODEV) X(ENOTDIR) X(EISDIR) X(EINVAL) X(ENFILE) X(EMFILE) X(EFBIG)  \
-            X(ENOSPC) X(EPIPE) X(EDOM) X(ERANGE) X(EDEADLK) X(ENOSYS) X(EPROTO) \
-                X(EOVERFLOW) X(ENOTSOCK) X(EMSGSIZE) X(EOPNOTSUPP)             \
-                    X(EADDRINUSE) X(EADDRNOTAVAIL) X(ENETUNREACH)              \
-                        X(ECONNABORTED) X(ECONNRESET) X(ENOBUFS) X(EISCONN)    \
-                            X(ENOTCONN) X(ETIMEDOUT) X(ECONNREFUSED)           \
-                                X(EHOSTUNREACH) X(EALREADY) X(EINPROGRESS)     \
-                                    X(ECANCELED) X(EOWNERDEAD)
+    X(EPERM) X(ENOENT) X(ESRCH) X(EINTR) X(EIO) X(ENXIO) X(E2BIG)              \
+    X(ENOEXEC) X(EBADF) X(ECHILD) X(EAGAIN) X(ENOMEM) X(EACCES) X(EFAULT)      \
+    X(ENOTBLK) X(EBUSY) X(EEXIST) X(EXDEV) X(ENODEV) X(ENOTDIR) X(EISDIR)      \
+    X(EINVAL) X(ENFILE) X(EMFILE) X(ENOTTY) X(ETXTBSY) X(EFBIG) X(ENOSPC)      \
+    X(ESPIPE) X(EROFS) X(EMLINK) X(EPIPE) X(EDOM) X(ERANGE) X(EDEADLK)         \
+    X(ENAMETOOLONG) X(ENOLCK) X(ENOSYS) X(ENOTEMPTY) X(ELOOP) X(ENOMSG)        \
+    X(EIDRM) X(ENODATA) X(ETIME) X(ENOLINK) X(EPROTO) X(EBADMSG)               \
+    X(EOVERFLOW) X(EILSEQ) X(EUSERS) X(ENOTSOCK) X(EDESTADDRREQ)               \
+    X(EMSGSIZE) X(EPROTOTYPE) X(ENOPROTOOPT) X(EPROTONOSUPPORT)                \
+    X(ESOCKTNOSUPPORT) X(EOPNOTSUPP) X(EPFNOSUPPORT) X(EAFNOSUPPORT)           \
+    X(EADDRINUSE) X(EADDRNOTAVAIL) X(ENETDOWN) X(ENETUNREACH) X(ENETRESET)     \
+    X(ECONNABORTED) X(ECONNRESET) X(ENOBUFS) X(EISCONN) X(ENOTCONN)            \
+    X(ESHUTDOWN) X(ETIMEDOUT) X(ECONNREFUSED) X(EHOSTDOWN) X(EHOSTUNREACH)     \
+    X(EALREADY) X(EINPROGRESS) X(ESTALE) X(EDQUOT) X(ENOMEDIUM)                \
+    X(EMEDIUMTYPE) X(ECANCELED) X(ENOKEY) X(EKEYEXPIRED) X(EKEYREVOKED)        \
+    X(EKEYREJECTED) X(EOWNERDEAD) X(ENOTRECOVERABLE) X(ERFKILL)                \
+    X(EHWPOISON)
 // clang-format on
 
 static const struct entry *own_entry(int number)

@@ -15,6 +15,9 @@
 
 enum { SPINS = 40 };
 
+__thread uint32_t wi_mutex_sleeps
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
 int wi_os_futex_wait(uint32_t *word, uint32_t value, int64_t deadline,
                      bool shared)
 {
@@ -54,10 +57,13 @@ void wi_mutex_lock_slow(struct wi_mutex *mutex)
             return;
         wi_arch_relax();
     }
+    // relaxed: the watchdog's hint
+    __atomic_store_n(&wi_mutex_sleeps, 1, __ATOMIC_RELAXED);
     // acquire: as above; 2 says that somebody may sleep, and stays until the
     // holder that saw it has woken one.
     while (__atomic_exchange_n(&mutex->word, 2, __ATOMIC_ACQUIRE) != 0)
         wi_os_futex_wait(&mutex->word, 2, WI_FOREVER, false);
+    __atomic_store_n(&wi_mutex_sleeps, 0, __ATOMIC_RELAXED);
 }
 
 void wi_mutex_unlock_slow(struct wi_mutex *mutex)

@@ -21,6 +21,9 @@ int wi_os_futex_wake(uint32_t *word, int n, bool shared);
 struct wi_mutex {
     uint32_t word; // 0 free, 1 held, 2 held and somebody sleeps
 };
+// Whether this thread sleeps for one: it is the library's doing, and short.
+extern __thread uint32_t wi_mutex_sleeps
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
 void wi_mutex_lock_slow(struct wi_mutex *mutex);
 void wi_mutex_unlock_slow(struct wi_mutex *mutex);
 

@@ -13,4 +13,8 @@ int wi_os_pipe(int ends[2]);
 // How many bytes came; 0: the end, -EAGAIN: none now, or a negative code.
 ssize_t wi_os_pipe_read(int fd, void *bytes, size_t size);
 
+// Writes to a descriptor of any kind, whole if size is at most PIPE_BUF; does
+// not wait for a reader: -EAGAIN. SIGPIPE must be blocked.
+ssize_t wi_os_pipe_offer(int fd, const void *bytes, size_t size);
+
 #endif

@@ -333,7 +333,7 @@ int weft_arena_seal(weft_arena *a)
 int weft_arena_recover(weft_arena *a)
 {
     need_writable(__func__, a);
-    int n = wi_member_sweep(a);
+    int n = wi_member_sweep(a, NULL);
     wi_heap_recover(a);
     return n;
 }

@@ -75,7 +75,7 @@ static bool is_in(const weft_arena *a, const struct weft_buffer *b)
 // Whether nothing will ever be found in it. Under the lock.
 static bool is_over(weft_arena *a)
 {
-    wi_member_sweep(a);
+    wi_member_sweep(a, NULL);
     wi_heap_recover(a);
     return wi_member_count(a) == 1 &&
            __atomic_load_n(&wi_segment_of(a)->blocks, __ATOMIC_RELAXED) == 0;

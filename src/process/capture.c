@@ -69,6 +69,8 @@ static ssize_t take(struct wi_capture *c)
     ssize_t n = wi_os_pipe_read(c->fd, piece, sizeof piece);
     if (n > 0)
         keep(c, piece, (size_t)n);
+    if (n > 0 && c->echo != NULL)
+        wi_echo_put(c->echo, piece, (size_t)n);
     return n;
 }
 
@@ -78,6 +80,13 @@ static void heard(struct wi_watch *watch)
     ssize_t n = take(c);
     if (n <= 0 && n != -EAGAIN)
         wi_supervisor_forget(c->fd); // nobody can write any more
+}
+
+int wi_capture_echo(struct wi_capture *c, int to, const char *name, pid_t pid)
+{
+    if (c->fd >= 0)
+        c->echo = wi_echo_new(to, name, pid);
+    return c->fd >= 0 && c->echo == NULL ? -ENOMEM : 0;
 }
 
 int wi_capture_watch(struct wi_capture *c)
@@ -101,6 +110,8 @@ void wi_capture_close(struct wi_capture *c)
     wi_supervisor_forget(c->fd);
     wi_os_close(c->fd);
     c->fd = -1;
+    wi_echo_free(c->echo);
+    c->echo = NULL;
 }
 
 void wi_capture_free(struct wi_capture *c)

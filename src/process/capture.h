@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "os/futex.h"
+#include "process/echo.h"
 #include "process/supervisor.h"
 
 enum { WI_CAPTURE_LINE = 96 };
@@ -22,10 +23,15 @@ struct wi_capture {
     size_t size;           // of it
     size_t limit;          // that it may grow to
     uint64_t total;        // bytes that came
+    struct wi_echo *echo;  // NULL: none; the supervisor's
 };
 
 // Makes the pipe. *end is what the child writes to. 0 or a negative code.
 int wi_capture_open(struct wi_capture *c, size_t limit, int *end);
+
+// Writes the lines to descriptor `to` of this process, too. Before the watch; 0
+// or -ENOMEM.
+int wi_capture_echo(struct wi_capture *c, int to, const char *name, pid_t pid);
 
 // Takes in what comes from now on. 0 or a negative code. Any thread.
 int wi_capture_watch(struct wi_capture *c);

@@ -37,7 +37,8 @@ void wi_crash_report(struct weft_crash *crash, pid_t pid,
 // Puts that likely cause behind a text.
 void wi_crash_hint(char text[WI_CRASH_TEXT], const struct weft_crash *crash);
 
-// From now on processes that the kernel kills for want of memory are noticed.
+// From now on processes that the kernel kills for want of memory are noticed:
+// what it has killed before is none of ours.
 void wi_crash_begin(void);
 
 #endif

@@ -740,9 +740,8 @@ static void look_at_member(struct wi_member *member)
             member->reaped = true; // it never was, or is no more
         else
             wi_supervisor_watch(member->child.pidfd, &member->pidfd_watch);
-        for (int i = 0; i < 2; i++)
-            if (member->captures[i].fd >= 0)
-                wi_capture_watch(&member->captures[i]);
+        wi_spec_hear(&member->pool->set.spec, member->captures,
+                     member->pool->set.name, member->child.pid);
         if (member->state == WI_MEMBER_STARTING)
             look_at_stage(member); // its bell may have rung before
     }
@@ -893,6 +892,23 @@ static bool end_queued(struct wi_pool *pool, struct wi_outcomes *out)
     return true;
 }
 
+// What has come to an end is told before anything is done for the pool's
+// future: a new worker is some system calls, and somebody waits for the news.
+static bool tell_first(struct wi_pool *pool, struct wi_outcomes *out)
+{
+    return look_after(pool, out) && end_queued(pool, out) && out->n == 0;
+}
+
+static void go_on(struct wi_pool *pool)
+{
+    wi_dispatch(pool);
+    wi_rebalance(pool);
+    look_for_hidden_waits(pool);
+    wi_size_look(pool);
+    start_members(pool);
+    send_home(pool);
+}
+
 void wi_pool_tend_errand(struct wi_errand *errand)
 {
     struct wi_pool *pool =
@@ -903,13 +919,9 @@ void wi_pool_tend_errand(struct wi_errand *errand)
         out.n = 0;
         wi_mutex_lock(&pool->lock);
         pool->tending = true;
-        all = look_after(pool, &out) && end_queued(pool, &out);
-        wi_dispatch(pool);
-        wi_rebalance(pool);
-        look_for_hidden_waits(pool);
-        wi_size_look(pool);
-        start_members(pool);
-        send_home(pool);
+        all = tell_first(pool, &out);
+        if (all)
+            go_on(pool);
         pool->tending = false;
         wi_mutex_unlock(&pool->lock);
         wi_outcomes_tell(&out);

@@ -463,7 +463,8 @@ static struct wi_pjob *new_job(weft_executor *ex, const struct weft_job *job,
                                int *rc)
 {
     struct wi_pjob *pj = NULL;
-    *rc = wi_forked() ? -WEFT_EFORKED : wi_job_check(job);
+    *rc = wi_is_parents(((struct wi_pool *)ex)->born) ? -WEFT_EFORKED
+                                                      : wi_job_check(job);
     if (*rc == 0 && (pj = wi_pjob_new((struct wi_pool *)ex, job)) == NULL)
         *rc = -ENOMEM;
     if (*rc == 0)
@@ -608,23 +609,14 @@ static bool is_over(struct wi_pool *pool, bool members)
     return over;
 }
 
-// Waits for the last job; not ended by the caller's scopes.
-static int drain(struct wi_pool *pool, const struct weft_close_options *options)
+static bool has_no_jobs(void *pool)
 {
-    struct wi_wait wait = {
-        .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
-    int rc = 0;
-    if (options->deadline != 0)
-        wait.deadline =
-            wi_deadline_in(options->deadline, "weft_executor_close");
-    while (!is_over(pool, false)) {
-        if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
-            continue;
-        wait.deadline = WI_FOREVER;
-        rc = -ETIMEDOUT;
-        end_jobs(pool, true);
-    }
-    return rc;
+    return is_over(pool, false);
+}
+
+static void end_all_jobs(void *pool)
+{
+    end_jobs(pool, true);
 }
 
 // Sends the workers home, and kills who has not gone in a second.
@@ -710,7 +702,7 @@ static int close_pool(weft_executor *ex,
                       const struct weft_close_options *options)
 {
     struct wi_pool *pool = (struct wi_pool *)ex;
-    if (wi_forked())
+    if (wi_is_parents(pool->born))
         return -WEFT_EFORKED;
     struct wi_task *self = wi_self();
     if (self == NULL)
@@ -722,7 +714,7 @@ static int close_pool(weft_executor *ex,
     wi_mutex_unlock(&pool->lock);
     if (options->mode != WEFT_CLOSE_DRAIN)
         end_jobs(pool, options->mode == WEFT_CLOSE_CANCEL_ALL);
-    int rc = drain(pool, options);
+    int rc = wi_pool_drain(pool, options, has_no_jobs, end_all_jobs);
     bool was_broken = pool->broken;
     dismiss(pool);
     if (pool->broken && !was_broken) { // by a finalizer
@@ -763,6 +755,7 @@ static struct wi_pool *take_pool(void)
     for (int i = 0; i < 3; i++)
         pool->set.spec.stdio[i] = WI_LAUNCH_SAME; // nothing to close
     pool->base.ops = &pool_ops;
+    pool->born = wi_fresh_number;
     pool->id = id;
     pool->tend.run = wi_pool_tend_errand;
     pool->retry.ring = wi_pool_retry;

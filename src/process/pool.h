@@ -166,6 +166,7 @@ struct wi_pool {
     weft_executor base;
     struct wi_mutex lock;
     struct wi_pool *next; // of all pools; the free list
+    uint32_t born;        // wi_fresh_number
     uint32_t id;
     uint32_t pins; // futex word: who uses it without being its caller
     struct {

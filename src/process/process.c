@@ -173,13 +173,18 @@ static void call_drop(struct process *p)
         p->drop(p->arg);
 }
 
+static const char *name_of(const struct process *p)
+{
+    return p->boot->name[0] != '\0' ? p->boot->name : "process";
+}
+
 // What the future says of a process that has ended.
 static int verdict(struct process *p, const struct wi_os_end *end,
                    char text[WI_CRASH_TEXT])
 {
     struct wi_words *words = wi_boot_words(p->boot);
     uint32_t stage = wi_boot_stage(p->boot);
-    const char *name = p->boot->name[0] != '\0' ? p->boot->name : "process";
+    const char *name = name_of(p);
     text[0] = '\0';
     if (stage == WI_STAGE_DONE) {
         if (!words->began)
@@ -389,9 +394,8 @@ static void settle_launch(struct process *p, int rc, struct wi_os_child child)
         return;
     }
     // The pidfd last: when it is heard of, the record may go.
-    for (int i = 0; i < 2 && rc == 0; i++)
-        if (p->captures[i].fd >= 0)
-            rc = wi_capture_watch(&p->captures[i]);
+    if (rc == 0)
+        rc = wi_spec_hear(&p->spec, p->captures, name_of(p), child.pid);
     if (rc == 0)
         rc = wi_supervisor_watch(child.pidfd, &p->watch);
     if (rc == 0)
@@ -686,15 +690,6 @@ static weft_future *fail(int code, const struct weft_process_options *o,
     return wi_future_failed(code, weft_strerror(code));
 }
 
-// Once: what has been killed before is none of ours.
-static void note_memory(void)
-{
-    static uint32_t noted;
-    // relaxed: any one
-    if (!__atomic_exchange_n(&noted, 1, __ATOMIC_RELAXED))
-        wi_crash_begin();
-}
-
 int wi_process_service(const char *program)
 {
     if (wi_forked())
@@ -702,8 +697,6 @@ int wi_process_service(const char *program)
     if (!wi_entry_ready() && program == NULL)
         return -WEFT_ENOENTRY;
     int rc = wi_launcher_start();
-    if (rc == 0)
-        note_memory();
     return rc < 0 ? rc : wi_supervisor_start();
 }
 

@@ -111,6 +111,7 @@ static int copy_fds(struct wi_spec *spec, const struct weft_process_options *o)
     if (rc == 0)
         rc = copy_stdio(2, o->err, spec);
     spec->capture_size = o->capture != 0 ? o->capture : CAPTURE;
+    spec->echo = o->echo;
     for (; rc == 0 && spec->fd_count < o->fd_count; spec->fd_count++)
         rc = copy_fd(o->fds[spec->fd_count], &spec->fds[spec->fd_count]);
     return rc;
@@ -273,6 +274,19 @@ void wi_spec_captured(struct wi_launch *launch)
             wi_os_close(launch->captured[i]);
         launch->captured[i] = 0;
     }
+}
+
+int wi_spec_hear(const struct wi_spec *spec, struct wi_capture captures[2],
+                 const char *name, pid_t pid)
+{
+    int rc = 0;
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        if (spec->echo)
+            rc = wi_capture_echo(&captures[i], 1 + i, name, pid);
+        if (rc == 0 && captures[i].fd >= 0)
+            rc = wi_capture_watch(&captures[i]);
+    }
+    return rc;
 }
 
 int wi_spec_boot(const struct wi_spec *spec, struct wi_boot *boot, int memfd)

@@ -25,6 +25,7 @@ struct wi_spec {
     bool capture[3];     // what it writes there is taken in
     bool err_to_out;     // its 2 is as its 1
     size_t capture_size; // of each at most
+    bool echo;           // its lines go to ours, too
     enum weft_start_method method;
     struct wi_name preload;
     struct wi_zygote *zygote;
@@ -50,6 +51,11 @@ int wi_spec_boot(const struct wi_spec *spec, struct wi_boot *boot, int memfd);
 int wi_spec_capture(const struct wi_spec *spec, struct wi_launch *launch,
                     struct wi_capture captures[2]);
 void wi_spec_captured(struct wi_launch *launch);
+
+// Takes in what the child writes from now on, and echoes it if that was asked
+// for. The supervisor. 0 or a negative code.
+int wi_spec_hear(const struct wi_spec *spec, struct wi_capture captures[2],
+                 const char *name, pid_t pid);
 
 // In the child. 0, or a negative code with *what saying what failed.
 int wi_spec_settle(const struct wi_boot *boot, const char **what);

@@ -14,6 +14,7 @@
 #include "os/process.h"
 #include "os/thread.h"
 #include "os/watch.h"
+#include "process/crash.h"
 
 static struct {
     struct wi_mutex lock;
@@ -112,6 +113,7 @@ static int start(void)
         return rc;
     }
     wi_os_thread_detach(&thread);
+    wi_crash_begin();
     supervisor.running = true;
     return 0;
 }

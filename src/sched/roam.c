@@ -29,7 +29,8 @@
 //
 // The timers of roamers are in a wheel of the runtime. One worker that sleeps,
 // the keeper, sleeps no longer than until the first is due. If that one is
-// busy by then, the watchdog sees to it at its next look.
+// busy by then, the watchdog sees to it at its next look; without one, the next
+// worker that looks around does.
 #include "sched/roam.h"
 
 #include <errno.h>

@@ -153,23 +153,36 @@ wi_stack_switch(struct wi_switch_point *from, struct wi_switch_point *to)
     wi_stack_arrived(from);
 }
 
-// A range that holds stacks, whose contents LSan must read as roots.
+#if !WI_ASAN
+// There if the program was built with LSan, though Weft was not.
+extern void __lsan_register_root_region(const void *base, size_t size)
+    __attribute__((weak));
+extern void __lsan_unregister_root_region(const void *base, size_t size)
+    __attribute__((weak));
+#endif
+
+// Whether LSan reads what it is given as roots.
+static inline bool wi_sanitizer_reads_roots(void)
+{
+#if WI_ASAN
+    return true;
+#else
+    return __lsan_register_root_region != NULL &&
+           __lsan_unregister_root_region != NULL;
+#endif
+}
+
+// A range that holds stacks or records, whose contents LSan must read as roots.
 static inline void wi_sanitizer_add_roots(void *base, size_t size)
 {
-    (void)base;
-    (void)size;
-#if WI_ASAN
-    __lsan_register_root_region(base, size);
-#endif
+    if (wi_sanitizer_reads_roots())
+        __lsan_register_root_region(base, size);
 }
 
 static inline void wi_sanitizer_remove_roots(void *base, size_t size)
 {
-    (void)base;
-    (void)size;
-#if WI_ASAN
-    __lsan_unregister_root_region(base, size);
-#endif
+    if (wi_sanitizer_reads_roots())
+        __lsan_unregister_root_region(base, size);
 }
 
 static inline unsigned wi_valgrind_add_stack(void *low, void *high)

@@ -78,12 +78,15 @@ static struct {
 } pool = {
     .own_guards = OWN_GUARDS,
     .shared_guards = SHARED_GUARDS,
-#if WI_ASAN
-    // LSan reads all readable parts of a slab; it sees PROT_NONE, but would
-    // die of the other kind of guard.
-    .guard = WI_STACK_GUARD_PAGES,
-#endif
 };
+
+// LSan reads all readable parts of a slab; it sees PROT_NONE, but would die of
+// the other kind of guard.
+__attribute__((constructor)) static void choose_guard(void)
+{
+    if (wi_sanitizer_reads_roots())
+        pool.guard = WI_STACK_GUARD_PAGES;
+}
 
 static void lock(void)
 {

@@ -158,8 +158,11 @@ static bool is_blocked(struct wi_worker *worker, int64_t now)
     long call;
     if (watch->blocked && watch->told)
         return true;
+    // relaxed: a hint. What has a lock of the library's and lost its CPU gets
+    // one again, and is nobody's fault.
     if (now - watch->since < LOOK_NS ||
-        !wi_os_thread_blocked(watch->thread, &call))
+        !wi_os_thread_blocked(watch->thread, &call) ||
+        __atomic_load_n(watch->mutex, __ATOMIC_RELAXED))
         return false;
     return watch->told || found_count == MAX_FOUND ||
            identify(worker, call, now);
@@ -462,8 +465,10 @@ void wi_watchdog_enter(struct wi_worker *worker)
 {
     pid_t id = wi_os_thread_id();
     wi_mutex_lock(&lock);
-    worker->watch =
-        (struct wi_watched){.here = &wi_here, .thread = id, .cpu = NOT_SEEN};
+    worker->watch = (struct wi_watched){.here = &wi_here,
+                                        .mutex = &wi_mutex_sleeps,
+                                        .thread = id,
+                                        .cpu = NOT_SEEN};
     if (worker->outer != NULL)
         worker->outer->watch.nested = worker;
     wi_mutex_unlock(&lock);

@@ -50,6 +50,7 @@ enum wi_sleep {
 // What the watchdog knows of a worker; all under its lock.
 struct wi_watched {
     struct wi_this_thread *here; // of its thread; NULL: none
+    const uint32_t *mutex;       // and its wi_mutex_sleeps
     pid_t thread;                // the kernel's id
     struct wi_worker *nested;    // a run inside one of its tasks
     uint64_t turns;              // wi_worker_progress, as seen last

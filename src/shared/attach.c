@@ -187,11 +187,11 @@ static int read_head(int fd, struct head *head)
 static int take_part(weft_arena *a)
 {
     int rc = wi_keeper_add(a);
-    if (rc == -EUSERS && wi_member_sweep(a) > 0)
+    if (rc == -EUSERS && wi_member_sweep(a, NULL) > 0)
         rc = wi_keeper_add(a);
     if (rc < 0)
         return rc;
-    wi_member_sweep(a);
+    wi_member_sweep(a, NULL);
     wi_heap_recover(a);
     return 0;
 }

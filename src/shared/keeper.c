@@ -2,8 +2,8 @@
 //
 // The keeper sleeps on many words at once (futex_waitv): its own, `control`;
 // of each watched arena `joined` and the life words of the others; of each
-// task that naps, its word. Before Linux 5.16, and for more words than fit,
-// it looks at them every few milliseconds as long as there are any.
+// task that naps, its word. Before Linux 5.16, for more words than fit, and
+// while somebody is dying, it looks at them every few milliseconds.
 //
 // An arena is watched from the first nap on until it is closed: a process that
 // never waits is never woken by the deaths of others.
@@ -95,13 +95,13 @@ static void wake_naps(const weft_arena *a)
 struct words {
     struct wi_futex_wait all[MOST_WORDS];
     unsigned n;
-    unsigned naps; // from this one on they are those of naps
-    bool more;     // than fit
+    unsigned naps;   // from this one on they are those of naps
+    bool look_again; // soon: there are more than fit, or somebody is dying
 };
 
 static void add_word(struct words *w, uint32_t *word, uint32_t value)
 {
-    w->more |= w->n == MOST_WORDS;
+    w->look_again |= w->n == MOST_WORDS;
     if (w->n < MOST_WORDS)
         w->all[w->n++] = (struct wi_futex_wait){word, value, true};
 }
@@ -119,11 +119,13 @@ static void look_at_arena(weft_arena *a, struct words *w)
     unsigned room = MOST_WORDS - w->n;
     unsigned n = wi_member_others(a, &w->all[w->n], room);
     w->n += n;
-    w->more |= n == room;
+    w->look_again |= n == room;
     // Last: one that dies before its word is read is found here, and the number
     // in `joined` changes, so that the sleep ends at once; one that dies later
     // changes its word.
-    wi_member_sweep(a);
+    bool dying;
+    wi_member_sweep(a, &dying);
+    w->look_again |= dying;
 }
 
 static void look_at_naps(struct words *w)
@@ -149,15 +151,20 @@ static bool somebody_naps_on(const uint32_t *word)
     return nap != NULL;
 }
 
+// A word that may be something else by now.
+__attribute__((noinline, no_sanitize("thread"))) static uint32_t
+glance(const uint32_t *word)
+{
+    return *(const volatile uint32_t *)word;
+}
+
 // A wake may have come for a task that has left just before: somebody else
 // gets it. What was slept on is still mapped, for an arena goes by an errand.
 static void pass_on(const struct words *w)
 {
     for (unsigned i = w->naps; i < w->n; i++) {
         uint32_t *word = w->all[i].word;
-        // acquire: as in look_at_naps
-        if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != w->all[i].value &&
-            !somebody_naps_on(word))
+        if (glance(word) != w->all[i].value && !somebody_naps_on(word))
             wi_os_futex_wake(word, 1, true);
     }
 }
@@ -167,7 +174,7 @@ static void look(struct words *w)
     wi_mutex_lock(&lock);
     pass_on(w);
     w->n = 1;
-    w->more = false;
+    w->look_again = false;
     do_errands();
     for (weft_arena *a = kept; a != NULL; a = a->next_kept)
         if (a->watched)
@@ -181,7 +188,7 @@ static void sleep_on(struct words *w)
 {
     static bool no_waitv; // the keeper's alone
     int64_t deadline = WI_FOREVER;
-    if (w->more || (no_waitv && w->n > 1))
+    if (w->look_again || (no_waitv && w->n > 1))
         deadline = wi_os_now() + SLICE_NS;
     if (!no_waitv)
         no_waitv = wi_os_futex_wait_many(w->all, w->n, deadline) == -ENOSYS;

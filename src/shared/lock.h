@@ -8,7 +8,30 @@
 #ifndef WI_SHARED_LOCK_H
 #define WI_SHARED_LOCK_H
 
+#include "base/sanitizer_detect.h"
 #include "shared/segment.h"
+
+#if WI_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+// TSan knows of this process only: what one thread of it hands to another by
+// way of a third process would look like a race to it. So for TSan whoever
+// takes a shared lock has seen all that was done before any of them was given
+// back.
+static inline void wi_shared_seen(void)
+{
+#if WI_TSAN
+    __tsan_acquire(&wi_arenas_gone);
+#endif
+}
+
+static inline void wi_shared_shown(void)
+{
+#if WI_TSAN
+    __tsan_release(&wi_arenas_gone);
+#endif
+}
 
 // Takes it. Whether its last owner has died within. Never fails.
 bool wi_shared_lock_slow(weft_arena *a, struct wi_shared_lock *lock);
@@ -34,15 +57,20 @@ static inline bool wi_shared_lock(weft_arena *a, struct wi_shared_lock *lock)
     if (__builtin_expect(__atomic_compare_exchange_n(&lock->word, &free, a->tag,
                                                      false, __ATOMIC_ACQUIRE,
                                                      __ATOMIC_RELAXED),
-                         true))
+                         true)) {
+        wi_shared_seen();
         return false;
-    return wi_shared_lock_slow(a, lock);
+    }
+    bool died = wi_shared_lock_slow(a, lock);
+    wi_shared_seen();
+    return died;
 }
 
 // seq_cst: also orders what was published before against the looks at waiters
 // that follow.
 static inline void wi_shared_unlock(struct wi_shared_lock *lock)
 {
+    wi_shared_shown();
     if (__builtin_expect(__atomic_exchange_n(&lock->word, 0, __ATOMIC_SEQ_CST) &
                              WI_TAG_FLAG,
                          false))

@@ -9,6 +9,12 @@
 //                          holder is dead and has told all keepers
 //     JOINING -> FREE      whoever finds that there is no such process
 //
+// The threads of a process that is killed end one by one. Once its keeper has
+// ended, what it held is free to take, and all keepers are told. But other
+// threads of it may sleep still, and a wake that was meant for somebody else
+// may go to them. So when the last one has ended the keepers are told again,
+// and only then the place is free.
+//
 // Everything is in one word, so that two who bury the same process do not
 // disturb a third that joins in its place. A tag (place and generation) is
 // never given twice, as far as 2^20 generations go, so a word that a dead
@@ -196,24 +202,55 @@ static void tell_death(struct wi_segment *segment, struct wi_participant *p)
     tell_keepers(segment);
 }
 
-static bool sweep_place(weft_arena *a, unsigned place)
+// Whether threads of a process that is gone may be there still.
+static bool is_dying(const struct wi_participant *p, uint64_t word)
+{
+    int fd = wi_os_pidfd(pid_of(word));
+    if (fd < 0)
+        return false;
+    bool ended =
+        wi_os_start_time(pid_of(word)) != p->start || wi_os_pidfd_ended(fd);
+    wi_os_close(fd);
+    return !ended;
+}
+
+// Tells of a death: as soon as it is seen, and when it is complete. Whether it
+// is.
+static bool is_buried(weft_arena *a, struct wi_participant *p, uint64_t word,
+                      unsigned place)
+{
+    uint32_t tag = tag_of(word, place);
+    bool dying = is_dying(p, word);
+    // relaxed, both: at worst it is told once more
+    if (!dying || __atomic_load_n(&p->told, __ATOMIC_RELAXED) != tag)
+        tell_death(wi_segment_of(a), p);
+    __atomic_store_n(&p->told, tag, __ATOMIC_RELAXED);
+    return !dying;
+}
+
+static bool sweep_place(weft_arena *a, unsigned place, bool *dying)
 {
     struct wi_participant *p = &wi_segment_of(a)->participants[place];
     uint64_t word = load_state(p);
     bool dead =
         state_of(word) == LIVE && tag_of(word, place) != a->tag && is_gone(p);
-    if (dead)
-        tell_death(wi_segment_of(a), p);
-    else if (!is_stillborn(word))
+    if (dead && !is_buried(a, p, word, place)) {
+        *dying = true;
+        return false;
+    }
+    if (!dead && !is_stillborn(word))
         return false;
     return move(p, word, (uint32_t)word & (uint32_t)~STATE);
 }
 
-int wi_member_sweep(weft_arena *a)
+int wi_member_sweep(weft_arena *a, bool *dying)
 {
+    bool any = false;
     int n = 0;
     for (unsigned i = 1; i < places(a); i++)
-        n += sweep_place(a, i);
+        n += sweep_place(a, i, &any);
+    if (dying != NULL)
+        *dying = any;
     return n;
 }
 

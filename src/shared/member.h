@@ -19,8 +19,9 @@ bool wi_member_lives(const weft_arena *a, uint32_t tag);
 // The process of a tag; 0: it is gone.
 pid_t wi_member_pid(const weft_arena *a, uint32_t tag);
 
-// Frees the places of the dead, after all keepers were told; how many.
-int wi_member_sweep(weft_arena *a);
+// Frees the places of the dead, after all keepers were told; how many. *dying
+// (may be NULL) is set if there is one that is not dead yet: to be swept again.
+int wi_member_sweep(weft_arena *a, bool *dying);
 
 unsigned wi_member_count(const weft_arena *a);
 

@@ -49,7 +49,8 @@ struct wi_participant {
     uint64_t state; // enum wi_place_state | generation << 2 | pid << 32
     uint64_t start; // when that process started
     int32_t life_at;
-    uint32_t slack[11];
+    uint32_t told; // the tag of which the keepers know that it is dying
+    uint32_t slack[10];
     _Alignas(64) char life[WI_LIFE_SIZE];
 };
 _Static_assert(sizeof(struct wi_participant) == 128, "two cache lines");

@@ -78,6 +78,7 @@ void wi_far_lock_repaired(struct weft_lock *lock)
 static inline int took(weft_arena *a, struct weft_lock *lock,
                        struct wi_task *self, int rc)
 {
+    wi_shared_seen();
     // relaxed, all: the holder's alone
     if (rc > 0)
         __atomic_fetch_or(&lock->half[0], ORPHANED, __ATOMIC_RELAXED);

@@ -120,6 +120,116 @@ WEFT_TEST(output_can_be_captured)
     ck_assert_int_eq(weft_test_count_fds(), fds);
 }
 
+// This process's descriptor 1 is a pipe from here on; the end to read from.
+static int pipe_as_output(void)
+{
+    int ends[2];
+    fflush(stdout);
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    ck_assert_int_eq(dup2(ends[1], 1), 1);
+    close(ends[1]);
+    return ends[0];
+}
+
+static size_t read_all(int fd, char *text, size_t size)
+{
+    size_t n = 0;
+    ssize_t got;
+    close(1);
+    while (n < size - 1 && (got = read(fd, text + n, size - 1 - n)) > 0)
+        n += (size_t)got;
+    text[n] = '\0';
+    close(fd);
+    return n;
+}
+
+static int say_lines(void *arg)
+{
+    (void)arg;
+    printf("one\n\ntw");
+    fflush(stdout);
+    printf("o\nno newline");
+    return 0;
+}
+
+WEFT_TEST(lines_have_the_name_of_who_writes)
+{
+    char want[300], got[300];
+    int fd = pipe_as_output();
+    weft_future *f = weft_process_start(say_lines, NULL, 0, .name = "scribe",
+                                        .echo = true, .out = WEFT_DEV_CAPTURE);
+    ck_assert_int_eq(weft_get_into(f, NULL, 0), 0);
+    expect_output(f, 1, "one\n\ntwo\nno newline");
+    weft_future_unref(f);
+    read_all(fd, got, sizeof got);
+    ck_assert_int_eq(strncmp(got, "[scribe ", 8), 0);
+    int pid = atoi(got + 8);
+    snprintf(want, sizeof want,
+             "[scribe %d] one\n[scribe %d] \n[scribe %d] two\n"
+             "[scribe %d] no newline\n",
+             pid, pid, pid, pid);
+    ck_assert_int_gt(pid, 1);
+    ck_assert_str_eq(got, want);
+}
+
+static int say_much(void *arg)
+{
+    long n = *(long *)arg;
+    for (long i = 0; i < n; i++)
+        printf("%0100ld\n", i);
+    return 0;
+}
+
+// Nobody reads: the child ends all the same, and what was left out is counted.
+WEFT_TEST(lines_wait_for_nobody)
+{
+    enum { LINES = 5000 };
+    long n = LINES;
+    static char got[1 << 20];
+    int fd = pipe_as_output();
+    weft_future *f = weft_process_start(say_much, &n, sizeof n, .echo = true,
+                                        .out = WEFT_DEV_CAPTURE);
+    ck_assert_int_eq(weft_get_into(f, NULL, 0), 0);
+    weft_future_unref(f);
+    read_all(fd, got, sizeof got);
+    long lines = 0;
+    for (const char *at = got; (at = strchr(at, '\n')) != NULL; at++) {
+        ck_assert_int_eq(*got, '[');
+        lines++;
+    }
+    ck_assert_int_gt(lines, 100);
+    ck_assert_int_lt(lines, LINES);
+}
+
+WEFT_JOB(long, say_number, long, x)
+{
+    printf("%ld\n", x);
+    fflush(stdout);
+    return x;
+}
+
+WEFT_TEST(lines_of_workers)
+{
+    const struct weft_process_options like = {
+        .size = sizeof like, .out = WEFT_DEV_CAPTURE, .echo = true};
+    static char got[10000];
+    char line[20];
+    int fd = pipe_as_output();
+    weft_executor *ex =
+        weft_process_pool(.workers = 2, .name = "scribes", .process = &like);
+    for (long i = 0; i < 50; i++) {
+        long x;
+        ck_assert_int_eq(weft_result(weft_submit(ex, say_number, i), &x), 0);
+    }
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+    read_all(fd, got, sizeof got);
+    for (long i = 0; i < 50; i++) {
+        snprintf(line, sizeof line, "] %ld\n", i);
+        ck_assert_msg(strstr(got, line) != NULL, "no line %ld in: %s", i, got);
+    }
+    ck_assert_int_eq(strncmp(got, "[scribes ", 9), 0);
+}
+
 // The last bytes count.
 WEFT_TEST(captured_output_is_bounded)
 {

@@ -217,6 +217,75 @@ WEFT_TEST(an_executor_of_the_parent_says_forked)
     kit_assert_code(weft_executor_close(pool), 0);
 }
 
+static weft_executor *pools[4];
+
+static int submit_to_all(void)
+{
+    for (int i = 0; i < 4; i++) {
+        long out = 0, in = 1;
+        int rc = weft_result(weft_submit(pools[i], one_more, 1), &out);
+        if (rc != -WEFT_EFORKED)
+            return 10 + i;
+        rc = weft_map(pools[i], one_more, &in, 1, &out);
+        if (rc != -WEFT_EFORKED)
+            return 20 + i;
+        if (weft_executor_close(pools[i]) != -WEFT_EFORKED)
+            return 30 + i;
+    }
+    return 42;
+}
+
+static int submit_after_a_new_beginning(void)
+{
+    return weft_fork_child() != 0 ? 1 : submit_to_all();
+}
+
+WEFT_TEST(an_executor_of_the_parent_stays_the_parents, .timeout = 20)
+{
+    pools[0] = weft_thread_pool(.workers = 2);
+    pools[1] = weft_thread_pool(.workers = 2, .blocking = true);
+    pools[2] = weft_loop_executor();
+    pools[3] = weft_process_pool(.workers = 1);
+    in_child(submit_to_all, 42);
+    in_child(submit_after_a_new_beginning, 42);
+    for (int i = 0; i < 4; i++)
+        kit_assert_code(weft_executor_close(pools[i]), 0);
+}
+
+// Descriptors: on io_uring the parent's ring would get what the child asks for.
+static int forked_io(int fd)
+{
+    char byte;
+    alarm(5);
+    if (weft_read(fd, &byte, 1) != -WEFT_EFORKED)
+        return 1;
+    return weft_fd_wait(fd, WEFT_READABLE) == -WEFT_EFORKED ? 42 : 2;
+}
+
+static int fork_and_read(void *arg)
+{
+    int *fds = arg, got;
+    char byte = 0;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(forked_io(fds[0]));
+    ck_assert_int_eq(waitpid(pid, &got, 0), pid);
+    ck_assert_int_eq(WIFEXITED(got) ? WEXITSTATUS(got) : -got, 42);
+    ck_assert_int_eq(weft_write(fds[1], "x", 1), 1);
+    ck_assert_int_eq(weft_read(fds[0], &byte, 1), 1);
+    ck_assert_int_eq(byte, 'x');
+    return 0;
+}
+
+WEFT_TEST(descriptors_in_a_child_say_forked, .timeout = 20)
+{
+    int fds[2];
+    ck_assert_int_eq(pipe(fds), 0);
+    ck_assert_int_eq(weft_run(fork_and_read, fds), 0);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 // Many forks while tasks and threads work: the child never hangs on a lock
 // that somebody held at the moment of the fork.
 static int busy_until(void *arg)

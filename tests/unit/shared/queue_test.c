@@ -241,6 +241,7 @@ static void spoil_and_move(size_t item, size_t limit)
             move_something(q, item, bytes);
     }
     ck_assert(is_whole(before) && is_whole(after));
+    weft_queue_free(q);
     weft_arena_close(a);
 }
 

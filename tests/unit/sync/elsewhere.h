@@ -15,6 +15,8 @@
 
 #include <stdio.h>
 
+#include "sync/far_line.h"
+
 static weft_arena *arena;
 
 typedef int work_function(TABLE *t, long n);
@@ -67,6 +69,21 @@ static inline weft_future *elsewhere(work_function *work, TABLE *t, long n)
         static work_function *const works[] = {__VA_ARGS__};                   \
         return number < sizeof works / sizeof *works ? works[number] : NULL;   \
     }
+
+// Until so many stand in the line of an object.
+static inline void until_in_line(const void *object, uint32_t *lock,
+                                 uintptr_t *first, unsigned n)
+{
+    struct wi_far_line line = wi_far_line_of(object, lock, first);
+    for (unsigned found = 0; found < n; weft_yield()) {
+        found = 0;
+        wi_far_take(&line);
+        struct wi_far_place *place = wi_far_place_at(&line, *line.first);
+        for (; place != NULL; place = wi_far_place_at(&line, place->next))
+            found++;
+        wi_far_give(&line);
+    }
+}
 
 // Some time, of a random length, in which another process goes on.
 static inline void dawdle(void)

@@ -161,18 +161,11 @@ static int read_in_turn(struct table *t, long n)
     return 0;
 }
 
-// How many stand in line: in an order that is known they must be told apart.
-static void until_in_line(struct table *t, unsigned n)
+// Until so many stand in line: in an order that is known they must be told
+// apart.
+static void until_waiting(struct table *t, unsigned n)
 {
-    for (;;) {
-        unsigned found = 0;
-        uint64_t at = __atomic_load_n(&t->lock.line, __ATOMIC_SEQ_CST);
-        for (; at != 0; found++)
-            at = *(uint64_t *)weft_arena_at(arena, at);
-        if (found >= n)
-            return;
-        weft_yield();
-    }
+    until_in_line(&t->lock, &t->lock.half[1], &t->lock.line, n);
 }
 
 KIT_BOTH(nobody_overtakes)
@@ -180,9 +173,9 @@ KIT_BOTH(nobody_overtakes)
     struct table *t = make_table();
     kit_assert_code(weft_rwlock_read_acquire(&t->lock), 0);
     weft_future *writer = elsewhere(write_in_turn, t, 0);
-    until_in_line(t, 1);
+    until_waiting(t, 1);
     weft_future *reader = elsewhere(read_in_turn, t, 1);
-    until_in_line(t, 2);
+    until_waiting(t, 2);
 
     kit_assert_code(weft_rwlock_read_try(&t->lock), -EAGAIN);
     weft_rwlock_read_release(&t->lock);
@@ -198,7 +191,7 @@ KIT_BOTH(downgrade_lets_readers_in)
     struct table *t = make_table();
     kit_assert_code(weft_rwlock_write_acquire(&t->lock), 0);
     weft_future *reader = elsewhere(read_in_turn, t, 0);
-    until_in_line(t, 1);
+    until_waiting(t, 1);
     weft_rwlock_downgrade(&t->lock);
     kit_assert_code(weft_join(reader), 0);
     kit_assert_code(weft_rwlock_write_try(&t->lock), -EAGAIN);
@@ -246,7 +239,7 @@ KIT_BOTH(who_waits_is_told_that_the_writer_died, .timeout = 20)
     kit_await(&t->arrived, 1);
     weft_future *task = weft_task_start(read_orphan, t);
     weft_future *thread = weft_thread_start(write_orphan, t);
-    until_in_line(t, 2);
+    until_waiting(t, 2);
     weft_event_set(&t->go);
     kit_assert_code(weft_join(f), -WEFT_ECRASHED);
     kit_assert_code(weft_join(task), -EOWNERDEAD);
@@ -269,7 +262,7 @@ KIT_BOTH(a_reader_that_dies_is_none, .timeout = 20)
 
     kit_await(&t->arrived, 2);
     weft_future *writer = weft_thread_start(write_orphan, t);
-    until_in_line(t, 1);
+    until_waiting(t, 1);
     kill_it(dead);
     kit_assert_code(weft_join(dead), -WEFT_ECRASHED);
     kit_assert_code(weft_rwlock_write_acquire_for(&t->lock, 0.002), -ETIMEDOUT);
@@ -289,7 +282,7 @@ KIT_BOTH(a_writer_sees_the_last_reader_die, .timeout = 20)
     kit_await(&t->arrived, 1);
     weft_future *task = weft_task_start(write_orphan, t);
     weft_future *thread = weft_thread_start(write_orphan, t);
-    until_in_line(t, 2);
+    until_waiting(t, 2);
     kill_it(dead);
     kit_assert_code(weft_join(dead), -WEFT_ECRASHED);
     kit_assert_code(weft_join(task), 0);
@@ -303,9 +296,9 @@ KIT_BOTH(a_writer_that_dies_in_line_stops_nobody, .timeout = 20)
     struct table *t = make_table();
     kit_assert_code(weft_rwlock_read_acquire(&t->lock), 0);
     weft_future *dead = elsewhere(write_in_turn, t, 0);
-    until_in_line(t, 1);
+    until_waiting(t, 1);
     weft_future *reader = elsewhere(read_in_turn, t, 1);
-    until_in_line(t, 2);
+    until_waiting(t, 2);
     kill_it(dead);
     kit_assert_code(weft_join(dead), -WEFT_ECRASHED);
     kit_assert_code(weft_join(reader), 0);

@@ -36,21 +36,6 @@ static work_function hold, try_rlock, wait_for_event, wait_for_condition,
 ELSEWHERE_WORKS(hold, try_rlock, wait_for_event, wait_for_condition, make_ready,
                 take_permit, give_permits)
 
-// How many stand in the line of an object; its first word of each place leads
-// to the next.
-static void until_in_line(const uintptr_t *line, unsigned n)
-{
-    for (;;) {
-        unsigned found = 0;
-        uint64_t at = __atomic_load_n(line, __ATOMIC_SEQ_CST);
-        for (; at != 0; found++)
-            at = *(uint64_t *)weft_arena_at(arena, at);
-        if (found >= n)
-            return;
-        weft_yield();
-    }
-}
-
 // Locks -----------------------------------------------------------------------
 
 static int hold(struct table *t, long n)
@@ -152,9 +137,9 @@ KIT_BOTH(a_cancel_ends_one_wait_only_and_clear_none)
 {
     struct table *t = make_table();
     weft_future *other = elsewhere(wait_for_event, t, 0);
-    until_in_line(&t->event.line, 1);
+    until_in_line(&t->event, &t->event.lock, &t->event.line, 1);
     weft_future *canceled = weft_task_start(wait_for_event_here, t);
-    until_in_line(&t->event.line, 2);
+    until_in_line(&t->event, &t->event.lock, &t->event.line, 2);
 
     weft_cancel(canceled);
     kit_assert_code(weft_join(canceled), -WEFT_EJOBCANCELED);
@@ -295,11 +280,11 @@ KIT_BOTH(permits_go_first_in_first_out)
     struct table *t = make_table();
     weft_future *f[3];
     f[0] = elsewhere(take_permit, t, 0);
-    until_in_line(&t->semaphore.line, 1);
+    until_in_line(&t->semaphore, &t->semaphore.lock, &t->semaphore.line, 1);
     f[1] = weft_task_start(take_permit_here, t);
-    until_in_line(&t->semaphore.line, 2);
+    until_in_line(&t->semaphore, &t->semaphore.lock, &t->semaphore.line, 2);
     f[2] = elsewhere(take_permit, t, 2);
-    until_in_line(&t->semaphore.line, 3);
+    until_in_line(&t->semaphore, &t->semaphore.lock, &t->semaphore.line, 3);
 
     kit_assert_code(weft_semaphore_try(&t->semaphore), -EAGAIN);
     for (int i = 0; i < 3; i++) {
@@ -373,7 +358,7 @@ static void end_an_event_that_is_waited_for(void)
 {
     struct table *t = make_table();
     weft_thread_start(wait_for_event_here, t);
-    until_in_line(&t->event.line, 1);
+    until_in_line(&t->event, &t->event.lock, &t->event.line, 1);
     weft_event_fini(&t->event);
 }
 
