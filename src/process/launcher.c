@@ -95,11 +95,11 @@ static void explain(struct wi_launch *launch, int rc)
         return;
     if (program == NULL && cwd == NULL)
         return;
-    snprintf(launch->why, sizeof launch->why, "%s%.70s%s%s%.70s: %.30s",
-             program != NULL ? "program " : "", program != NULL ? program : "",
-             program != NULL && cwd != NULL ? " in " : "",
-             cwd != NULL ? "folder " : "", cwd != NULL ? cwd : "",
-             weft_strerror(rc));
+    snprintf(launch->why, sizeof launch->why, "%.70s%s%s%.70s: %.30s",
+             program != NULL ? program : "",
+             program != NULL ? " cannot be executed" : "",
+             cwd != NULL ? program != NULL ? " in folder " : "folder " : "",
+             cwd != NULL ? cwd : "", weft_strerror(rc));
 }
 
 static void serve(struct wi_launch *launch)
