@@ -17,7 +17,7 @@ CLI_COMMANDS(CLI_DECLARE)
 CLI_HIDDEN_COMMANDS(CLI_DECLARE)
 #undef CLI_DECLARE
 
-// Print "weft NAME: ..." and a hint to --help on stderr; returns CLI_USAGE.
+// Print "weft NAME: ..." and a hint to its --help on stderr; returns CLI_USAGE.
 int cli_usage(const char *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

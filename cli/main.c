@@ -28,7 +28,8 @@ int cli_usage(const char *command, const char *format, ...)
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
-    fputs("\nTry 'weft --help'.\n", stderr);
+    fprintf(stderr, "\nTry 'weft%s%s --help'.\n", command ? " " : "",
+            command ? command : "");
     return CLI_USAGE;
 }
 
@@ -59,7 +60,8 @@ static int run(int argc, char **argv)
 {
     if (argc < 2)
         return cli_usage(NULL, "no command given");
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
+        (!strcmp(argv[1], "help") && argc == 2))
         return print_help();
     if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
         return cmd_version(1, argv + 1);

@@ -45,7 +45,8 @@ static void explain_permission(pid_t pid)
     fprintf(stderr,
             "weft ps: process %d: not permitted. Reading another process "
             "takes what a debugger\nneeds: the same user, or root "
-            "(sudo weft ps %d).\n",
+            "(sudo weft ps %d); in a container\nalso the capability "
+            "CAP_SYS_PTRACE.\n",
             (int)pid, (int)pid);
     read_line(scope, sizeof(scope), "/proc/sys/kernel/yama/ptrace_scope");
     if (scope[0] > '0')

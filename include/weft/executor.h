@@ -23,7 +23,7 @@ typedef struct weft_executor weft_executor;
 struct weft_submit_options {
     size_t size;
     double deadline;  // seconds from submit; the job then fails with
-                      // -WEFT_EJOBTIMEOUT. 0: none
+                      // -WEFT_EJOBTIMEOUT. 0: none; negative: it has passed
     const char *name; // copied; the job's name if NULL
     // Of process pools only:
     double timeout;   // seconds that it may run once a worker has it; its
@@ -119,7 +119,8 @@ struct weft_bound_executor {
 
 struct weft_thread_pool_options {
     size_t size;
-    unsigned workers;  // 0: weft_cpu_count(), or 64 with .blocking
+    unsigned workers;  // 0: weft_cpu_count(), or 64 with .blocking. Without
+                       // .blocking more than 256 count as 256
     bool blocking;     // each job gets a thread of its own (at most .workers,
                        // idle ones leave after 10 s): for jobs that call
                        // plain blocking functions
@@ -205,8 +206,10 @@ WEFT_API int weft_map_stream_job(weft_executor *ex, const struct weft_job *job,
                                  void *arg,
                                  const struct weft_map_options *options);
 
-// Closes an executor: new submits fail with -WEFT_ECLOSED, what was submitted
-// ends as the mode says, then it is freed. NULL is allowed. Blocks: the caller
+// Closes an executor: what was submitted ends as the mode says, then it is
+// freed. A submit that comes while it closes, as that of one of its own jobs,
+// fails with -WEFT_ECLOSED; after this has returned ex must not be used any
+// more, as memory after free(). NULL is allowed. Blocks: the caller
 // only; not ended by cancel. Threads: any but its own jobs. Returns 0, or
 // -ETIMEDOUT if the deadline made it cancel. Since 0.1.
 WEFT_API int weft_executor_close_with(weft_executor *ex,

@@ -103,7 +103,7 @@ WEFT_API int weft_close(int fd);
 // "epoll" in a task, "poll" in a plain thread. Since 0.1.
 WEFT_API const char *weft_backend(void);
 
-// Counters of the caller's backend, for tests and `weft doctor`.
+// Counters of the caller's backend, for tests and measurements.
 struct weft_backend_counters {
     size_t size;
     uint64_t turns;            // times the kernel was entered for events

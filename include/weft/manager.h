@@ -85,7 +85,8 @@ weft_manager_store_with(const struct weft_manager_options *options);
 
 // Dictionaries. All block the caller only, and return 0 or more, or a negative
 // code: those of weft_manager_call, -ENOENT (no such key or index). What comes
-// out is the caller's: weft_bytes_free. Since 0.1.
+// out is the caller's: weft_bytes_free.
+// Sets a key. Returns 1 if it is new, 0 if it had a value. Since 0.1.
 WEFT_API int weft_dict_set(weft_manager *m, const char *dict, const char *key,
                            const void *value, size_t size);
 WEFT_API int weft_dict_get(weft_manager *m, const char *dict, const char *key,
@@ -96,7 +97,8 @@ WEFT_API int weft_dict_remove(weft_manager *m, const char *dict,
 // How many keys it has. Since 0.1.
 WEFT_API ssize_t weft_dict_size(weft_manager *m, const char *dict);
 // The key at a place from 0 on, in the order of their first use; a removed key
-// moves the later ones. Since 0.1.
+// moves the later ones. One of more than 255 bytes gives -WEFT_ETOOBIG, with
+// the first 255 of them in *key. Since 0.1.
 WEFT_API int weft_dict_key(weft_manager *m, const char *dict, size_t place,
                            struct weft_text *key);
 

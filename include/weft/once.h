@@ -19,12 +19,14 @@
 #include <weft/task.h>
 
 // The members are Weft's own.
+struct weft_once_state {
+    uint64_t word;
+    uintptr_t line;
+};
+
 struct weft_once {
     union {
-        struct {
-            uint64_t word;
-            uintptr_t line;
-        };
+        struct weft_once_state state;
         struct weft_lock lock; // of a shared one
     };
 };

@@ -68,7 +68,8 @@ struct weft_process_options {
     // standard input is /dev/null in a worker of a pool, and where a terminal
     // would stop its reader), or WEFT_DEV_NULL. With WEFT_DEV_CAPTURE the last
     // bytes are kept (weft_process_output), and the last line stands in the
-    // text of a failure, in a pool in that of the job that failed.
+    // text of a failure, in a pool in that of the job that failed. These and
+    // .fds are duplicated by the call: the caller may close its own at once.
     int in, out, err;
     const int *fds;  // more for it: fds[i] is weft_process_fd(i) there
     size_t fd_count; // at most 32; no others are inherited
@@ -152,8 +153,9 @@ WEFT_BEGIN
 // SIGTERM, then SIGKILL after .grace. Never NULL.
 // Blocks: no; with WEFT_START_FORK until the copy is made. Threads: any.
 // Errors: a failed future with -WEFT_ENOENTRY,
-// -EAGAIN, -ENOMEM, -ENOENT (.program), -EBUSY (a fork with threads),
-// -WEFT_EPROTO (.program has another version of Weft),
+// -EAGAIN, -ENOMEM, -ENOENT (.program or .cwd), -EBADF (.in, .out, .err or
+// .fds has a number that is not open), -EFAULT (NULL with a size), -EBUSY (a
+// fork with threads), -WEFT_EPROTO (.program has another version of Weft),
 // -WEFT_EFORKED. Since 0.1.
 WEFT_API weft_future *
 weft_process_start_with(weft_function *fn, const void *arg, size_t size,

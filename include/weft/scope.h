@@ -61,9 +61,10 @@ weft_group_open_with(const struct weft_group_options *options);
 // Waits for all children, closes the group and gives its storage back.
 // Returns 0, or the first failure of a child or of weft_group_fail. Never
 // ended by cancel or deadline: a cancel from outside reaches the children, a
-// deadline they have inherited (and whoever fails of it fails the group), and
-// their end is waited for. Must be called by the one who opened the group,
-// innermost first. Blocks: the caller only. Since 0.1.
+// deadline they have inherited (and whoever fails of it fails the group: with
+// -WEFT_EJOBTIMEOUT, since it is the child's time that was up, not that of this
+// call), and their end is waited for. Must be called by the one who opened the
+// group, innermost first. Blocks: the caller only. Since 0.1.
 WEFT_API int weft_group_close(weft_group *g);
 
 // Cancels the children and the body of g. Idempotent. Threads: any, while the
@@ -122,10 +123,15 @@ inline weft_group *weft_group_open(weft_group_options o = {})
     o.size = sizeof o;
     return weft_group_open_with(&o);
 }
+inline weft_group_guard weft_group_guard_open(int *rc,
+                                              weft_group_options o = {})
+{
+    return weft_group_guard{weft_group_open(o), rc};
+}
 #define WEFT_GROUP(g, ...) WEFT_GROUP_(WEFT_UNIQUE(weft_guard_), g, __VA_ARGS__)
-#define WEFT_GROUP_(guard, g, rc_pointer, ...)                                 \
-    struct weft_group_guard guard WEFT_CLEANUP(weft_group_guard_leave) = {     \
-        weft_group_open(__VA_ARGS__), (rc_pointer)};                           \
+#define WEFT_GROUP_(guard, g, ...)                                             \
+    struct weft_group_guard guard WEFT_CLEANUP(weft_group_guard_leave) =       \
+        weft_group_guard_open(__VA_ARGS__);                                    \
     weft_group *const g __attribute__((unused)) = guard.group
 #endif
 

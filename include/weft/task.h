@@ -21,7 +21,8 @@ typedef int weft_function(void *arg);
 struct weft_run_options {
     size_t size;
     const char *name;  // of the main task
-    unsigned workers;  // threads that run tasks, this one included; 0 means 1
+    unsigned workers;  // threads that run tasks, this one included, at most
+                       // 256 (else -EINVAL); 0 means 1
     size_t stack_size; // of each task: bytes; 0 means 256 KiB
     double grace;      // seconds before a child that will not end is reported;
                        // 0 means 10, INFINITY never
@@ -52,7 +53,9 @@ WEFT_BEGIN
 // every task of its root group have ended: when fn returns, what still runs
 // is canceled and joined, as with asyncio.run. Returns fn's code, or a
 // negative code if the run could not start. Inside a task: a nested run,
-// which blocks the worker; start a group instead.
+// which blocks the worker; start a group instead. In C++ an exception must not
+// leave the body of a task or job: it ends the program. One that leaves fn
+// passes through this call, and the run with its tasks is left as it is.
 // Blocks: the calling thread. Threads: any plain thread. Errors: -ENOMEM,
 // -EMFILE, -EINVAL (options), -EBUSY (.interrupt: another run of this process
 // has it), -WEFT_EFORKED. Since 0.1.

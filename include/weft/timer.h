@@ -56,7 +56,8 @@ WEFT_API int weft_timer_start_with(struct weft_timer *timer, double seconds,
 
 // Stops a timer. Returns 1 if a run of fn that would have come does not, 0 if
 // there was none: it is over, never started, or running just now (then
-// weft_timer_join waits for its end). Blocks: no. Since 0.1.
+// weft_timer_join waits for its end). Of a periodic timer that is running just
+// now the later runs are stopped, and 0 is returned. Blocks: no. Since 0.1.
 WEFT_API int weft_timer_cancel(struct weft_timer *timer);
 
 // Waits until the timer is over: has run, if not periodic, or was cancelled,

@@ -103,7 +103,8 @@ WEFT_API void weft_tls_unref(weft_tls *tls);
 // Blocks: the caller only. Cancels: yes. Threads: any. Errors:
 // -WEFT_ECERTEXPIRED, -WEFT_ECERTHOST, -WEFT_ECERTUNTRUSTED, -WEFT_ECERT (the
 // peer's certificate), -WEFT_ETLS (the peer does not speak TLS, or refuses),
-// -WEFT_EENDED, -ETIMEDOUT, and what the stream below has. Since 0.1.
+// -WEFT_EENDED, -ETIMEDOUT, -EINVAL (a client that is to check the certificate
+// without .host), and what the stream below has. Since 0.1.
 WEFT_API int weft_tls_start_with(weft_tls *tls, weft_stream **stream,
                                  const struct weft_tls_start_options *options);
 

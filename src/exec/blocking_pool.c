@@ -363,8 +363,8 @@ static int close_pool(weft_executor *ex,
                       const struct weft_close_options *options)
 {
     struct blocking_pool *pool = (struct blocking_pool *)ex;
-    wi_require(wi_here.pool != pool, ex,
-               "a pool cannot be closed by one of its own jobs");
+    wi_require_in("weft_executor_close", wi_here.pool != pool, ex,
+                  "a pool cannot be closed by one of its own jobs");
     if (wi_is_parents(pool->born))
         return -WEFT_EFORKED;
     wi_mutex_lock(&pool->lock);

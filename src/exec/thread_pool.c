@@ -265,9 +265,10 @@ static int close_pool(weft_executor *ex,
                       const struct weft_close_options *options)
 {
     struct thread_pool *pool = (struct thread_pool *)ex;
-    wi_require(wi_here.worker == NULL ||
-                   wi_here.worker->runtime != pool->runtime,
-               ex, "a pool cannot be closed by one of its own jobs");
+    wi_require_in("weft_executor_close",
+                  wi_here.worker == NULL ||
+                      wi_here.worker->runtime != pool->runtime,
+                  ex, "a pool cannot be closed by one of its own jobs");
     if (wi_is_parents(pool->born))
         return -WEFT_EFORKED;
     pool->closer = wi_self();

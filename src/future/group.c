@@ -293,10 +293,10 @@ static void wait_children(weft_group *group, struct wi_task *self)
 
 static void leave_scope(weft_group *group, struct wi_task *self)
 {
-    wi_require(self == group->owner, group,
-               "a group is closed by the task that opened it");
-    wi_require(self->scope == &group->head.scope, group,
-               "groups and scopes are left in the reverse order of opening");
+    wi_require_in("weft_group_close", self == group->owner, group,
+                  "a group is closed by the task that opened it");
+    wi_require_in("weft_group_close", self->scope == &group->head.scope, group,
+                  "groups and scopes are left in the reverse order of opening");
     self->scope = group->head.scope.outer;
 }
 

@@ -153,7 +153,7 @@ static int open_first(struct wi_loop **loop)
         return !WI_ON_VALGRIND && open_modern_uring(loop)
                    ? 0
                    : wi_loop_epoll.open(loop);
-    if (!strcmp(wanted, "uring"))
+    if (!strcmp(wanted, "uring") || !strcmp(wanted, "io_uring"))
         return open_uring(loop);
     if (!strcmp(wanted, "epoll"))
         return wi_loop_epoll.open(loop);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/fresh.h"
+#include "os/environment.h"
 #include "os/futex.h"
 
 static unsigned affinity_count(void)
@@ -141,8 +142,8 @@ static double cgroup_quota(void)
 
 unsigned wi_os_cpu_budget(void)
 {
-    const char *forced = getenv("WEFT_NPROC");
-    if (forced != NULL && atoi(forced) > 0)
+    const char *forced = wi_os_environment("WEFT_NPROC");
+    if (forced != NULL)
         return (unsigned)atoi(forced);
     unsigned cpus = affinity_count();
     double quota = cgroup_quota();

@@ -15,7 +15,12 @@ _Noreturn void wi_panic(const char *function, const void *object,
 // Writes "weft: ..." as one line.
 void wi_report(const char *format, ...) WEFT_PRINTF(1, 2);
 
+// In the function that the user called; in one that serves several of those or
+// has a name of the library's own, wi_require_in says which one was called.
 #define wi_require(condition, object, rule)                                    \
-    ((condition) ? (void)0 : wi_panic(__func__, (object), (rule)))
+    wi_require_in(__func__, (condition), (object), (rule))
+
+#define wi_require_in(function, condition, object, rule)                       \
+    ((condition) ? (void)0 : wi_panic((function), (object), (rule)))
 
 #endif

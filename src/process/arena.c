@@ -215,16 +215,19 @@ struct weft_arena_ref weft_arena_ref(weft_arena *a, const void *p)
 // Memory
 // ----------------------------------------------------------------------
 
-static void need_writable(const weft_arena *a)
+// `function` is what the user called.
+static void need_writable(const char *function, const weft_arena *a)
 {
-    wi_require(a != NULL, a, "an arena is needed");
-    wi_require(!a->read_only, a, "the arena may only be read here");
+    wi_require_in(function, a != NULL, a, "an arena is needed");
+    wi_require_in(function, !a->read_only, a,
+                  "the arena may only be read here");
 }
 
 // After a failure: the memory of the dead may help.
-static uint64_t alloc(weft_arena *a, size_t size, size_t align, uint64_t *where)
+static uint64_t alloc(const char *function, weft_arena *a, size_t size,
+                      size_t align, uint64_t *where)
 {
-    need_writable(a);
+    need_writable(function, a);
     uint64_t at = wi_heap_alloc(a, size, align, where);
     if (at == 0 && weft_arena_recover(a) > 0)
         at = wi_heap_alloc(a, size, align, where);
@@ -233,42 +236,44 @@ static uint64_t alloc(weft_arena *a, size_t size, size_t align, uint64_t *where)
 
 void *weft_arena_alloc(weft_arena *a, size_t size)
 {
-    return weft_arena_at(a, alloc(a, size, 16, NULL));
+    return weft_arena_at(a, alloc(__func__, a, size, 16, NULL));
 }
 
 void *weft_arena_alloc_aligned(weft_arena *a, size_t size, size_t align)
 {
     wi_require(align != 0 && (align & (align - 1)) == 0 && align <= 4096, a,
                "the alignment is no power of two up to 4096");
-    return weft_arena_at(a, alloc(a, size, align < 16 ? 16 : align, NULL));
+    return weft_arena_at(
+        a, alloc(__func__, a, size, align < 16 ? 16 : align, NULL));
 }
 
-static void need_inside(const weft_arena *a, const uint64_t *where)
+static void need_inside(const char *function, const weft_arena *a,
+                        const uint64_t *where)
 {
-    need_writable(a);
+    need_writable(function, a);
     uint64_t at = wi_segment_offset(a, where);
-    wi_require(at >= WI_HEAP_BEGIN && at < a->limit && at % 8 == 0, where,
-               "the place for the offset does not lie in the arena");
+    wi_require_in(function, at >= WI_HEAP_BEGIN && at < a->limit && at % 8 == 0,
+                  where, "the place for the offset does not lie in the arena");
 }
 
 int weft_arena_alloc_into(weft_arena *a, uint64_t *where, size_t size)
 {
-    need_inside(a, where);
-    return alloc(a, size, 16, where) != 0 ? 0 : -ENOMEM;
+    need_inside(__func__, a, where);
+    return alloc(__func__, a, size, 16, where) != 0 ? 0 : -ENOMEM;
 }
 
 void weft_arena_free(weft_arena *a, void *p)
 {
     if (p == NULL)
         return;
-    need_writable(a);
+    need_writable(__func__, a);
     wi_require(wi_heap_free(a, wi_segment_offset(a, p), NULL) == 0, p,
                "this is no block of the arena, or free already");
 }
 
 void weft_arena_free_from(weft_arena *a, uint64_t *where)
 {
-    need_inside(a, where);
+    need_inside(__func__, a, where);
     if (*where == 0)
         return;
     wi_require(wi_heap_free(a, *where, where) == 0, where,
@@ -291,7 +296,7 @@ void *weft_arena_at(const weft_arena *a, uint64_t offset)
 
 void weft_arena_set_root(weft_arena *a, const void *p)
 {
-    need_writable(a);
+    need_writable(__func__, a);
     // release: pairs with weft_arena_root
     __atomic_store_n(&wi_segment_of(a)->root, weft_arena_offset(a, p),
                      __ATOMIC_RELEASE);
@@ -310,7 +315,7 @@ void *weft_arena_root(const weft_arena *a)
 
 int weft_arena_seal(weft_arena *a)
 {
-    need_writable(a);
+    need_writable(__func__, a);
     wi_heap_recover(a);
     wi_keeper_remove(a);
     int rc = wi_os_segment_seal(a->fd, a->base, a->limit);
@@ -327,7 +332,7 @@ int weft_arena_seal(weft_arena *a)
 
 int weft_arena_recover(weft_arena *a)
 {
-    need_writable(a);
+    need_writable(__func__, a);
     int n = wi_member_sweep(a, NULL);
     wi_heap_recover(a);
     return n;
@@ -353,7 +358,7 @@ int weft_arena_stat(weft_arena *a, struct weft_arena_stat *stat)
 
 int weft_arena_check(weft_arena *a)
 {
-    need_writable(a);
+    need_writable(__func__, a);
     const char *wrong = wi_heap_check(a);
     if (wrong == NULL)
         return 0;

@@ -87,6 +87,21 @@ static int copy_self(struct wi_launch *launch, struct wi_os_child *child)
     return rc;
 }
 
+// What was not found, or may not be run or entered.
+static void explain(struct wi_launch *launch, int rc)
+{
+    const char *program = launch->os.program, *cwd = launch->os.cwd;
+    if (rc != -ENOENT && rc != -ENOTDIR && rc != -EACCES)
+        return;
+    if (program == NULL && cwd == NULL)
+        return;
+    snprintf(launch->why, sizeof launch->why, "%.70s%s%s%.70s: %.30s",
+             program != NULL ? program : "",
+             program != NULL ? " cannot be executed" : "",
+             cwd != NULL ? program != NULL ? " in folder " : "folder " : "",
+             cwd != NULL ? cwd : "", weft_strerror(rc));
+}
+
 static void serve(struct wi_launch *launch)
 {
     struct wi_os_child child = {0, -1};
@@ -105,6 +120,8 @@ static void serve(struct wi_launch *launch)
         copy ? copy_self(launch, &child) : wi_os_launch(&launch->os, &child);
     if (wi_launcher_made != NULL)
         wi_launcher_made(launch);
+    if (!copy)
+        explain(launch, rc);
     launch->done(launch, rc, child);
 }
 

@@ -377,10 +377,10 @@ struct ask {
     int64_t number;
 };
 
-static weft_future *ask(weft_manager *m, const struct weft_job *job,
-                        const struct ask *a)
+static weft_future *ask(const char *function, weft_manager *m,
+                        const struct weft_job *job, const struct ask *a)
 {
-    wi_require(a->name != NULL, m, "a name is needed");
+    wi_require_in(function, a->name != NULL, m, "a name is needed");
     struct head h = {(uint32_t)strlen(a->name),
                      a->key != NULL ? (uint32_t)strlen(a->key) : 0, a->number};
     struct weft_bytes in = {
@@ -401,45 +401,46 @@ static weft_future *ask(weft_manager *m, const struct weft_job *job,
     return f;
 }
 
-static int64_t ask_number(weft_manager *m, const struct weft_job *job,
-                          const struct ask *a)
+static int64_t ask_number(const char *function, weft_manager *m,
+                          const struct weft_job *job, const struct ask *a)
 {
     int64_t number = 0;
-    weft_future *f = ask(m, job, a);
+    weft_future *f = ask(function, m, job, a);
     int rc = f != NULL ? weft_result(f, &number) : -ENOMEM;
     return rc < 0 ? rc : number;
 }
 
-static int ask_bytes(weft_manager *m, const struct weft_job *job,
-                     const struct ask *a, struct weft_bytes *out)
+static int ask_bytes(const char *function, weft_manager *m,
+                     const struct weft_job *job, const struct ask *a,
+                     struct weft_bytes *out)
 {
-    weft_future *f = ask(m, job, a);
+    weft_future *f = ask(function, m, job, a);
     return f != NULL ? weft_result(f, out) : -ENOMEM;
 }
 
 int weft_dict_set(weft_manager *m, const char *dict, const char *key,
                   const void *value, size_t size)
 {
-    return (int)ask_number(m, &weft_job_weft_store_dict_set,
+    return (int)ask_number(__func__, m, &weft_job_weft_store_dict_set,
                            &(struct ask){dict, key, value, size, 0});
 }
 
 int weft_dict_get(weft_manager *m, const char *dict, const char *key,
                   struct weft_bytes *value)
 {
-    return ask_bytes(m, &weft_job_weft_store_dict_get,
+    return ask_bytes(__func__, m, &weft_job_weft_store_dict_get,
                      &(struct ask){.name = dict, .key = key}, value);
 }
 
 int weft_dict_remove(weft_manager *m, const char *dict, const char *key)
 {
-    return (int)ask_number(m, &weft_job_weft_store_dict_remove,
+    return (int)ask_number(__func__, m, &weft_job_weft_store_dict_remove,
                            &(struct ask){.name = dict, .key = key});
 }
 
 ssize_t weft_dict_size(weft_manager *m, const char *dict)
 {
-    return (ssize_t)ask_number(m, &weft_job_weft_store_size,
+    return (ssize_t)ask_number(__func__, m, &weft_job_weft_store_size,
                                &(struct ask){.name = dict});
 }
 
@@ -447,7 +448,7 @@ int weft_dict_key(weft_manager *m, const char *dict, size_t place,
                   struct weft_text *key)
 {
     struct weft_bytes bytes;
-    int rc = ask_bytes(m, &weft_job_weft_store_dict_key,
+    int rc = ask_bytes(__func__, m, &weft_job_weft_store_dict_key,
                        &(struct ask){.name = dict, .number = (int64_t)place},
                        &bytes);
     if (rc < 0)
@@ -462,34 +463,34 @@ ssize_t weft_list_append(weft_manager *m, const char *list, const void *value,
                          size_t size)
 {
     return (ssize_t)ask_number(
-        m, &weft_job_weft_store_list_append,
+        __func__, m, &weft_job_weft_store_list_append,
         &(struct ask){.name = list, .value = value, .size = size});
 }
 
 int weft_list_get(weft_manager *m, const char *list, ssize_t index,
                   struct weft_bytes *value)
 {
-    return ask_bytes(m, &weft_job_weft_store_list_get,
+    return ask_bytes(__func__, m, &weft_job_weft_store_list_get,
                      &(struct ask){.name = list, .number = index}, value);
 }
 
 int weft_list_pop(weft_manager *m, const char *list, ssize_t index,
                   struct weft_bytes *value)
 {
-    return ask_bytes(m, &weft_job_weft_store_list_pop,
+    return ask_bytes(__func__, m, &weft_job_weft_store_list_pop,
                      &(struct ask){.name = list, .number = index}, value);
 }
 
 ssize_t weft_list_size(weft_manager *m, const char *list)
 {
-    return (ssize_t)ask_number(m, &weft_job_weft_store_size,
+    return (ssize_t)ask_number(__func__, m, &weft_job_weft_store_size,
                                &(struct ask){.name = list, .number = 1});
 }
 
 int weft_count(weft_manager *m, const char *counter, int64_t n, int64_t *value)
 {
     int64_t number = 0;
-    weft_future *f = ask(m, &weft_job_weft_store_count,
+    weft_future *f = ask(__func__, m, &weft_job_weft_store_count,
                          &(struct ask){.name = counter, .number = n});
     int rc = f != NULL ? weft_result(f, &number) : -ENOMEM;
     if (rc >= 0 && value != NULL)

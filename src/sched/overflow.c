@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/environment.h"
 #include "os/report.h"
 #include "os/signal.h"
 #include "sched/stack.h"
@@ -69,7 +70,7 @@ static void look(const struct wi_os_fault *fault)
 void wi_overflow_init(void (*describe)(struct wi_stack *stack, char *text,
                                        size_t n))
 {
-    const char *text = secure_getenv("WEFT_SEGV");
+    const char *text = wi_os_environment("WEFT_SEGV");
 
     // Release: what describe() uses is ready. Partner: acquire in report.
     __atomic_store_n(&describe_stack, describe, __ATOMIC_RELEASE);

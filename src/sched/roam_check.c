@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/fresh.h"
+#include "os/environment.h"
 #include "os/report.h"
 #include "os/thread_image.h"
 #include "sched/worker.h"
@@ -35,7 +36,7 @@ bool wi_roam_check_wanted(void)
     static int known; // 0 unknown, 1 yes, 2 no; races write the same value
     int value = __atomic_load_n(&known, __ATOMIC_RELAXED);
     if (value == 0) {
-        const char *text = secure_getenv("WEFT_MIGRATE");
+        const char *text = wi_os_environment("WEFT_MIGRATE");
         value = text != NULL && strcmp(text, "check") == 0 ? 1 : 2;
         __atomic_store_n(&known, value, __ATOMIC_RELAXED);
     }

@@ -25,6 +25,7 @@
 #include <weft/error.h>
 
 #include "os/blocked.h"
+#include "os/environment.h"
 #include "os/report.h"
 #include "sched/worker.h"
 
@@ -138,7 +139,7 @@ bool wi_stands_still(struct wi_runtime *runtimes)
 
 enum wi_deadlock_policy wi_deadlock_policy(void)
 {
-    const char *text = secure_getenv("WEFT_DEADLOCK");
+    const char *text = wi_os_environment("WEFT_DEADLOCK");
     if (text == NULL)
         return WI_DEADLOCK_TELL;
     if (strcmp(text, "abort") == 0)

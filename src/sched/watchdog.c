@@ -47,6 +47,7 @@
 
 #include "base/fresh.h"
 #include "os/blocked.h"
+#include "os/environment.h"
 #include "os/report.h"
 #include "sched/culprit.h"
 #include "sched/scope.h"
@@ -371,14 +372,14 @@ void wi_watchdog_wake(void)
 
 static bool is_wanted(void)
 {
-    const char *text = secure_getenv("WEFT_WATCHDOG");
+    const char *text = wi_os_environment("WEFT_WATCHDOG");
     return text == NULL || strcmp(text, "0") != 0;
 }
 
 // The limit that the environment sets.
 static int64_t stall_wanted(void)
 {
-    const char *text = secure_getenv("WEFT_STALL");
+    const char *text = wi_os_environment("WEFT_STALL");
     int64_t limit = text != NULL ? wi_watchdog_limit(strtod(text, NULL)) : 0;
     return limit != 0 ? limit : WI_FOREVER;
 }
@@ -476,8 +477,8 @@ void wi_watchdog_enter(struct wi_worker *worker)
 
 void wi_watchdog_leave(struct wi_worker *worker)
 {
-    wi_require(worker->watch.regions == 0, worker,
-               "a blocking region has no end (weft_blocking_end)");
+    wi_require_in("weft_blocking_begin", worker->watch.regions == 0, worker,
+                  "a blocking region has no end (weft_blocking_end)");
     wi_mutex_lock(&lock);
     worker->watch.here = NULL;
     if (worker->outer != NULL)

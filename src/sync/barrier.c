@@ -113,8 +113,8 @@ static int wait_in_line(struct weft_barrier *barrier, struct wi_place *place,
 static int arrive(struct weft_barrier *barrier, int64_t deadline)
 {
     struct wi_task *self = wi_sync_self(barrier);
-    wi_require(barrier->parties > 0, barrier,
-               "a barrier is told its parties before somebody waits");
+    wi_require_in("weft_barrier_wait", barrier->parties > 0, barrier,
+                  "a barrier is told its parties before somebody waits");
     int rc = wi_scope_test(self);
     if (rc < 0)
         return rc;

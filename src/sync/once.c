@@ -20,22 +20,22 @@ enum { DONE = 1 };
 static wi_hint runner(const void *once)
 {
     // seq_cst: among the loads of a walk; pairs with wi_edge_set
-    return wi_owner_of(__atomic_load_n(&((const struct weft_once *)once)->word,
-                                       __ATOMIC_SEQ_CST));
+    return wi_owner_of(__atomic_load_n(
+        &((const struct weft_once *)once)->state.word, __ATOMIC_SEQ_CST));
 }
 
 bool weft_once_done(const struct weft_once *once)
 {
     // acquire: pairs with the release in finish; what fn did is seen
-    return __atomic_load_n(&once->word, __ATOMIC_ACQUIRE) & DONE;
+    return __atomic_load_n(&once->state.word, __ATOMIC_ACQUIRE) & DONE;
 }
 
 void weft_once_init_with(struct weft_once *once,
                          const struct weft_once_options *options)
 {
     WI_OPTIONS(options);
-    *once = (struct weft_once){.line = 0};
-    once->word = wi_far_flag(options->arena, once, "weft_once_init");
+    *once = (struct weft_once){.state = {0}};
+    once->state.word = wi_far_flag(options->arena, once, "weft_once_init");
 }
 
 // With the lock of a shared one held, which is given back.
@@ -62,12 +62,12 @@ static int call_far(struct weft_once *once, weft_function *fn, void *arg)
 static void finish(struct weft_once *once, uint64_t word)
 {
     struct wi_chosen chosen = {.last = &chosen.first};
-    struct wi_place *first = wi_line_lock(&once->line);
+    struct wi_place *first = wi_line_lock(&once->state.line);
     // release: pairs with weft_once_done
-    __atomic_store_n(&once->word, word, __ATOMIC_RELEASE);
+    __atomic_store_n(&once->state.word, word, __ATOMIC_RELEASE);
     while (first != NULL)
         wi_chosen_add(&chosen, &first, first);
-    wi_line_unlock(&once->line, first);
+    wi_line_unlock(&once->state.line, first);
     wi_chosen_end(&chosen, WI_PLACE_WOKEN);
 }
 
@@ -89,7 +89,7 @@ static int wait_in_line(struct weft_once *once, struct wi_task *self,
     const struct wi_wait wait = {
         .object = once, .deadline = WI_FOREVER, .kind = WI_WAIT_ONCE};
     int rc = wi_owner_wait(self, place, &wait, runner, true);
-    if (rc < 0 && !wi_line_leave(&once->line, place))
+    if (rc < 0 && !wi_line_leave(&once->state.line, place))
         rc = 0;
     return rc == -EOWNERDEAD ? 0 : rc;
 }
@@ -99,14 +99,14 @@ static bool claim(struct weft_once *once, struct wi_task *self, int *rc)
 {
     struct wi_place place = wi_place_of(self);
     struct wi_edge_set holder = {.holder = runner, .object = once};
-    struct wi_place *first = wi_line_lock(&once->line);
-    uint64_t word = __atomic_load_n(&once->word, __ATOMIC_RELAXED);
+    struct wi_place *first = wi_line_lock(&once->state.line);
+    uint64_t word = __atomic_load_n(&once->state.word, __ATOMIC_RELAXED);
     bool mine = word == 0 || wi_owner_gone(word);
     bool in_line = false;
     *rc = 0;
     if (mine) {
         // relaxed: under the lock
-        __atomic_store_n(&once->word, wi_hint_of(self), __ATOMIC_RELAXED);
+        __atomic_store_n(&once->state.word, wi_hint_of(self), __ATOMIC_RELAXED);
     } else if (word == wi_hint_of(self)) {
         *rc = -WEFT_EDEADLOCK;
     } else if (word != DONE) {
@@ -114,7 +114,7 @@ static bool claim(struct weft_once *once, struct wi_task *self, int *rc)
         wi_line_add(&first, &place);
         in_line = true;
     }
-    wi_line_unlock(&once->line, first);
+    wi_line_unlock(&once->state.line, first);
     if (in_line) {
         *rc = wait_in_line(once, self, &place);
         wi_edge_clear(self);

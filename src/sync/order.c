@@ -20,6 +20,7 @@
 
 #include "base/fresh.h"
 #include "os/blocked.h"
+#include "os/environment.h"
 #include "os/futex.h"
 #include "os/report.h"
 #include "sched/task.h"
@@ -362,8 +363,8 @@ static void fresh(void)
 
 __attribute__((constructor)) static void turn_on(void)
 {
-    const char *text = secure_getenv("WEFT_LOCKORDER");
-    if (text == NULL || text[0] == '\0' || strcmp(text, "0") == 0)
+    const char *text = wi_os_environment("WEFT_LOCKORDER");
+    if (text == NULL || strcmp(text, "0") == 0)
         return;
     fatal = strcmp(text, "abort") == 0;
     wi_order_floor = UINTPTR_MAX;

@@ -85,15 +85,18 @@ static void wake_joiners(weft_queue *q)
     } while (task != NULL);
 }
 
+static const char too_many_done[] =
+    "it was called more often than items were put";
+
 // Counts n items as done.
 static void count_done(weft_queue *q, uint64_t n)
 {
     // relaxed: the CAS checks it
     uint64_t was = __atomic_load_n(&q->done, __ATOMIC_RELAXED);
     do
-        wi_require(was / 2 + n <= wi_side_position(&q->put), q,
-                   "weft_queue_task_done was called more often than items "
-                   "were put");
+        wi_require_in("weft_queue_task_done",
+                      was / 2 + n <= wi_side_position(&q->put), q,
+                      too_many_done);
     // acq_rel: what the worker did is seen after the join; pairs with the RMW
     // of weft_queue_join, also for the bit
     while (!__atomic_compare_exchange_n(&q->done, &was, was + 2 * n, true,
@@ -101,9 +104,6 @@ static void count_done(weft_queue *q, uint64_t n)
     if ((was & JOINED) && weft_queue_unfinished(q) == 0)
         wake_joiners(q);
 }
-
-static const char too_many_done[] =
-    "weft_queue_task_done was called more often than items were put";
 
 int weft_queue_task_done(weft_queue *q)
 {
@@ -248,9 +248,10 @@ void wi_queue_fini(weft_queue *q)
         return;
     }
     struct rest rest = {.head = 0};
-    wi_require(q->put.waiting.first == NULL && q->get.waiting.first == NULL &&
-                   q->joiners.first == NULL,
-               q, "somebody waits at it while it is freed");
+    wi_require_in("weft_queue_free",
+                  q->put.waiting.first == NULL &&
+                      q->get.waiting.first == NULL && q->joiners.first == NULL,
+                  q, "somebody waits at it while it is freed");
     take_rest(q, &rest);
     drop_rest(&rest);
 }

@@ -604,7 +604,9 @@ static int start(weft_tls *tls, weft_stream **stream,
         return explain(options, -WEFT_EPROTO,
                        "bytes came before TLS was to begin");
     if (!tls->server && !tls->unverified && options->host == NULL)
-        return explain(options, -EINVAL, "whose certificate is to be checked?");
+        return explain(options, -EINVAL,
+                       "a client needs .host, the name that the "
+                       "server's certificate is to have");
     t = new_stream(tls, *stream);
     if (t == NULL)
         return explain(options, -ENOMEM, NULL);

@@ -382,8 +382,41 @@ static void close_from_elsewhere(void)
     weft_join(weft_thread_start(close_group, weft_group_open()));
 }
 
+static weft_executor *own_pool;
+WEFT_JOB(int, close_own, int, unused)
+{
+    (void)unused;
+    return weft_executor_close(own_pool);
+}
+
+static void close_by_own_job(void)
+{
+    own_pool = weft_thread_pool(.workers = 1);
+    weft_join(weft_submit(own_pool, close_own, 0));
+}
+
+static void set_without_a_name(void)
+{
+    weft_dict_set(weft_manager_store(), NULL, "key", "value", 5);
+}
+
+static int leave_blocking(void *arg)
+{
+    (void)arg;
+    weft_blocking_begin();
+    return 0;
+}
+
+static void leave_a_region(void)
+{
+    weft_run(leave_blocking, NULL);
+}
+
 WEFT_TEST(programming_errors_abort_and_say_where)
 {
+    kit_assert_aborts(close_by_own_job, "weft_executor_close");
+    kit_assert_aborts(set_without_a_name, "weft_dict_set");
+    kit_assert_aborts(leave_a_region, "weft: weft_blocking_begin");
     kit_assert_aborts(join_null, "weft_join");
     kit_assert_aborts(join_twice, "weft_join");
     kit_assert_aborts(unref_twice, "weft_future_unref");
@@ -393,7 +426,7 @@ WEFT_TEST(programming_errors_abort_and_say_where)
     kit_assert_aborts(run_null, "weft_run");
     kit_assert_aborts(leave_in_wrong_order, "weft_scope_leave");
     kit_assert_aborts(end_in_a_scope, "weft");
-    kit_assert_aborts(close_from_elsewhere, "weft_group_close");
+    kit_assert_aborts(close_from_elsewhere, "weft: weft_group_close");
 }
 
 WEFT_TEST_MAIN("rule 3")

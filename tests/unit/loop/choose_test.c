@@ -131,6 +131,16 @@ WEFT_TEST(an_unknown_backend_is_an_error)
     ck_assert_ptr_nonnull(strstr(text, "kqueue"));
 }
 
+WEFT_TEST(uring_is_known_as_io_uring_too)
+{
+    char text[1024];
+
+    setenv("WEFT_BACKEND", "io_uring", 1);
+    refuse_rings(EPERM);
+    ck_assert_int_lt(listen_to(read_code, text, sizeof(text)), 0);
+    ck_assert_ptr_nonnull(strstr(text, "uring cannot be had"));
+}
+
 WEFT_TEST(epoll_is_there_when_asked_for)
 {
     char name[16] = "";

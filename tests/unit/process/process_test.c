@@ -259,6 +259,14 @@ WEFT_TEST(what_never_ran_is_dropped_once)
     }
 }
 
+WEFT_TEST(what_was_not_found_is_named)
+{
+    expect_text(weft_process_start(return_it, NULL, 0, .program = "/bin/nix"),
+                -ENOENT, "/bin/nix cannot be executed: ");
+    expect_text(weft_process_start(return_it, NULL, 0, .cwd = "/nix"), -ENOENT,
+                "folder /nix: ");
+}
+
 WEFT_TEST(a_program_without_the_hook_is_told)
 {
     expect(weft_process_start(return_it, NULL, 0, .program = "/bin/true"),

@@ -291,7 +291,7 @@ static void end_while_waited_for(void)
 WEFT_TEST(misuse_aborts)
 {
     kit_assert_aborts(for_nobody, "one or more");
-    kit_assert_aborts(without_parties, "parties");
+    kit_assert_aborts(without_parties, "weft_barrier_wait: ");
     kit_assert_aborts(end_while_waited_for, "weft_barrier_fini");
 }
 

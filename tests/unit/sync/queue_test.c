@@ -499,7 +499,7 @@ static void free_while_waited_for(void)
 
 WEFT_TEST(freeing_a_queue_where_somebody_waits_aborts)
 {
-    kit_assert_aborts(free_while_waited_for, "somebody waits");
+    kit_assert_aborts(free_while_waited_for, "weft_queue_free: ");
 }
 
 // Unfinished items ------------------------------------------------------------
@@ -516,7 +516,7 @@ static void one_done_too_many(void)
 
 WEFT_TEST(telling_done_too_often_aborts)
 {
-    kit_assert_aborts(one_done_too_many, "weft_queue_task_done");
+    kit_assert_aborts(one_done_too_many, "weft: weft_queue_task_done");
 }
 
 struct work {
