@@ -57,7 +57,7 @@ WEFT_API int weft_get_into(weft_future *f, void *out, size_t size);
 // The time limit is an answer, as in Python, not an error.
 // Blocks: the caller only. Cancels: yes. Threads: any. Errors: -ETIMEDOUT and
 // -ECANCELED from the caller's scopes, -WEFT_EDEADLOCK (mode all only),
-// -ENOMEM. Since 0.1.
+// -ENOMEM, -EINVAL (no such mode). Since 0.1.
 WEFT_API int weft_wait(weft_future *const *set, size_t n,
                        enum weft_wait_mode mode, double timeout);
 

@@ -122,7 +122,7 @@ int weft_wait(weft_future *const *set, size_t n, enum weft_wait_mode mode,
     int rc = self == NULL ? -ENOMEM : wi_scope_test(self);
     if (rc < 0 || n == 0)
         return rc;
-    if (n > INT32_MAX)
+    if (n > INT32_MAX || (unsigned)mode > WEFT_FIRST_FAILED)
         return -EINVAL;
     struct set_node few[ON_STACK], *nodes = few;
     if (n > ON_STACK && (nodes = malloc(n * sizeof *nodes)) == NULL)

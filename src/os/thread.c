@@ -96,6 +96,8 @@ static int set_stack(pthread_attr_t *attr, size_t size)
     if (size == 0)
         return 0;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    if (size > SIZE_MAX - page)
+        return EINVAL;
     size = (size + page - 1) & ~(page - 1);
     if (size < (size_t)PTHREAD_STACK_MIN)
         size = (size_t)PTHREAD_STACK_MIN;

@@ -125,6 +125,8 @@ static int copy_settings(struct wi_settings *s,
 {
     if (o->limit_count > WI_SETTINGS_LIMITS)
         return -E2BIG;
+    if (o->limit_count > 0 && o->limits == NULL)
+        return -EINVAL;
     s->nice = o->nice;
     s->memory = o->memory;
     for (size_t i = 0; i < o->limit_count; i++) {

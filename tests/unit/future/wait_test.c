@@ -45,6 +45,13 @@ KIT_BOTH(a_timeout_of_zero_only_looks)
     end_set();
 }
 
+KIT_BOTH(there_are_three_modes)
+{
+    start_set();
+    ck_assert_int_eq(weft_wait(set, N, (enum weft_wait_mode)3, 0), -EINVAL);
+    end_set();
+}
+
 KIT_BOTH(a_time_limit_is_an_answer_not_an_error)
 {
     start_set();

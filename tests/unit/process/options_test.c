@@ -477,6 +477,9 @@ WEFT_TEST(a_setting_that_cannot_be_is_told_by_name)
     expect_text(
         weft_process_start(nothing, NULL, 0, .cpus = &cpu, .cpu_count = 1),
         -EINVAL, "CPU affinity");
+    ck_assert_int_eq(
+        weft_join(weft_process_start(nothing, NULL, 0, .limit_count = 3)),
+        -EINVAL);
     struct weft_process_options like = {
         .size = sizeof like, .limits = &bad, .limit_count = 1};
     weft_executor *ex = weft_process_pool(.workers = 1, .process = &like);

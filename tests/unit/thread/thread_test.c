@@ -96,6 +96,15 @@ static int stack_size(void *arg)
     return 0;
 }
 
+KIT_BOTH(a_stack_larger_than_memory_is_refused)
+{
+    int runs = 0;
+    int rc = weft_join(
+        weft_thread_start(kit_count, &runs, .stack_size = SIZE_MAX - 1));
+    kit_assert_code(rc, -EINVAL);
+    ck_assert_int_eq(runs, 0);
+}
+
 KIT_BOTH(the_stack_size_is_obeyed)
 {
     size_t size = 0;
