@@ -35,6 +35,18 @@ static inline void wi_arch_relax(void)
 #endif
 }
 
+// Between two looks at a word that another CPU writes: pauses, and returns for
+// how long to pause the next time. Looks get rarer, as each takes the word's
+// cache line away from its writer. Begins with 1.
+static inline int wi_arch_back_off(int pause)
+{
+    enum { LONGEST = 32 };
+    pause = pause < LONGEST ? 2 * pause : LONGEST;
+    for (int i = 0; i < pause; i++)
+        wi_arch_relax();
+    return pause;
+}
+
 #if WI_TSAN
 // One word for the whole program, because TSan orders what meets in one place.
 __attribute__((weak)) int wi_arch_fence_word;

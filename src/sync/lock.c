@@ -46,8 +46,7 @@ enum {
 
 enum {
     SPINS = 160, // pauses at a lock whose holder runs, before standing in line
-    LONGEST_PAUSE = 32, // of them, between two looks
-    LOST = 4, // races that a woken waiter loses before it is handed the lock
+    LOST = 4,    // races that a woken waiter loses before it is handed the lock
 };
 
 static uint64_t load(const struct weft_lock *lock)
@@ -120,9 +119,7 @@ static bool spin(struct weft_lock *lock, wi_hint self, uint64_t off)
     for (int spins = 0; spins < SPINS; spins += pause) {
         if (wi_owner_of(load(lock)) == 0 && try_take(lock, self, off))
             return true;
-        pause = pause < LONGEST_PAUSE ? 2 * pause : LONGEST_PAUSE;
-        for (int i = 0; i < pause; i++)
-            wi_arch_relax();
+        pause = wi_arch_back_off(pause);
     }
     return false;
 }

@@ -17,11 +17,10 @@
 #include "sched/task.h"
 
 enum {
-    WAKES = 16,         // under one hold of the lock
-    SPINS = 128,        // pauses of a plain thread before it sleeps,
-    LONGEST_PAUSE = 32, // of them, between two looks,
-    YIELDS = 2,         // and further looks, each after a yield
-    SHRINK = 8,         // a store this many times too large is halved
+    WAKES = 16,  // under one hold of the lock
+    SPINS = 128, // pauses of a plain thread before it sleeps,
+    YIELDS = 2,  // and further looks, each after a yield
+    SHRINK = 8,  // a store this many times too large is halved
 };
 
 // Moving ----------------------------------------------------------------------
@@ -288,9 +287,7 @@ static void linger(weft_queue *q, bool put)
     for (int spun = 0; spun < spins; spun += pause) {
         if (found(q, put, wi_side_position(other)) >= enough)
             return;
-        pause = pause < LONGEST_PAUSE ? 2 * pause : LONGEST_PAUSE;
-        for (int i = 0; i < pause; i++)
-            wi_arch_relax();
+        pause = wi_arch_back_off(pause);
     }
     for (int i = 0; i < YIELDS && found(q, put, wi_side_position(other)) == 0;
          i++)
