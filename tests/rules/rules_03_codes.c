@@ -52,6 +52,8 @@ WEFT_TEST(codes_of_the_system_have_names_and_texts_too)
         ck_assert_ptr_nonnull(weft_strerror(code));
         ck_assert_ptr_nonnull(weft_error_name(code));
     }
+    ck_assert_str_eq(weft_error_name(-ENAMETOOLONG), "ENAMETOOLONG");
+    ck_assert_str_eq(weft_error_name(-EROFS), "EROFS");
     ck_assert_str_eq(weft_error_name(-3999), "E?");
     ck_assert_str_eq(weft_error_name(-5999), "E?");
     ck_assert_ptr_nonnull(weft_strerror(INT32_MIN));
