@@ -211,6 +211,22 @@ WEFT_TEST(who_was_killed_has_no_last_words)
     ck_assert_uint_gt(crash.max_rss, 0);
 }
 
+WEFT_JOB(int, kill_worker, int, x)
+{
+    raise(SIGKILL);
+    return x;
+}
+
+// Also the first one that a program sees.
+WEFT_TEST(who_was_killed_was_not_short_of_memory)
+{
+    weft_executor *ex = weft_process_pool(.workers = 1);
+    struct weft_crash crash = crash_of(weft_submit(ex, kill_worker, 1));
+    ck_assert_int_eq(crash.signal, SIGKILL);
+    ck_assert(!crash.out_of_memory);
+    weft_executor_close(ex);
+}
+
 // Memory
 // ------------------------------------------------------------------------
 
