@@ -412,11 +412,13 @@ weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
     return &pool->base;
 }
 
-bool wi_blocking_pool_resize(weft_executor *ex, unsigned workers)
+int wi_blocking_pool_resize(weft_executor *ex, unsigned workers)
 {
     struct blocking_pool *pool = (struct blocking_pool *)ex;
     if (ex->ops != &blocking_ops)
-        return false;
+        return -EINVAL;
+    if (wi_is_parents(pool->born))
+        return -WEFT_EFORKED;
     wi_mutex_lock(&pool->lock);
     // relaxed: read without the lock by width alone
     __atomic_store_n(&pool->limit, workers, __ATOMIC_RELAXED);
@@ -425,7 +427,7 @@ bool wi_blocking_pool_resize(weft_executor *ex, unsigned workers)
         start_if_needed(pool);
     ring(pool, INT32_MAX);
     wi_mutex_unlock(&pool->lock);
-    return true;
+    return 0;
 }
 
 bool wi_blocking_pool_tell(weft_executor *ex,

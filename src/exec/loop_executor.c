@@ -161,8 +161,14 @@ static void cancel_as_asked(struct loop_executor *ex, enum weft_close_mode mode)
     }
 }
 
-static bool is_empty(struct loop_executor *ex)
+static void cancel_all(void *ex)
 {
+    cancel_as_asked(ex, WEFT_CLOSE_CANCEL_ALL);
+}
+
+static bool is_empty(void *arg)
+{
+    struct loop_executor *ex = arg;
     wi_mutex_lock(&ex->lock);
     bool empty = ex->entries == NULL;
     wi_mutex_unlock(&ex->lock);
@@ -173,26 +179,14 @@ static int close_loop(weft_executor *base,
                       const struct weft_close_options *options)
 {
     struct loop_executor *ex = (struct loop_executor *)base;
-    struct wi_wait wait = {
-        .object = ex, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
-    int rc = 0;
     if (wi_is_parents(ex->born))
         return -WEFT_EFORKED;
-    if (options->deadline != 0)
-        wait.deadline =
-            wi_deadline_in(options->deadline, "weft_executor_close");
     wi_mutex_lock(&ex->lock);
     ex->closer = wi_self();
     __atomic_store_n(&ex->closing, true, __ATOMIC_RELAXED);
     wi_mutex_unlock(&ex->lock);
     cancel_as_asked(ex, options->mode);
-    while (!is_empty(ex)) {
-        if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
-            continue;
-        wait.deadline = WI_FOREVER;
-        rc = -ETIMEDOUT;
-        cancel_as_asked(ex, WEFT_CLOSE_CANCEL_ALL);
-    }
+    int rc = wi_pool_drain(ex, options, is_empty, cancel_all);
     free(ex);
     return rc;
 }

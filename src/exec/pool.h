@@ -44,8 +44,8 @@ int wi_pool_drain(void *pool, const struct weft_close_options *options,
 
 weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options);
 
-// Sets the limit of a blocking pool; false: ex is none.
-bool wi_blocking_pool_resize(weft_executor *ex, unsigned workers);
+// Sets the limit of a blocking pool. 0, -EINVAL (ex is none) or -WEFT_EFORKED.
+int wi_blocking_pool_resize(weft_executor *ex, unsigned workers);
 
 // Fills in what a blocking pool knows; false: ex is none.
 bool wi_blocking_pool_tell(weft_executor *ex,

@@ -458,11 +458,13 @@ int weft_thread_pool_resize(weft_executor *ex, unsigned workers)
     ex = wi_executor_unbound(ex, NULL);
     if (workers == 0 || workers > WI_MAX_WORKERS)
         return -EINVAL;
-    if (ex->ops == &thread_pool_ops)
-        return wi_is_parents(((struct thread_pool *)ex)->born)
-                   ? -WEFT_EFORKED
-                   : resize_alone((struct thread_pool *)ex, workers);
-    return wi_blocking_pool_resize(ex, workers) ? 0 : -EINVAL;
+    if (wi_forked())
+        return -WEFT_EFORKED;
+    if (ex->ops != &thread_pool_ops)
+        return wi_blocking_pool_resize(ex, workers);
+    struct thread_pool *pool = (struct thread_pool *)ex;
+    return wi_is_parents(pool->born) ? -WEFT_EFORKED
+                                     : resize_alone(pool, workers);
 }
 
 weft_executor *

@@ -229,6 +229,8 @@ static int submit_to_all(void)
         rc = weft_map(pools[i], one_more, &in, 1, &out);
         if (rc != -WEFT_EFORKED)
             return 20 + i;
+        if (i < 2 && weft_thread_pool_resize(pools[i], 3) != -WEFT_EFORKED)
+            return 40 + i;
         if (weft_executor_close(pools[i]) != -WEFT_EFORKED)
             return 30 + i;
     }
