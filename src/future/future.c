@@ -306,7 +306,7 @@ static struct wi_task *mark_hint(wi_hint hint)
 // Runs the claimed child t inside self's join. A cancel of self is passed on
 // to what runs inside: either the canceller sees the edge, which stood before
 // the claim's read-modify-write, or we see its mark.
-static WI_INLINE void call_inside(struct wi_worker *worker,
+static WI_MERGED void call_inside(struct wi_worker *worker,
                                   struct wi_task *self, struct wi_task *t,
                                   wi_hint hint)
 {
@@ -341,7 +341,7 @@ static inline bool may_run_inline(struct wi_worker *worker,
 }
 
 // Whether t has run, and so has ended.
-static WI_INLINE bool run_inline(struct wi_task *self, bool plain,
+static WI_MERGED bool run_inline(struct wi_task *self, bool plain,
                                  struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
@@ -402,7 +402,7 @@ static __attribute__((noinline)) int wait_parked(struct wi_task *self,
 }
 
 // `inside`: t may run inside the wait.
-static WI_INLINE int wait_for(struct wi_task *t, bool inside)
+static WI_MERGED int wait_for(struct wi_task *t, bool inside)
 {
     struct wi_task *self = wi_self();
     if (self == NULL)

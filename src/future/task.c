@@ -407,7 +407,7 @@ WI_COLD static bool start_now(struct wi_runtime *runtime, struct wi_task *t)
     return true;
 }
 
-static WI_INLINE weft_future *start_at(struct wi_runtime *runtime,
+static WI_MERGED weft_future *start_at(struct wi_runtime *runtime,
                                        weft_group *group, weft_function *fn,
                                        void *arg,
                                        const struct weft_task_options *options)

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cold.h"
 #include "base/wheel.h"
 #include "os/biased.h"
 #include "os/futex.h"
@@ -276,10 +277,6 @@ void wi_worker_idle(struct wi_worker *worker);
 // Makes worker leave its sleep, or not begin it; whether it slept.
 bool wi_worker_wake(struct wi_worker *worker);
 
-// There is work for any worker: wakes one that is idle, unless one looks for
-// work already. After the work was published, with a full barrier between.
-void wi_runtime_wake_one(struct wi_runtime *runtime);
-
 // The worker has found work, or looks no more: then it must look once more
 // after this, and before it sleeps.
 void wi_worker_end_search(struct wi_worker *worker);
@@ -341,8 +338,14 @@ static inline unsigned wi_runtime_count(const struct wi_runtime *runtime)
     return __atomic_load_n(&runtime->count, __ATOMIC_RELAXED);
 }
 
-// Queues an unstarted record where others look too. 0 or -ENOMEM.
-int wi_runtime_submit_shared(struct wi_runtime *runtime, struct wi_task *t);
+// The calling worker: queues an unstarted record where others look, too. 0 or
+// -ENOMEM.
+int wi_worker_submit_shared(struct wi_worker *worker, struct wi_task *t);
+static inline int wi_worker_submit(struct wi_worker *worker, struct wi_task *t)
+{
+    return worker->runtime->solo ? wi_deque_push(&worker->jobs, wi_hint_of(t))
+                                 : wi_worker_submit_shared(worker, t);
+}
 
 // Queues an unstarted record in a lane of the injector. 0 or -ENOMEM.
 int wi_runtime_submit_lane(struct wi_runtime *runtime, struct wi_task *t,
@@ -353,15 +356,42 @@ static inline int wi_runtime_submit(struct wi_runtime *runtime,
                                     struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
-    if (runtime->solo && worker != NULL && worker->runtime == runtime)
-        return wi_deque_push(&worker->jobs, wi_hint_of(t));
-    return wi_runtime_submit_shared(runtime, t);
+    return worker != NULL && worker->runtime == runtime
+               ? wi_worker_submit(worker, t)
+               : wi_runtime_submit_lane(runtime, t, WI_LANE_USUAL);
 }
 
-static inline unsigned wi_runtime_live(struct wi_runtime *runtime)
+// With its spares. acquire: a spare that is counted can be woken; pairs with
+// the store in wi_runtime_add_spare.
+static inline unsigned wi_runtime_live(const struct wi_runtime *runtime)
 {
-    // acquire: pairs with the store in wi_runtime_add_spare
     return __atomic_load_n(&runtime->live, __ATOMIC_ACQUIRE);
+}
+
+// Words of the idle mask that are in use.
+static inline unsigned wi_runtime_mask_words(const struct wi_runtime *runtime)
+{
+    return (wi_runtime_live(runtime) + 63) / 64;
+}
+
+// Whether a bit is set in any word of the idle mask; few runtimes have more
+// than the first. For a late caller the runtime may be another one by now.
+static inline bool wi_runtime_has_idle(const struct wi_runtime *runtime)
+{
+    uint64_t any = __atomic_load_n(&runtime->idle[0], __ATOMIC_RELAXED);
+    unsigned words = wi_runtime_mask_words(runtime);
+    for (unsigned i = 1; WI_RARELY(i < words); i++)
+        any |= __atomic_load_n(&runtime->idle[i], __ATOMIC_RELAXED);
+    return any != 0;
+}
+
+// There is work for any worker: wakes one that is idle, unless one looks for
+// work already. After the work was published, with a full barrier between.
+void wi_runtime_wake_idle(struct wi_runtime *runtime);
+static inline void wi_runtime_wake_one(struct wi_runtime *runtime)
+{
+    if (WI_RARELY(wi_runtime_has_idle(runtime)))
+        wi_runtime_wake_idle(runtime);
 }
 
 // The next unstarted record for worker: its own, from outside, stolen. It is
