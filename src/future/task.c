@@ -22,6 +22,7 @@
 #include "os/fork.h"
 #include "os/report.h"
 #include "os/thread.h"
+#include "sched/idle.h"
 #include "sched/scope.h"
 #include "sched/watchdog.h"
 

@@ -50,6 +50,7 @@
 #include "os/cpu.h"
 #include "os/memory.h"
 #include "os/report.h"
+#include "sched/idle.h"
 #include "sched/scope.h"
 #include "sched/worker.h"
 

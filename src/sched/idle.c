@@ -23,7 +23,7 @@
 //
 // The sleep is on a futex when no descriptor is waited for, else in the loop's
 // own wait, which `wake` ends.
-#include "sched/worker.h"
+#include "sched/idle.h"
 
 #include <errno.h>
 

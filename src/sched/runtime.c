@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "os/thread.h"
 #include "sched/fork_join.h"
+#include "sched/idle.h"
 #include "sched/watchdog.h"
 #include "sched/worker.h"
 
