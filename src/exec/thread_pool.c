@@ -12,6 +12,7 @@
 
 #include <weft/error.h>
 #include <weft/executor.h>
+#include <weft/task.h>
 
 #include "arch/arch.h"
 #include "base/cold.h"
@@ -244,6 +245,42 @@ static void free_pool(struct thread_pool *pool)
     free(pool);
 }
 
+// Cancels as the mode says, and waits for the last end. 0 or -ETIMEDOUT.
+static int drain(struct thread_pool *pool,
+                 const struct weft_close_options *options)
+{
+    cancel_as_asked(pool, options->mode);
+    return wi_pool_drain(pool, options, all_ended, cancel_all);
+}
+
+// What is left of the time that a close has, after the first of two drains has
+// ended with rc.
+static struct weft_close_options options_left(struct weft_close_options options,
+                                              double began, int rc)
+{
+    if (rc < 0)
+        options.mode = WEFT_CLOSE_CANCEL_ALL;
+    if (rc < 0 || options.deadline == 0)
+        options.deadline = 0;
+    else if ((options.deadline -= weft_now() - began) <= 0)
+        options.deadline = -1; // which is at once
+    return options;
+}
+
+// First the jobs; then the tasks that jobs have left behind, which are canceled
+// and may submit more on their way out; then those, which find no group for
+// tasks of their own.
+static int drain_all(struct thread_pool *pool,
+                     const struct weft_close_options *options)
+{
+    double began = weft_now();
+    int rc = drain(pool, options);
+    wi_group_finish(pool->runtime->root);
+    const struct weft_close_options left = options_left(*options, began, rc);
+    int last = drain(pool, &left);
+    return rc < 0 ? rc : last;
+}
+
 static int close_pool(weft_executor *ex,
                       const struct weft_close_options *options)
 {
@@ -257,12 +294,9 @@ static int close_pool(weft_executor *ex,
     pool->closer = wi_self();
     // seq_cst: before the sums; pairs with job_ended
     __atomic_store_n(&pool->closed, CLOSING, __ATOMIC_SEQ_CST);
-    cancel_as_asked(pool, options->mode);
-    int rc = wi_pool_drain(pool, options, all_ended, cancel_all);
+    int rc = drain_all(pool, options);
     wi_mutex_lock(&pool->lock); // let the last end outside be done with it
     wi_mutex_unlock(&pool->lock);
-    wi_group_end(pool->runtime->root);
-    pool->runtime->root = NULL;
     wi_runtime_stop(pool->runtime, 0);
     free_pool(pool);
     return rc;
