@@ -234,8 +234,8 @@ static int park_task(struct wi_worker *worker, struct wi_task *self,
 // The door --------------------------------------------------------------------
 
 // The time by which this wait must end, or a code if it must not begin.
-static int wait_limit(const struct wi_wait *wait, struct wi_task *self,
-                      int64_t *deadline)
+static inline int wait_limit(const struct wi_wait *wait, struct wi_task *self,
+                             int64_t *deadline)
 {
     *deadline = wait->deadline;
     if (wi_forked())
