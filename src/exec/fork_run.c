@@ -25,6 +25,7 @@
 #include "future/external.h"
 #include "future/future.h"
 #include "os/process.h"
+#include "os/report.h"
 #include "sched/fork_join.h"
 #include "sched/scope.h"
 #include "sched/worker.h"
@@ -123,6 +124,7 @@ static int run_as_job(weft_executor *ex, struct root *root)
 
 int weft_fork_run_on(weft_executor *ex, weft_fork_function *run, void *data)
 {
+    wi_need(run);
     struct root root = {.run = run, .data = data};
     if (wi_fork_in_place(ex))
         return run_in_place(&root);

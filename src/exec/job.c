@@ -41,6 +41,7 @@ static void print_text(char *text, size_t size, const char *format,
 
 struct weft_text weft_text(const char *format, ...)
 {
+    wi_need(format);
     struct weft_text text = {{0}};
     va_list args;
     va_start(args, format);
@@ -51,6 +52,7 @@ struct weft_text weft_text(const char *format, ...)
 
 struct weft_bytes weft_bytes_copy(const void *data, size_t len)
 {
+    wi_need_some(data, len);
     struct weft_bytes bytes = {NULL, 0};
     if (len > 0)
         bytes.data = malloc(len);
@@ -63,6 +65,8 @@ struct weft_bytes weft_bytes_copy(const void *data, size_t len)
 
 void weft_bytes_free(struct weft_bytes *bytes)
 {
+    if (bytes == NULL)
+        return;
     free(bytes->data);
     *bytes = (struct weft_bytes){NULL, 0};
 }
@@ -152,6 +156,7 @@ void weft_job_unregister(struct weft_job_entry *entry)
 
 const struct weft_job *weft_job_find(const char *name)
 {
+    wi_need(name);
     wi_mutex_lock(&jobs_lock);
     const struct weft_job *job = find_locked(name);
     wi_mutex_unlock(&jobs_lock);

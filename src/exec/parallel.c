@@ -237,6 +237,7 @@ int weft_parallel_tiles_with(unsigned dimensions, const size_t *extent,
                              void *arg,
                              const struct weft_parallel_options *options)
 {
+    wi_need(extent);
     wi_require(fn != NULL, NULL, "a loop's function must not be NULL");
     struct tiles tiles = {.fn = fn, .arg = arg};
     size_t total;
@@ -323,10 +324,12 @@ static size_t at_least(size_t n, size_t least)
 }
 
 static bool start_blocks(struct blocks *b, const struct weft_reduction *what,
-                         int *rc)
+                         int *rc, const char *function)
 {
-    wi_require(what->size > 0 && what->fold != NULL && what->combine != NULL,
-               what, "a reduction has a size, fold and combine");
+    wi_require_in(function,
+                  what->size > 0 && what->identity != NULL &&
+                      what->fold != NULL && what->combine != NULL,
+                  what, "a reduction has a size, identity, fold and combine");
     b->what = what;
     *rc = weft_check();
     return *rc == 0;
@@ -337,10 +340,12 @@ int weft_parallel_reduce_with(size_t begin, size_t end,
                               void *arg,
                               const struct weft_parallel_options *options)
 {
+    wi_need(what);
+    wi_need(result);
     WI_OPTIONS(options);
     int rc;
     struct blocks b = {.arg = arg, .begin = begin, .end = end};
-    if (!start_blocks(&b, what, &rc))
+    if (!start_blocks(&b, what, &rc, __func__))
         return rc;
     if (begin >= end) {
         memcpy(result, what->identity, what->size);
@@ -530,11 +535,12 @@ int weft_parallel_scan_with(size_t begin, size_t end,
                             void *arg,
                             const struct weft_parallel_options *options)
 {
+    wi_need(what);
     WI_OPTIONS(options);
     int rc;
     struct scanner s;
     s.b = (struct blocks){.scan = what, .arg = arg, .begin = begin, .end = end};
-    if (!start_blocks(&s.b, &what->sum, &rc))
+    if (!start_blocks(&s.b, &what->sum, &rc, __func__))
         return rc;
     wi_require(what->output != NULL, what, "a scan has an output");
     if (begin >= end) {

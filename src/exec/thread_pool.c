@@ -332,6 +332,7 @@ static void tell(struct thread_pool *pool, struct weft_thread_pool_stats *stats)
 int weft_thread_pool_stats(weft_executor *ex,
                            struct weft_thread_pool_stats *stats)
 {
+    wi_need(stats);
     struct weft_thread_pool_stats all = {.size = stats->size};
     wi_require(ex != NULL, ex, "an executor must not be NULL");
     if (ex->ops == &thread_pool_ops)

@@ -441,6 +441,7 @@ static __attribute__((noinline)) int wait_inside(struct wi_task *t)
 
 int weft_result_into(weft_future *f, void *out, size_t size)
 {
+    wi_need_some(out, size);
     struct wi_task *t = wi_of_future(f);
     wi_require(f != NULL, f, "a future handle must not be NULL");
     return hand_over(t, wait_inside(t), out, size);
@@ -461,6 +462,7 @@ int weft_join(weft_future *f)
 int weft_get_into(weft_future *f, void *out, size_t size)
 {
     wi_require(f != NULL, f, "a future handle must not be NULL");
+    wi_need_some(out, size);
     int rc = wi_future_wait(wi_of_future(f));
     return rc < 0 ? rc : wi_future_take(wi_of_future(f), out, size);
 }
@@ -482,6 +484,7 @@ bool weft_done(weft_future *f)
 
 int weft_future_code(weft_future *f)
 {
+    wi_need(f);
     struct wi_task *t = wi_of_future(f);
     if (!wi_future_done(t))
         return -EAGAIN;
@@ -492,6 +495,7 @@ int weft_future_code(weft_future *f)
 
 const char *weft_future_text(weft_future *f)
 {
+    wi_need(f);
     struct wi_task *t = wi_of_future(f);
     if (!wi_future_done(t) || t->extra == NULL || t->extra->text == NULL)
         return "";

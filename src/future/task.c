@@ -534,6 +534,7 @@ uint64_t weft_current_id(void)
 
 size_t weft_current_name(char *name, size_t size)
 {
+    wi_need_some(name, size);
     struct wi_task *self = wi_self();
     const char *own = self != NULL ? wi_task_name(self) : "";
     size_t length = strlen(own);
@@ -566,5 +567,6 @@ void weft_unpark(weft_waiter *waiter)
 
 void weft_unpark_signal(weft_waiter *waiter)
 {
+    wi_need(waiter);
     wi_mail((struct wi_task *)waiter);
 }

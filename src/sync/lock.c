@@ -254,6 +254,8 @@ static int acquire_far(struct weft_lock *lock, struct wi_task *self,
 __attribute__((noinline)) static int acquire(struct weft_lock *lock,
                                              int64_t deadline, const void *site)
 {
+    wi_require_in("weft_lock_acquire", lock != NULL, NULL,
+                  "lock must not be NULL"); // here: it costs no frame
     struct wi_task *self = wi_sync_self(lock);
     if (wi_order_on())
         wi_order_want(self, lock, site);
@@ -294,15 +296,16 @@ int wi_lock_acquire_at(struct weft_lock *lock, const void *site)
 
 int weft_lock_acquire(struct weft_lock *lock)
 {
-    if (acquire_fast(lock))
+    if (lock != NULL && acquire_fast(lock))
         return 0;
-    if (wi_lock_is_far(lock) && !wi_order_on())
+    if (lock != NULL && wi_lock_is_far(lock) && !wi_order_on())
         return wi_far_lock_acquire(lock, WI_FOREVER);
     return acquire(lock, WI_FOREVER, __builtin_return_address(0));
 }
 
 int weft_lock_acquire_for(struct weft_lock *lock, double seconds)
 {
+    wi_need(lock);
     if (acquire_fast(lock))
         return 0;
     return acquire(lock, wi_deadline_in(seconds, __func__),
@@ -311,6 +314,7 @@ int weft_lock_acquire_for(struct weft_lock *lock, double seconds)
 
 int weft_lock_try(struct weft_lock *lock)
 {
+    wi_need(lock);
     if (acquire_fast(lock))
         return 0;
     const void *site = __builtin_return_address(0);
@@ -398,6 +402,7 @@ __attribute__((noinline)) static void release(struct weft_lock *lock,
 
 void weft_lock_release(struct weft_lock *lock)
 {
+    wi_need(lock);
     if (wi_lock_is_far(lock) && !wi_order_on()) {
         wi_far_lock_release(lock);
         return;
@@ -417,11 +422,13 @@ void weft_lock_release(struct weft_lock *lock)
 
 bool weft_lock_held(const struct weft_lock *lock)
 {
+    wi_need(lock);
     return wi_lock_is_mine(lock, wi_here.self);
 }
 
 bool weft_lock_locked(const struct weft_lock *lock)
 {
+    wi_need(lock);
     if (wi_lock_is_far(lock))
         return wi_far_lock_locked(lock);
     return wi_owner_of(load(lock)) != 0;
@@ -436,6 +443,7 @@ bool wi_lock_orphaned(const struct weft_lock *lock)
 
 void weft_lock_repaired(struct weft_lock *lock)
 {
+    wi_need(lock);
     wi_require(weft_lock_held(lock), lock,
                "a lock is marked repaired by the task or thread that holds it");
     if (wi_lock_is_far(lock)) {
@@ -449,6 +457,7 @@ void weft_lock_repaired(struct weft_lock *lock)
 void weft_lock_init_with(struct weft_lock *lock,
                          const struct weft_lock_options *options)
 {
+    wi_need(lock);
     WI_OPTIONS(options);
     *lock = (struct weft_lock){.line = 0};
     lock->word = wi_far_flag(options->arena, lock, "weft_lock_init");
@@ -458,6 +467,7 @@ void weft_lock_init_with(struct weft_lock *lock,
 
 void weft_lock_fini(struct weft_lock *lock)
 {
+    wi_need(lock);
     uint64_t word = load(lock);
     wi_require(!weft_lock_locked(lock), lock, "a lock that ends is not held");
     wi_require(!(word & (WAITED | WAKING)), lock,

@@ -259,6 +259,7 @@ static pid_t thread_id(struct wi_task *t)
 
 pid_t weft_future_native_id(weft_future *f)
 {
+    wi_need(f);
     struct wi_task *t = wi_of_future(f);
     if (wi_future_done(t))
         return 0;
@@ -286,6 +287,7 @@ weft_future *weft_current(void)
 
 int weft_set_current_name(const char *name)
 {
+    wi_need(name);
     struct wi_task *self = wi_self();
     if (self == NULL || !wi_task_set_name(self, name))
         return -ENOMEM;
@@ -296,6 +298,7 @@ int weft_set_current_name(const char *name)
 
 size_t weft_thread_list(weft_future **list, size_t n)
 {
+    wi_need_some(list, n);
     size_t count = 0;
     wi_mutex_lock(&lock);
     for (struct thread *t = threads; t != NULL; t = t->next, count++) {
