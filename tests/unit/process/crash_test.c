@@ -119,6 +119,42 @@ WEFT_TEST(a_fault_of_a_job_too)
     weft_executor_close(ex);
 }
 
+// In a module that is loaded by the body.
+static int fault_late(void *arg)
+{
+    (void)arg;
+    void *late = dlopen(LATE_MODULE, RTLD_NOW);
+    int (*call)(volatile int *) = NULL;
+    if (late != NULL)
+        *(void **)&call = dlsym(late, "late_fault");
+    return call != NULL ? call(nowhere) + 1 : 0;
+}
+
+static uint64_t late_offset(void)
+{
+    uintptr_t base = 0;
+    Dl_info info;
+    void *late = dlopen(LATE_MODULE, RTLD_NOW);
+    ck_assert(late != NULL);
+    void *at = dlsym(late, "late_fault");
+    ck_assert(dladdr(at, &info) != 0);
+    base = (uintptr_t)info.dli_fbase;
+    dlclose(late);
+    return (uintptr_t)at - base;
+}
+
+WEFT_TEST(a_module_that_came_later_has_a_name)
+{
+    struct weft_crash crash = crash_of(weft_process_start(fault_late, NULL, 0));
+    if (!HANDLERS)
+        weft_test_skip("the sanitizer handles SIGSEGV itself");
+    ck_assert_uint_ge(crash.frame_count, 2);
+    ck_assert_str_eq(crash.frames[0].module, LATE_NAME);
+    ck_assert_uint_ge(crash.frames[0].offset, late_offset());
+    ck_assert_uint_lt(crash.frames[0].offset, late_offset() + 64);
+    ck_assert(is_in(&crash.frames[1], fault_late));
+}
+
 static int give_up(void *arg)
 {
     (void)arg;
