@@ -289,6 +289,84 @@ WEFT_TEST(a_memory_limit_is_named)
     expect_text(f, -WEFT_ECRASHED, "memory limit");
 }
 
+WEFT_JOB(long, devour, int, x)
+{
+    for (;;) {
+        char *piece = malloc(1 << 20);
+        if (piece != NULL)
+            memset(piece, 1, 1 << 20);
+    }
+    return x;
+}
+
+// A cgroup of this test's own, which this process enters.
+struct cgroup {
+    const char *root;
+    char path[64];
+    bool entered;
+};
+
+// Into a file that is there already.
+static bool put(const char *folder, const char *file, const char *text)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    FILE *f = fopen(path, "r+");
+    bool done = f != NULL && fputs(text, f) >= 0;
+    return f != NULL && fclose(f) == 0 && done;
+}
+
+static struct cgroup enter_cgroup(const char *limit)
+{
+    struct cgroup c = {.root = "/sys/fs/cgroup"};
+    bool v2 = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+    if (!v2)
+        c.root = "/sys/fs/cgroup/memory";
+    snprintf(c.path, sizeof c.path, "%s/weft-test-%d", c.root, (int)getpid());
+    c.entered =
+        mkdir(c.path, 0755) == 0 &&
+        put(c.path, v2 ? "memory.max" : "memory.limit_in_bytes", limit) &&
+        put(c.path, "cgroup.procs", "0");
+    // Without swap; there may be none, and no such file.
+    put(c.path, v2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes",
+        v2 ? "0" : limit);
+    return c;
+}
+
+static void leave_cgroup(const struct cgroup *c)
+{
+    put(c->root, "cgroup.procs", "0");
+    rmdir(c->path);
+}
+
+// All of the pool and its parent have 64 MiB together. Who wants more is
+// killed by the kernel, and nobody else.
+WEFT_TEST(the_memory_of_a_cgroup_fails_only_the_job_that_meets_it,
+          .timeout = 60)
+{
+    enum { N = 50, ROUNDS = 3 };
+    if (WI_ASAN || WI_TSAN)
+        weft_test_skip("a sanitizer needs more memory than that");
+    struct cgroup c = enter_cgroup("67108864");
+    if (!c.entered) {
+        leave_cgroup(&c);
+        weft_test_skip("needs a cgroup for memory that may be written");
+    }
+    weft_executor *ex = weft_process_pool(.workers = 2);
+    for (int round = 0; round < ROUNDS; round++) {
+        weft_future *f[N], *eater = weft_submit(ex, devour, 1);
+        for (long i = 0; i < N; i++)
+            f[i] = weft_submit(ex, square, i);
+        struct weft_crash crash = crash_of(eater);
+        ck_assert_int_eq(crash.signal, SIGKILL);
+        ck_assert(crash.out_of_memory);
+        for (long i = 0; i < N; i++)
+            expect_long(f[i], i * i);
+    }
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+    leave_cgroup(&c);
+}
+
 static void write_file(const char *dir, const char *name, const char *text)
 {
     char path[512];
