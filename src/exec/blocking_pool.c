@@ -22,6 +22,7 @@
 #include "os/report.h"
 #include "os/thread.h"
 #include "sched/here.h"
+#include "sched/overflow.h"
 #include "sched/scope.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
@@ -203,6 +204,7 @@ static void pool_thread(void *arg)
 {
     struct blocking_pool *pool = arg;
     wi_self(); // the thread's own record, between jobs
+    wi_worker_watch_stack();
     bool usable = initialize(pool);
     wi_here.pool = pool;
     wi_here.sleeping = lend;
@@ -213,6 +215,7 @@ static void pool_thread(void *arg)
     bool last = --pool->threads == 0 && pool->closing;
     struct wi_task *closer = pool->closer;
     wi_here.sleeping = NULL;
+    wi_overflow_thread_fini();
     wi_mutex_unlock(&pool->lock);
     if (last)
         wi_unpark(closer); // frees the pool

@@ -154,6 +154,13 @@ struct wi_runtime {
 
 // worker.c --------------------------------------------------------------------
 
+// From now on overflows of stacks are told, and locks that are NULL.
+void wi_worker_watch_faults(void);
+
+// The same, and an overflow of the calling thread's stack is told; to be undone
+// with wi_overflow_thread_fini.
+void wi_worker_watch_stack(void);
+
 // Makes the calling thread a worker of the runtime. 0 or -ENOMEM.
 struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index);
 

@@ -28,6 +28,7 @@
 #include "os/report.h"
 #include "os/thread.h"
 #include "sched/here.h"
+#include "sched/overflow.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
 
@@ -124,6 +125,7 @@ static void end_thread(struct thread *thread, int code)
 {
     struct wi_task *t = thread->task;
     wi_local_leave(t);
+    wi_overflow_thread_fini();
     t->extra->external = NULL;
     list_remove(thread);
     free(thread);
@@ -151,6 +153,7 @@ static void thread_main(void *arg)
     struct wi_task *t = thread->task;
     t->extra->external = thread;
     wi_thread_adopt(t);
+    wi_worker_watch_stack();
     int code = t->fn(t->arg);
     wi_require(t->scope == NULL, t->scope,
                "a thread must leave its scopes and groups before it ends");

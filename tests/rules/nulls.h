@@ -59,7 +59,7 @@ static bool nulls_passed(const struct null_call *call)
 {
     char said[4096], name[128], word[160];
     int status = kit_child(nulls_one, said, sizeof said);
-    sscanf(call->text, "%127[^(]", name);
+    sscanf(strstr(call->text, "weft_"), "%127[^(]", name);
     snprintf(word, sizeof word, "weft: %s: ", name);
     bool ok = call->refused
                   ? WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT &&

@@ -452,7 +452,7 @@ static struct weft_rlock *rlock(void)
     ALLOWED(weft_accept(udp(), NULL, NULL))                                    \
     ALLOWED(weft_connect(udp(), NULL, 0))                                      \
     REFUSED(weft_writev(0, NULL, 1))                                           \
-    ALLOWED(weft_backend_count(NULL))                                          \
+    REFUSED(weft_backend_count(NULL))                                          \
     ALLOWED(weft_writev(1, NULL, 0))                                           \
     /* job.h */                                                                \
     REFUSED(weft_bytes_copy(NULL, 8))                                          \
@@ -474,6 +474,8 @@ static struct weft_rlock *rlock(void)
     REFUSED(weft_lock_try(NULL))                                               \
     REFUSED(weft_lock_acquire_for(NULL, 0))                                    \
     REFUSED(weft_lock_release(NULL))                                           \
+    REFUSED(lock(), weft_lock_acquire(NULL))                                   \
+    REFUSED(lock(), weft_lock_release(NULL))                                   \
     REFUSED(weft_lock_held(NULL))                                              \
     REFUSED(weft_lock_locked(NULL))                                            \
     REFUSED(weft_lock_repaired(NULL))                                          \
