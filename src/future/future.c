@@ -331,10 +331,12 @@ static inline bool may_run_inline(struct wi_worker *worker,
                                   struct wi_task *self, bool plain,
                                   struct wi_task *t)
 {
+    // acquire, and before the state: another holder who has given t an id and
+    // gone since is seen to have done so; pairs with wi_task_unref
+    uint32_t refs = __atomic_load_n(&t->refs, __ATOMIC_ACQUIRE);
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
     return worker != NULL && (state & (WI_PHASE | WI_PUBLISHED)) == WI_QUEUED &&
-           t->home == worker->runtime &&
-           __atomic_load_n(&t->refs, __ATOMIC_RELAXED) == 2 &&
+           t->home == worker->runtime && refs == 2 &&
            (plain || (wi_scope_deadline(self) == WI_FOREVER &&
                       !wi_scope_shielded(self))) &&
            wi_worker_has_room(worker, INLINE_ROOM);
