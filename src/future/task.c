@@ -365,7 +365,7 @@ WI_COLD static bool add_extra(struct wi_task *t,
     return true;
 }
 
-static inline struct wi_task *
+static WI_MERGED struct wi_task *
 task_record(weft_function *fn, void *arg,
             const struct weft_task_options *options)
 {
