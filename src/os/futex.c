@@ -14,7 +14,6 @@
 #include "os/clock.h"
 
 enum { SPINS = 40 };
-enum { NAP_NS = 200000 }; // see wi_mutex_unlock_plain
 
 __thread uint32_t wi_mutex_sleeps
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
@@ -63,7 +62,7 @@ void wi_mutex_lock_slow(struct wi_mutex *mutex)
     // acquire: as above; 2 says that somebody may sleep, and stays until the
     // holder that saw it has woken one.
     while (__atomic_exchange_n(&mutex->word, 2, __ATOMIC_ACQUIRE) != 0)
-        wi_os_futex_wait(&mutex->word, 2, wi_os_now() + NAP_NS, false);
+        wi_os_futex_wait(&mutex->word, 2, WI_FOREVER, false);
     __atomic_store_n(&wi_mutex_sleeps, 0, __ATOMIC_RELAXED);
 }
 

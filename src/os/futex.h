@@ -52,21 +52,4 @@ static inline void wi_mutex_unlock(struct wi_mutex *mutex)
         wi_mutex_unlock_slow(mutex);
 }
 
-// The same by plain accesses, where the exchange would be a third of the time,
-// and where nothing relies on a barrier. A 2 that is written between the two is
-// lost, and its writer not woken. But that one finds the 0 when it goes to
-// sleep, for the kernel compares the word hundreds of instructions later. Only
-// if the holder is interrupted between the two it may sleep by then; so nobody
-// sleeps longer than a nap without looking again.
-static inline void wi_mutex_unlock_plain(struct wi_mutex *mutex)
-{
-    // relaxed: a hint
-    if (__builtin_expect(__atomic_load_n(&mutex->word, __ATOMIC_RELAXED) == 2,
-                         false))
-        wi_mutex_unlock(mutex);
-    else
-        // release: pairs with the acquire of the next holder
-        __atomic_store_n(&mutex->word, 0, __ATOMIC_RELEASE);
-}
-
 #endif

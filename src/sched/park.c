@@ -23,6 +23,7 @@
 #include "os/report.h"
 #include "os/thread.h"
 #include "sched/roam.h"
+#include "sched/idle.h"
 #include "sched/scope.h"
 #include "sched/timer.h"
 #include "sched/worker.h"

@@ -73,6 +73,8 @@ static inline int move(weft_queue *q, char *item, bool put, int64_t deadline)
 int weft_channel_send_with(weft_channel *c, const void *item,
                            const struct weft_channel_wait_options *options)
 {
+    wi_need(c);
+    wi_need(item);
     return move(wi_channel_queue(c), (char *)item, true,
                 limit(options, __func__));
 }
@@ -80,26 +82,32 @@ int weft_channel_send_with(weft_channel *c, const void *item,
 int weft_channel_receive_with(weft_channel *c, void *item,
                               const struct weft_channel_wait_options *options)
 {
+    wi_need(c);
+    wi_need(item);
     return move(wi_channel_queue(c), item, false, limit(options, __func__));
 }
 
 int weft_channel_close(weft_channel *c)
 {
+    wi_need(c);
     return weft_queue_shutdown(wi_channel_queue(c), false);
 }
 
 int weft_channel_sender_add(weft_channel *c)
 {
+    wi_need(c);
     return weft_queue_producer_add(wi_channel_queue(c));
 }
 
 int weft_channel_sender_done(weft_channel *c)
 {
+    wi_need(c);
     return weft_queue_producer_done(wi_channel_queue(c));
 }
 
 int weft_channel_receiver_add(weft_channel *c)
 {
+    wi_need(c);
     // relaxed: who comes at the same time as the end may be before or after
     int closed =
         __atomic_load_n(&wi_channel_queue(c)->closed, __ATOMIC_RELAXED);
@@ -112,6 +120,7 @@ int weft_channel_receiver_add(weft_channel *c)
 
 int weft_channel_receiver_done(weft_channel *c)
 {
+    wi_need(c);
     // acq_rel: the last one comes after all others
     uint32_t was = __atomic_fetch_sub(&c->receivers, 1, __ATOMIC_ACQ_REL);
     wi_require(was != 0, c, "more receivers are done than there were");
@@ -120,5 +129,6 @@ int weft_channel_receiver_done(weft_channel *c)
 
 size_t weft_channel_size(weft_channel *c)
 {
+    wi_need(c);
     return weft_queue_size(wi_channel_queue(c));
 }

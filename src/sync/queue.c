@@ -11,6 +11,7 @@
 #include "arch/arch.h"
 #include "base/options.h"
 #include "os/cpu.h"
+#include "os/report.h"
 #include "os/thread.h"
 #include "sched/task.h"
 
@@ -354,6 +355,8 @@ int64_t wi_queue_limit(bool nowait, double timeout, const char *function)
 int weft_queue_put_with(weft_queue *q, const void *item,
                         const struct weft_queue_put_options *options)
 {
+    wi_need(q);
+    wi_need(item);
     WI_OPTIONS(options);
     struct wi_transfer t = {.items = (char *)item,
                             .n = 1,
@@ -367,6 +370,8 @@ int weft_queue_put_with(weft_queue *q, const void *item,
 int weft_queue_get_with(weft_queue *q, void *item,
                         const struct weft_queue_get_options *options)
 {
+    wi_need(q);
+    wi_need(item);
     WI_OPTIONS(options);
     struct wi_transfer t = {.items = item, .n = 1};
     ssize_t moved = wi_queue_transfer(
@@ -377,6 +382,8 @@ int weft_queue_get_with(weft_queue *q, void *item,
 ssize_t weft_queue_put_n_with(weft_queue *q, const void *items, size_t n,
                               const struct weft_queue_put_options *options)
 {
+    wi_need(q);
+    wi_need_some(items, n);
     WI_OPTIONS(options);
     int64_t deadline =
         wi_queue_limit(options->nowait, options->timeout, __func__);
@@ -397,6 +404,8 @@ ssize_t weft_queue_put_n_with(weft_queue *q, const void *items, size_t n,
 ssize_t weft_queue_get_n_with(weft_queue *q, void *items, size_t n,
                               const struct weft_queue_get_options *options)
 {
+    wi_need(q);
+    wi_need_some(items, n);
     WI_OPTIONS(options);
     struct wi_transfer t = {.items = items, .n = n};
     if (n == 0)
@@ -407,6 +416,7 @@ ssize_t weft_queue_get_n_with(weft_queue *q, void *items, size_t n,
 
 size_t weft_queue_size(weft_queue *q)
 {
+    wi_need(q);
     if (q->shared)
         return wi_shared_queue_size(&q->handle);
     uint64_t head = wi_side_position(&q->get);
@@ -416,11 +426,13 @@ size_t weft_queue_size(weft_queue *q)
 
 bool weft_queue_empty(weft_queue *q)
 {
+    wi_need(q);
     return weft_queue_size(q) == 0;
 }
 
 bool weft_queue_full(weft_queue *q)
 {
+    wi_need(q);
     return q->shared ? wi_shared_queue_full(&q->handle)
                      : weft_queue_size(q) >= q->limit;
 }

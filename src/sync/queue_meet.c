@@ -55,7 +55,7 @@ static bool leave(weft_queue *q, bool put, struct wi_waiter *waiter)
 {
     wi_mutex_lock(&q->put.own);
     wi_waiters_remove(&wi_queue_side(q, put)->waiting, waiter);
-    wi_mutex_unlock_plain(&q->put.own);
+    wi_mutex_unlock(&q->put.own);
     return wi_waiter_state(waiter) == WI_WAITER_SERVED;
 }
 
@@ -68,7 +68,7 @@ static __attribute__((noinline)) int wait_locked(weft_queue *q, char *item,
     waiter.item = item;
     waiter.choice = NULL;
     wi_waiters_add(&wi_queue_side(q, put)->waiting, &waiter);
-    wi_mutex_unlock_plain(&q->put.own);
+    wi_mutex_unlock(&q->put.own);
     const struct wi_wait wait = {.object = q,
                                  .deadline = deadline,
                                  .kind = WI_WAIT_QUEUE,
@@ -94,7 +94,7 @@ static __attribute__((noinline)) int meet_locked(weft_queue *q, char *item,
         rc = other != NULL ? 0 : -EAGAIN;
     }
     struct wi_task *task = rc == 0 ? serve(q, other, item, put) : NULL;
-    wi_mutex_unlock_plain(&q->put.own);
+    wi_mutex_unlock(&q->put.own);
     if (task != NULL)
         wi_unpark(task);
     return rc;
@@ -128,7 +128,7 @@ meet_fast(weft_queue *q, char *item, bool put, int64_t deadline)
         return meet_locked(q, item, put, deadline);
     wi_waiters_unlink_first(list);
     struct wi_task *task = serve(q, other, item, put);
-    wi_mutex_unlock_plain(&q->put.own);
+    wi_mutex_unlock(&q->put.own);
     wi_unpark(task);
     return 0;
 }
