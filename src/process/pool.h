@@ -265,15 +265,6 @@ extern struct wi_pool *wi_pools;
 uint64_t wi_pool_id(weft_executor *ex); // 0: it is no process pool
 extern uint32_t wi_process_jobs;        // atomic: jobs not ended, of all pools
 
-static inline bool wi_mutex_try(struct wi_mutex *mutex)
-{
-    uint32_t free = 0;
-    // acquire: pairs with the release in wi_mutex_unlock
-    return __atomic_load_n(&mutex->word, __ATOMIC_RELAXED) == 0 &&
-           __atomic_compare_exchange_n(&mutex->word, &free, 1, false,
-                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
-}
-
 struct wi_pool *wi_pool_of(weft_executor *ex); // NULL: it is no process pool
 // Takes a job that must not go on out of the pool. Under the lock; out->n grows
 // unless the job is doomed only: then it will fail soon, or be done.
