@@ -153,7 +153,10 @@ WEFT_API weft_future *weft_promise_future(weft_promise *p);
 
 // Completes the future with code and, if code >= 0, a result of size bytes
 // (copied). text may be NULL. Gives the promise back. Returns 0, -EALREADY
-// if it was canceled before, -ENOMEM. Threads: any. Blocks: no. Since 0.1.
+// if it was canceled before, -ENOMEM. Threads: any. Blocks: no, but while the
+// promise's on_cancel runs on another thread: so afterwards .arg is the
+// caller's alone, and the caller must hold no lock that on_cancel takes. Inside
+// an on_cancel it does not wait for another one. Since 0.1.
 WEFT_API int weft_promise_keep(weft_promise *p, int code, const void *result,
                                size_t size, const char *text);
 

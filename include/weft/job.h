@@ -22,9 +22,10 @@ struct weft_text {
     char s[WEFT_TEXT_SIZE]; // ends with a NUL
 };
 
-// Any bytes. As an argument they are copied at submit; as a result they are
-// the caller's, to be freed by weft_bytes_free. In a job, make a result with
-// weft_bytes_copy, or hand over memory from malloc.
+// Any bytes. As an argument they are copied at submit, and the job may write to
+// its copy until it ends; as a result they are the caller's, to be freed by
+// weft_bytes_free. In a job, make a result with weft_bytes_copy, or hand over
+// memory from malloc.
 struct weft_bytes {
     void *data;
     size_t len;

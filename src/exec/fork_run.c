@@ -47,18 +47,6 @@ struct root {
     int code;
 };
 
-// Whether the caller is on a worker where the root may run in place.
-static bool is_in_place(weft_executor *ex)
-{
-    struct wi_worker *worker = wi_here.worker;
-    if (worker == NULL)
-        return false;
-    // A pool's runtime names its pool; a run's names none.
-    void *pool = worker->runtime->executor;
-    return ex != NULL ? pool == ex
-                      : pool != NULL || wi_runtime_count(worker->runtime) > 1;
-}
-
 // What the caller's scopes say; a run may also be canceled in the last moment
 // of its scope's, and have ended whole.
 static int end(struct root *root)
@@ -138,7 +126,7 @@ int weft_fork_run_on(weft_executor *ex, weft_fork_function *run, void *data)
 {
     wi_need(run);
     struct root root = {.run = run, .data = data};
-    if (is_in_place(ex))
+    if (wi_fork_in_place(ex))
         return run_in_place(&root);
     return run_as_job(ex != NULL ? ex : get_shared_pool(), &root);
 }

@@ -191,11 +191,7 @@ int wi_job_copy_arg(const struct weft_job *job, const void *arg, void **word,
     *word = NULL;
     if (job->arg_kind == WEFT_NONE)
         return 0;
-    if (job->arg_size == sizeof *word) { // most are: no call for them
-        memcpy(word, arg, sizeof *word);
-        return 0;
-    }
-    if (job->arg_size < sizeof *word) {
+    if (job->arg_size <= sizeof *word) {
         memcpy(word, arg, job->arg_size);
         return 0;
     }
@@ -207,9 +203,4 @@ int wi_job_copy_arg(const struct weft_job *job, const void *arg, void **word,
         end_text(*word);
     *heap = *word != NULL;
     return *word != NULL ? 0 : -ENOMEM;
-}
-
-int wi_job_check(const struct weft_job *job)
-{
-    return job != NULL && job->magic == WEFT_JOB_MAGIC ? 0 : -WEFT_ENOJOB;
 }

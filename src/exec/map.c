@@ -185,7 +185,9 @@ static void abandon(struct map *map)
     for (size_t i = 0; i < map->used; i++)
         wi_future_cancel(wi_of_future(map->window[i]));
     weft_shield_enter(&shield, (double)INFINITY);
-    weft_wait(map->window, map->used, WEFT_ALL_COMPLETED, (double)INFINITY);
+    // One by one: that needs no memory.
+    for (size_t i = 0; i < map->used; i++)
+        weft_wait(&map->window[i], 1, WEFT_FIRST_COMPLETED, (double)INFINITY);
     weft_scope_leave(&shield);
     while (map->used > 0)
         settle(map, 0);

@@ -210,7 +210,9 @@ static void abandon(struct stream *s)
     for (size_t i = 0; i < s->used; i++)
         wi_future_cancel(wi_of_future(s->window[i]));
     weft_shield_enter(&shield, (double)INFINITY);
-    weft_wait(s->window, s->used, WEFT_ALL_COMPLETED, (double)INFINITY);
+    // One by one: that needs no memory.
+    for (size_t i = 0; i < s->used; i++)
+        weft_wait(&s->window[i], 1, WEFT_FIRST_COMPLETED, (double)INFINITY);
     weft_scope_leave(&shield);
     while (s->used > 0)
         settle(s, 0, false);

@@ -37,6 +37,7 @@
 #include "os/futex.h"
 #include "os/report.h"
 #include "sched/fork_join.h"
+#include "sched/scope.h"
 
 enum {
     PIECE_NS = 5000, // a piece grows while it takes less, and shrinks
@@ -156,21 +157,30 @@ WEFT_FORKABLE(int, run_range, w, struct loop *, loop, size_t, begin, size_t,
     return 0;
 }
 
+__attribute__((noinline)) static int run_loop(size_t begin, size_t end,
+                                              weft_range_function *fn,
+                                              void *arg, size_t grain,
+                                              weft_executor *ex)
+{
+    struct loop loop = {.fn = fn, .arg = arg, .grain = grain, .piece = grain};
+    int rc = weft_fork_run(ex, NULL, run_range, &loop, begin, end);
+    return result_of(&loop.failure, rc);
+}
+
 int weft_parallel_for_with(size_t begin, size_t end, weft_range_function *fn,
                            void *arg,
                            const struct weft_parallel_options *options)
 {
     WI_OPTIONS(options);
     wi_require(fn != NULL, NULL, "a loop's function must not be NULL");
-    struct loop loop = {.fn = fn, .arg = arg, .grain = options->grain};
-    int rc = weft_check();
+    size_t grain = options->grain > 0 ? options->grain : 1;
+    int rc = wi_check_scopes();
     if (rc < 0 || begin >= end)
         return rc;
-    if (loop.grain == 0)
-        loop.grain = 1;
-    loop.piece = loop.grain;
-    rc = weft_fork_run(options->executor, NULL, run_range, &loop, begin, end);
-    return result_of(&loop.failure, rc);
+    if (end - begin > grain || !wi_fork_in_place(options->executor))
+        return run_loop(begin, end, fn, arg, grain, options->executor);
+    rc = fn(begin, end, arg); // nothing to share
+    return rc < 0 ? rc : 0;
 }
 
 // Tiles -----------------------------------------------------------------------

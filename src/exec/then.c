@@ -33,8 +33,11 @@ struct then {
     char result[] __attribute__((aligned(16)));
 };
 
+// Both futures are through with it. The job may have ended before the submitter
+// came to say that a cancel goes to it.
 static void end(struct then *then)
 {
+    weft_future_unref(then->waits_for);
     weft_future_unref(then->before);
     free(then);
 }

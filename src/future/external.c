@@ -9,7 +9,10 @@
 // after DONE before it returns: afterwards no cancel is running and none will
 // begin. A cancel function may itself complete the future, straight or through
 // the cancel and the callbacks of another one; the thread then holds the lock
-// already, which the chain from wi_here.canceling tells.
+// already, which the chain from wi_here.canceling tells. Two promises whose
+// cancel functions complete each other must not wait for each other: what is
+// completed inside a cancel function does not wait if it is a promise, whose
+// object is the record itself.
 #include "future/external.h"
 
 #include <errno.h>
@@ -129,6 +132,17 @@ static bool win(struct wi_task *t)
              WI_CLOSING);
 }
 
+static const struct wi_external_ops promise_ops;
+
+// Whether a cancel function of t that runs on another thread has to return
+// before t's producer may go on.
+static bool waits_for_cancel(const struct wi_task *t)
+{
+    if (t->extra->ops == &promise_ops)
+        return wi_here.canceling == NULL;
+    return !canceling_here(t);
+}
+
 bool wi_external_complete(weft_future *f, int code, const void *result,
                           size_t size, bool bytes, const char *text)
 {
@@ -143,8 +157,8 @@ bool wi_external_complete(weft_future *f, int code, const void *result,
     struct wi_mutex *lock = cancel_lock(t);
     wi_task_ref(t); // finish gives the producer's away
     wi_future_finish(t, code);
-    if (!canceling_here(t)) {
-        wi_mutex_lock(lock); // let a running cancel function return
+    if (waits_for_cancel(t)) {
+        wi_mutex_lock(lock);
         wi_mutex_unlock(lock);
     }
     wi_task_unref(t);

@@ -316,7 +316,7 @@ static struct wi_task *mark_hint(wi_hint hint)
 // Runs the claimed child t inside self's join. A cancel of self is passed on
 // to what runs inside: either the canceller sees the edge, which stood before
 // the claim's read-modify-write, or we see its mark.
-static WI_INLINE void call_inside(struct wi_worker *worker,
+static WI_MERGED void call_inside(struct wi_worker *worker,
                                   struct wi_task *self, struct wi_task *t,
                                   wi_hint hint)
 {
@@ -341,17 +341,19 @@ static inline bool may_run_inline(struct wi_worker *worker,
                                   struct wi_task *self, bool plain,
                                   struct wi_task *t)
 {
+    // acquire, and before the state: another holder who has given t an id and
+    // gone since is seen to have done so; pairs with wi_task_unref
+    uint32_t refs = __atomic_load_n(&t->refs, __ATOMIC_ACQUIRE);
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
     return worker != NULL && (state & (WI_PHASE | WI_PUBLISHED)) == WI_QUEUED &&
-           t->home == worker->runtime &&
-           __atomic_load_n(&t->refs, __ATOMIC_RELAXED) == 2 &&
+           t->home == worker->runtime && refs == 2 &&
            (plain || (wi_scope_deadline(self) == WI_FOREVER &&
                       !wi_scope_shielded(self))) &&
            wi_worker_has_room(worker, INLINE_ROOM);
 }
 
 // Whether t has run, and so has ended.
-static WI_INLINE bool run_inline(struct wi_task *self, bool plain,
+static WI_MERGED bool run_inline(struct wi_task *self, bool plain,
                                  struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
@@ -412,7 +414,7 @@ static __attribute__((noinline)) int wait_parked(struct wi_task *self,
 }
 
 // `inside`: t may run inside the wait.
-static WI_INLINE int wait_for(struct wi_task *t, bool inside)
+static WI_MERGED int wait_for(struct wi_task *t, bool inside)
 {
     struct wi_task *self = wi_self();
     if (self == NULL)

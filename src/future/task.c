@@ -22,6 +22,7 @@
 #include "os/fork.h"
 #include "os/report.h"
 #include "os/thread.h"
+#include "sched/idle.h"
 #include "sched/scope.h"
 #include "sched/watchdog.h"
 
@@ -402,12 +403,16 @@ WI_COLD static bool start_now(struct wi_runtime *runtime, struct wi_task *t)
     // Its group may have been canceled, and it with the group.
     if (!wi_task_claim(t, gen, 0))
         return true;
-    if (!wi_worker_start_now(worker, self, t))
-        wi_future_drop(t, -ENOMEM);
+    if (wi_worker_start_now(worker, self, t))
+        return true;
+    // release: a cancel of its group waits, with the group's lock, for the
+    // owner of what was claimed; pairs with the acquire in wi_future_nudge
+    __atomic_store_n(&t->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
+    wi_future_drop(t, -ENOMEM);
     return true;
 }
 
-static WI_INLINE weft_future *start_at(struct wi_runtime *runtime,
+static WI_MERGED weft_future *start_at(struct wi_runtime *runtime,
                                        weft_group *group, weft_function *fn,
                                        void *arg,
                                        const struct weft_task_options *options)

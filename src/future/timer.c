@@ -14,7 +14,9 @@
 //
 // The task of a run has a record of its own, `firing`, and a timer that is
 // cancelled or started anew while FIRED is taken out of it: so the storage is
-// the user's again at once, and the task finds nothing to do.
+// the user's again at once, and the task finds nothing to do. A run may last
+// longer than its service, which then serves another runtime: so a firing knows
+// whose it is.
 //
 // When the run ends, the service's task is canceled with the rest of the root
 // group: then what is pending becomes IDLE. Services are recycled, never freed:
@@ -62,6 +64,7 @@ struct timer;
 struct firing {
     struct timer *timer; // under the lock; NULL: not any more
     struct service *service;
+    struct wi_runtime *runtime; // that it is served for
     struct wi_task *runner;
 };
 
@@ -136,13 +139,24 @@ static void unlock_and_unpark(struct service *s, struct wi_task *task)
 
 // A run of a timer ------------------------------------------------------------
 
-// The run has ended, or never began. With the lock held; whom to unpark.
-static struct wi_task *after_run(struct service *s, struct timer *t)
+// Whether the run that the firing belongs to still has its service. That run
+// has not ended, so no other has its runtime.
+static bool is_served(const struct firing *firing)
 {
+    return firing->service->alive &&
+           firing->service->runtime == firing->runtime;
+}
+
+// The run has ended, or never began. With the lock held; whom to unpark.
+static struct wi_task *after_run(struct firing *firing)
+{
+    struct service *s = firing->service;
+    struct timer *t = firing->timer;
     int64_t when = t->entry.when;
-    if (s->alive && (t->flags & AGAIN))
+    bool served = is_served(firing);
+    if (served && (t->flags & AGAIN))
         return set(s, t, when);
-    if (t->period == 0 || (t->flags & STOP) || !s->alive) {
+    if (t->period == 0 || (t->flags & STOP) || !served) {
         become_idle(t);
         return NULL;
     }
@@ -156,7 +170,7 @@ static void end_firing(struct firing *firing)
     struct wi_task *task = NULL;
     wi_mutex_lock(&s->lock);
     if (firing->timer != NULL)
-        task = after_run(s, firing->timer);
+        task = after_run(firing);
     unlock_and_unpark(s, task);
     free(firing);
 }
@@ -198,7 +212,7 @@ static struct firing *fire(struct service *s, struct timer *t, int64_t now)
         set(s, t, now + RETRY_NS);
         return NULL;
     }
-    *firing = (struct firing){.timer = t, .service = s};
+    *firing = (struct firing){.timer = t, .service = s, .runtime = s->runtime};
     t->firing = firing;
     t->state = FIRED;
     return firing;
@@ -370,6 +384,10 @@ static int start(struct service *s, const struct wi_runtime *runtime,
         wi_mutex_unlock(&s->lock);
         return -WEFT_ECLOSED;
     }
+    if (t->state == RUNNING && t->firing->runtime != runtime) {
+        wi_mutex_unlock(&s->lock); // in a run that had this service before
+        return -EBUSY;
+    }
     t->fn = given->fn;
     t->arg = given->arg;
     t->period = given->period;
@@ -395,6 +413,12 @@ static int64_t period_of(double seconds)
                                         : (int64_t)(seconds * 1e9);
 }
 
+// From a time of weft_now.
+static int64_t time_of(double at)
+{
+    return at <= 0 ? 0 : at > 9e9 ? WI_FOREVER : (int64_t)(at * 1e9);
+}
+
 int weft_timer_start_with(struct weft_timer *timer, double seconds,
                           void (*fn)(void *arg), void *arg,
                           const struct weft_timer_options *options)
@@ -407,7 +431,7 @@ int weft_timer_start_with(struct weft_timer *timer, double seconds,
     struct timer given = {
         .fn = fn, .arg = arg, .period = period_of(options->period)};
     given.entry.when = options->at != 0
-                           ? (int64_t)(options->at * 1e9)
+                           ? time_of(options->at)
                            : wi_deadline_in(seconds, "weft_timer_start");
     if (wi_forked())
         return -WEFT_EFORKED;

@@ -21,7 +21,7 @@
 #include "base/fresh.h"
 #include "loop/fd.h"
 #include "os/report.h"
-#include "sched/worker.h"
+#include "sched/idle.h"
 
 // The most that one read or write moves, as in the kernel.
 #define MOST 0x7ffff000u

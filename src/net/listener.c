@@ -25,7 +25,7 @@
 #include "os/event.h"
 #include "os/report.h"
 #include "os/watch.h"
-#include "sched/worker.h"
+#include "sched/idle.h"
 
 enum {
     BACKLOG = 4096,

@@ -261,10 +261,11 @@ struct search {
 static size_t find_one(const struct core *c, const struct search *search,
                        const struct iovec *mark)
 {
-    const char *from = c->bytes + c->start, *at;
+    const char *from, *at;
 
     if (have(c) < mark->iov_len)
-        return 0; // perhaps without any bytes
+        return 0; // perhaps without a buffer
+    from = c->bytes + c->start;
     at = memmem(from + search->seen, have(c) - search->seen, mark->iov_base,
                 mark->iov_len);
     return at != NULL ? (size_t)(at - from) + mark->iov_len : 0;

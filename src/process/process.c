@@ -753,7 +753,7 @@ static void launch(struct process *p)
     uint32_t copied = 0;
     bool wait = p->spec.method >= WEFT_START_FORK;
     p->copied = wait ? &copied : NULL;
-    wi_launcher_submit(&p->launch);
+    wi_launcher_send(&p->launch);
     // acquire: pairs with the release in launched
     while (wait && __atomic_load_n(&copied, __ATOMIC_ACQUIRE) == 0)
         wi_os_futex_wait(&copied, 0, WI_FOREVER, false);

@@ -34,6 +34,7 @@
 #include "os/report.h"
 #include "os/thread_image.h"
 #include "sched/fork_join.h"
+#include "sched/idle.h"
 #include "sched/overflow.h"
 #include "sched/watchdog.h"
 

@@ -291,6 +291,34 @@ static int keep_in_thread(void *arg)
     return 0;
 }
 
+static int nothing(weft_future *f, void *result, void *arg)
+{
+    (void)f;
+    (void)result;
+    (void)arg;
+    return 0;
+}
+
+// The inline executor has run the job before its submitter goes on.
+WEFT_TEST(a_job_that_is_faster_leaves_nothing, .timeout = 30)
+{
+    long before = 0;
+    weft_executor *ex = weft_inline_executor();
+    for (int i = 0; i < 60000; i++) {
+        weft_promise *p = weft_promise_new();
+        weft_future *f = weft_promise_future(p);
+        weft_future *then = weft_then(f, nothing, NULL, .executor = ex);
+        weft_promise_keep(p, 0, NULL, 0, NULL);
+        kit_assert_code(weft_join(then), 0);
+        weft_future_unref(f);
+        if (i == 10000)
+            before = resident_pages();
+    }
+    if (!KIT_SANITIZED)
+        ck_assert_int_lt(resident_pages(), before + 1000);
+    weft_executor_close(ex);
+}
+
 WEFT_TEST(completers_and_cancels_meet, .timeout = 60)
 {
     weft_executor *ex = weft_thread_pool(.workers = 3);

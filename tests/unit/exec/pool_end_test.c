@@ -45,6 +45,63 @@ WEFT_TEST(pending_jobs_of_one_worker, .timeout = 30)
     }
 }
 
+enum { LATE = 300 };
+static weft_future *late[LATE];
+static int late_ran;
+
+WEFT_JOB(long, waits_and_counts, long, x)
+{
+    weft_sleep(x % 2 ? 0.001 : 0);
+    kit_count(&late_ran);
+    return x;
+}
+
+static int submit_on_the_way_out(void *arg)
+{
+    kit_count(arg);
+    kit_assert_code(weft_sleep(INFINITY), -ECANCELED);
+    for (int i = 0; i < LATE; i++)
+        late[i] = weft_submit(crowded, waits_and_counts, i);
+    return 0;
+}
+
+WEFT_JOB(int, leave_a_task)
+{
+    int up = 0;
+    weft_future_unref(weft_task_start(submit_on_the_way_out, &up));
+    kit_await(&up, 1);
+    return 0;
+}
+
+// A pool is closed when nothing can come any more from what its jobs left.
+static void close_with_a_task_left(enum weft_close_mode mode, int least)
+{
+    for (unsigned workers = 1; workers <= 3; workers++) {
+        late_ran = 0;
+        crowded = weft_thread_pool(.workers = workers);
+        kit_assert_code(weft_join(weft_submit(crowded, leave_a_task)), 0);
+        kit_assert_code(
+            weft_executor_close(crowded, .mode = mode, .deadline = 20), 0);
+        for (int i = 0; i < LATE; i++) {
+            ck_assert(weft_done(late[i]));
+            weft_future_unref(late[i]);
+        }
+        ck_assert_int_ge(late_ran, least);
+    }
+}
+
+WEFT_TEST(a_task_submits_while_it_is_canceled, .timeout = 30)
+{
+    close_with_a_task_left(WEFT_CLOSE_DRAIN, LATE);
+}
+
+WEFT_TEST(a_task_submits_what_will_be_canceled, .timeout = 30)
+{
+    weft_on_unobserved(NULL);
+    close_with_a_task_left(WEFT_CLOSE_CANCEL_PENDING, 0);
+    close_with_a_task_left(WEFT_CLOSE_CANCEL_ALL, 0);
+}
+
 static weft_executor *current;
 static uint32_t go, ran, quit;
 

@@ -355,6 +355,47 @@ SCARCE(blocking_pools)
     return use_pool(weft_thread_pool(.workers = 2, .blocking = true));
 }
 
+static int inside; // of jobs that have begun and not ended
+
+WEFT_JOB(long, lingers, long, x)
+{
+    WEFT_SHIELD(INFINITY);
+    __atomic_fetch_add(&inside, 1, __ATOMIC_SEQ_CST);
+    weft_sleep(0.001);
+    __atomic_fetch_sub(&inside, 1, __ATOMIC_SEQ_CST);
+    return x;
+}
+
+static int make_one(void *element, void *arg)
+{
+    long *left = arg;
+    *(long *)element = *left;
+    return --*left >= 0;
+}
+
+static int take_one(size_t i, int code, const void *result, void *arg)
+{
+    (void)i;
+    (void)result;
+    (void)arg;
+    return code;
+}
+
+// The memory of a map is the caller's when it returns, whatever was missing: no
+// job is left that has it. The wait for more than eight needs memory itself.
+SCARCE(wide_maps)
+{
+    enum { WIDE = 12 };
+    long in[WIDE] = {0}, out[WIDE], left = WIDE;
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    int rc = weft_map(ex, lingers, in, WIDE, out, .chunk = 1, .window = WIDE);
+    HOLDS(__atomic_load_n(&inside, __ATOMIC_SEQ_CST) == 0);
+    rc = first_of(rc, weft_map_stream(ex, lingers, make_one, take_one, &left,
+                                      .chunk = 1));
+    HOLDS(__atomic_load_n(&inside, __ATOMIC_SEQ_CST) == 0);
+    return first_of(rc, weft_executor_close(ex));
+}
+
 SCARCE_SHARED(process_pools)
 {
     return use_pool(weft_process_pool(.workers = 1));

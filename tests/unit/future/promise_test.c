@@ -196,4 +196,52 @@ WEFT_TEST(keep_and_cancel_race, .timeout = 20)
         race_once();
 }
 
+// Two that complete each other when they are canceled, at once.
+struct one_of_two {
+    weft_promise *other;
+    int *inside;
+};
+
+static void keep_other(void *arg)
+{
+    struct one_of_two *one = arg;
+    kit_count(one->inside);
+    // Both are in here before either goes on, if both were canceled in time.
+    for (int i = 0; i < 1000 && kit_load(one->inside) < 2; i++)
+        sched_yield();
+    weft_promise_keep(one->other, 0, NULL, 0, NULL);
+}
+
+static int cancel_it(void *future)
+{
+    weft_cancel(future);
+    return 0;
+}
+
+WEFT_TEST(promises_that_complete_each_other, .timeout = 30)
+{
+    int both = 0;
+    for (int i = 0; i < 200; i++) {
+        int inside = 0;
+        struct one_of_two a = {.inside = &inside}, b = {.inside = &inside};
+        weft_promise *pa = weft_promise_new(.on_cancel = keep_other, .arg = &a);
+        weft_promise *pb = weft_promise_new(.on_cancel = keep_other, .arg = &b);
+        a.other = pb;
+        b.other = pa;
+        weft_future *fa = weft_promise_future(pa);
+        weft_future *fb = weft_promise_future(pb);
+        weft_future *f = weft_thread_start(cancel_it, fa);
+        weft_cancel(fb);
+        weft_join(f);
+        both += inside == 2;
+        ck_assert(weft_done(fa) && weft_done(fb));
+        // If only one on_cancel ran, its own promise was not given back.
+        if (inside < 2)
+            weft_promise_drop(weft_future_code(fa) == 0 ? pb : pa);
+        weft_future_unref(fa);
+        weft_future_unref(fb);
+    }
+    ck_assert_int_gt(both, 0);
+}
+
 WEFT_TEST_MAIN("promise")

@@ -191,6 +191,82 @@ WEFT_TEST(a_run_that_ends_takes_no_timers)
     ck_assert_int_eq(forgotten.rings, 0);
 }
 
+// A timer's function outlasts the timers of its run, which another run gets
+// meanwhile: its later runs must not come there.
+static int in_function, taken_over;
+
+static void outlast(void *arg)
+{
+    struct bell *b = arg;
+    kit_count(&b->rings);
+    kit_count(&in_function);
+    WEFT_SHIELD(INFINITY);
+    while (kit_load(&taken_over) == 0)
+        weft_yield();
+}
+
+static int leave_while_it_runs(void *arg)
+{
+    struct bell *b = arg;
+    int rc = weft_timer_start(&b->timer, 0, outlast, b, .period = 0.001);
+    kit_await(&in_function, 1);
+    return rc;
+}
+
+static int run_with_it(void *arg)
+{
+    return weft_run(leave_while_it_runs, arg);
+}
+
+// Its service is the one that was given back last, if that was.
+static int take_over(void *arg)
+{
+    struct bell *old = arg, own = {.rings = 0};
+    struct weft_timer probe = {.state = 0};
+    kit_assert_code(weft_timer_start(&probe, 1000, ring, &own), 0);
+    kit_assert_code(weft_timer_cancel(&probe), 1);
+    if (probe.home != old->timer.home)
+        return -EAGAIN; // the other run's timers are not at their end yet
+    kit_assert_code(weft_timer_start(&old->timer, 0, ring, &own), -EBUSY);
+    kit_count(&taken_over);
+    kit_assert_code(weft_timer_join(&old->timer), 0);
+    // If it went on here it would do so before this one.
+    kit_assert_code(weft_timer_start(&own.timer, 0.01, ring, &own), 0);
+    kit_assert_code(weft_timer_join(&own.timer), 0);
+    ck_assert(!weft_timer_pending(&old->timer));
+    return 0;
+}
+
+WEFT_TEST(a_periodic_timer_ends_with_its_run)
+{
+    struct bell b = {.rings = 0};
+    weft_future *f = weft_thread_start(run_with_it, &b);
+    kit_await(&in_function, 1);
+    while (weft_run(take_over, &b) == -EAGAIN)
+        sched_yield();
+    kit_assert_code(weft_join(f), 0);
+    ck_assert_int_eq(b.rings, 1);
+}
+
+KIT_BOTH(a_time_may_be_beyond_all)
+{
+    struct bell b = {.rings = 0};
+    const double never[] = {INFINITY, 1e300, 1e10};
+    for (int i = 0; i < 3; i++) {
+        kit_assert_code(weft_timer_start(&b.timer, 0, ring, &b, .at = never[i]),
+                        0);
+        ck_assert(weft_timer_pending(&b.timer));
+        struct bell soon = {.rings = 0};
+        kit_assert_code(weft_timer_start(&soon.timer, 0.001, ring, &soon), 0);
+        kit_assert_code(weft_timer_join(&soon.timer), 0);
+        kit_assert_code(weft_timer_cancel(&b.timer), 1);
+    }
+    kit_assert_code(weft_timer_start(&b.timer, 0, ring, &b, .at = -INFINITY),
+                    0);
+    kit_assert_code(weft_timer_join(&b.timer), 0);
+    ck_assert_int_eq(b.rings, 1);
+}
+
 WEFT_JOB(int, ring_from_a_job)
 {
     struct bell b = {.rings = 0};
