@@ -54,8 +54,8 @@ void wi_run_body(struct wi_task *t)
 {
     int code = t->kind == WI_KIND_JOB ? run_job(t) : t->fn(t->arg);
     wi_local_leave(t);
-    wi_require(t->scope == NULL, t->scope,
-               "a task must leave its scopes and groups before it ends");
+    if (t->scope != NULL)
+        wi_task_panic(t, t->scope, WI_SCOPES_OPEN);
     wi_future_finish(t, wi_future_own_code(code));
 }
 
@@ -87,8 +87,8 @@ static int run_main(struct wi_worker *worker, struct wi_task *main_task,
         code = options->interrupt ? run_interruptible(main_task, root)
                                   : main_task->fn(main_task->arg);
         wi_local_leave(main_task);
-        wi_require(main_task->scope == &root->head.scope, main_task->scope,
-                   "a task must leave its scopes and groups before it ends");
+        if (main_task->scope != &root->head.scope)
+            wi_task_panic(main_task, main_task->scope, WI_SCOPES_OPEN);
         weft_group_cancel(root);
         weft_group_close(root);
     }
