@@ -12,7 +12,11 @@
 //                nearly every time limit of an I/O call goes.
 //  timers/churn  the same wheel: cancel any one of the pending, set it anew.
 //                Each is somewhere in memory: the floor is a doubly linked
-//                list with the same accesses.
+//                list with the same accesses. The next one is chosen before
+//                this one is changed, by both: else it depends on what the
+//                compiler happens to keep in registers whether the accesses of
+//                two turns overlap, for a load may have to wait for a store
+//                whose place is not known yet.
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -208,11 +212,14 @@ static void churn_side(const struct bench_ask *ask, struct bench_reply *reply)
 {
     uint64_t seed = 1, n = (uint64_t)ask->param[0];
     fill_wheel(ask->param[0], &seed);
+    struct wi_timer *all = timers, *t, *next = &all[bench_random(&seed) % n];
     double begin = bench_cpu();
     for (uint64_t i = 0; i < ask->ops; i++) {
-        struct wi_timer *t = &timers[bench_random(&seed) % n];
+        t = next;
+        next = &all[bench_random(&seed) % n];
+        int64_t when = some_time(&seed);
         wi_wheel_remove(&wheel, t);
-        wi_wheel_add(&wheel, t, some_time(&seed));
+        wi_wheel_add(&wheel, t, when);
     }
     reply->value = (bench_cpu() - begin) / (double)ask->ops;
     reply->answer = wheel.count;
@@ -249,12 +256,16 @@ static void list_side(const struct bench_ask *ask, struct bench_reply *reply,
     struct node *nodes = calloc(n + 1, sizeof *nodes);
     for (uint64_t i = 0; i < n; i++)
         list_add(&nodes[i], some_time(&seed));
+    struct node *node, *next = &nodes[churn ? bench_random(&seed) % n : n];
     double begin = bench_cpu();
     for (uint64_t i = 0; i < ask->ops; i++) {
-        struct node *node = &nodes[n];
+        node = next;
         if (churn)
-            list_remove(node = &nodes[bench_random(&seed) % n]);
-        list_add(node, some_time(&seed));
+            next = &nodes[bench_random(&seed) % n];
+        int64_t when = some_time(&seed);
+        if (churn)
+            list_remove(node);
+        list_add(node, when);
         if (!churn)
             list_remove(node);
     }

@@ -132,7 +132,8 @@ WEFT_API void weft_arena_free_from(weft_arena *a, uint64_t *where);
 WEFT_API uint64_t weft_arena_offset(const weft_arena *a, const void *p);
 WEFT_API void *weft_arena_at(const weft_arena *a, uint64_t offset);
 
-// The arena's root: one place by which those who attach it find the rest.
+// The arena's root: one place by which those who attach it find the rest;
+// NULL: none.
 // Release and acquire: what was written before the root is seen after.
 // Since 0.1.
 WEFT_API void weft_arena_set_root(weft_arena *a, const void *p);

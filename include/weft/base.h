@@ -13,11 +13,11 @@
 //  - A blocking call first tests the scopes it stands in (scope.h), even when
 //    it need not block: -ECANCELED if one of them is canceled, -ETIMEDOUT if
 //    the deadline of one has passed. Cancel wins over timeout.
-//  - A programming error (a NULL where a function is asked for, a lock given
-//    back by another than its holder) aborts with a message that names the
-//    function, the object and the rule. A handle that is used after its last
-//    reference went is told as long as its memory is not in use again. A NULL
-//    in place of an object may also simply fault.
+//  - A programming error (a NULL where an object or a function is asked for, a
+//    lock given back by another than its holder) aborts with a message that
+//    names the function, the object and the rule. A handle that is used after
+//    its last reference went is told as long as its memory is not in use again.
+//    Where NULL has a meaning, the contract says so.
 #ifndef WEFT_BASE_H
 #define WEFT_BASE_H
 

@@ -84,7 +84,7 @@ WEFT_API weft_as_completed *weft_as_completed_open(weft_future *const *set,
 // scopes. Threads: one at a time. Blocks: the caller only. Since 0.1.
 WEFT_API ssize_t weft_as_completed_next(weft_as_completed *it);
 
-// Frees the iterator. Blocks: no. Since 0.1.
+// Frees the iterator. NULL is allowed. Blocks: no. Since 0.1.
 WEFT_API void weft_as_completed_close(weft_as_completed *it);
 
 // Asks f to cancel. What has not started never runs and is done at once; a

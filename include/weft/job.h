@@ -22,9 +22,10 @@ struct weft_text {
     char s[WEFT_TEXT_SIZE]; // ends with a NUL
 };
 
-// Any bytes. As an argument they are copied at submit; as a result they are
-// the caller's, to be freed by weft_bytes_free. In a job, make a result with
-// weft_bytes_copy, or hand over memory from malloc.
+// Any bytes. As an argument they are copied at submit, and the job may write to
+// its copy until it ends; as a result they are the caller's, to be freed by
+// weft_bytes_free. In a job, make a result with weft_bytes_copy, or hand over
+// memory from malloc.
 struct weft_bytes {
     void *data;
     size_t len;
@@ -67,7 +68,8 @@ WEFT_API struct weft_text weft_text(const char *format, ...) WEFT_PRINTF(1, 2);
 // there is no memory or len is 0. Since 0.1.
 WEFT_API struct weft_bytes weft_bytes_copy(const void *data, size_t len);
 
-// Frees what came out of a future, and makes it empty. Since 0.1.
+// Frees what came out of a future, and makes it empty. NULL is allowed. Since
+// 0.1.
 WEFT_API void weft_bytes_free(struct weft_bytes *bytes);
 
 // In a job's body: the job fails with code (negative; a positive one is

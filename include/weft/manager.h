@@ -114,7 +114,8 @@ WEFT_API int weft_list_pop(weft_manager *m, const char *list, ssize_t index,
 // How many elements it has. Since 0.1.
 WEFT_API ssize_t weft_list_size(weft_manager *m, const char *list);
 
-// Adds to a counter, from 0 on, and stores the new value. Since 0.1.
+// Adds to a counter, from 0 on, and stores the new value (value may be NULL).
+// Since 0.1.
 WEFT_API int weft_count(weft_manager *m, const char *counter, int64_t n,
                         int64_t *value);
 

@@ -82,7 +82,7 @@ WEFT_API size_t weft_group_size(weft_group *g);
 
 // The number of failures collected so far, and the i-th one's code and text
 // (in the order in which they came; the first 16 are kept). Valid while the
-// group is open. Returns -ENOENT past the end. Since 0.1.
+// group is open; text may be NULL. Returns -ENOENT past the end. Since 0.1.
 WEFT_API size_t weft_group_failures(weft_group *g);
 WEFT_API int weft_group_failure(weft_group *g, size_t i, const char **text);
 

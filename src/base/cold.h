@@ -6,7 +6,7 @@
 #define WI_BASE_COLD_H
 
 #define WI_COLD         __attribute__((cold, noinline))
-#define WI_INLINE       inline __attribute__((always_inline))
+#define WI_MERGED       inline __attribute__((always_inline))
 #define WI_LIKELY(test) __builtin_expect(!!(test), 1)
 #define WI_RARELY(test) __builtin_expect(!!(test), 0)
 

@@ -56,15 +56,17 @@ void wi_wheel_add(struct wi_wheel *wheel, struct wi_timer *timer, int64_t when)
 
 static void unlink_timer(struct wi_wheel *wheel, struct wi_timer *timer)
 {
-    struct wi_timer **link = timer->link;
+    struct wi_timer **link = timer->link, *next = timer->next;
     uintptr_t first = (uintptr_t)&wheel->slots[0][0];
-    *link = timer->next;
-    if (timer->next != NULL)
-        timer->next->link = link;
     timer->link = NULL;
+    *link = next;
+    if (next != NULL) {
+        next->link = link;
+        return;
+    }
     // A slot that this emptied loses its busy bit.
     uintptr_t index = ((uintptr_t)link - first) / sizeof link;
-    if (*link == NULL && index < WI_WHEEL_LEVELS * WI_WHEEL_SLOTS)
+    if (index < WI_WHEEL_LEVELS * WI_WHEEL_SLOTS)
         wheel->busy[index / WI_WHEEL_SLOTS] &=
             ~(1ull << (index % WI_WHEEL_SLOTS));
 }

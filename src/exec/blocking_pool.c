@@ -22,6 +22,7 @@
 #include "os/report.h"
 #include "os/thread.h"
 #include "sched/here.h"
+#include "sched/overflow.h"
 #include "sched/scope.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
@@ -203,6 +204,7 @@ static void pool_thread(void *arg)
 {
     struct blocking_pool *pool = arg;
     wi_self(); // the thread's own record, between jobs
+    wi_worker_watch_stack();
     bool usable = initialize(pool);
     wi_here.pool = pool;
     wi_here.sleeping = lend;
@@ -213,6 +215,7 @@ static void pool_thread(void *arg)
     bool last = --pool->threads == 0 && pool->closing;
     struct wi_task *closer = pool->closer;
     wi_here.sleeping = NULL;
+    wi_overflow_thread_fini();
     wi_mutex_unlock(&pool->lock);
     if (last)
         wi_unpark(closer); // frees the pool
@@ -276,18 +279,20 @@ static int enqueue(struct blocking_pool *pool, struct wi_task *t,
     return rc;
 }
 
+// t is a job's record, or a future that has failed.
 static weft_future *queue(struct blocking_pool *pool, struct wi_task *t,
-                          int priority)
+                          const struct weft_submit_options *options)
 {
+    if (t->kind != WI_KIND_JOB)
+        return wi_as_future(t);
     uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
+    int priority = options != NULL ? options->priority : 0;
     int rc = enqueue(pool, t, &pool->lines[wi_lane_of(priority)]);
     if (rc == -EAGAIN) { // no thread could be made, and none runs
         if (wi_task_claim(t, gen, WI_CANCELED))
             wi_future_drop(t, rc);
     } else if (rc < 0) {
-        wi_task_unref(t);
-        wi_task_unref(t);
-        return wi_future_failed(rc, weft_strerror(rc));
+        return wi_job_refused(t, rc);
     }
     return wi_as_future(t);
 }
@@ -296,12 +301,10 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
                            const void *arg,
                            const struct weft_submit_options *options)
 {
-    weft_future *failed;
-    if (wi_is_parents(((struct blocking_pool *)ex)->born))
+    struct blocking_pool *pool = (struct blocking_pool *)ex;
+    if (wi_is_parents(pool->born))
         return wi_future_failed(-WEFT_EFORKED, NULL);
-    struct wi_task *t = wi_job_record(job, arg, options, &failed);
-    int priority = options != NULL ? options->priority : 0;
-    return t == NULL ? failed : queue((struct blocking_pool *)ex, t, priority);
+    return queue(pool, wi_job_record(job, arg, options), options);
 }
 
 static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
@@ -309,13 +312,11 @@ static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
                                  int *codes,
                                  const struct weft_submit_options *options)
 {
-    weft_future *failed;
-    if (wi_is_parents(((struct blocking_pool *)ex)->born))
+    struct blocking_pool *pool = (struct blocking_pool *)ex;
+    if (wi_is_parents(pool->born))
         return wi_future_failed(-WEFT_EFORKED, NULL);
-    struct wi_task *t =
-        wi_chunk_record(job, in, n, out, codes, options, &failed);
-    int priority = options != NULL ? options->priority : 0;
-    return t == NULL ? failed : queue((struct blocking_pool *)ex, t, priority);
+    struct wi_task *t = wi_chunk_record(job, in, n, out, codes, options);
+    return queue(pool, t, options);
 }
 
 static size_t width(weft_executor *ex)

@@ -149,9 +149,12 @@ static void watch_all(struct combination *c)
 }
 
 static weft_future *combine(enum how how, weft_future *const *set, size_t n,
-                            const struct weft_combine_options *options)
+                            const struct weft_combine_options *options,
+                            const char *function)
 {
     bool made;
+    wi_require_in(function, set != NULL || n == 0, NULL,
+                  "set must not be NULL");
     if (n == 0 && how != ALL)
         return wi_future_failed(-EINVAL, "a choice among no futures");
     if (n > INT32_MAX)
@@ -164,7 +167,8 @@ static weft_future *combine(enum how how, weft_future *const *set, size_t n,
     c->refs = 1;
     c->left = c->n = n;
     for (size_t i = 0; i < n; i++) {
-        wi_require(set[i] != NULL, set, "a future must not be NULL");
+        wi_require_in(function, set[i] != NULL, set,
+                      "a future must not be NULL");
         c->input[i].of = c;
         c->input[i].future = weft_future_ref(set[i]);
     }
@@ -185,19 +189,19 @@ weft_future *weft_all_with(weft_future *const *set, size_t n,
                            const struct weft_combine_options *options)
 {
     WI_OPTIONS(options);
-    return combine(ALL, set, n, options);
+    return combine(ALL, set, n, options, __func__);
 }
 
 weft_future *weft_any_with(weft_future *const *set, size_t n,
                            const struct weft_combine_options *options)
 {
     WI_OPTIONS(options);
-    return combine(ANY, set, n, options);
+    return combine(ANY, set, n, options, __func__);
 }
 
 weft_future *weft_race_with(weft_future *const *set, size_t n,
                             const struct weft_combine_options *options)
 {
     WI_OPTIONS(options);
-    return combine(RACE, set, n, options);
+    return combine(RACE, set, n, options, __func__);
 }

@@ -19,6 +19,8 @@ weft_future *weft_submit_job(weft_executor *ex, const struct weft_job *job,
                              const void *arg)
 {
     wi_require(ex != NULL, ex, "an executor must not be NULL");
+    wi_require(arg != NULL || job == NULL || job->arg_kind == WEFT_NONE, ex,
+               "arg must not be NULL: the job takes an argument");
     return ex->ops->submit(ex, job, arg, NULL);
 }
 
@@ -87,6 +89,7 @@ static const struct weft_executor_ops bound_ops = {
 
 weft_executor *weft_executor_bind(struct weft_bound_executor *bound)
 {
+    wi_need(bound);
     wi_require(bound->target != NULL, bound, "an executor must not be NULL");
     bound->base.ops = &bound_ops;
     return &bound->base;

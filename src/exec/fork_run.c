@@ -25,6 +25,7 @@
 #include "future/external.h"
 #include "future/future.h"
 #include "os/process.h"
+#include "os/report.h"
 #include "sched/fork_join.h"
 #include "sched/scope.h"
 #include "sched/worker.h"
@@ -45,18 +46,6 @@ struct root {
     struct wi_fork_run of;
     int code;
 };
-
-// Whether the caller is on a worker where the root may run in place.
-static bool is_in_place(weft_executor *ex)
-{
-    struct wi_worker *worker = wi_here.worker;
-    if (worker == NULL)
-        return false;
-    // A pool's runtime names its pool; a run's names none.
-    void *pool = worker->runtime->executor;
-    return ex != NULL ? pool == ex
-                      : pool != NULL || wi_runtime_count(worker->runtime) > 1;
-}
 
 // What the caller's scopes say; a run may also be canceled in the last moment
 // of its scope's, and have ended whole.
@@ -135,8 +124,9 @@ static int run_as_job(weft_executor *ex, struct root *root)
 
 int weft_fork_run_on(weft_executor *ex, weft_fork_function *run, void *data)
 {
+    wi_need(run);
     struct root root = {.run = run, .data = data};
-    if (is_in_place(ex))
+    if (wi_fork_in_place(ex))
         return run_in_place(&root);
     return run_as_job(ex != NULL ? ex : get_shared_pool(), &root);
 }

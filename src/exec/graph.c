@@ -63,6 +63,7 @@ static void must_rest(weft_graph *g)
 
 int weft_graph_add(weft_graph *g, int (*fn)(void *arg), void *arg)
 {
+    wi_need(g);
     must_rest(g);
     if (g->count == INT_MAX / 2)
         return -EOVERFLOW;
@@ -80,6 +81,7 @@ int weft_graph_add(weft_graph *g, int (*fn)(void *arg), void *arg)
 
 int weft_graph_edge(weft_graph *g, int before, int after)
 {
+    wi_need(g);
     must_rest(g);
     if (before < 0 || after < 0 || before >= g->count || after >= g->count)
         return -EINVAL;
@@ -103,6 +105,7 @@ int weft_graph_edge(weft_graph *g, int before, int after)
 
 size_t weft_graph_size(const weft_graph *g)
 {
+    wi_need(g);
     return (size_t)g->count;
 }
 
@@ -150,6 +153,7 @@ static int check_order(weft_graph *g, int *order)
 
 int weft_graph_order(weft_graph *g, int *order)
 {
+    wi_need(g);
     wi_require(!__atomic_load_n(&g->runs, __ATOMIC_ACQUIRE), g,
                "a graph that runs has no order to tell");
     return check_order(g, order);
@@ -200,6 +204,8 @@ static ssize_t tell_cycle(int start, const int *previous, int *cycle, size_t n)
 
 ssize_t weft_graph_cycle(weft_graph *g, int *cycle, size_t n)
 {
+    wi_need(g);
+    wi_need_some(cycle, n);
     int *previous = malloc(((size_t)g->count + 1) * sizeof *previous);
     ssize_t length = 0;
     if (previous == NULL)

@@ -41,6 +41,7 @@ static void print_text(char *text, size_t size, const char *format,
 
 struct weft_text weft_text(const char *format, ...)
 {
+    wi_need(format);
     struct weft_text text = {{0}};
     va_list args;
     va_start(args, format);
@@ -51,6 +52,7 @@ struct weft_text weft_text(const char *format, ...)
 
 struct weft_bytes weft_bytes_copy(const void *data, size_t len)
 {
+    wi_need_some(data, len);
     struct weft_bytes bytes = {NULL, 0};
     if (len > 0)
         bytes.data = malloc(len);
@@ -63,6 +65,8 @@ struct weft_bytes weft_bytes_copy(const void *data, size_t len)
 
 void weft_bytes_free(struct weft_bytes *bytes)
 {
+    if (bytes == NULL)
+        return;
     free(bytes->data);
     *bytes = (struct weft_bytes){NULL, 0};
 }
@@ -152,6 +156,7 @@ void weft_job_unregister(struct weft_job_entry *entry)
 
 const struct weft_job *weft_job_find(const char *name)
 {
+    wi_need(name);
     wi_mutex_lock(&jobs_lock);
     const struct weft_job *job = find_locked(name);
     wi_mutex_unlock(&jobs_lock);
@@ -179,11 +184,7 @@ int wi_job_copy_arg(const struct weft_job *job, const void *arg, void **word,
     *word = NULL;
     if (job->arg_kind == WEFT_NONE)
         return 0;
-    if (job->arg_size == sizeof *word) { // most are: no call for them
-        memcpy(word, arg, sizeof *word);
-        return 0;
-    }
-    if (job->arg_size < sizeof *word) {
+    if (job->arg_size <= sizeof *word) {
         memcpy(word, arg, job->arg_size);
         return 0;
     }
@@ -193,9 +194,4 @@ int wi_job_copy_arg(const struct weft_job *job, const void *arg, void **word,
         memcpy(*word, arg, job->arg_size);
     *heap = *word != NULL;
     return *word != NULL ? 0 : -ENOMEM;
-}
-
-int wi_job_check(const struct weft_job *job)
-{
-    return job != NULL && job->magic == WEFT_JOB_MAGIC ? 0 : -WEFT_ENOJOB;
 }

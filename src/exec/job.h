@@ -6,7 +6,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
+#include <weft/error.h>
 #include <weft/job.h>
 
 // What weft_fail writes to while a body runs; one for each nested call.
@@ -27,7 +29,23 @@ int wi_job_call(const struct weft_job *job, const void *arg, void *result,
 int wi_job_copy_arg(const struct weft_job *job, const void *arg, void **word,
                     bool *heap);
 
+// Whether the copy is one word, which most are: no call for those.
+static inline bool wi_job_arg_is_word(const struct weft_job *job)
+{
+    return job->arg_size == sizeof(void *) && job->arg_kind != WEFT_NONE;
+}
+
+static inline void *wi_job_arg_word(const void *arg)
+{
+    void *word;
+    memcpy(&word, arg, sizeof word);
+    return word;
+}
+
 // Whether job is a record that WEFT_JOB made. 0 or -WEFT_ENOJOB.
-int wi_job_check(const struct weft_job *job);
+static inline int wi_job_check(const struct weft_job *job)
+{
+    return job != NULL && job->magic == WEFT_JOB_MAGIC ? 0 : -WEFT_ENOJOB;
+}
 
 #endif

@@ -217,6 +217,9 @@ int weft_map_job(weft_executor *ex, const struct weft_job *job, const void *in,
         rc = weft_check();
     if (rc < 0 || n == 0)
         return rc;
+    wi_require(in != NULL || job->arg_kind == WEFT_NONE, NULL,
+               "in must not be NULL");
+    wi_need(out);
     struct map map = {.job = job, .in = in, .out = out, .options = options};
     map.ex = wi_executor_unbound(ex, &map.submit);
     map.n = n;

@@ -37,6 +37,7 @@
 #include "os/futex.h"
 #include "os/report.h"
 #include "sched/fork_join.h"
+#include "sched/scope.h"
 
 enum {
     PIECE_NS = 5000, // a piece grows while it takes less, and shrinks
@@ -156,21 +157,30 @@ WEFT_FORKABLE(int, run_range, w, struct loop *, loop, size_t, begin, size_t,
     return 0;
 }
 
+__attribute__((noinline)) static int run_loop(size_t begin, size_t end,
+                                              weft_range_function *fn,
+                                              void *arg, size_t grain,
+                                              weft_executor *ex)
+{
+    struct loop loop = {.fn = fn, .arg = arg, .grain = grain, .piece = grain};
+    int rc = weft_fork_run(ex, NULL, run_range, &loop, begin, end);
+    return result_of(&loop.failure, rc);
+}
+
 int weft_parallel_for_with(size_t begin, size_t end, weft_range_function *fn,
                            void *arg,
                            const struct weft_parallel_options *options)
 {
     WI_OPTIONS(options);
     wi_require(fn != NULL, NULL, "a loop's function must not be NULL");
-    struct loop loop = {.fn = fn, .arg = arg, .grain = options->grain};
-    int rc = weft_check();
+    size_t grain = options->grain > 0 ? options->grain : 1;
+    int rc = wi_check_scopes();
     if (rc < 0 || begin >= end)
         return rc;
-    if (loop.grain == 0)
-        loop.grain = 1;
-    loop.piece = loop.grain;
-    rc = weft_fork_run(options->executor, NULL, run_range, &loop, begin, end);
-    return result_of(&loop.failure, rc);
+    if (end - begin > grain || !wi_fork_in_place(options->executor))
+        return run_loop(begin, end, fn, arg, grain, options->executor);
+    rc = fn(begin, end, arg); // nothing to share
+    return rc < 0 ? rc : 0;
 }
 
 // Tiles -----------------------------------------------------------------------
@@ -227,6 +237,7 @@ int weft_parallel_tiles_with(unsigned dimensions, const size_t *extent,
                              void *arg,
                              const struct weft_parallel_options *options)
 {
+    wi_need(extent);
     wi_require(fn != NULL, NULL, "a loop's function must not be NULL");
     struct tiles tiles = {.fn = fn, .arg = arg};
     size_t total;
@@ -313,10 +324,12 @@ static size_t at_least(size_t n, size_t least)
 }
 
 static bool start_blocks(struct blocks *b, const struct weft_reduction *what,
-                         int *rc)
+                         int *rc, const char *function)
 {
-    wi_require(what->size > 0 && what->fold != NULL && what->combine != NULL,
-               what, "a reduction has a size, fold and combine");
+    wi_require_in(function,
+                  what->size > 0 && what->identity != NULL &&
+                      what->fold != NULL && what->combine != NULL,
+                  what, "a reduction has a size, identity, fold and combine");
     b->what = what;
     *rc = weft_check();
     return *rc == 0;
@@ -327,10 +340,12 @@ int weft_parallel_reduce_with(size_t begin, size_t end,
                               void *arg,
                               const struct weft_parallel_options *options)
 {
+    wi_need(what);
+    wi_need(result);
     WI_OPTIONS(options);
     int rc;
     struct blocks b = {.arg = arg, .begin = begin, .end = end};
-    if (!start_blocks(&b, what, &rc))
+    if (!start_blocks(&b, what, &rc, __func__))
         return rc;
     if (begin >= end) {
         memcpy(result, what->identity, what->size);
@@ -520,11 +535,12 @@ int weft_parallel_scan_with(size_t begin, size_t end,
                             void *arg,
                             const struct weft_parallel_options *options)
 {
+    wi_need(what);
     WI_OPTIONS(options);
     int rc;
     struct scanner s;
     s.b = (struct blocks){.scan = what, .arg = arg, .begin = begin, .end = end};
-    if (!start_blocks(&s.b, &what->sum, &rc))
+    if (!start_blocks(&s.b, &what->sum, &rc, __func__))
         return rc;
     wi_require(what->output != NULL, what, "a scan has an output");
     if (begin >= end) {

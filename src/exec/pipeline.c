@@ -203,6 +203,7 @@ int weft_pipeline_with(const struct weft_stage *stages, size_t n,
                        void *const *arg,
                        const struct weft_pipeline_options *options)
 {
+    wi_need_some(stages, n);
     WI_OPTIONS(options);
     struct pipeline p = {.stages = stages, .count = n, .arg = arg};
     p.options = options;

@@ -10,6 +10,7 @@
 
 #include <weft/error.h>
 
+#include "base/cold.h"
 #include "base/text.h"
 #include "exec/job.h"
 #include "future/external.h"
@@ -19,15 +20,19 @@
 #include "sched/culprit.h"
 #include "sched/scope.h"
 
-static struct wi_task *fail(weft_future **failed, struct wi_task *t, int code)
+WI_COLD weft_future *wi_job_refused(struct wi_task *t, int code)
 {
-    *failed = wi_future_failed(code, weft_strerror(code));
     if (t != NULL) {
         wi_local_leave(t);
         wi_task_unref(t);
         wi_task_unref(t);
     }
-    return NULL;
+    return wi_future_failed(code, weft_strerror(code));
+}
+
+static WI_COLD struct wi_task *fail(struct wi_task *t, int code)
+{
+    return wi_of_future(wi_job_refused(t, code));
 }
 
 static bool set_options(struct wi_task *t,
@@ -42,21 +47,21 @@ static bool set_options(struct wi_task *t,
     return true;
 }
 
-struct wi_task *wi_job_record(const struct weft_job *job, const void *arg,
-                              const struct weft_submit_options *options,
-                              weft_future **failed)
+WI_COLD struct wi_task *
+wi_job_record_slow(const struct weft_job *job, const void *arg,
+                   const struct weft_submit_options *options)
 {
     int rc = wi_job_check(job);
     if (rc < 0)
-        return fail(failed, NULL, rc);
+        return fail(NULL, rc);
     struct wi_task *t = wi_task_new(WI_KIND_JOB, WI_QUEUED, 2);
     if (t == NULL || !set_options(t, options) || !wi_local_inherit(t))
-        return fail(failed, t, -ENOMEM);
+        return fail(t, -ENOMEM);
     t->job = job;
     bool heap;
     rc = wi_job_copy_arg(job, arg, &t->arg, &heap);
     if (rc < 0)
-        return fail(failed, t, rc);
+        return fail(t, rc);
     if (heap)
         t->flags |= WI_HEAP_ARG;
     return t;
@@ -184,12 +189,11 @@ __attribute__((constructor)) static void set_run_job(void)
 
 struct wi_task *wi_chunk_record(const struct weft_job *job, const void *in,
                                 size_t count, void *out, int *codes,
-                                const struct weft_submit_options *options,
-                                weft_future **failed)
+                                const struct weft_submit_options *options)
 {
     const struct chunk chunk = {job, in, out, codes, count};
-    struct wi_task *t = wi_job_record(&chunk_job, &chunk, options, failed);
-    if (t != NULL)
+    struct wi_task *t = wi_job_record(&chunk_job, &chunk, options);
+    if (t->kind == WI_KIND_JOB)
         t->data.heap = (void *)(uintptr_t)job; // for the watchdog
     return t;
 }

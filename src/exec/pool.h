@@ -6,19 +6,38 @@
 
 #include <weft/executor.h>
 
+#include "base/cold.h"
+#include "exec/job.h"
+#include "future/local.h"
 #include "sched/task.h"
 
-// A record for one job with a copy of its argument, unstarted, two references.
-// NULL with *failed set to a failed future if it cannot be made.
-struct wi_task *wi_job_record(const struct weft_job *job, const void *arg,
-                              const struct weft_submit_options *options,
-                              weft_future **failed);
+// A record for one job with a copy of its argument, unstarted, two references;
+// or, if it cannot be made, a future that has failed (WI_KIND_FAILED).
+struct wi_task *wi_job_record_slow(const struct weft_job *job, const void *arg,
+                                   const struct weft_submit_options *options);
+static inline struct wi_task *
+wi_job_record(const struct weft_job *job, const void *arg,
+              const struct weft_submit_options *options)
+{
+    if (WI_RARELY(options != NULL || wi_job_check(job) < 0 ||
+                  !wi_job_arg_is_word(job) || wi_local_inherits() ||
+                  !wi_task_at_hand(&wi_here)))
+        return wi_job_record_slow(job, arg, options);
+    struct wi_task *t =
+        wi_task_at_hand_new(&wi_here, WI_KIND_JOB, WI_QUEUED, 2);
+    t->job = job;
+    t->arg = wi_job_arg_word(arg);
+    return t;
+}
+
+// Gives back such a record (or NULL) that will not be queued: what the submit
+// returns.
+weft_future *wi_job_refused(struct wi_task *t, int code);
 
 // A record that runs job on count elements; see submit_chunk.
 struct wi_task *wi_chunk_record(const struct weft_job *job, const void *in,
                                 size_t count, void *out, int *codes,
-                                const struct weft_submit_options *options,
-                                weft_future **failed);
+                                const struct weft_submit_options *options);
 
 // An executor that fails every submit with one code: for a pool that could not
 // start. Never NULL.

@@ -107,6 +107,7 @@ int weft_parallel_sort_with(void *base, size_t n, size_t size,
                             const struct weft_parallel_options *options)
 {
     WI_OPTIONS(options);
+    wi_need_some(base, n);
     wi_require(compare != NULL, base, "a sort's comparison must not be NULL");
     struct order order = {compare, arg};
     weft_executor *ex = options->executor;

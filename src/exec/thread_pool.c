@@ -69,26 +69,6 @@ static uint64_t *slot(struct thread_pool *pool, struct counter *counters,
     return &counters[*own ? worker->index + 1 : 0].n;
 }
 
-// Counts a job that one of the pool's workers is about to queue. The injector
-// counts what comes through it, so that others pay for one counter less.
-static void count_own(struct thread_pool *pool)
-{
-    bool own;
-    uint64_t *n = slot(pool, pool->submitted, &own);
-    // relaxed: sums are taken after CLOSING, see all_ended
-    if (own)
-        __atomic_store_n(n, *n + 1, __ATOMIC_RELAXED);
-}
-
-// A job that could not be queued, and will be counted among the ended.
-static void count_refused(struct thread_pool *pool)
-{
-    bool own;
-    uint64_t *n = slot(pool, pool->submitted, &own);
-    if (!own)
-        __atomic_fetch_add(n, 1, __ATOMIC_RELAXED);
-}
-
 static uint64_t sum(struct thread_pool *pool, struct counter *counters)
 {
     uint64_t total = 0;
@@ -147,48 +127,53 @@ static inline int may_submit(struct thread_pool *pool)
                                                               : -WEFT_ECLOSED;
 }
 
-static weft_future *refused(struct wi_task *t, int code)
+// Queues it, and sees that it is counted once, as its end will be: a worker of
+// the pool counts on its own line before it queues; for others the injector
+// counts what comes through it, and here is counted what it had no room for.
+static inline int queue_counted(struct thread_pool *pool, struct wi_task *t,
+                                unsigned lane)
 {
-    wi_task_unref(t);
-    wi_task_unref(t);
-    return wi_future_failed(code, weft_strerror(code));
-}
-
-// Queues it, and sees that it is counted once, as its end will be.
-static int queue_counted(struct thread_pool *pool, struct wi_task *t,
-                         unsigned lane)
-{
-    int rc;
-    if (lane == WI_LANE_USUAL) {
-        count_own(pool);
-        rc = wi_runtime_submit(pool->runtime, t);
-        if (rc < 0)
-            count_refused(pool);
-    } else {
-        rc = wi_runtime_submit_lane(pool->runtime, t, lane);
-        if (rc < 0)
-            __atomic_fetch_add(&pool->submitted[0].n, 1, __ATOMIC_RELAXED);
+    struct wi_worker *worker = wi_here.worker;
+    if (worker != NULL && worker->runtime == pool->runtime &&
+        lane == WI_LANE_USUAL) {
+        uint64_t *n = &pool->submitted[worker->index + 1].n;
+        // relaxed: sums are taken after CLOSING, see all_ended
+        __atomic_store_n(n, *n + 1, __ATOMIC_RELAXED);
+        return wi_worker_submit(worker, t);
     }
+    int rc = wi_runtime_submit_lane(pool->runtime, t, lane);
+    if (WI_RARELY(rc < 0))
+        __atomic_fetch_add(&pool->submitted[0].n, 1, __ATOMIC_RELAXED);
     return rc;
 }
 
-static weft_future *queue(struct thread_pool *pool, struct wi_task *t,
-                          const struct weft_submit_options *options)
+// No memory for its place in the queue.
+static WI_COLD void drop_unqueued(struct wi_task *t, int rc)
 {
-    unsigned lane =
-        options != NULL ? wi_lane_of(options->priority) : WI_LANE_USUAL;
-    int rc = may_submit(pool);
-    if (rc < 0)
-        return refused(t, rc);
-    if (options != NULL && options->migrate && WI_ARCH_ROAMS)
-        t->flags |= WI_ROAMS;
-    t->home = pool->runtime;
-    rc = queue_counted(pool, t, lane);
-    if (rc == 0)
-        return wi_as_future(t);
     uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
     if (wi_task_claim(t, gen, WI_CANCELED))
         wi_future_drop(t, rc);
+}
+
+// t is a job's record, or a future that has failed.
+static WI_MERGED weft_future *queue(struct thread_pool *pool, struct wi_task *t,
+                                    const struct weft_submit_options *options)
+{
+    unsigned lane = WI_LANE_USUAL;
+    if (WI_RARELY(t->kind != WI_KIND_JOB))
+        return wi_as_future(t);
+    int rc = may_submit(pool);
+    if (WI_RARELY(rc < 0))
+        return wi_job_refused(t, rc);
+    if (options != NULL) {
+        lane = wi_lane_of(options->priority);
+        if (options->migrate && WI_ARCH_ROAMS)
+            t->flags |= WI_ROAMS;
+    }
+    t->home = pool->runtime;
+    rc = queue_counted(pool, t, lane);
+    if (WI_RARELY(rc < 0))
+        drop_unqueued(t, rc);
     return wi_as_future(t);
 }
 
@@ -196,11 +181,10 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
                            const void *arg,
                            const struct weft_submit_options *options)
 {
-    weft_future *failed;
-    if (wi_is_parents(((struct thread_pool *)ex)->born))
+    struct thread_pool *pool = (struct thread_pool *)ex;
+    if (WI_RARELY(wi_is_parents(pool->born)))
         return wi_future_failed(-WEFT_EFORKED, NULL);
-    struct wi_task *t = wi_job_record(job, arg, options, &failed);
-    return t == NULL ? failed : queue((struct thread_pool *)ex, t, options);
+    return queue(pool, wi_job_record(job, arg, options), options);
 }
 
 static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
@@ -208,12 +192,11 @@ static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
                                  int *codes,
                                  const struct weft_submit_options *options)
 {
-    weft_future *failed;
-    if (wi_is_parents(((struct thread_pool *)ex)->born))
+    struct thread_pool *pool = (struct thread_pool *)ex;
+    if (wi_is_parents(pool->born))
         return wi_future_failed(-WEFT_EFORKED, NULL);
-    struct wi_task *t =
-        wi_chunk_record(job, in, n, out, codes, options, &failed);
-    return t == NULL ? failed : queue((struct thread_pool *)ex, t, options);
+    struct wi_task *t = wi_chunk_record(job, in, n, out, codes, options);
+    return queue(pool, t, options);
 }
 
 static size_t width(weft_executor *ex)
@@ -349,6 +332,7 @@ static void tell(struct thread_pool *pool, struct weft_thread_pool_stats *stats)
 int weft_thread_pool_stats(weft_executor *ex,
                            struct weft_thread_pool_stats *stats)
 {
+    wi_need(stats);
     struct weft_thread_pool_stats all = {.size = stats->size};
     wi_require(ex != NULL, ex, "an executor must not be NULL");
     if (ex->ops == &thread_pool_ops)

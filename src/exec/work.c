@@ -83,8 +83,11 @@ weft_work *weft_work_new(const struct weft_job *job, const void *arg,
                          const struct weft_submit_options *options,
                          weft_future **future)
 {
+    wi_need(future);
     bool made;
     int rc = wi_job_check(job);
+    wi_require(rc < 0 || arg != NULL || job->arg_kind == WEFT_NONE, NULL,
+               "arg must not be NULL: the job takes an argument");
     weft_work *work = rc < 0 ? NULL : calloc(1, sizeof *work);
     if (work == NULL)
         return fail(NULL, rc < 0 ? rc : -ENOMEM, future);

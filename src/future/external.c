@@ -272,6 +272,7 @@ int weft_promise_keep(weft_promise *p, int code, const void *result,
                       size_t size, const char *text)
 {
     wi_require(p != NULL, p, "a promise must not be NULL");
+    wi_need_some(result, size);
     return settle((struct wi_task *)p, code, result, size, text);
 }
 

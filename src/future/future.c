@@ -310,7 +310,7 @@ static struct wi_task *mark_hint(wi_hint hint)
 // Runs the claimed child t inside self's join. A cancel of self is passed on
 // to what runs inside: either the canceller sees the edge, which stood before
 // the claim's read-modify-write, or we see its mark.
-static WI_INLINE void call_inside(struct wi_worker *worker,
+static WI_MERGED void call_inside(struct wi_worker *worker,
                                   struct wi_task *self, struct wi_task *t,
                                   wi_hint hint)
 {
@@ -347,7 +347,7 @@ static inline bool may_run_inline(struct wi_worker *worker,
 }
 
 // Whether t has run, and so has ended.
-static WI_INLINE bool run_inline(struct wi_task *self, bool plain,
+static WI_MERGED bool run_inline(struct wi_task *self, bool plain,
                                  struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
@@ -408,7 +408,7 @@ static __attribute__((noinline)) int wait_parked(struct wi_task *self,
 }
 
 // `inside`: t may run inside the wait.
-static WI_INLINE int wait_for(struct wi_task *t, bool inside)
+static WI_MERGED int wait_for(struct wi_task *t, bool inside)
 {
     struct wi_task *self = wi_self();
     if (self == NULL)
@@ -447,6 +447,7 @@ static __attribute__((noinline)) int wait_inside(struct wi_task *t)
 
 int weft_result_into(weft_future *f, void *out, size_t size)
 {
+    wi_need_some(out, size);
     struct wi_task *t = wi_of_future(f);
     wi_require(f != NULL, f, "a future handle must not be NULL");
     return hand_over(t, wait_inside(t), out, size);
@@ -467,6 +468,7 @@ int weft_join(weft_future *f)
 int weft_get_into(weft_future *f, void *out, size_t size)
 {
     wi_require(f != NULL, f, "a future handle must not be NULL");
+    wi_need_some(out, size);
     int rc = wi_future_wait(wi_of_future(f));
     return rc < 0 ? rc : wi_future_take(wi_of_future(f), out, size);
 }
@@ -488,6 +490,7 @@ bool weft_done(weft_future *f)
 
 int weft_future_code(weft_future *f)
 {
+    wi_need(f);
     struct wi_task *t = wi_of_future(f);
     if (!wi_future_done(t))
         return -EAGAIN;
@@ -498,6 +501,7 @@ int weft_future_code(weft_future *f)
 
 const char *weft_future_text(weft_future *f)
 {
+    wi_need(f);
     struct wi_task *t = wi_of_future(f);
     if (!wi_future_done(t) || t->extra == NULL || t->extra->text == NULL)
         return "";

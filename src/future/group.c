@@ -217,6 +217,7 @@ int weft_group_fail(weft_group *g, int code)
 
 size_t weft_group_failures(weft_group *g)
 {
+    wi_need(g);
     bool fast = wi_group_lock(g);
     size_t n = g->failures;
     wi_group_unlock(g, fast);
@@ -225,6 +226,7 @@ size_t weft_group_failures(weft_group *g)
 
 int weft_group_failure(weft_group *g, size_t i, const char **text)
 {
+    wi_need(g);
     bool fast = wi_group_lock(g);
     int code = -ENOENT;
     if (i < g->failures) {
@@ -238,6 +240,7 @@ int weft_group_failure(weft_group *g, size_t i, const char **text)
 
 size_t weft_group_size(weft_group *g)
 {
+    wi_need(g);
     bool fast = wi_group_lock(g);
     size_t n = g->count;
     wi_group_unlock(g, fast);

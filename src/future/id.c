@@ -68,6 +68,7 @@ static void unpublish(struct wi_task *t)
 
 uint64_t weft_future_id(weft_future *f)
 {
+    wi_need(f);
     struct wi_task *t = wi_of_future(f);
     if (t == wi_future_nomem()) // not its flags: they change at completion
         return 0;

@@ -12,6 +12,7 @@
 
 #include <weft/local.h>
 
+#include "os/report.h"
 #include "os/thread.h"
 #include "sched/timer.h"
 
@@ -112,6 +113,7 @@ static struct wi_locals **place_of(const struct weft_local *key, bool make)
 
 void *weft_local_get(const struct weft_local *key)
 {
+    wi_need(key);
     struct wi_locals **place = place_of(key, false);
     struct entry *entry = place != NULL ? find(*place, key) : NULL;
     return entry != NULL ? entry->value->pointer : NULL;
@@ -126,6 +128,7 @@ static void take_away(struct wi_locals *block, struct entry *entry)
 
 int weft_local_set(const struct weft_local *key, void *pointer)
 {
+    wi_need(key);
     struct wi_locals **place = place_of(key, pointer != NULL);
     struct entry *entry = place != NULL ? find(*place, key) : NULL;
     if (entry == NULL && pointer == NULL)

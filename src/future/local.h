@@ -11,12 +11,17 @@
 // child, which the caller is making, begins with what the caller has. false:
 // no memory.
 bool wi_local_inherit_slow(struct wi_task *child, struct wi_locals *from);
-static inline bool wi_local_inherit(struct wi_task *child)
+// Whether the caller has values that its children get.
+static inline bool wi_local_inherits(void)
 {
     const struct wi_task *self = wi_here.self;
-    if (self == NULL || self->extra == NULL || self->extra->inherited == NULL)
-        return true;
-    return wi_local_inherit_slow(child, self->extra->inherited);
+    return self != NULL && self->extra != NULL &&
+           self->extra->inherited != NULL;
+}
+static inline bool wi_local_inherit(struct wi_task *child)
+{
+    return !wi_local_inherits() ||
+           wi_local_inherit_slow(child, wi_here.self->extra->inherited);
 }
 
 // t, the caller, ends: gives up its values.

@@ -526,6 +526,7 @@ static int select_on_stack(struct select *s)
 int weft_select_with(struct weft_case *cases, size_t n,
                      const struct weft_select_options *options)
 {
+    wi_need_some(cases, n);
     WI_OPTIONS(options);
     struct select s = {
         .cases = cases, .n = n, .self = wi_self(), .deadline = limit(options)};

@@ -22,6 +22,7 @@
 #include "os/fork.h"
 #include "os/report.h"
 #include "os/thread.h"
+#include "sched/idle.h"
 #include "sched/scope.h"
 #include "sched/watchdog.h"
 
@@ -412,7 +413,7 @@ WI_COLD static bool start_now(struct wi_runtime *runtime, struct wi_task *t)
     return true;
 }
 
-static WI_INLINE weft_future *start_at(struct wi_runtime *runtime,
+static WI_MERGED weft_future *start_at(struct wi_runtime *runtime,
                                        weft_group *group, weft_function *fn,
                                        void *arg,
                                        const struct weft_task_options *options)
@@ -534,6 +535,7 @@ uint64_t weft_current_id(void)
 
 size_t weft_current_name(char *name, size_t size)
 {
+    wi_need_some(name, size);
     struct wi_task *self = wi_self();
     const char *own = self != NULL ? wi_task_name(self) : "";
     size_t length = strlen(own);
@@ -566,5 +568,6 @@ void weft_unpark(weft_waiter *waiter)
 
 void weft_unpark_signal(weft_waiter *waiter)
 {
+    wi_need(waiter);
     wi_mail((struct wi_task *)waiter);
 }

@@ -423,6 +423,7 @@ int weft_timer_start_with(struct weft_timer *timer, double seconds,
                           void (*fn)(void *arg), void *arg,
                           const struct weft_timer_options *options)
 {
+    wi_need(timer);
     WI_OPTIONS(options);
     wi_require(fn != NULL, timer, "a timer's function must not be NULL");
     wi_require(!isnan(options->period) && !isnan(options->at), timer,
@@ -446,6 +447,7 @@ int weft_timer_start_with(struct weft_timer *timer, double seconds,
 
 int weft_timer_cancel(struct weft_timer *timer)
 {
+    wi_need(timer);
     struct timer *t = (struct timer *)timer;
     struct service *s = home_of(t);
     if (s == NULL)
@@ -475,6 +477,7 @@ static bool list_joiner(struct timer *t, struct wi_waiter *joiner)
 
 int weft_timer_join(struct weft_timer *timer)
 {
+    wi_need(timer);
     struct timer *t = (struct timer *)timer;
     const struct wi_wait wait = {.object = t,
                                  .deadline = WI_FOREVER,
@@ -496,6 +499,7 @@ int weft_timer_join(struct weft_timer *timer)
 
 bool weft_timer_pending(struct weft_timer *timer)
 {
+    wi_need(timer);
     struct timer *t = (struct timer *)timer;
     if (home_of(t) == NULL)
         return false;

@@ -12,6 +12,7 @@
 
 #include "sched/deadlock.h"
 #include "future/future.h"
+#include "os/report.h"
 #include "sched/scope.h"
 
 struct set {
@@ -117,6 +118,7 @@ static int count_done(weft_future *const *futures, size_t n)
 int weft_wait(weft_future *const *set, size_t n, enum weft_wait_mode mode,
               double timeout)
 {
+    wi_need_some(set, n);
     struct wi_task *self = wi_self();
     int64_t deadline = wi_deadline_in(timeout, __func__);
     int rc = self == NULL ? -ENOMEM : wi_scope_test(self);
@@ -147,6 +149,7 @@ static void give_up_all(weft_future **set, size_t n, int rc)
 int weft_gather_into(weft_future **set, size_t n, void *results, size_t size,
                      int *codes)
 {
+    wi_need_some(set, n);
     int rc = weft_wait(set, n, WEFT_ALL_COMPLETED, (double)INFINITY);
     if (rc < 0) {
         give_up_all(set, n, rc);
@@ -211,6 +214,7 @@ static void done_fire(struct wi_node *node, struct wi_task *t)
 
 weft_as_completed *weft_as_completed_open(weft_future *const *set, size_t n)
 {
+    wi_need_some(set, n);
     weft_as_completed *it = malloc(sizeof *it + n * sizeof it->nodes[0]);
     if (it == NULL)
         return &no_memory;
@@ -244,6 +248,7 @@ static struct done_node *next_done(struct weft_as_completed *it,
 
 ssize_t weft_as_completed_next(weft_as_completed *it)
 {
+    wi_need(it);
     struct wi_task *self = wi_self();
     if (it == &no_memory || self == NULL)
         return -ENOMEM;
@@ -299,6 +304,8 @@ static void callback_fire(struct wi_node *node, struct wi_task *t)
 int weft_future_on_done(weft_future *f, void (*fn)(weft_future *f, void *arg),
                         void *arg)
 {
+    wi_need(f);
+    wi_need(fn);
     struct callback *callback = malloc(sizeof *callback);
     if (callback == NULL)
         return -ENOMEM;

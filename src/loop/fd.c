@@ -24,11 +24,13 @@
 #define CHUNKS (16 * 1024)
 
 static struct wi_fd *chunks[CHUNKS];
+static unsigned used; // atomic: no chunk from here on was ever made
 
 // A child after fork: the loops and waiters of its parent are none of its own.
+// The rest of the table is not looked at: its pages are not there yet.
 static void make_fresh(void)
 {
-    for (unsigned i = 0; i < CHUNKS; i++)
+    for (unsigned i = 0; i < used; i++)
         if (chunks[i])
             memset(chunks[i], 0, CHUNK * sizeof(*chunks[i]));
 }
@@ -50,6 +52,17 @@ static struct wi_fd *find(int fd)
     return records ? &records[(unsigned)fd % CHUNK] : NULL;
 }
 
+// Before the chunk is put into the table: a fork may come at any time.
+static void note_used(unsigned chunk)
+{
+    // relaxed: read by the only thread of a child
+    unsigned seen = __atomic_load_n(&used, __ATOMIC_RELAXED);
+    while (seen <= chunk &&
+           !__atomic_compare_exchange_n(&used, &seen, chunk + 1, false,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
 struct wi_fd *wi_fd_get(int fd)
 {
     unsigned chunk = (unsigned)fd / CHUNK;
@@ -60,6 +73,7 @@ struct wi_fd *wi_fd_get(int fd)
     made = calloc(CHUNK, sizeof(*made));
     if (!made)
         return NULL;
+    note_used(chunk);
     // release: pairs with the acquire in find
     if (!__atomic_compare_exchange_n(&chunks[chunk], &none, made, false,
                                      __ATOMIC_RELEASE, __ATOMIC_RELAXED))

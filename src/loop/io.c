@@ -20,7 +20,8 @@
 
 #include "base/fresh.h"
 #include "loop/fd.h"
-#include "sched/worker.h"
+#include "os/report.h"
+#include "sched/idle.h"
 
 // The most that one read or write moves, as in the kernel.
 #define MOST 0x7ffff000u
@@ -352,6 +353,7 @@ const char *weft_backend(void)
 
 int weft_backend_count(struct weft_backend_counters *counters)
 {
+    wi_need(counters);
     struct weft_backend_counters now;
     int rc;
     struct wi_loop *loop = wi_loop_here(&rc);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "loop/fd.h"
+#include "os/report.h"
 #include "os/sigpipe.h"
 
 enum { PIPE_ROOM = 256 << 10 };
@@ -157,6 +158,7 @@ static ssize_t writev_file(int fd, const struct iovec *parts, int n)
 
 ssize_t weft_writev(int fd, const struct iovec *parts, int n)
 {
+    wi_need_some(parts, n);
     struct msghdr message = {.msg_iov = (struct iovec *)parts}; // read only
     int kind = kind_of(fd);
 

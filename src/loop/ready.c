@@ -10,7 +10,7 @@
 #include <poll.h>
 #include <string.h>
 
-#include "sched/worker.h"
+#include "sched/idle.h"
 
 // What another loop has read ahead is given up, and looked at here: the
 // events, a code, or -EAGAIN: try again.

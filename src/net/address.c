@@ -12,6 +12,7 @@
 int weft_address_parse(struct weft_address *address, const char *host,
                        uint16_t port)
 {
+    wi_need(address);
     wi_require(host != NULL, address, "the host must not be NULL");
     return wi_os_parse_address(host, port, &address->storage, &address->len);
 }
@@ -19,6 +20,8 @@ int weft_address_parse(struct weft_address *address, const char *host,
 int weft_address_unix(struct weft_address *address, const char *path,
                       bool abstract)
 {
+    wi_need(address);
+    wi_need(path);
     struct sockaddr_un *un = (struct sockaddr_un *)&address->storage;
     size_t size = strlen(path);
 
@@ -39,6 +42,7 @@ int weft_address_unix(struct weft_address *address, const char *path,
 
 uint16_t weft_address_port(const struct weft_address *address)
 {
+    wi_need(address);
     return wi_os_port(&address->storage);
 }
 
@@ -61,6 +65,8 @@ static size_t unix_text(const struct weft_address *address, char *text,
 size_t weft_address_text(const struct weft_address *address, char *text,
                          size_t size)
 {
+    wi_need(address);
+    wi_need(text);
     int family = address->storage.ss_family;
     char host[64];
 
@@ -92,10 +98,14 @@ static int end_of(weft_stream *s, struct weft_address *address,
 
 int weft_stream_peer(weft_stream *s, struct weft_address *address)
 {
+    wi_need(s);
+    wi_need(address);
     return end_of(s, address, wi_os_peer_address);
 }
 
 int weft_stream_local(weft_stream *s, struct weft_address *address)
 {
+    wi_need(s);
+    wi_need(address);
     return end_of(s, address, wi_os_local_address);
 }

@@ -266,6 +266,7 @@ int weft_address_connect_with(const struct weft_address *address,
 int weft_unix_connect_with(const char *path, weft_stream **stream,
                            const struct weft_connect_options *options)
 {
+    wi_need(stream);
     WI_OPTIONS(options);
     wi_require(path != NULL, stream, "the path must not be NULL");
     struct weft_address address;

@@ -114,6 +114,7 @@ static int make(int fd, const struct weft_stream_ops *ops, weft_stream **stream)
 
 int weft_stream_open(int fd, weft_stream **stream)
 {
+    wi_need(stream);
     int saved = errno;
     const char *kind = wi_os_fd_kind(fd);
     const struct weft_stream_ops *ops = kinds;

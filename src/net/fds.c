@@ -10,6 +10,7 @@
 #include <weft/io.h>
 
 #include "os/event.h"
+#include "os/report.h"
 
 enum { MOST = 253 }; // in one message: the kernel's limit
 
@@ -21,6 +22,7 @@ union control {
 ssize_t weft_send_fds(int socket, const void *buf, size_t size, const int *fds,
                       size_t n)
 {
+    wi_need_some(fds, n);
     union control control;
     struct iovec part = {(void *)buf, size}; // read only
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
@@ -69,6 +71,7 @@ static size_t take_fds(struct msghdr *message, int *fds, size_t room)
 ssize_t weft_receive_fds(int socket, void *buf, size_t size, int *fds,
                          size_t *n)
 {
+    wi_need(n);
     union control control;
     struct iovec part = {buf, size};
     struct msghdr message = {

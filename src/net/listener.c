@@ -25,7 +25,7 @@
 #include "os/event.h"
 #include "os/report.h"
 #include "os/watch.h"
-#include "sched/worker.h"
+#include "sched/idle.h"
 
 enum {
     BACKLOG = 4096,
@@ -239,6 +239,7 @@ int weft_tcp_listen_with(const char *host, uint16_t port,
                          weft_listener **listener,
                          const struct weft_listen_options *options)
 {
+    wi_need(listener);
     WI_OPTIONS(options);
     wi_require(host != NULL || options->also_count == 0, listener,
                "every address and others beside them: leave .also empty");
@@ -301,6 +302,7 @@ static int listen_unix(weft_listener *l, const char *path,
 int weft_unix_listen_with(const char *path, weft_listener **listener,
                           const struct weft_listen_options *options)
 {
+    wi_need(listener);
     WI_OPTIONS(options);
     wi_require(path != NULL, listener, "the path must not be NULL");
     int saved = errno, rc;
@@ -317,6 +319,7 @@ int weft_unix_listen_with(const char *path, weft_listener **listener,
 
 int weft_listener_open(int fd, weft_listener **listener)
 {
+    wi_need(listener);
     int saved = errno;
     int listens = wi_os_get_option(fd, SOL_SOCKET, SO_ACCEPTCONN);
     int domain = wi_os_get_option(fd, SOL_SOCKET, SO_DOMAIN);
@@ -339,6 +342,8 @@ int weft_listener_open(int fd, weft_listener **listener)
 int weft_listener_address(weft_listener *l, size_t i,
                           struct weft_address *address)
 {
+    wi_require(l != NULL, NULL, "listener must not be NULL");
+    wi_need(address);
     int saved = errno, rc;
 
     if (i >= l->count)
@@ -401,6 +406,8 @@ static int accept_one(weft_listener *l, struct weft_address *peer)
 int weft_listener_accept(weft_listener *l, weft_stream **stream,
                          struct weft_address *peer)
 {
+    wi_require(l != NULL, NULL, "listener must not be NULL");
+    wi_need(stream);
     struct weft_address unused;
     int fd;
 
@@ -433,6 +440,7 @@ void wi_listener_shut(weft_listener *l)
 
 void weft_listener_stop(weft_listener *l)
 {
+    wi_require(l != NULL, NULL, "listener must not be NULL");
     wi_mutex_lock(&l->lock);
     l->stopped = true;
     if (l->serving != NULL)

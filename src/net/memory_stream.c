@@ -234,6 +234,7 @@ static const struct weft_stream_ops memory_ops = {
 int weft_stream_pair_with(weft_stream *ends[2],
                           const struct weft_memory_options *options)
 {
+    wi_require(ends != NULL, NULL, "pair must not be NULL");
     WI_OPTIONS(options);
     size_t room = options->room != 0 ? options->room : DEFAULT_ROOM;
     struct pair *pair;

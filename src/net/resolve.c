@@ -148,6 +148,7 @@ ssize_t weft_resolve_with(const char *host, uint16_t port,
                           struct weft_address *list, size_t room,
                           const struct weft_resolve_options *options)
 {
+    wi_need_some(list, room);
     WI_OPTIONS(options);
     wi_require(host != NULL || options->passive, list,
                "the host must not be NULL, unless .passive is true");
@@ -170,6 +171,8 @@ ssize_t weft_resolve_with(const char *host, uint16_t port,
 int weft_resolve_name(const struct weft_address *address, char *host,
                       size_t size)
 {
+    wi_need(address);
+    wi_need(host);
     int rc = wi_check_scopes();
     struct request *r = rc == 0 ? new_request() : NULL;
     size_t length;

@@ -18,6 +18,7 @@
 #include "loop/msg.h"
 #include "net/fd_stream.h"
 #include "net/stream.h"
+#include "os/report.h"
 
 enum { COPY = 64 << 10 };
 
@@ -116,6 +117,8 @@ static ssize_t move_all(struct relay *relay, size_t size)
 
 ssize_t weft_stream_splice(weft_stream *from, weft_stream *to, size_t size)
 {
+    wi_need(from);
+    wi_need(to);
     struct relay relay = {.from = from, .to = to};
     int ends[2];
     ssize_t n;

@@ -61,11 +61,13 @@ void weft_stream_init(weft_stream *s, const struct weft_stream_ops *ops)
 
 const char *weft_stream_kind(const weft_stream *s)
 {
+    wi_need(s);
     return s->ops->kind;
 }
 
 int weft_stream_fd(weft_stream *s)
 {
+    wi_need(s);
     return s->ops->fd != NULL ? s->ops->fd(s) : -EBADF;
 }
 
@@ -191,6 +193,8 @@ ssize_t wi_stream_end_read(weft_stream *s, ssize_t result)
 
 ssize_t weft_stream_read(weft_stream *s, void *buf, size_t size)
 {
+    wi_need(s);
+    wi_need_some(buf, size);
     ssize_t n = wi_stream_begin_read(s, __func__);
 
     if (n == 0 && size > 0) {
@@ -234,6 +238,8 @@ static ssize_t exactly(weft_stream *s, char *buf, size_t size)
 
 ssize_t weft_stream_read_exactly(weft_stream *s, void *buf, size_t size)
 {
+    wi_need(s);
+    wi_need_some(buf, size);
     ssize_t n = wi_stream_begin_read(s, __func__);
 
     if (n == 0)
@@ -255,10 +261,11 @@ struct search {
 static size_t find_one(const struct core *c, const struct search *search,
                        const struct iovec *mark)
 {
-    const char *from = c->bytes + c->start, *at;
+    const char *from, *at;
 
     if (have(c) < mark->iov_len)
-        return 0; // perhaps without any bytes
+        return 0; // perhaps without a buffer
+    from = c->bytes + c->start;
     at = memmem(from + search->seen, have(c) - search->seen, mark->iov_base,
                 mark->iov_len);
     return at != NULL ? (size_t)(at - from) + mark->iov_len : 0;
@@ -317,6 +324,9 @@ static ssize_t read_until(weft_stream *s, struct search *search, void *buf,
 ssize_t weft_stream_read_until(weft_stream *s, const void *mark,
                                size_t mark_size, void *buf, size_t size)
 {
+    wi_need(s);
+    wi_need_some(mark, mark_size);
+    wi_need_some(buf, size);
     const struct iovec one = {(void *)mark, mark_size}; // read only
     struct search search = {.marks = &one, .n = 1, .longest = mark_size};
     ssize_t n = wi_stream_begin_read(s, __func__);
@@ -331,6 +341,9 @@ ssize_t weft_stream_read_until_any(weft_stream *s, const struct iovec *marks,
                                    int count, int *which, void *buf,
                                    size_t size)
 {
+    wi_need(s);
+    wi_need_some(marks, count);
+    wi_need_some(buf, size);
     struct search search = {.marks = marks, .n = count};
     ssize_t n = wi_stream_begin_read(s, __func__);
 
@@ -349,6 +362,8 @@ ssize_t weft_stream_read_until_any(weft_stream *s, const struct iovec *marks,
 
 ssize_t weft_stream_read_line(weft_stream *s, char *line, size_t size)
 {
+    wi_need(s);
+    wi_need_some(line, size);
     const struct iovec newline = {"\n", 1};
     struct search search = {.marks = &newline, .n = 1, .longest = 1};
     ssize_t n = wi_stream_begin_read(s, __func__);
@@ -366,6 +381,7 @@ ssize_t weft_stream_read_line(weft_stream *s, char *line, size_t size)
 
 ssize_t weft_stream_skip(weft_stream *s, size_t size)
 {
+    wi_need(s);
     struct core *c = core_of(s);
     ssize_t n = wi_stream_begin_read(s, __func__);
     size_t done = 0;
@@ -387,6 +403,7 @@ ssize_t weft_stream_skip(weft_stream *s, size_t size)
 
 size_t weft_stream_buffered(const weft_stream *s)
 {
+    wi_need(s);
     return have((const struct core *)s);
 }
 
@@ -413,6 +430,8 @@ static ssize_t write_all(weft_stream *s, const char *buf, size_t size)
 
 ssize_t weft_stream_write(weft_stream *s, const void *buf, size_t size)
 {
+    wi_need(s);
+    wi_need_some(buf, size);
     struct core *c = core_of(s);
     ssize_t n = wi_turn_begin(&c->writers);
 
@@ -461,6 +480,8 @@ static ssize_t write_batch(weft_stream *s, struct iovec *parts, int n)
 
 ssize_t weft_stream_writev(weft_stream *s, const struct iovec *parts, int n)
 {
+    wi_need(s);
+    wi_need_some(parts, n);
     struct core *c = core_of(s);
     struct iovec batch[BATCH];
     size_t total = 0;
@@ -497,6 +518,8 @@ static ssize_t print_long(weft_stream *s, size_t size, const char *format,
 
 ssize_t weft_stream_printf(weft_stream *s, const char *format, ...)
 {
+    wi_need(s);
+    wi_need(format);
     char text[512];
     va_list arguments, again;
     ssize_t n;
@@ -559,6 +582,7 @@ static ssize_t send_file(weft_stream *s, int fd, off_t offset, size_t size)
 
 ssize_t weft_stream_sendfile(weft_stream *s, int fd, off_t offset, size_t size)
 {
+    wi_need(s);
     struct core *c = core_of(s);
     ssize_t n = offset < 0 ? -EINVAL : wi_turn_begin(&c->writers);
 
@@ -571,6 +595,8 @@ ssize_t weft_stream_sendfile(weft_stream *s, int fd, off_t offset, size_t size)
 
 ssize_t weft_stream_copy(weft_stream *from, weft_stream *to, size_t size)
 {
+    wi_need(from);
+    wi_need(to);
     char *bytes = malloc(COPY);
     size_t done = 0;
     ssize_t n = bytes != NULL ? 1 : -ENOMEM;
@@ -591,6 +617,7 @@ ssize_t weft_stream_copy(weft_stream *from, weft_stream *to, size_t size)
 
 int weft_stream_shutdown(weft_stream *s)
 {
+    wi_need(s);
     struct core *c = core_of(s);
     int rc =
         s->ops->shutdown == NULL ? -EOPNOTSUPP : wi_turn_begin(&c->writers);
@@ -623,6 +650,7 @@ int weft_stream_close(weft_stream *s)
 
 int weft_stream_abort(weft_stream *s)
 {
+    wi_need(s);
     leave_buffer(s, __func__);
     return s->ops->abort != NULL ? s->ops->abort(s) : s->ops->close(s);
 }

@@ -10,6 +10,7 @@
 #include "base/options.h"
 #include "net/socket.h"
 #include "os/event.h"
+#include "os/report.h"
 #include "os/socket.h"
 
 static int new_socket(int family, const struct weft_udp_options *options)
@@ -62,6 +63,7 @@ int weft_udp_bind_with(const char *host, uint16_t port,
 int weft_udp_connect_with(const char *host, uint16_t port,
                           const struct weft_udp_options *options)
 {
+    wi_need(host);
     WI_OPTIONS(options);
     return open_first(host, port, false, options, wi_os_connect_begin);
 }

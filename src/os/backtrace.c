@@ -10,7 +10,8 @@
 // 2.35.
 //
 // The names of the modules are written down before, since the loader's list
-// must not be walked from a handler.
+// must not be walked from a handler; for an address in none of them the kernel
+// is asked (mapped.h).
 #include "os/backtrace.h"
 
 #include <errno.h>
@@ -21,6 +22,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 #include <unwind.h>
+
+#include "os/mapped.h"
 
 #pragma weak _Unwind_Backtrace
 #pragma weak _Unwind_GetIP
@@ -98,6 +101,8 @@ static void add(struct walk *w, uintptr_t pc)
     if (range != NULL) {
         frame->offset = pc - range->base;
         memcpy(frame->module, range->name, sizeof frame->module);
+    } else {
+        wi_os_mapped(pc, frame->module, sizeof frame->module, &frame->offset);
     }
     // release: pairs with the acquire of who reads the report
     __atomic_store_n(w->count, w->n, __ATOMIC_RELEASE);

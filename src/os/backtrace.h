@@ -14,8 +14,9 @@ struct wi_trace_frame {
     char module[WI_TRACE_MODULE]; // last part of its name, cut; or ""
 };
 
-// Notes which modules are loaded. Modules that are loaded later have no name in
-// the frames. Not in a handler, and by one thread at a time.
+// Notes which modules are loaded. Those that are loaded later are asked of the
+// kernel, and have no name in the frames if it does not tell: without /proc, or
+// in a sandbox. Not in a handler, and by one thread at a time.
 void wi_os_backtrace_prepare(void);
 
 // In the handler of a fault: frames[0] is pc, then who called it. *count grows

@@ -19,6 +19,7 @@
 #include "os/backtrace.h"
 #include "os/event.h"
 #include "os/oom.h"
+#include "os/own_stack.h"
 
 enum { ALT_STACK = 64 << 10, UNWIND_SECONDS = 2 };
 
@@ -52,6 +53,19 @@ static uint64_t frame_pointer(const void *context)
 #endif
 }
 
+static uintptr_t stack_pointer(const void *context)
+{
+    const ucontext_t *uc = context;
+#if defined(__x86_64__)
+    return (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
+#elif defined(__aarch64__)
+    return (uintptr_t)uc->uc_mcontext.sp;
+#else
+    (void)uc;
+    return 0;
+#endif
+}
+
 static void begin_alarm(void)
 {
     sigset_t set;
@@ -70,6 +84,10 @@ static void write_page(int sig, const siginfo_t *info, void *context)
     page->pc = program_counter(context);
     page->thread = (int32_t)syscall(SYS_gettid);
     page->sender = info->si_code <= 0 ? info->si_pid : 0;
+    page->stack =
+        sig == SIGSEGV && info->si_code > 0
+            ? wi_os_own_stack_used_up(page->address, stack_pointer(context))
+            : 0;
     page->used_up = wi_os_memory_used_up();
     // release, both: pair with the acquires of the parent
     __atomic_store_n(&page->known, 1, __ATOMIC_RELEASE);

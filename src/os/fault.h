@@ -18,8 +18,9 @@ struct wi_fault {
     uint64_t address; // for SIGSEGV, SIGBUS, SIGILL, SIGFPE
     uint64_t pc;
     int32_t thread;
-    int32_t sender;       // process that sent the signal, 0: a fault
-    uint32_t used_up;     // it had nearly all memory that RLIMIT_DATA allows
+    int32_t sender;   // process that sent the signal, 0: a fault
+    uint64_t stack;   // bytes, if it went over the end of its thread's stack
+    uint32_t used_up; // it had nearly all memory that RLIMIT_DATA allows
     uint32_t frame_count; // release, after each
     struct wi_trace_frame frames[WI_TRACE_FRAMES];
 };

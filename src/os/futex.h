@@ -36,6 +36,15 @@ static inline void wi_mutex_lock(struct wi_mutex *mutex)
         wi_mutex_lock_slow(mutex);
 }
 
+static inline bool wi_mutex_try(struct wi_mutex *mutex)
+{
+    uint32_t free = 0;
+    // acquire: pairs with the release in wi_mutex_unlock
+    return __atomic_load_n(&mutex->word, __ATOMIC_RELAXED) == 0 &&
+           __atomic_compare_exchange_n(&mutex->word, &free, 1, false,
+                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
 static inline void wi_mutex_unlock(struct wi_mutex *mutex)
 {
     // release: pairs with the acquire of the next holder

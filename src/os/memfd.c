@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -12,6 +13,8 @@
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8u // since 6.3
 #endif
+
+enum { PAGE_BITS = 12 };
 
 static int create(const char *name)
 {
@@ -59,6 +62,71 @@ int wi_os_memfd_map(int fd, size_t size, void **map)
 void wi_os_memfd_unmap(void *map, size_t size)
 {
     munmap(map, size);
+}
+
+int wi_os_memfd_map_part(int fd, uint64_t offset, size_t size, bool own,
+                         void **map)
+{
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                    own ? MAP_PRIVATE : MAP_SHARED, fd, (off_t)offset);
+    if (at == MAP_FAILED)
+        return -errno;
+    madvise(at, size, MADV_DONTFORK);
+    *map = at;
+    return 0;
+}
+
+int wi_os_memfd_reader(int fd)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int reader = open(path, O_RDONLY | O_CLOEXEC);
+    return reader < 0 ? -errno : reader;
+}
+
+// Of a page's entry in pagemap: it is there, in memory or swapped out, and is
+// none of a file's.
+static bool is_own(uint64_t entry)
+{
+    return entry >> 62 != 0 && (entry >> 61 & 1) == 0;
+}
+
+// The same for n pages from map on, in runs.
+static int64_t undo_some(char *map, const uint64_t *entries, size_t n)
+{
+    int64_t own = 0;
+    for (size_t i = 0, end; i < n; i = end + 1) {
+        for (end = i; end < n && is_own(entries[end]); end++)
+            ;
+        if (end > i && madvise(map + (i << PAGE_BITS), (end - i) << PAGE_BITS,
+                               MADV_DONTNEED) != 0)
+            return -errno;
+        own += (int64_t)(end - i);
+    }
+    return own;
+}
+
+int64_t wi_os_memfd_undo(void *map, size_t size)
+{
+    uint64_t entries[512];
+    int64_t own = 0;
+    int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || sysconf(_SC_PAGESIZE) != 1 << PAGE_BITS) {
+        close(fd);
+        return -ENOSYS;
+    }
+    size_t pages = (size + (1 << PAGE_BITS) - 1) >> PAGE_BITS;
+    for (size_t done = 0, n; done < pages && own >= 0; done += n) {
+        n = pages - done < 512 ? pages - done : 512;
+        char *at = (char *)map + (done << PAGE_BITS);
+        off_t where = (off_t)(((uintptr_t)at >> PAGE_BITS) * 8);
+        ssize_t got = pread(fd, entries, n * 8, where);
+        int64_t more =
+            got == (ssize_t)(n * 8) ? undo_some(at, entries, n) : -ENOSYS;
+        own = more < 0 ? more : own + more;
+    }
+    close(fd);
+    return own;
 }
 
 int wi_os_memfd_write(int fd, uint64_t offset, const void *data, size_t size)

@@ -18,6 +18,21 @@ int wi_os_memfd_new(const char *name, size_t size);
 int wi_os_memfd_map(int fd, size_t size, void **map);
 void wi_os_memfd_unmap(void *map, size_t size);
 
+// The same for a range, which begins at a page. own: what is written there is
+// seen by this process alone, and the file stays as it is; a descriptor that
+// can only read is enough for that.
+int wi_os_memfd_map_part(int fd, uint64_t offset, size_t size, bool own,
+                         void **map);
+
+// A close-on-exec descriptor of the same file that can only read, or a
+// negative code.
+int wi_os_memfd_reader(int fd);
+
+// Of a range that was mapped as `own`: takes back what this process has written
+// there, so that it is as the file again. Returns how many pages that were;
+// negative: it cannot be told.
+int64_t wi_os_memfd_undo(void *map, size_t size);
+
 // All size bytes at offset, beyond the mapped part too. 0 or a negative code;
 // -WEFT_EPROTO if the file ends before.
 int wi_os_memfd_write(int fd, uint64_t offset, const void *data, size_t size);

@@ -23,4 +23,14 @@ void wi_report(const char *format, ...) WEFT_PRINTF(1, 2);
 #define wi_require_in(function, condition, object, rule)                       \
     ((condition) ? (void)0 : wi_panic((function), (object), (rule)))
 
+// A pointer that a public call cannot do without: its first lines say so of
+// each, so that a NULL is told by the name of the call and of the parameter.
+#define wi_need(pointer)                                                       \
+    wi_require((pointer) != NULL, NULL, #pointer " must not be NULL")
+
+// The same of a pointer to `n` things, which may be NULL if there are none.
+#define wi_need_some(pointer, n)                                               \
+    wi_require((pointer) != NULL || (n) == 0, NULL,                            \
+               #pointer " must not be NULL")
+
 #endif

@@ -23,6 +23,8 @@
 #define HANDLER_ROOM ((size_t)64 << 10) // for the handler of the host
 #define OLD_FRAME    ((size_t)8 << 10)
 
+enum { SPARES = 8 };
+
 // What was installed before, of SIGSEGV and SIGBUS. Written once before the
 // handler that reads it is installed.
 static struct sigaction previous[2];
@@ -39,6 +41,18 @@ static uintptr_t stack_pointer(const ucontext_t *context)
     return (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
 #elif defined(__aarch64__)
     return (uintptr_t)context->uc_mcontext.sp;
+#else
+    (void)context;
+    return 0;
+#endif
+}
+
+static uintptr_t program_counter(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+    return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+    return (uintptr_t)context->uc_mcontext.pc;
 #else
     (void)context;
     return 0;
@@ -101,7 +115,8 @@ static void pass_on(int sig, siginfo_t *info, void *context)
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
     struct wi_os_fault fault = {.address = (uintptr_t)info->si_addr,
-                                .sp = stack_pointer(context)};
+                                .sp = stack_pointer(context),
+                                .pc = program_counter(context)};
     int saved = errno;
 
     if (comes_again(sig, info))
@@ -134,6 +149,7 @@ int wi_os_fault_watch(void (*look)(const struct wi_os_fault *fault))
 // Alternate stacks ------------------------------------------------------------
 
 static __thread void *own_stack;
+static __thread unsigned own_uses; // how often it was asked for
 
 // The kernel's frame has the vector registers and may be 10 KiB.
 static size_t handler_size(void)
@@ -146,41 +162,77 @@ static size_t handler_size(void)
     return (frame + HANDLER_ROOM + page - 1) / page * page;
 }
 
-int wi_os_signal_stack_init(void)
+// Those of threads that have ended, for the next ones: a thread that starts
+// shall not pay for mappings.
+static void *spare[SPARES];
+
+static void *take_stack(void)
 {
-    size_t guard = wi_os_page_size(), size = handler_size();
-    stack_t stack = {.ss_size = size};
-    stack_t had;
+    size_t guard = wi_os_page_size();
     char *base;
 
-    if (sigaltstack(NULL, &had) < 0)
-        return -errno;
-    if (!(had.ss_flags & SS_DISABLE))
+    for (int i = 0; i < SPARES; i++) {
+        // relaxed: a look; acquire: pairs with give_stack
+        if (__atomic_load_n(&spare[i], __ATOMIC_RELAXED) &&
+            (base = __atomic_exchange_n(&spare[i], NULL, __ATOMIC_ACQUIRE)))
+            return base;
+    }
+    base = wi_os_map(guard + handler_size());
+    if (base)
+        (void)wi_os_forbid(base, guard);
+    return base;
+}
+
+static void give_stack(void *base)
+{
+    for (int i = 0; i < SPARES; i++) {
+        void *none = NULL;
+        // release: pairs with take_stack
+        if (__atomic_compare_exchange_n(&spare[i], &none, base, false,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            return;
+    }
+    wi_os_unmap(base, wi_os_page_size() + handler_size());
+}
+
+int wi_os_signal_stack_init(void)
+{
+    stack_t stack = {.ss_size = handler_size()}, had;
+    char *base;
+
+    if (own_stack) {
+        own_uses++;
         return 0;
-    base = wi_os_map(guard + size);
+    }
+    base = take_stack();
     if (!base)
         return -ENOMEM;
-    (void)wi_os_forbid(base, guard);
-    stack.ss_sp = base + guard;
-    if (sigaltstack(&stack, NULL) < 0) {
+    stack.ss_sp = base + wi_os_page_size();
+    if (sigaltstack(&stack, &had) < 0) {
         int rc = -errno;
-        wi_os_unmap(base, guard + size);
+        give_stack(base);
         return rc;
     }
+    if (!(had.ss_flags & SS_DISABLE)) { // the host's own
+        sigaltstack(&had, NULL);
+        give_stack(base);
+        return 0;
+    }
     own_stack = base;
+    own_uses = 1;
     return 0;
 }
 
 void wi_os_signal_stack_fini(void)
 {
     stack_t off = {.ss_flags = SS_DISABLE}, had;
-    size_t guard = wi_os_page_size();
 
-    if (!own_stack)
+    if (!own_stack || --own_uses > 0)
         return;
     // The host may have set up another one since.
-    if (sigaltstack(NULL, &had) == 0 && had.ss_sp == (char *)own_stack + guard)
-        sigaltstack(&off, NULL);
-    wi_os_unmap(own_stack, guard + handler_size());
+    if (sigaltstack(&off, &had) == 0 &&
+        had.ss_sp != (char *)own_stack + wi_os_page_size())
+        sigaltstack(&had, NULL);
+    give_stack(own_stack);
     own_stack = NULL;
 }

@@ -9,6 +9,7 @@
 struct wi_os_fault {
     uintptr_t address; // what was accessed
     uintptr_t sp;      // of the code that did it; 0 if not known
+    uintptr_t pc;      // of the instruction; 0 if not known
 };
 
 // From now on call look(fault) for each SIGSEGV and SIGBUS, in the signal

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/fresh.h"
+#include "os/own_stack.h"
 
 static unsigned service_count;
 
@@ -21,6 +22,7 @@ struct start {
     void (*fn)(void *);
     void *arg;
     char name[16];
+    size_t stack_size;
     bool set_signals;
     bool service;
     uint64_t blocked;
@@ -64,6 +66,7 @@ static void *run(void *arg)
 {
     struct start start = *(struct start *)arg;
     free(arg);
+    wi_os_own_stack_has(start.stack_size);
     if (start.set_signals)
         block_signals(start.blocked);
     if (start.name[0] != '\0')
@@ -134,6 +137,8 @@ static int start_thread(struct wi_os_thread *thread, struct start *start,
     if (rc == 0)
         rc = set_cpus(&attr, options->cpus, options->cpu_count);
     pthread_t handle;
+    if (rc == 0)
+        rc = pthread_attr_getstacksize(&attr, &start->stack_size);
     if (rc == 0)
         rc = pthread_create(&handle, &attr, run, start);
     if (rc == 0)

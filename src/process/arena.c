@@ -282,6 +282,7 @@ void weft_arena_free_from(weft_arena *a, uint64_t *where)
 
 uint64_t weft_arena_offset(const weft_arena *a, const void *p)
 {
+    wi_need(a);
     if (p == NULL)
         return 0;
     wi_require(wi_segment_offset(a, p) < a->limit, p,
@@ -291,6 +292,7 @@ uint64_t weft_arena_offset(const weft_arena *a, const void *p)
 
 void *weft_arena_at(const weft_arena *a, uint64_t offset)
 {
+    wi_need(a);
     return offset != 0 && offset < a->limit ? wi_segment_at(a, offset) : NULL;
 }
 

@@ -282,10 +282,8 @@ static int read_submit(struct wi_member *member, const struct wi_frame *frame,
             return -EINVAL;
         wi_pjob_take_terms(job, terms);
     }
-    job->arg.size = ask->size;
-    void *room = job->data;
-    if (ask->size > WI_INLINE &&
-        (room = job->heap = wi_room_take(ask->size)) == NULL)
+    void *room = wi_pjob_room(job, ask->size);
+    if (room == NULL)
         return -ENOMEM;
     int rc = wi_place_read(&place, room);
     if (place.form == WI_FORM_WINDOW)

@@ -34,7 +34,7 @@ extern int wi_boot_at;
 enum { WI_BOOT_FDS = 3 }; // behind them those of the options
 
 #define WI_BOOT_MAGIC   0x746f6f6274666577u // "weftboot"
-#define WI_BOOT_VERSION 2u
+#define WI_BOOT_VERSION 3u
 #define WI_WORKER_MARK  "WEFT_WORKER" // in the environment: the child's pid
 
 // The exit status of a child that does not understand its memory.
@@ -69,6 +69,7 @@ struct wi_boot {
     struct wi_name finalizer; // of a worker
     char name[32];
     uint32_t fd_count; // descriptors that the options have given
+    uint32_t parcels;  // a worker: one more follows, parcel.h
     struct wi_settings settings;
     struct wi_sandbox sandbox;
     // The one thing here that is written later, by the parent: it wants the

@@ -155,6 +155,13 @@ int wi_place_write(struct wi_place *place, const void *bytes)
     return wi_os_memfd_write(place->fd, place->window, bytes, size);
 }
 
+void wi_place_parcel(struct wi_place *place)
+{
+    place->form = WI_FORM_PARCEL;
+    place->inline_size = sizeof place->far;
+    memcpy(place->line, &place->far, sizeof place->far);
+}
+
 int wi_place_look(struct wi_place *place)
 {
     if (place->form == WI_FORM_INLINE) {

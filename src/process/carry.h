@@ -52,14 +52,18 @@ struct wi_place {
     uint64_t window;
     unsigned form; // enum wi_form
     size_t inline_size;
-    struct wi_far far; // FORM_PAYLOAD and FORM_WINDOW; far.size always
+    struct wi_far far; // but for FORM_INLINE; far.size always
 };
 
 // Writes far.size bytes to the place and says in form and inline_size where.
 int wi_place_write(struct wi_place *place, const void *bytes);
 
+// The same for bytes that lie in a parcel already: far.at says where.
+void wi_place_parcel(struct wi_place *place);
+
 // Looks at a line that the other side wrote, with form and inline_size from
-// there: sets far. -WEFT_EPROTO if it says what cannot be.
+// there: sets far. -WEFT_EPROTO if it says what cannot be: a parcel is for
+// slots alone, whose reader looks at it itself.
 int wi_place_look(struct wi_place *place);
 
 // Copies the far.size bytes out.

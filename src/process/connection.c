@@ -20,6 +20,7 @@ void weft_connection_close(weft_connection *c)
 int weft_connection_send_with(weft_connection *c, const void *data, size_t size,
                               const struct weft_send_options *o)
 {
+    wi_need_some(data, size);
     WI_OPTIONS(o);
     wi_require(c != NULL, c, "a connection is needed");
     wi_require(o->fd_count <= WEFT_MESSAGE_FDS - (o->arena != NULL), c,
@@ -31,6 +32,7 @@ ssize_t weft_connection_receive_with(weft_connection *c, void *data,
                                      size_t size,
                                      const struct weft_receive_options *o)
 {
+    wi_need_some(data, size);
     WI_OPTIONS(o);
     wi_require(c != NULL, c, "a connection is needed");
     return c->ops->receive(c, data, size, o);
@@ -67,6 +69,7 @@ int weft_connection_peer(weft_connection *c, struct weft_peer *peer)
 
 int weft_connection_accept(weft_connection_listener *l, weft_connection **c)
 {
+    wi_need(c);
     wi_require(l != NULL && c != NULL, l, "a listener and a place");
     return l->ops->accept(l, c);
 }

@@ -61,6 +61,7 @@ static int make(int fd, weft_connection **c)
 
 int weft_connection_pair(weft_connection *pair[2])
 {
+    wi_need(pair);
     int fds[2];
     weft_connection *first = NULL, *second;
     int rc = wi_os_local_pair(fds);

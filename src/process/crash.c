@@ -80,6 +80,11 @@ static void add_fault(struct text *text, const struct wi_fault *fault,
         add(text, " at address 0x%llx, pc 0x%llx",
             (unsigned long long)fault->address, (unsigned long long)fault->pc);
     add_frames(text, fault);
+    if (fault->stack != 0)
+        add(text,
+            "; its stack of %llu KiB is used up: raise the limit (.limits with "
+            "RLIMIT_STACK, or ulimit -s)",
+            (unsigned long long)fault->stack >> 10);
     if (fault->used_up)
         add(text, "; it had reached its memory limit");
 }

@@ -22,6 +22,7 @@
 
 #include "os/memfd.h"
 #include "process/carry.h"
+#include "process/parcel.h"
 #include "sched/here.h"
 #include "sched/task.h"
 
@@ -71,6 +72,8 @@ bool wi_flight_started(struct wi_member *member, unsigned ticket)
 void wi_flight_end(struct wi_member *member, unsigned ticket)
 {
     member->flights[ticket].job = NULL;
+    wi_parcel_drop(member->flights[ticket].parcel);
+    member->flights[ticket].parcel = NULL;
     member->free_tickets[member->free_count++] = (uint16_t)ticket;
     if (--member->flying == 0 && !member->blocked &&
         member->state == WI_MEMBER_READY) {
@@ -151,7 +154,10 @@ static void publish(struct wi_member *member, struct wi_pjob *job,
     if (before->job != NULL && before->slot + WI_SLOTS == member->tail)
         before->started = true;
     member->slot_tickets[at] = (uint16_t)ticket;
-    member->flights[ticket] = (struct wi_flight){job, member->tail, false};
+    member->flights[ticket] =
+        (struct wi_flight){job, member->tail, false, NULL};
+    if (job->parcel != NULL)
+        member->flights[ticket].parcel = wi_parcel_hold(job->parcel);
     job->state = WI_JOB_PLACED;
     job->member = member;
     job->ticket = (uint16_t)ticket;
@@ -219,7 +225,9 @@ static void place(struct wi_member *member, struct wi_pjob *job)
     uint8_t line[WI_INLINE] = {0};
     struct wi_place place = place_of(member, job, ticket, line);
     int rc = 0;
-    if (job->arg.size > WI_PAYLOAD)
+    if (job->parcel != NULL)
+        wi_place_parcel(&place);
+    else if (job->arg.size > WI_PAYLOAD)
         rc = write_unlocked(member, job, &place);
     else
         wi_place_write(&place, job->heap != NULL ? job->heap : job->data);

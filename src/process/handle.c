@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "exec/pool.h"
+#include "os/report.h"
 #include "process/handle.h"
 #include "process/pool.h"
 
@@ -15,6 +16,7 @@ uint64_t (*wi_executor_id_remote)(weft_executor *ex);
 
 uint64_t weft_executor_id(weft_executor *ex)
 {
+    wi_need(ex);
     while (strcmp(ex->ops->kind, "bound") == 0)
         ex = ((struct weft_bound_executor *)ex)->target;
     uint64_t id = wi_pool_id(ex);

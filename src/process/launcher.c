@@ -102,12 +102,18 @@ static void explain(struct wi_launch *launch, int rc)
              cwd != NULL ? cwd : "", weft_strerror(rc));
 }
 
+// Whether a zygote makes it.
+static bool give_away(struct wi_launch *launch)
+{
+    launch->fds[1] = launcher.parent;
+    launch->os.fds = launch->fds;
+    return launch->method == WEFT_START_ZYGOTE && wi_zygote_take(launch);
+}
+
 static void serve(struct wi_launch *launch)
 {
     struct wi_os_child child = {0, -1};
-    launch->fds[1] = launcher.parent;
-    launch->os.fds = launch->fds;
-    if (launch->method == WEFT_START_ZYGOTE && wi_zygote_take(launch))
+    if (give_away(launch))
         return;
     if (!launch->wanted(launch)) {
         launch->done(launch, -ECANCELED, child);
@@ -182,6 +188,12 @@ void wi_launcher_submit(struct wi_launch *launch)
     // release: pairs with the acquire in run
     __atomic_fetch_add(&launcher.rung, 1, __ATOMIC_RELEASE);
     wi_os_futex_wake(&launcher.rung, 1, false);
+}
+
+void wi_launcher_send(struct wi_launch *launch)
+{
+    if (!give_away(launch))
+        wi_launcher_submit(launch);
 }
 
 // In a child of fork there is no launcher.

@@ -26,8 +26,8 @@ struct wi_launch {
     struct wi_launch *next;   // whose list it is on: the launcher's, a zygote's
     unsigned tries;           // the zygote's: how often it was asked for
     char why[WI_LAUNCH_WHY];  // of rc < 0, if it is not empty
-    // Both on the launcher's thread or on the supervisor's. Whether it is still
-    // wanted:
+    // Both on the launcher's thread or on the supervisor's, or in
+    // wi_launcher_send. Whether it is still wanted:
     bool (*wanted)(struct wi_launch *launch);
     // It runs (rc 0), it could not be started (rc < 0), or it was not wanted
     // (-ECANCELED); child is set only for 0. Without a pidfd it has ended and
@@ -47,6 +47,10 @@ int wi_process_service(const char *program);
 
 // Asks for a start. fds[0] is given; the launcher adds the parent's pidfd.
 void wi_launcher_submit(struct wi_launch *launch);
+
+// The same without a way by the launcher's thread if a zygote shall make it:
+// that is sent its order by the caller, who holds no lock.
+void wi_launcher_send(struct wi_launch *launch);
 
 // A pidfd of this process, while the launcher runs.
 int wi_launcher_parent(void);

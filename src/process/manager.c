@@ -409,6 +409,8 @@ weft_future *weft_manager_call_job(weft_manager *m, const struct weft_job *job,
     struct link *l;
     size_t size;
     int rc = wi_forked() ? -WEFT_EFORKED : wi_job_check(job);
+    wi_require(rc < 0 || arg != NULL || job->arg_kind == WEFT_NONE, m,
+               "arg must not be NULL: the method takes an argument");
     if (rc == 0)
         rc = get_link(m, &l);
     if (rc < 0)
@@ -534,6 +536,7 @@ weft_manager *weft_manager_start_with(weft_manager_init *init, const void *arg,
 {
     WI_OPTIONS(o);
     wi_require(init != NULL, NULL, "a function that makes the state is needed");
+    wi_need_some(arg, size);
     weft_manager *m = manager_new();
     if (m == NULL)
         return &no_memory;

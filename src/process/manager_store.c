@@ -421,6 +421,9 @@ static int ask_bytes(const char *function, weft_manager *m,
 int weft_dict_set(weft_manager *m, const char *dict, const char *key,
                   const void *value, size_t size)
 {
+    wi_need(m);
+    wi_need(key);
+    wi_need_some(value, size);
     return (int)ask_number(__func__, m, &weft_job_weft_store_dict_set,
                            &(struct ask){dict, key, value, size, 0});
 }
@@ -428,18 +431,24 @@ int weft_dict_set(weft_manager *m, const char *dict, const char *key,
 int weft_dict_get(weft_manager *m, const char *dict, const char *key,
                   struct weft_bytes *value)
 {
+    wi_need(m);
+    wi_need(key);
+    wi_need(value);
     return ask_bytes(__func__, m, &weft_job_weft_store_dict_get,
                      &(struct ask){.name = dict, .key = key}, value);
 }
 
 int weft_dict_remove(weft_manager *m, const char *dict, const char *key)
 {
+    wi_need(m);
+    wi_need(key);
     return (int)ask_number(__func__, m, &weft_job_weft_store_dict_remove,
                            &(struct ask){.name = dict, .key = key});
 }
 
 ssize_t weft_dict_size(weft_manager *m, const char *dict)
 {
+    wi_need(m);
     return (ssize_t)ask_number(__func__, m, &weft_job_weft_store_size,
                                &(struct ask){.name = dict});
 }
@@ -447,6 +456,8 @@ ssize_t weft_dict_size(weft_manager *m, const char *dict)
 int weft_dict_key(weft_manager *m, const char *dict, size_t place,
                   struct weft_text *key)
 {
+    wi_need(m);
+    wi_need(key);
     struct weft_bytes bytes;
     int rc = ask_bytes(__func__, m, &weft_job_weft_store_dict_key,
                        &(struct ask){.name = dict, .number = (int64_t)place},
@@ -462,6 +473,8 @@ int weft_dict_key(weft_manager *m, const char *dict, size_t place,
 ssize_t weft_list_append(weft_manager *m, const char *list, const void *value,
                          size_t size)
 {
+    wi_need(m);
+    wi_need_some(value, size);
     return (ssize_t)ask_number(
         __func__, m, &weft_job_weft_store_list_append,
         &(struct ask){.name = list, .value = value, .size = size});
@@ -470,6 +483,8 @@ ssize_t weft_list_append(weft_manager *m, const char *list, const void *value,
 int weft_list_get(weft_manager *m, const char *list, ssize_t index,
                   struct weft_bytes *value)
 {
+    wi_need(m);
+    wi_need(value);
     return ask_bytes(__func__, m, &weft_job_weft_store_list_get,
                      &(struct ask){.name = list, .number = index}, value);
 }
@@ -477,18 +492,22 @@ int weft_list_get(weft_manager *m, const char *list, ssize_t index,
 int weft_list_pop(weft_manager *m, const char *list, ssize_t index,
                   struct weft_bytes *value)
 {
+    wi_need(m);
+    wi_need(value);
     return ask_bytes(__func__, m, &weft_job_weft_store_list_pop,
                      &(struct ask){.name = list, .number = index}, value);
 }
 
 ssize_t weft_list_size(weft_manager *m, const char *list)
 {
+    wi_need(m);
     return (ssize_t)ask_number(__func__, m, &weft_job_weft_store_size,
                                &(struct ask){.name = list, .number = 1});
 }
 
 int weft_count(weft_manager *m, const char *counter, int64_t n, int64_t *value)
 {
+    wi_need(m);
     int64_t number = 0;
     weft_future *f = ask(__func__, m, &weft_job_weft_store_count,
                          &(struct ask){.name = counter, .number = n});

@@ -35,6 +35,7 @@
 #include "os/event.h"
 #include "os/process.h"
 #include "process/crash.h"
+#include "process/parcel.h"
 #include "process/pool.h"
 
 enum {
@@ -155,6 +156,10 @@ static int fill_launch(struct wi_member *member)
     rc = wi_spec_boot(spec, member->boot, member->memfd);
     if (rc == 0)
         rc = wi_spec_capture(spec, &member->launch, member->captures);
+    if (member->pool->set.parcels) {
+        member->boot->parcels = 1;
+        member->launch.fds[member->launch.os.fd_count++] = wi_parcel_fd();
+    }
     member->launch.boot = member->boot;
     member->launch.fds[0] = member->memfd;
     member->launch.fds[2] = member->bell;
@@ -212,6 +217,9 @@ static struct wi_member *new_member(struct wi_pool *pool)
 
 static void free_member(struct wi_member *member)
 {
+    // Of jobs that were ended while it had them: it is gone now.
+    for (unsigned i = 0; i < WI_TICKETS; i++)
+        wi_parcel_drop(member->flights[i].parcel);
     wi_boot_free(member->boot, WI_RING_SIZE, member->memfd);
     if (member->bell >= 0)
         wi_os_close(member->bell);
@@ -459,8 +467,11 @@ static void pidfd_heard(struct wi_watch *watch)
     struct wi_pool *pool = member->pool;
     if (member->reaped)
         return;
+    wi_mutex_lock(&pool->lock); // any thread may send a worker home
+    bool retiring = member->retiring;
+    wi_mutex_unlock(&pool->lock);
     // What its jobs have started dies with it.
-    if (!member->retiring)
+    if (!retiring)
         wi_os_child_signal_group(&member->child, wi_os_sigkill);
     if (!wi_os_child_reap(&member->child, &member->end, false))
         return;

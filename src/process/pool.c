@@ -28,6 +28,7 @@
 #include "os/process.h"
 #include "os/report.h"
 #include "process/carry.h"
+#include "process/parcel.h"
 #include "process/room.h"
 #include "sched/here.h"
 #include "sched/scope.h"
@@ -68,6 +69,7 @@ struct wi_pjob *wi_pjob_new(struct wi_pool *pool, const struct weft_job *job)
     pj->parent = NULL;
     pj->wanted_id = 0;
     pj->heap = NULL;
+    pj->parcel = NULL;
     pj->arg = (struct wi_far){0};
     return pj;
 }
@@ -76,6 +78,8 @@ void wi_pjob_free(struct wi_pjob *job)
 {
     wi_room_give(job->heap);
     job->heap = NULL;
+    wi_parcel_drop(job->parcel);
+    job->parcel = NULL;
     __atomic_store_n(&job->id, 0, __ATOMIC_RELAXED);
     job->future = NULL;
     job->state = WI_JOB_FREE;
@@ -120,6 +124,8 @@ struct wi_outcome *wi_pjob_end(struct wi_pjob *job, int code, const char *text,
     o->bytes = false;
     o->size = 0;
     o->heap = text != NULL ? job_text(job->job->name, text) : NULL;
+    o->parcel = job->parcel;
+    job->parcel = NULL;
     // An alarm that is just about to ring will free the record.
     if (job->deadline != WI_FOREVER)
         job->orphan = !wi_alarm_stop(&job->alarm) && !job->rung;
@@ -142,6 +148,7 @@ void wi_outcomes_tell(struct wi_outcomes *out)
     for (unsigned i = 0; i < out->n; i++) {
         struct wi_outcome *o = &out->items[i];
         bool failed = o->code < 0;
+        wi_parcel_drop(o->parcel); // first: for whom this is the sign to go on
         wi_external_complete(o->future, o->code,
                              o->heap != NULL ? o->heap : o->data, o->size,
                              o->bytes, failed ? o->heap : NULL);
@@ -211,20 +218,24 @@ int wi_pjob_number(struct wi_pjob *job)
 // Arguments
 // ---------------------------------------------------------------------
 
-// Room for size bytes of argument; NULL: no memory.
-static void *arg_room(struct wi_pjob *job, size_t size)
+void *wi_pjob_room(struct wi_pjob *job, size_t size)
 {
     job->arg.size = size;
     if (size <= WI_INLINE)
         return job->data;
-    return job->heap = wi_room_take(size);
+    if (job->pool->set.parcels)
+        job->parcel = wi_parcel_new(size);
+    if (job->parcel == NULL)
+        return job->heap = wi_room_take(size);
+    job->arg.at = job->parcel->at;
+    return job->parcel->bytes;
 }
 
 static int take_arg(struct wi_pjob *job, const void *arg)
 {
     struct wi_type type = wi_arg_type(job->job);
     size_t size = wi_carry_size(type, arg);
-    void *room = arg_room(job, size);
+    void *room = wi_pjob_room(job, size);
     if (room == NULL)
         return -ENOMEM;
     if (size > 0)
@@ -236,7 +247,7 @@ static int take_chunk(struct wi_pjob *job, const void *in, size_t count,
                       void *out, int *codes)
 {
     struct wi_type type = wi_arg_type(job->job);
-    void *room = arg_room(job, wi_carry_array_size(type, in, count));
+    void *room = wi_pjob_room(job, wi_carry_array_size(type, in, count));
     if (room == NULL)
         return -ENOMEM;
     wi_carry_array_put(type, in, count, room);
@@ -687,9 +698,12 @@ static void free_pool(struct wi_pool *pool)
         link = &(*link)->next;
     if (*link == pool)
         *link = pool->next;
+    bool last = wi_pools == NULL;
     wi_mutex_unlock(&wi_pools_lock);
     await_unpinned(pool);
     part(pool);
+    if (last)
+        wi_parcel_trim();
     wi_spec_free(&pool->set.spec);
     free(pool->set.init_arg);
     wi_mutex_lock(&records_lock);
@@ -796,7 +810,14 @@ static int copy_spec(struct wi_pool *pool,
         all.program = o->program;
     if (all.env == NULL)
         all.env = wi_os_environ();
-    return wi_spec_copy(&pool->set.spec, &all);
+    int rc = wi_spec_copy(&pool->set.spec, &all);
+    // Confined workers shall not read what is for others.
+    const struct wi_sandbox *sandbox = &pool->set.spec.sandbox;
+    if (rc == 0 && !sandbox->compute && !sandbox->paths) {
+        wi_parcel_open();
+        pool->set.parcels = wi_parcel_fd() >= 0;
+    }
+    return rc;
 }
 
 static int set_up(struct wi_pool *pool,

@@ -13,7 +13,8 @@
 //   overrun.c   jobs that run too long
 //   stats.c     what the pool tells about itself
 //   terms.c     the options of a submit
-//   room.c      memory for large arguments
+//   room.c      memory for arguments that wait
+//   parcel.c    the same for large ones, which jobs get in place
 //   ask.c       what jobs ask for: futures of this process, submits, waits
 //   help.c      threads that wait do the pools' work
 //
@@ -76,6 +77,7 @@ struct wi_pjob {
     uint64_t wanted_id;       // what its future's id shall be; 0: whatever
     struct wi_far arg;        // the argument's size; count of a chunk
     void *heap;               // room.h: the argument if it does not fit in data
+    struct wi_parcel *parcel; // the same if it is large; far.at is its place
     uint8_t data[WI_INLINE];
     void *out;  // where a chunk's results go
     int *codes; // where its codes go, or NULL
@@ -85,7 +87,8 @@ struct wi_pjob {
 struct wi_flight {
     struct wi_pjob *job; // NULL: the ticket is free
     uint32_t slot;
-    bool started; // the slot was used again, so this one has begun
+    bool started;             // the slot was used again, so this one has begun
+    struct wi_parcel *parcel; // held: the worker may look at it
 };
 
 // A future that a member has open: until it is done and the member has dropped
@@ -173,6 +176,7 @@ struct wi_pool {
         unsigned workers;
         char name[16];
         struct wi_spec spec;
+        bool parcels; // its workers can read them
         struct wi_name initializer, finalizer;
         int64_t idle_timeout, max_age, grace, leave; // ns
         unsigned min_workers, max_jobs;
@@ -228,6 +232,7 @@ struct wi_outcome {
     bool bytes;
     size_t size;
     void *heap; // the result if it does not fit in data; a text if code < 0
+    struct wi_parcel *parcel; // of the argument, to be dropped
     uint8_t data[WI_INLINE];
 };
 enum { WI_OUTCOMES = 32 };
@@ -246,6 +251,8 @@ struct wi_pjob *wi_pjob_new(struct wi_pool *pool, const struct weft_job *job);
 void wi_pjob_free(struct wi_pjob *job);
 int wi_pjob_number(struct wi_pjob *job); // name it in the pool
 void wi_pjob_take_terms(struct wi_pjob *job, const struct wi_terms *terms);
+// Room for size bytes of argument, which is noted in the job. NULL: no memory.
+void *wi_pjob_room(struct wi_pjob *job, size_t size);
 weft_future *wi_pool_submit(struct wi_pjob *job, const char *name);
 // Under the lock: the job is over. out is not full.
 struct wi_outcome *wi_pjob_end(struct wi_pjob *job, int code, const char *text,
@@ -257,15 +264,6 @@ extern struct wi_mutex wi_pools_lock;
 extern struct wi_pool *wi_pools;
 uint64_t wi_pool_id(weft_executor *ex); // 0: it is no process pool
 extern uint32_t wi_process_jobs;        // atomic: jobs not ended, of all pools
-
-static inline bool wi_mutex_try(struct wi_mutex *mutex)
-{
-    uint32_t free = 0;
-    // acquire: pairs with the release in wi_mutex_unlock
-    return __atomic_load_n(&mutex->word, __ATOMIC_RELAXED) == 0 &&
-           __atomic_compare_exchange_n(&mutex->word, &free, 1, false,
-                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
-}
 
 struct wi_pool *wi_pool_of(weft_executor *ex); // NULL: it is no process pool
 // Takes a job that must not go on out of the pool. Under the lock; out->n grows

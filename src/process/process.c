@@ -498,7 +498,6 @@ static const struct wi_external_ops ops = {
 // *rc set and the lock left.
 static struct process *lock_process(weft_future *f, int *rc)
 {
-    wi_require(f != NULL, f, "a future is needed");
     *rc = -EINVAL;
     if (wi_of_future(f)->kind != WI_KIND_PROCESS)
         return NULL;
@@ -531,21 +530,25 @@ static int send_signal(weft_future *f, int sig)
 
 int weft_process_interrupt(weft_future *f)
 {
+    wi_need(f);
     return send_signal(f, wi_os_sigint);
 }
 
 int weft_process_terminate(weft_future *f)
 {
+    wi_need(f);
     return send_signal(f, wi_os_sigterm);
 }
 
 int weft_process_kill(weft_future *f)
 {
+    wi_need(f);
     return send_signal(f, wi_os_sigkill);
 }
 
 int weft_process_stop(weft_future *f, double ask, double term)
 {
+    wi_need(f);
     int rc;
     wi_require(!isnan(ask) && !isnan(term), f,
                "a time must be a number, not NaN");
@@ -565,6 +568,7 @@ int weft_process_stop(weft_future *f, double ask, double term)
 
 int weft_process_pidfd(weft_future *f)
 {
+    wi_need(f);
     int rc;
     struct process *p = lock_process(f, &rc);
     if (p == NULL)
@@ -577,6 +581,7 @@ int weft_process_pidfd(weft_future *f)
 
 size_t weft_process_children(pid_t *pids, size_t n)
 {
+    wi_need_some(pids, n);
     size_t count = 0;
     wi_mutex_lock(&lock);
     for (struct process *p = processes; p != NULL; p = p->next, count++)
@@ -602,6 +607,8 @@ static void tell_end(const struct ended *ended, struct weft_process_info *info)
 
 int weft_process_info(weft_future *f, struct weft_process_info *info)
 {
+    wi_need(f);
+    wi_need(info);
     struct weft_process_info now = {.exit_code = -1};
     size_t size = info->size;
     int rc;
@@ -707,7 +714,7 @@ static void launch(struct process *p)
     uint32_t copied = 0;
     bool wait = p->spec.method >= WEFT_START_FORK;
     p->copied = wait ? &copied : NULL;
-    wi_launcher_submit(&p->launch);
+    wi_launcher_send(&p->launch);
     // acquire: pairs with the release in launched
     while (wait && __atomic_load_n(&copied, __ATOMIC_ACQUIRE) == 0)
         wi_os_futex_wait(&copied, 0, WI_FOREVER, false);
@@ -784,6 +791,7 @@ int weft_process_fd(size_t i)
 
 int weft_process_return(const void *data, size_t size)
 {
+    wi_need_some(data, size);
     struct wi_boot *boot = wi_entry_boot();
     if (boot == NULL || boot->kind != WI_BOOT_PROCESS)
         return -EINVAL;

@@ -14,6 +14,9 @@
 //              proxy, for what does not fit in a payload; moved by pread and
 //              pwrite, so that neither side maps what the other may change
 //
+// The largest arguments lie in parcels instead, which workers can only read:
+// parcel.h.
+//
 // A slot's state, who may change it, and how:
 //
 //     FREE ------> READY     the parent, by a release store, when it has
@@ -68,11 +71,13 @@ enum wi_form {
     WI_FORM_INLINE,  // in the line itself
     WI_FORM_PAYLOAD, // in the payload of its place; `inline` is struct wi_far
     WI_FORM_WINDOW,  // in the window of the ticket or proxy; the same
+    WI_FORM_PARCEL,  // of a slot alone: in a parcel (parcel.h); the same
 };
 struct wi_far {
     uint64_t size;
     uint64_t count; // of the elements of a chunk; 0: no chunk
     uint64_t codes; // whether codes are wanted for a chunk
+    uint64_t at;    // FORM_PARCEL: where in the file
 };
 
 enum wi_slot_state {

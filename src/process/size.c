@@ -10,6 +10,7 @@
 
 #include "os/clock.h"
 #include "os/cpu.h"
+#include "os/report.h"
 #include "process/pool.h"
 
 static bool is_elastic(const struct wi_pool *pool)
@@ -69,6 +70,7 @@ void wi_size_look(struct wi_pool *pool)
 
 int weft_process_pool_resize(weft_executor *ex, unsigned workers)
 {
+    wi_need(ex);
     struct wi_pool *pool = wi_pool_of(ex);
     if (pool == NULL)
         return -EINVAL;

@@ -8,6 +8,7 @@
 #include <weft/process_pool.h>
 
 #include "os/clock.h"
+#include "os/report.h"
 #include "process/pool.h"
 
 void wi_stats_end(struct wi_pool *pool, int code)
@@ -57,6 +58,8 @@ static void fill(struct wi_pool *pool, struct weft_process_pool_stats *stats)
 int weft_process_pool_stats(weft_executor *ex,
                             struct weft_process_pool_stats *stats)
 {
+    wi_need(ex);
+    wi_need(stats);
     struct wi_pool *pool = wi_pool_of(ex);
     struct weft_process_pool_stats now;
     size_t size = stats->size;
@@ -103,6 +106,8 @@ static struct weft_worker_stats stats_of(const struct wi_member *m)
 ssize_t weft_process_pool_workers(weft_executor *ex,
                                   struct weft_worker_stats *workers, size_t n)
 {
+    wi_need(ex);
+    wi_need_some(workers, n);
     struct wi_pool *pool = wi_pool_of(ex);
     size_t count = 0;
     if (pool == NULL)

@@ -26,11 +26,13 @@
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "os/event.h"
+#include "os/memfd.h"
 #include "os/process.h"
 #include "os/thread.h"
 #include "os/spin.h"
 #include "process/room.h"
 #include "process/spec.h"
+#include "process/unpack.h"
 #include "sched/park.h"
 #include "sched/task.h"
 
@@ -43,7 +45,8 @@ static const struct weft_job *known[WI_JOB_NAMES];
 static bool may_spin; // there are CPUs to spare
 static struct wi_spin spinning;
 static struct wi_kept kept_args;
-static bool bell_due; // the main thread's: see call_parent
+static bool writes[WI_JOB_NAMES]; // the job writes all over its argument
+static bool bell_due;             // the main thread's: see call_parent
 
 static bool has_request(void *arg);
 
@@ -160,11 +163,12 @@ static const struct weft_job *find_job(unsigned number)
 // A request, copied out of its slot.
 struct request {
     struct wi_slot slot;
-    uint64_t size;  // of the argument's bytes
-    uint64_t count; // of a chunk
-    bool codes;     // of a chunk: wanted
-    void *bytes;    // the argument's bytes
-    void *heap;     // where they lie if they are many
+    uint64_t size;               // of the argument's bytes
+    uint64_t count;              // of a chunk
+    bool codes;                  // of a chunk: wanted
+    void *bytes;                 // the argument's bytes
+    void *heap;                  // where they lie if they are many
+    struct wi_unpacked unpacked; // the same, for a parcel
     _Alignas(64) char room[ROOM];
 };
 
@@ -187,6 +191,33 @@ static void answer_text(struct answer *a, int code, const char *job,
     a->bytes = a->room;
 }
 
+// The parcel's file, which the parent has given us.
+static int parcel_fd(void)
+{
+    return WI_BOOT_FD + WI_BOOT_FDS + (int)wi_worker_self.boot->fd_count;
+}
+
+static bool unpack(struct request *r)
+{
+    struct wi_far far;
+    memcpy(&far, r->slot.data, sizeof far);
+    r->size = far.size;
+    r->count = far.count;
+    r->codes = far.codes;
+    bool copy = writes[r->slot.job % WI_JOB_NAMES];
+    bool done = wi_unpack(parcel_fd(), far.at, far.size, copy, &r->unpacked);
+    r->bytes = r->unpacked.bytes;
+    return done;
+}
+
+// The bytes of the argument are not needed any more.
+static void put_away(struct request *r)
+{
+    wi_room_give(r->heap);
+    if (r->unpacked.bytes != NULL && wi_unpack_end(&r->unpacked))
+        writes[r->slot.job % WI_JOB_NAMES] = true;
+}
+
 static bool copy_out(struct request *r, uint32_t at)
 {
     struct wi_ring *ring = wi_worker_self.ring;
@@ -196,12 +227,15 @@ static bool copy_out(struct request *r, uint32_t at)
                              .window = wi_window_arg(r->slot.ticket),
                              .form = r->slot.state >> 4 & 15,
                              .inline_size = r->slot.state >> 8};
+    r->heap = NULL;
+    r->unpacked.bytes = NULL;
+    if (place.form == WI_FORM_PARCEL)
+        return unpack(r);
     wi_place_look(&place);
     r->size = place.far.size;
     r->count = place.far.count;
     r->codes = place.far.codes;
     r->bytes = r->room;
-    r->heap = NULL;
     if (r->size > sizeof r->room &&
         (r->bytes = r->heap = wi_room_take(r->size)) == NULL)
         return false;
@@ -385,7 +419,7 @@ static void serve(struct request *r, bool whole)
         answer_text(&a, -ENOMEM, job->name, "");
     else
         run_job(job, r, &a);
-    wi_room_give(r->heap);
+    put_away(r);
     uint64_t units = (uint64_t)(wi_os_now() - begin) / 16;
     a.frame.proxy = units < 0xffff ? (uint16_t)units : 0xffff;
     a.frame.form = r->count > 0; // never inline: see wi_place_write
@@ -508,6 +542,8 @@ static void settle(struct wi_boot *boot)
     int rc = wi_spec_settle(boot, &what);
     if (rc < 0)
         wi_boot_cannot(boot, rc, what);
+    if (boot->parcels)
+        wi_os_close_on_exec(parcel_fd());
 }
 
 static void confine(struct wi_boot *boot)

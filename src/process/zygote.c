@@ -11,10 +11,10 @@
 //   STARTING -> READY     it says hello
 //   any      -> GONE      the supervisor has reaped it
 //
-// Orders are given by the launcher's thread, in a socket, and answered in turn;
-// everything else is done by the supervisor's. A launch waits (`waiting`) until
-// the zygote is ready and has not too much to do, and is then under way
-// (`sent`) until the answer.
+// Orders are given by the launcher's thread or by who wants a process, in a
+// socket, and answered in turn; everything else is done by the supervisor's. A
+// launch waits (`waiting`) until the zygote is ready and has not too much to
+// do, and is then under way (`sent`) until the answer.
 //
 // A zygote that dies takes nobody with it: its copies are our children, not
 // its. What was under way has either become a process, whose number the kernel

@@ -18,7 +18,7 @@ int wi_zygote_of(const char *program, const struct wi_name *preload,
                  struct wi_zygote **zygote);
 
 // Has launch->zygote make a child, now or when it can; launch->done tells.
-// false: it cannot, and the child must be executed. The launcher's thread.
+// false: it cannot, and the child must be executed. Without a lock.
 bool wi_zygote_take(struct wi_launch *launch);
 
 // What parent and zygote say to each other; descriptors travel with an order.

@@ -50,6 +50,7 @@
 #include "os/cpu.h"
 #include "os/memory.h"
 #include "os/report.h"
+#include "sched/idle.h"
 #include "sched/scope.h"
 #include "sched/worker.h"
 
@@ -302,15 +303,6 @@ bool wi_fork_public(struct wi_runtime *runtime)
     return false;
 }
 
-static bool somebody_idles(struct wi_runtime *runtime)
-{
-    uint64_t idle = 0;
-    for (unsigned i = 0; i * 64 < wi_runtime_live(runtime); i++)
-        // relaxed: a hint
-        idle |= __atomic_load_n(&runtime->idle[i], __ATOMIC_RELAXED);
-    return idle != 0;
-}
-
 // The owner's side ------------------------------------------------------------
 
 // Makes children of the private part, which ends at `head`, public.
@@ -368,7 +360,7 @@ void weft_fork_asked(weft_worker *w)
     publish(forks, head, forks->eager > 0);
     // The next one is for the next who sleeps.
     if (forks->eager > 0 || (!forks->worker->runtime->solo &&
-                             somebody_idles(forks->worker->runtime)))
+                             wi_runtime_has_idle(forks->worker->runtime)))
         ask(forks);
     forks->eager -= forks->eager > 0;
     let_others(forks, head);
@@ -452,7 +444,7 @@ static int run_stolen(void *arg)
     struct wi_forks *forks = arg;
     weft_worker *slot = forks->job;
     range_begin(forks, forks_of(slot)->run);
-    if (somebody_idles(forks->worker->runtime))
+    if (wi_runtime_has_idle(forks->worker->runtime))
         ask(forks);
     slot->run(forks->slots, slot->data);
     range_end(forks);
@@ -492,7 +484,7 @@ static weft_worker *find(struct wi_worker *worker, struct wi_forks *to)
         struct wi_worker *from = runtime->workers[(worker->random + i) % count];
         weft_worker *slot = steal_from(from, to);
         if (slot != NULL) {
-            if (somebody_idles(runtime))
+            if (wi_runtime_has_idle(runtime))
                 wi_fork_ask_worker(from);
             return slot;
         }
@@ -677,6 +669,18 @@ void weft_fork_deep(weft_worker *w, weft_fork_function *run, void *data)
 
 // Roots -----------------------------------------------------------------------
 
+bool wi_fork_in_place(const void *executor)
+{
+    struct wi_worker *worker = wi_here.worker;
+    if (worker == NULL)
+        return false;
+    // A pool's runtime names its pool; a run's names none.
+    const void *pool = worker->runtime->executor;
+    return executor != NULL
+               ? pool == executor
+               : pool != NULL || wi_runtime_count(worker->runtime) > 1;
+}
+
 int wi_fork_root(struct wi_fork_run *of, weft_fork_function *run, void *data)
 {
     struct wi_worker *worker = wi_here.worker;
@@ -697,7 +701,7 @@ int wi_fork_root(struct wi_fork_run *of, weft_fork_function *run, void *data)
     // no run inside another one. All of this worker's stacks count for that.
     if (!runtime->solo) {
         forks->eager = is_outermost ? 2 * wi_runtime_count(runtime) : 0;
-        if (is_outermost || somebody_idles(runtime))
+        if (is_outermost || wi_runtime_has_idle(runtime))
             ask(forks);
     }
     run(forks->slots, data);

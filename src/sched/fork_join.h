@@ -22,6 +22,10 @@ struct wi_fork_run {
     uint32_t canceled; // atomic: no child starts any more
 };
 
+// Whether a run for an executor (NULL: any) begins where the caller is: on one
+// of its workers, or on one that has others beside it.
+bool wi_fork_in_place(const void *executor);
+
 // Calls run(w, data) on the caller's worker as the root of a run. The run is
 // canceled when the caller's scopes are. 0 or -ENOMEM; whether it was canceled
 // stands in *of.

@@ -36,6 +36,8 @@ struct wi_this_thread {
     void (*idling)(bool begins);
     void *pool;               // whose thread this is, for `sleeping`
     struct wi_locals *locals; // values of the thread: future/local.c
+    int64_t fresh;            // the last deadline that was made from now, when
+                              // it lay ahead: park.c
     uint32_t random;          // of weft_select: where it begins to look
     int refused;              // set by `sleeping`: the code that ends this wait
     int wake_fd;              // eventfd for wi_park_poll, plus one; 0: none yet

@@ -23,7 +23,7 @@
 //
 // The sleep is on a futex when no descriptor is waited for, else in the loop's
 // own wait, which `wake` ends.
-#include "sched/worker.h"
+#include "sched/idle.h"
 
 #include <errno.h>
 
@@ -412,26 +412,10 @@ struct wi_loop *wi_loop_here(int *rc)
     return worker->loop;
 }
 
-// Words of the idle mask that are in use.
-static unsigned mask_words(const struct wi_runtime *runtime)
-{
-    // acquire: a spare that is counted can be woken; pairs with add_spare. For
-    // a late caller the runtime may be another one by now
-    return (__atomic_load_n(&runtime->live, __ATOMIC_ACQUIRE) + 63) / 64;
-}
-
-static bool somebody_is_idle(const struct wi_runtime *runtime)
-{
-    uint64_t any = 0;
-    for (unsigned i = 0; i < mask_words(runtime); i++)
-        any |= __atomic_load_n(&runtime->idle[i], __ATOMIC_RELAXED);
-    return any != 0;
-}
-
 // Hands the search to an idle worker; false if there is none.
 static bool hand_search_on(struct wi_runtime *runtime)
 {
-    for (unsigned i = 0; i < mask_words(runtime); i++) {
+    for (unsigned i = 0; i < wi_runtime_mask_words(runtime); i++) {
         uint64_t mask = __atomic_load_n(&runtime->idle[i], __ATOMIC_RELAXED);
         while (mask != 0) {
             uint64_t bit = mask & -mask;
@@ -452,7 +436,7 @@ static bool hand_search_on(struct wi_runtime *runtime)
 
 // Nobody may fall asleep between the look at the mask and the end of a search
 // that others have relied on: so it is looked at again after that.
-__attribute__((noinline)) static void wake_one(struct wi_runtime *runtime)
+static void wake_one(struct wi_runtime *runtime)
 {
     do {
         if (hand_search_on(runtime))
@@ -460,11 +444,11 @@ __attribute__((noinline)) static void wake_one(struct wi_runtime *runtime)
         end_search(runtime);
         if (!wi_runtime_has_open_work(runtime))
             return;
-    } while (somebody_is_idle(runtime) && begin_search(runtime));
+    } while (wi_runtime_has_idle(runtime) && begin_search(runtime));
 }
 
-void wi_runtime_wake_one(struct wi_runtime *runtime)
+void wi_runtime_wake_idle(struct wi_runtime *runtime)
 {
-    if (somebody_is_idle(runtime) && begin_search(runtime))
+    if (begin_search(runtime))
         wake_one(runtime);
 }

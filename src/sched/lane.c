@@ -25,7 +25,7 @@ void wi_lane_fini(struct wi_lane *lane)
     *lane = (struct wi_lane){0};
 }
 
-static WI_COLD int grow(struct wi_lane *lane)
+WI_COLD int wi_lane_grow(struct wi_lane *lane)
 {
     size_t size = lane->tail - lane->head;
     size_t room = size == 0 ? FIRST_SIZE : 2 * size; // a power of two
@@ -39,24 +39,6 @@ static WI_COLD int grow(struct wi_lane *lane)
     lane->room = room;
     lane->head = 0;
     lane->tail = size;
-    return 0;
-}
-
-static void count_waiting(struct wi_lane *lane)
-{
-    // relaxed: who puts has a barrier after it; who takes has looked
-    __atomic_store_n(&lane->waiting, lane->tail - lane->head, __ATOMIC_RELAXED);
-}
-
-int wi_lane_put(struct wi_lane *lane, wi_hint hint)
-{
-    if (lane->tail - lane->head == lane->room) {
-        int rc = grow(lane);
-        if (rc < 0)
-            return rc;
-    }
-    lane->ring[lane->tail++ & (lane->room - 1)] = hint;
-    count_waiting(lane);
     return 0;
 }
 
@@ -83,5 +65,5 @@ size_t wi_lane_look(const struct wi_lane *lane, size_t n, const wi_hint **hints)
 void wi_lane_drop(struct wi_lane *lane, size_t n)
 {
     lane->head += n;
-    count_waiting(lane);
+    wi_lane_count(lane);
 }

@@ -7,6 +7,7 @@
 #ifndef WI_SCHED_LANE_H
 #define WI_SCHED_LANE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,8 +36,27 @@ const uint8_t *wi_lane_order(unsigned turn);
 // Empties the lane, and gives its memory back.
 void wi_lane_fini(struct wi_lane *lane);
 
-// 0 or -ENOMEM.
-int wi_lane_put(struct wi_lane *lane, wi_hint hint);
+// Makes room for more. 0 or -ENOMEM.
+int wi_lane_grow(struct wi_lane *lane);
+
+static inline bool wi_lane_is_full(const struct wi_lane *lane)
+{
+    return lane->tail - lane->head == lane->room;
+}
+
+static inline void wi_lane_count(struct wi_lane *lane)
+{
+    // relaxed: who puts has a barrier after it; who takes has looked
+    __atomic_store_n(&lane->waiting, lane->tail - lane->head, __ATOMIC_RELAXED);
+}
+
+// One that is not full.
+static inline void wi_lane_put(struct wi_lane *lane, wi_hint hint)
+{
+    lane->ring[lane->tail & (lane->room - 1)] = hint;
+    lane->tail++;
+    wi_lane_count(lane);
+}
 
 // The oldest; 0: there is none.
 wi_hint wi_lane_take(struct wi_lane *lane);

@@ -3,8 +3,9 @@
 // A fault is an overflow if it is an access to the guard of the stack that
 // the code runs on, or, where a frame is larger than the guard, to what lies
 // below it. The stack pointer tells the overflow of a stack from a stray
-// access to the guard of another. In either case the handler only writes a
-// line; the fault then takes its course.
+// access to the guard of another. Tasks run on stacks of the pool, or on that
+// of their thread as long as they have not waited. In either case the handler
+// only writes a line; the fault then takes its course.
 #include "sched/overflow.h"
 
 #include <stdbool.h>
@@ -12,7 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <weft/lock.h>
+
 #include "os/environment.h"
+#include "os/own_stack.h"
 #include "os/report.h"
 #include "os/signal.h"
 #include "sched/stack.h"
@@ -22,18 +26,56 @@
 static void (*describe_stack)(struct wi_stack *stack, char *text, size_t n);
 static int initialised;
 
+static void describe(struct wi_stack *stack, char *text, size_t n)
+{
+    // Acquire: pairs with the release in wi_overflow_init.
+    void (*of_scheduler)(struct wi_stack *, char *, size_t) =
+        __atomic_load_n(&describe_stack, __ATOMIC_ACQUIRE);
+    if (of_scheduler)
+        of_scheduler(stack, text, n);
+}
+
 static void report(struct wi_stack *stack, size_t size)
 {
     char who[128] = "";
-    // Acquire: pairs with the release in wi_overflow_init.
-    void (*describe)(struct wi_stack *, char *, size_t) =
-        __atomic_load_n(&describe_stack, __ATOMIC_ACQUIRE);
 
-    if (stack && describe)
+    if (stack)
         describe(stack, who, sizeof who);
-    wi_report("stack overflow in %s: its stack of %zu KiB is used up; "
-              "start it with a larger .stack_size",
+    wi_report("stack overflow in %s: its stack of %zu KiB is used up; give "
+              "its run or pool a larger .stack_size",
               *who ? who : "a task", size >> 10);
+}
+
+static void report_thread(size_t size)
+{
+    char who[128] = "a thread";
+
+    describe(NULL, who, sizeof who);
+    wi_report("stack overflow in %s: the stack of %zu KiB of its thread is "
+              "used up; %s",
+              who, size >> 10,
+              wi_os_on_main_thread()
+                  ? "raise the limit of the main thread's stack: ulimit -s"
+                  : "start it, or its pool, with a larger .stack_size");
+}
+
+// The calls in which even a compare of their argument would be measured. They
+// read the object first thing, so a fault there is known by where it is.
+static void tell_null(const struct wi_os_fault *fault)
+{
+    enum { FIRST_BYTES = 64, FIRST_PAGE = 4096 };
+    static const struct {
+        uintptr_t start;
+        const char *name;
+    } calls[] = {
+        {(uintptr_t)weft_lock_acquire, "weft_lock_acquire"},
+        {(uintptr_t)weft_lock_release, "weft_lock_release"},
+    };
+
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        if (fault->address < FIRST_PAGE &&
+            fault->pc - calls[i].start < FIRST_BYTES)
+            wi_panic(calls[i].name, NULL, "lock must not be NULL");
 }
 
 static bool is_near(const struct wi_stack_place *place, uintptr_t sp)
@@ -62,16 +104,23 @@ static bool find_by_sp(const struct wi_os_fault *fault,
 static void look(const struct wi_os_fault *fault)
 {
     struct wi_stack_place place;
+    size_t size;
 
     if (find_by_address(fault, &place) || find_by_sp(fault, &place))
         report(place.stack, place.size);
+    else if ((size = wi_os_own_stack_used_up(fault->address, fault->sp)) > 0)
+        report_thread(size);
+    else
+        tell_null(fault);
 }
 
 void wi_overflow_init(void (*describe)(struct wi_stack *stack, char *text,
                                        size_t n))
 {
+    // Relaxed: a look, so that one call of many reads the environment.
+    if (__atomic_load_n(&initialised, __ATOMIC_RELAXED))
+        return;
     const char *text = wi_os_environment("WEFT_SEGV");
-
     // Release: what describe() uses is ready. Partner: acquire in report.
     __atomic_store_n(&describe_stack, describe, __ATOMIC_RELEASE);
     if (text && strcmp(text, "0") == 0)
@@ -85,6 +134,7 @@ void wi_overflow_init(void (*describe)(struct wi_stack *stack, char *text,
 
 void wi_overflow_thread_init(void)
 {
+    wi_os_own_stack_note();
     (void)wi_os_signal_stack_init();
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // overflow.h: says which task has used up its stack, before the process dies
-// of it.
+// of it; and which call was given a NULL, where it could not look itself.
 #ifndef WI_SCHED_OVERFLOW_H
 #define WI_SCHED_OVERFLOW_H
 
@@ -10,15 +10,17 @@
 struct wi_stack;
 
 // Start watching for overflows; nothing if it is done already or the
-// environment has WEFT_SEGV=0. describe() writes what runs on a stack, such as
-// `task "parse" (id 12)`, cut at n bytes with its final zero; it runs in a
-// signal handler, on any thread. Handlers installed before this call are still
-// called; one that is installed later replaces ours.
+// environment has WEFT_SEGV=0. describe() writes what runs on a stack (NULL:
+// that of the calling thread), such as `task "parse" (id 12)`, cut at n bytes
+// with its final zero; it runs in a signal handler, on any thread. Handlers
+// installed before this call are still called; one that is installed later
+// replaces ours.
 void wi_overflow_init(void (*describe)(struct wi_stack *stack, char *text,
                                        size_t n));
 
-// For each thread that runs tasks: room for the handler to run in, since the
-// stack has none. Without it an overflow kills silently.
+// For each thread that runs tasks or is one of Weft's: room for the handler to
+// run in, since the stack has none, and where its own stack ends. Without it an
+// overflow kills silently.
 void wi_overflow_thread_init(void);
 void wi_overflow_thread_fini(void);
 

@@ -23,6 +23,7 @@
 #include "os/report.h"
 #include "os/thread.h"
 #include "sched/roam.h"
+#include "sched/idle.h"
 #include "sched/scope.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
@@ -232,9 +233,23 @@ static int park_task(struct wi_worker *worker, struct wi_task *self,
 
 // The door --------------------------------------------------------------------
 
+// Whether the time has come. Reading the clock is half of what a limit costs.
+// So a task does not read it again for a limit of this call alone that its
+// thread has made from now last, which lay ahead then: should that have passed
+// meanwhile, the timer will say so at the worker's next look around.
+static inline bool is_over(const struct wi_wait *wait, int64_t deadline)
+{
+    if (deadline == WI_FOREVER)
+        return false;
+    if (deadline == wi_here.fresh && deadline == wait->deadline &&
+        deadline > 0 && wi_here.worker != NULL)
+        return false;
+    return deadline <= wi_os_now();
+}
+
 // The time by which this wait must end, or a code if it must not begin.
-static int wait_limit(const struct wi_wait *wait, struct wi_task *self,
-                      int64_t *deadline)
+static inline int wait_limit(const struct wi_wait *wait, struct wi_task *self,
+                             int64_t *deadline)
 {
     *deadline = wait->deadline;
     if (wi_forked())
@@ -246,9 +261,7 @@ static int wait_limit(const struct wi_wait *wait, struct wi_task *self,
         if (scope < *deadline)
             *deadline = scope;
     }
-    if (*deadline != WI_FOREVER && *deadline <= wi_os_now())
-        return -ETIMEDOUT;
-    return 0;
+    return is_over(wait, *deadline) ? -ETIMEDOUT : 0;
 }
 
 static void announce(struct wi_task *self, const struct wi_wait *wait)

@@ -36,6 +36,7 @@
 #include <errno.h>
 
 #include "arch/arch.h"
+#include "sched/idle.h"
 #include "sched/park.h"
 #include "sched/roam_check.h"
 #include "sched/timer.h"

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "os/thread.h"
 #include "sched/fork_join.h"
+#include "sched/idle.h"
 #include "sched/watchdog.h"
 #include "sched/worker.h"
 
@@ -248,18 +249,6 @@ void wi_runtime_stop(struct wi_runtime *runtime, unsigned from)
 
 // The injector ----------------------------------------------------------------
 
-static int inject(struct wi_runtime *runtime, unsigned lane, wi_hint hint)
-{
-    wi_mutex_lock(&runtime->lock);
-    int rc = wi_lane_put(&runtime->lanes[lane], hint);
-    if (rc == 0)
-        // relaxed: who takes the record out sees it by the lock
-        __atomic_store_n(&runtime->injected, runtime->injected + 1,
-                         __ATOMIC_RELAXED);
-    wi_mutex_unlock(&runtime->lock);
-    return rc;
-}
-
 // Moves up to half of what waits, at most GRAB, to the worker's deque. Whoever
 // submits waits for the lock meanwhile: it is one copy. What moves is in both
 // for a moment, never in none, as others look there before they sleep.
@@ -281,29 +270,51 @@ static bool grab(struct wi_worker *worker)
     return n > 0;
 }
 
-int wi_runtime_submit_lane(struct wi_runtime *runtime, struct wi_task *t,
-                           unsigned lane)
+// The caller has the lock; it is given back.
+static inline void put_and_wake(struct wi_runtime *runtime,
+                                struct wi_lane *lane, wi_hint hint)
 {
-    int rc = inject(runtime, lane, wi_hint_of(t));
-    if (rc < 0)
-        return rc;
+    wi_lane_put(lane, hint);
+    // relaxed: who takes the record out sees it by the lock
+    __atomic_store_n(&runtime->injected, runtime->injected + 1,
+                     __ATOMIC_RELAXED);
+    wi_mutex_unlock(&runtime->lock);
     // The work before the idle mask; pairs with announce. The mutex was left
     // by an exchange.
     wi_arch_fence_after_rmw();
     wi_runtime_wake_one(runtime);
+}
+
+static WI_COLD int grow_and_put(struct wi_runtime *runtime,
+                                struct wi_lane *lane, wi_hint hint)
+{
+    int rc = wi_lane_grow(lane);
+    if (rc == 0)
+        put_and_wake(runtime, lane, hint);
+    else
+        wi_mutex_unlock(&runtime->lock);
+    return rc;
+}
+
+int wi_runtime_submit_lane(struct wi_runtime *runtime, struct wi_task *t,
+                           unsigned which)
+{
+    struct wi_lane *lane = &runtime->lanes[which];
+    wi_hint hint = wi_hint_of(t);
+    wi_mutex_lock(&runtime->lock);
+    if (WI_RARELY(wi_lane_is_full(lane)))
+        return grow_and_put(runtime, lane, hint);
+    put_and_wake(runtime, lane, hint);
     return 0;
 }
 
-int wi_runtime_submit_shared(struct wi_runtime *runtime, struct wi_task *t)
+int wi_worker_submit_shared(struct wi_worker *worker, struct wi_task *t)
 {
-    struct wi_worker *worker = wi_here.worker;
-    if (worker == NULL || worker->runtime != runtime)
-        return wi_runtime_submit_lane(runtime, t, WI_LANE_USUAL);
     int rc = wi_deque_push(&worker->jobs, wi_hint_of(t));
-    if (rc < 0 || runtime->solo)
+    if (WI_RARELY(rc < 0))
         return rc;
     wi_arch_fence(); // as in wi_runtime_submit_lane
-    wi_runtime_wake_one(runtime);
+    wi_runtime_wake_one(worker->runtime);
     return 0;
 }
 

@@ -23,7 +23,8 @@ int64_t wi_deadline_in(double seconds, const char *function)
         return 0;
     if (seconds > WI_LONGEST_SECONDS)
         return WI_FOREVER;
-    return wi_os_now() + (int64_t)(seconds * 1e9);
+    wi_here.fresh = wi_os_now() + (int64_t)(seconds * 1e9);
+    return wi_here.fresh;
 }
 
 bool wi_scope_walk(const struct wi_task *t)

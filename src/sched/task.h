@@ -203,18 +203,17 @@ static inline uint32_t wi_hint_gen(wi_hint hint)
     return (uint32_t)(hint >> 48);
 }
 
-// A fresh record: phase `phase`, refs references, a new id. NULL: no memory.
-static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
-                                          uint32_t refs);
-
-static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
-                                          uint32_t refs)
+// Whether this thread has a record and an id for the next one.
+static inline bool wi_task_at_hand(const struct wi_this_thread *here)
 {
-    struct wi_this_thread *here = &wi_here;
-    if (__builtin_expect(here->free == NULL || here->next_id == here->end_id,
-                         false) &&
-        !wi_task_refill(here))
-        return NULL;
+    return here->free != NULL && here->next_id != here->end_id;
+}
+
+// A fresh record of those at hand: phase `phase`, refs references, a new id.
+static inline struct wi_task *wi_task_at_hand_new(struct wi_this_thread *here,
+                                                  enum wi_kind kind,
+                                                  uint32_t phase, uint32_t refs)
+{
     struct wi_task *t = here->free;
     here->free = t->next;
     here->free_count--;
@@ -228,6 +227,17 @@ static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
         __atomic_load_n(&t->state, __ATOMIC_RELAXED) & ~(WI_GEN - 1u);
     __atomic_store_n(&t->state, gen | phase, __ATOMIC_RELAXED);
     return t;
+}
+
+// A fresh record; NULL: no memory.
+static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
+                                          uint32_t refs)
+{
+    struct wi_this_thread *here = &wi_here;
+    if (__builtin_expect(!wi_task_at_hand(here), false) &&
+        !wi_task_refill(here))
+        return NULL;
+    return wi_task_at_hand_new(here, kind, phase, refs);
 }
 
 // Gives the record its extra part; false: no memory.

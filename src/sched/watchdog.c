@@ -50,6 +50,7 @@
 #include "os/environment.h"
 #include "os/report.h"
 #include "sched/culprit.h"
+#include "sched/idle.h"
 #include "sched/scope.h"
 #include "sched/standstill.h"
 #include "sched/worker.h"

@@ -34,6 +34,7 @@
 #include "os/report.h"
 #include "os/thread_image.h"
 #include "sched/fork_join.h"
+#include "sched/idle.h"
 #include "sched/overflow.h"
 #include "sched/watchdog.h"
 
@@ -83,11 +84,25 @@ static void describe(struct wi_stack *stack, char *text, size_t size)
 {
     struct wi_worker *worker = wi_here.worker;
     struct wi_task *t = wi_here.self;
-    if (worker == NULL || t == NULL || worker->point != &stack->point)
+    if (stack == NULL && t == NULL)
+        snprintf(text, size, "a thread");
+    else if (stack != NULL &&
+             (worker == NULL || t == NULL || worker->point != &stack->point))
         snprintf(text, size, "a stack that nobody runs on");
     else
-        snprintf(text, size, "task \"%s\" (id %llu)", wi_task_name(t),
-                 (unsigned long long)t->id);
+        snprintf(text, size, "%s \"%s\" (id %llu)", wi_kind_name(t->kind),
+                 wi_task_name(t), (unsigned long long)t->id);
+}
+
+void wi_worker_watch_faults(void)
+{
+    wi_overflow_init(describe);
+}
+
+void wi_worker_watch_stack(void)
+{
+    wi_worker_watch_faults();
+    wi_overflow_thread_init();
 }
 
 // A nested run's own stack is the one that the outer task runs on.
@@ -125,10 +140,8 @@ struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index)
         inherit_stack(worker, worker->outer);
     worker->point = &worker->os_point;
     worker->errno_at = &errno;
-    if (worker->outer == NULL) {
-        wi_overflow_init(describe);
-        wi_overflow_thread_init();
-    }
+    if (worker->outer == NULL)
+        wi_worker_watch_stack();
     if (wi_here.thread == NULL)
         wi_os_thread_watch_exit(&wi_here); // for pthread_exit in a task
     wi_here.worker = worker;

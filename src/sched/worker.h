@@ -154,6 +154,13 @@ struct wi_runtime {
 
 // worker.c --------------------------------------------------------------------
 
+// From now on overflows of stacks are told, and locks that are NULL.
+void wi_worker_watch_faults(void);
+
+// The same, and an overflow of the calling thread's stack is told; to be undone
+// with wi_overflow_thread_fini.
+void wi_worker_watch_stack(void);
+
 // Makes the calling thread a worker of the runtime. 0 or -ENOMEM.
 struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index);
 
@@ -255,39 +262,6 @@ static inline bool wi_task_claim(struct wi_task *t, uint32_t gen, uint32_t bits)
     return false;
 }
 
-// idle.c ----------------------------------------------------------------------
-
-// Sends t to its owner's inbox, from any thread or a signal handler.
-void wi_mail(struct wi_task *t);
-
-// Ends the inbox; what is still in it goes on to where its records live now.
-void wi_inbox_close(struct wi_worker *worker);
-
-// Takes in the inbox; returns whether something became ready.
-bool wi_inbox_drain(struct wi_worker *worker);
-
-// Looks at everything that can make something ready without sleeping: inbox,
-// timers, file descriptors.
-void wi_worker_look_around(struct wi_worker *worker);
-
-// Sleeps until something may have happened. May return at once.
-void wi_worker_idle(struct wi_worker *worker);
-
-// Makes worker leave its sleep, or not begin it; whether it slept.
-bool wi_worker_wake(struct wi_worker *worker);
-
-// There is work for any worker: wakes one that is idle, unless one looks for
-// work already. After the work was published, with a full barrier between.
-void wi_runtime_wake_one(struct wi_runtime *runtime);
-
-// The worker has found work, or looks no more: then it must look once more
-// after this, and before it sleeps.
-void wi_worker_end_search(struct wi_worker *worker);
-
-// The worker's loop of file descriptors, opened at the first call: NULL with
-// *rc == 0 in a plain thread, NULL with *rc < 0 if it cannot be opened.
-struct wi_loop *wi_loop_here(int *rc);
-
 // Changes with each switch and each new task, if no 64 come between two looks.
 // The owner's plain counters: only whether they change matters.
 __attribute__((noinline, no_sanitize("thread"))) uint64_t
@@ -341,8 +315,14 @@ static inline unsigned wi_runtime_count(const struct wi_runtime *runtime)
     return __atomic_load_n(&runtime->count, __ATOMIC_RELAXED);
 }
 
-// Queues an unstarted record where others look too. 0 or -ENOMEM.
-int wi_runtime_submit_shared(struct wi_runtime *runtime, struct wi_task *t);
+// The calling worker: queues an unstarted record where others look, too. 0 or
+// -ENOMEM.
+int wi_worker_submit_shared(struct wi_worker *worker, struct wi_task *t);
+static inline int wi_worker_submit(struct wi_worker *worker, struct wi_task *t)
+{
+    return worker->runtime->solo ? wi_deque_push(&worker->jobs, wi_hint_of(t))
+                                 : wi_worker_submit_shared(worker, t);
+}
 
 // Queues an unstarted record in a lane of the injector. 0 or -ENOMEM.
 int wi_runtime_submit_lane(struct wi_runtime *runtime, struct wi_task *t,
@@ -353,14 +333,15 @@ static inline int wi_runtime_submit(struct wi_runtime *runtime,
                                     struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
-    if (runtime->solo && worker != NULL && worker->runtime == runtime)
-        return wi_deque_push(&worker->jobs, wi_hint_of(t));
-    return wi_runtime_submit_shared(runtime, t);
+    return worker != NULL && worker->runtime == runtime
+               ? wi_worker_submit(worker, t)
+               : wi_runtime_submit_lane(runtime, t, WI_LANE_USUAL);
 }
 
-static inline unsigned wi_runtime_live(struct wi_runtime *runtime)
+// With its spares. acquire: a spare that is counted can be woken; pairs with
+// the store in wi_runtime_add_spare.
+static inline unsigned wi_runtime_live(const struct wi_runtime *runtime)
 {
-    // acquire: pairs with the store in wi_runtime_add_spare
     return __atomic_load_n(&runtime->live, __ATOMIC_ACQUIRE);
 }
 

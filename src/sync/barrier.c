@@ -19,6 +19,7 @@
 void weft_barrier_init_with(struct weft_barrier *barrier, uint32_t parties,
                             const struct weft_barrier_options *options)
 {
+    wi_need(barrier);
     WI_OPTIONS(options);
     wi_require(parties > 0, barrier, "a barrier is for one or more");
     wi_require(options->arena == NULL || options->action == NULL, barrier,
@@ -140,31 +141,37 @@ static int arrive(struct weft_barrier *barrier, int64_t deadline)
 
 int weft_barrier_wait(struct weft_barrier *barrier)
 {
+    wi_need(barrier);
     return arrive(barrier, WI_FOREVER);
 }
 
 int weft_barrier_wait_for(struct weft_barrier *barrier, double seconds)
 {
+    wi_need(barrier);
     return arrive(barrier, wi_deadline_in(seconds, __func__));
 }
 
 void weft_barrier_reset(struct weft_barrier *barrier)
 {
+    wi_need(barrier);
     empty(barrier, false);
 }
 
 void weft_barrier_abort(struct weft_barrier *barrier)
 {
+    wi_need(barrier);
     empty(barrier, true);
 }
 
 uint32_t weft_barrier_parties(struct weft_barrier *barrier)
 {
+    wi_need(barrier);
     return barrier->parties;
 }
 
 uint32_t weft_barrier_waiting(struct weft_barrier *barrier)
 {
+    wi_need(barrier);
     if (is_far(barrier))
         return wi_far_barrier_waiting(barrier);
     struct wi_place *first = wi_line_lock(&barrier->line);
@@ -175,6 +182,7 @@ uint32_t weft_barrier_waiting(struct weft_barrier *barrier)
 
 bool weft_barrier_broken(struct weft_barrier *barrier)
 {
+    wi_need(barrier);
     if (is_far(barrier))
         return wi_far_barrier_broken(barrier);
     struct wi_place *first = wi_line_lock(&barrier->line);
@@ -185,6 +193,7 @@ bool weft_barrier_broken(struct weft_barrier *barrier)
 
 void weft_barrier_fini(struct weft_barrier *barrier)
 {
+    wi_need(barrier);
     wi_require(weft_barrier_waiting(barrier) == 0, barrier,
                "nobody waits at a barrier that ends");
 }

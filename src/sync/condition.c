@@ -36,6 +36,7 @@ struct held {
 void weft_condition_init_with(struct weft_condition *condition,
                               const struct weft_condition_options *options)
 {
+    wi_need(condition);
     WI_OPTIONS(options);
     *condition = (struct weft_condition){
         .flags = wi_far_flag(options->arena, condition, "weft_condition_init")};
@@ -117,6 +118,8 @@ static int wait_for(struct weft_condition *condition, struct held held,
 int weft_condition_wait(struct weft_condition *condition,
                         struct weft_lock *lock)
 {
+    wi_need(condition);
+    wi_need(lock);
     return wait_until(condition, (struct held){.lock = lock}, WI_FOREVER);
 }
 
@@ -124,6 +127,8 @@ int weft_condition_wait_for(struct weft_condition *condition,
                             struct weft_lock *lock, weft_predicate *predicate,
                             void *arg, double seconds)
 {
+    wi_need(condition);
+    wi_need(lock);
     return wait_for(condition, (struct held){.lock = lock}, predicate, arg,
                     wi_deadline_in(seconds, __func__));
 }
@@ -131,6 +136,8 @@ int weft_condition_wait_for(struct weft_condition *condition,
 int weft_condition_wait_rlock(struct weft_condition *condition,
                               struct weft_rlock *lock)
 {
+    wi_need(condition);
+    wi_need(lock);
     return wait_until(condition, (struct held){&lock->lock, &lock->depth},
                       WI_FOREVER);
 }
@@ -140,6 +147,8 @@ int weft_condition_wait_rlock_for(struct weft_condition *condition,
                                   weft_predicate *predicate, void *arg,
                                   double seconds)
 {
+    wi_need(condition);
+    wi_need(lock);
     return wait_for(condition, (struct held){&lock->lock, &lock->depth},
                     predicate, arg, wi_deadline_in(seconds, __func__));
 }
@@ -184,6 +193,7 @@ static void end_or_move(struct wi_chosen *chosen)
 
 size_t weft_condition_notify(struct weft_condition *condition, size_t n)
 {
+    wi_need(condition);
     if (condition->flags & WI_FAR)
         return wi_far_condition_notify(condition, n);
     // relaxed: a waiter that this does not see yet has released its lock after
@@ -202,11 +212,13 @@ size_t weft_condition_notify(struct weft_condition *condition, size_t n)
 
 size_t weft_condition_notify_all(struct weft_condition *condition)
 {
+    wi_need(condition);
     return weft_condition_notify(condition, SIZE_MAX);
 }
 
 size_t weft_condition_waiting(struct weft_condition *condition)
 {
+    wi_need(condition);
     if (condition->flags & WI_FAR)
         return wi_far_condition_waiting(condition);
     size_t waiting = 0;
@@ -222,6 +234,7 @@ size_t weft_condition_waiting(struct weft_condition *condition)
 
 void weft_condition_fini(struct weft_condition *condition)
 {
+    wi_need(condition);
     wi_require(weft_condition_waiting(condition) == 0, condition,
                "nobody waits for a condition that ends");
 }

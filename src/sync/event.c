@@ -22,6 +22,7 @@ static bool is_far(const struct weft_event *event)
 void weft_event_init_with(struct weft_event *event,
                           const struct weft_event_options *options)
 {
+    wi_need(event);
     WI_OPTIONS(options);
     *event = (struct weft_event){
         .flags = wi_far_flag(options->arena, event, "weft_event_init")};
@@ -29,6 +30,7 @@ void weft_event_init_with(struct weft_event *event,
 
 void weft_event_set(struct weft_event *event)
 {
+    wi_need(event);
     if (is_far(event)) {
         wi_far_event_set(event);
         return;
@@ -43,6 +45,7 @@ void weft_event_set(struct weft_event *event)
 
 void weft_event_clear(struct weft_event *event)
 {
+    wi_need(event);
     if (is_far(event)) {
         wi_far_event_clear(event);
         return;
@@ -53,6 +56,7 @@ void weft_event_clear(struct weft_event *event)
 
 bool weft_event_is_set(const struct weft_event *event)
 {
+    wi_need(event);
     if (is_far(event))
         return wi_far_event_is_set(event);
     // acquire: pairs with the release in weft_event_set. While the lock is
@@ -85,11 +89,13 @@ static int wait_for(struct weft_event *event, int64_t deadline)
 
 int weft_event_wait(struct weft_event *event)
 {
+    wi_need(event);
     return wait_for(event, WI_FOREVER);
 }
 
 int weft_event_wait_for(struct weft_event *event, double seconds)
 {
+    wi_need(event);
     return wait_for(event, wi_deadline_in(seconds, __func__));
 }
 
@@ -104,6 +110,7 @@ static bool is_waited_for(struct weft_event *event)
 
 void weft_event_fini(struct weft_event *event)
 {
+    wi_need(event);
     wi_require(!is_waited_for(event), event,
                "nobody waits for an event that ends");
 }

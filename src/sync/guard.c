@@ -22,6 +22,7 @@ static void check(int rc, const void *lock)
 
 struct weft_lock *weft_lock_guard(struct weft_lock *lock)
 {
+    wi_need(lock);
     check(wi_lock_acquire_at(lock, __builtin_return_address(0)), lock);
     return lock;
 }
@@ -33,6 +34,7 @@ void weft_lock_guard_leave(struct weft_lock **guard)
 
 struct weft_rlock *weft_rlock_guard(struct weft_rlock *lock)
 {
+    wi_need(lock);
     check(weft_rlock_acquire(lock), lock);
     return lock;
 }

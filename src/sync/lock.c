@@ -32,8 +32,10 @@
 
 #include "arch/arch.h"
 #include "base/options.h"
+#include "base/sanitizer_detect.h"
 #include "os/report.h"
 #include "sched/here.h"
+#include "sched/worker.h"
 #include "sync/order.h"
 
 enum {
@@ -60,6 +62,19 @@ wi_hint wi_lock_holder(const void *lock)
     // seq_cst: among the loads of a walk; pairs with wi_edge_set
     return wi_owner_of(__atomic_load_n(&((const struct weft_lock *)lock)->word,
                                        __ATOMIC_SEQ_CST));
+}
+
+// A NULL in the fast paths is a fault, told by overflow.c from where it is:
+// which is known only of optimised code.
+static inline void need_where_slow(const struct weft_lock *lock,
+                                   const char *function)
+{
+#if !defined(__OPTIMIZE__) || WI_ASAN || WI_TSAN
+    wi_require_in(function, lock != NULL, NULL, "lock must not be NULL");
+#else
+    (void)lock;
+    (void)function;
+#endif
 }
 
 // Taking it -------------------------------------------------------------------
@@ -254,6 +269,10 @@ static int acquire_far(struct weft_lock *lock, struct wi_task *self,
 __attribute__((noinline)) static int acquire(struct weft_lock *lock,
                                              int64_t deadline, const void *site)
 {
+    wi_require_in("weft_lock_acquire", lock != NULL, NULL,
+                  "lock must not be NULL");
+    if (wi_here.self == NULL)
+        wi_worker_watch_faults();
     struct wi_task *self = wi_sync_self(lock);
     if (wi_order_on())
         wi_order_want(self, lock, site);
@@ -271,15 +290,17 @@ __attribute__((noinline)) static int acquire(struct weft_lock *lock,
 }
 
 // The case of every day: a known caller, a free lock. Whether that is shared is
-// looked at first: a compare-and-swap costs as much when it fails.
+// looked at before the compare-and-swap, which costs as much when it fails; and
+// the caller before both, since one that is not known has not yet seen to it
+// that a NULL is told.
 static inline bool acquire_fast(struct weft_lock *lock)
 {
-    if (wi_lock_is_far(lock))
-        return false;
+    need_where_slow(lock, "weft_lock_acquire");
     struct wi_task *self = wi_here.self;
     uint64_t nobody = 0;
     // acquire: pairs with the release in release_fast
     if (__builtin_expect((uintptr_t)self <= wi_order_floor, false) ||
+        wi_lock_is_far(lock) ||
         !__atomic_compare_exchange_n(&lock->word, &nobody, wi_hint_of(self),
                                      false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
         return false;
@@ -296,13 +317,14 @@ int weft_lock_acquire(struct weft_lock *lock)
 {
     if (acquire_fast(lock))
         return 0;
-    if (wi_lock_is_far(lock) && !wi_order_on())
+    if (lock != NULL && wi_lock_is_far(lock) && !wi_order_on())
         return wi_far_lock_acquire(lock, WI_FOREVER);
     return acquire(lock, WI_FOREVER, __builtin_return_address(0));
 }
 
 int weft_lock_acquire_for(struct weft_lock *lock, double seconds)
 {
+    wi_need(lock);
     if (acquire_fast(lock))
         return 0;
     return acquire(lock, wi_deadline_in(seconds, __func__),
@@ -311,6 +333,7 @@ int weft_lock_acquire_for(struct weft_lock *lock, double seconds)
 
 int weft_lock_try(struct weft_lock *lock)
 {
+    wi_need(lock);
     if (acquire_fast(lock))
         return 0;
     const void *site = __builtin_return_address(0);
@@ -375,6 +398,8 @@ static void pass_on(struct weft_lock *lock, wi_hint next_holder)
 __attribute__((noinline)) static void release(struct weft_lock *lock,
                                               struct wi_task *self)
 {
+    wi_require_in("weft_lock_release", lock != NULL, NULL,
+                  "lock must not be NULL");
     if (wi_order_on() && self != NULL)
         wi_order_leave(self, lock);
     if (wi_lock_is_far(lock)) {
@@ -398,30 +423,31 @@ __attribute__((noinline)) static void release(struct weft_lock *lock,
 
 void weft_lock_release(struct weft_lock *lock)
 {
-    if (wi_lock_is_far(lock) && !wi_order_on()) {
-        wi_far_lock_release(lock);
-        return;
-    }
+    need_where_slow(lock, __func__);
     struct wi_task *self = wi_here.self;
-    uint64_t mine = self != NULL ? wi_hint_of(self) : 0;
-    // release: pairs with the acquire of the next holder
-    if (self != NULL &&
-        __atomic_compare_exchange_n(&lock->word, &mine, 0, false,
-                                    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-        self->held--;
-    else
-        release(lock, self);
+    if (self != NULL && !wi_lock_is_far(lock)) {
+        uint64_t mine = wi_hint_of(self);
+        // release: pairs with the acquire of the next holder
+        if (__atomic_compare_exchange_n(&lock->word, &mine, 0, false,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+            self->held--;
+            return;
+        }
+    }
+    release(lock, self);
 }
 
 // Looking ---------------------------------------------------------------------
 
 bool weft_lock_held(const struct weft_lock *lock)
 {
+    wi_need(lock);
     return wi_lock_is_mine(lock, wi_here.self);
 }
 
 bool weft_lock_locked(const struct weft_lock *lock)
 {
+    wi_need(lock);
     if (wi_lock_is_far(lock))
         return wi_far_lock_locked(lock);
     return wi_owner_of(load(lock)) != 0;
@@ -436,6 +462,7 @@ bool wi_lock_orphaned(const struct weft_lock *lock)
 
 void weft_lock_repaired(struct weft_lock *lock)
 {
+    wi_need(lock);
     wi_require(weft_lock_held(lock), lock,
                "a lock is marked repaired by the task or thread that holds it");
     if (wi_lock_is_far(lock)) {
@@ -449,6 +476,7 @@ void weft_lock_repaired(struct weft_lock *lock)
 void weft_lock_init_with(struct weft_lock *lock,
                          const struct weft_lock_options *options)
 {
+    wi_need(lock);
     WI_OPTIONS(options);
     *lock = (struct weft_lock){.line = 0};
     lock->word = wi_far_flag(options->arena, lock, "weft_lock_init");
@@ -458,6 +486,7 @@ void weft_lock_init_with(struct weft_lock *lock,
 
 void weft_lock_fini(struct weft_lock *lock)
 {
+    wi_need(lock);
     uint64_t word = load(lock);
     wi_require(!weft_lock_locked(lock), lock, "a lock that ends is not held");
     wi_require(!(word & (WAITED | WAKING)), lock,

@@ -12,6 +12,7 @@
 #include <weft/error.h>
 
 #include "base/options.h"
+#include "os/report.h"
 #include "sync/far.h"
 #include "sync/owner.h"
 
@@ -26,6 +27,7 @@ static wi_hint runner(const void *once)
 
 bool weft_once_done(const struct weft_once *once)
 {
+    wi_need(once);
     // acquire: pairs with the release in finish; what fn did is seen
     return __atomic_load_n(&once->state.word, __ATOMIC_ACQUIRE) & DONE;
 }
@@ -33,6 +35,7 @@ bool weft_once_done(const struct weft_once *once)
 void weft_once_init_with(struct weft_once *once,
                          const struct weft_once_options *options)
 {
+    wi_need(once);
     WI_OPTIONS(options);
     *once = (struct weft_once){.state = {0}};
     once->state.word = wi_far_flag(options->arena, once, "weft_once_init");
@@ -124,6 +127,8 @@ static bool claim(struct weft_once *once, struct wi_task *self, int *rc)
 
 int weft_once_call(struct weft_once *once, weft_function *fn, void *arg)
 {
+    wi_need(once);
+    wi_need(fn);
     int rc = 0;
     while (rc == 0 && !weft_once_done(once)) {
         if (wi_lock_is_far(&once->lock))

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Putting and getting; queue.h tells how nobody is lost. The kinds that hold
-// items differ in their store only; a rendezvous hands an item from one caller
-// to the other under the one lock, so that both are served or neither is.
+// items differ in their store only; the one that holds none is queue_meet.c.
 #include "sync/queue.h"
 
 #include <errno.h>
@@ -12,8 +11,8 @@
 #include "arch/arch.h"
 #include "base/options.h"
 #include "os/cpu.h"
+#include "os/report.h"
 #include "os/thread.h"
-#include "sched/scope.h"
 #include "sched/task.h"
 
 enum {
@@ -129,42 +128,6 @@ static inline ssize_t try_get(weft_queue *q, struct wi_transfer *t)
     return passed(get, t, 1);
 }
 
-// Takes off the first who waits on the other side and can still be claimed.
-static struct wi_waiter *meet(struct wi_waiters *list,
-                              const struct wi_choice *own)
-{
-    struct wi_waiter *waiter, *next;
-    for (waiter = list->first; waiter != NULL; waiter = next) {
-        next = waiter->next;
-        if (own != NULL && waiter->choice == own)
-            continue;
-        wi_waiters_unlink(list, waiter);
-        if (waiter->choice == NULL ||
-            wi_choice_claim(waiter->choice, waiter->index))
-            return waiter;
-        // Another case of its select was first; it will see that it is off.
-        wi_waiter_end(waiter, WI_WAITER_OUT);
-    }
-    return NULL;
-}
-
-static ssize_t try_meet(weft_queue *q, struct wi_transfer *t)
-{
-    if (q->closed != 0)
-        return q->closed;
-    struct wi_waiter *other =
-        meet(&wi_queue_side(q, !t->put)->waiting, t->choice);
-    if (other == NULL)
-        return 0;
-    wi_item_copy(t->put ? other->item : t->items,
-                 t->put ? t->items : other->item, q->item);
-    // relaxed: under the lock; others count with them
-    __atomic_store_n(&q->put.word, q->put.word + 2, __ATOMIC_RELAXED);
-    __atomic_store_n(&q->get.word, q->get.word + 2, __ATOMIC_RELAXED);
-    t->task = wi_waiter_end(other, WI_WAITER_SERVED);
-    return 1;
-}
-
 // Of the kinds that hold items.
 static inline ssize_t try_move(weft_queue *q, struct wi_transfer *t)
 {
@@ -177,7 +140,8 @@ static inline ssize_t try_move(weft_queue *q, struct wi_transfer *t)
 ssize_t wi_queue_try(weft_queue *q, struct wi_transfer *t)
 {
     t->task = NULL;
-    return q->kind == WEFT_QUEUE_RENDEZVOUS ? try_meet(q, t) : try_move(q, t);
+    return q->kind == WEFT_QUEUE_RENDEZVOUS ? wi_queue_try_meet(q, t)
+                                            : try_move(q, t);
 }
 
 // Waking ----------------------------------------------------------------------
@@ -315,35 +279,6 @@ static ssize_t leave(weft_queue *q, struct wi_transfer *t,
     return wi_waiter_state(waiter) == WI_WAITER_SERVED ? 1 : rc;
 }
 
-// A rendezvous: serves the first who waits on the other side, or is served. A
-// waiter is woken for nothing only by shutdown.
-static ssize_t meet_or_wait(weft_queue *q, struct wi_transfer *t,
-                            struct wi_task *self, int64_t deadline)
-{
-    struct wi_waiter waiter;
-    wi_mutex_lock(&q->put.own);
-    ssize_t met = try_meet(q, t);
-    if (met != 0 || deadline == WI_NOWAIT) {
-        wi_mutex_unlock(&q->put.own);
-        if (met > 0)
-            wi_unpark(t->task);
-        return met != 0 ? met : -EAGAIN;
-    }
-    waiter.task = self;
-    waiter.item = t->items;
-    waiter.choice = NULL;
-    wi_waiters_add(&wi_queue_side(q, t->put)->waiting, &waiter);
-    wi_mutex_unlock(&q->put.own);
-    const struct wi_wait wait = {.object = q,
-                                 .deadline = deadline,
-                                 .kind = WI_WAIT_QUEUE,
-                                 .flags = WI_SCOPED};
-    int rc = sleep_listed(&waiter, &wait);
-    if (wi_waiter_state(&waiter) == WI_WAITER_SERVED)
-        return 1;
-    return rc < 0 ? leave(q, t, &waiter, rc) : q->closed;
-}
-
 // With the lock held, which is given up. 0: the waiter is listed.
 static ssize_t try_or_list(weft_queue *q, struct wi_transfer *t,
                            struct wi_waiter *waiter)
@@ -390,15 +325,13 @@ ssize_t wi_queue_transfer(weft_queue *q, struct wi_transfer *t,
 {
     if (__builtin_expect(q->shared, false))
         return wi_queue_move_shared(q, t, deadline);
-    struct wi_task *self = NULL;
-    if (deadline != WI_NOWAIT) {
-        self = wi_self();
-        int rc = self == NULL ? -ENOMEM : wi_scope_test(self);
-        if (rc < 0)
-            return rc;
+    if (q->kind == WEFT_QUEUE_RENDEZVOUS) {
+        int rc = wi_queue_meet(q, t->items, t->put, deadline);
+        return rc == 0 ? 1 : rc;
     }
-    if (q->kind == WEFT_QUEUE_RENDEZVOUS)
-        return meet_or_wait(q, t, self, deadline);
+    int rc = wi_queue_begin(deadline);
+    if (rc < 0)
+        return rc;
     struct wi_mutex *lock = wi_queue_side(q, t->put)->lock;
     wi_mutex_lock(lock);
     ssize_t moved = try_move(q, t);
@@ -422,6 +355,8 @@ int64_t wi_queue_limit(bool nowait, double timeout, const char *function)
 int weft_queue_put_with(weft_queue *q, const void *item,
                         const struct weft_queue_put_options *options)
 {
+    wi_need(q);
+    wi_need(item);
     WI_OPTIONS(options);
     struct wi_transfer t = {.items = (char *)item,
                             .n = 1,
@@ -435,6 +370,8 @@ int weft_queue_put_with(weft_queue *q, const void *item,
 int weft_queue_get_with(weft_queue *q, void *item,
                         const struct weft_queue_get_options *options)
 {
+    wi_need(q);
+    wi_need(item);
     WI_OPTIONS(options);
     struct wi_transfer t = {.items = item, .n = 1};
     ssize_t moved = wi_queue_transfer(
@@ -445,6 +382,8 @@ int weft_queue_get_with(weft_queue *q, void *item,
 ssize_t weft_queue_put_n_with(weft_queue *q, const void *items, size_t n,
                               const struct weft_queue_put_options *options)
 {
+    wi_need(q);
+    wi_need_some(items, n);
     WI_OPTIONS(options);
     int64_t deadline =
         wi_queue_limit(options->nowait, options->timeout, __func__);
@@ -465,6 +404,8 @@ ssize_t weft_queue_put_n_with(weft_queue *q, const void *items, size_t n,
 ssize_t weft_queue_get_n_with(weft_queue *q, void *items, size_t n,
                               const struct weft_queue_get_options *options)
 {
+    wi_need(q);
+    wi_need_some(items, n);
     WI_OPTIONS(options);
     struct wi_transfer t = {.items = items, .n = n};
     if (n == 0)
@@ -475,6 +416,7 @@ ssize_t weft_queue_get_n_with(weft_queue *q, void *items, size_t n,
 
 size_t weft_queue_size(weft_queue *q)
 {
+    wi_need(q);
     if (q->shared)
         return wi_shared_queue_size(&q->handle);
     uint64_t head = wi_side_position(&q->get);
@@ -484,11 +426,13 @@ size_t weft_queue_size(weft_queue *q)
 
 bool weft_queue_empty(weft_queue *q)
 {
+    wi_need(q);
     return weft_queue_size(q) == 0;
 }
 
 bool weft_queue_full(weft_queue *q)
 {
+    wi_need(q);
     return q->shared ? wi_shared_queue_full(&q->handle)
                      : weft_queue_size(q) >= q->limit;
 }

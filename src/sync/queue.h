@@ -20,11 +20,13 @@
 #ifndef WI_SYNC_QUEUE_H
 #define WI_SYNC_QUEUE_H
 
+#include <errno.h>
 #include <string.h>
 
 #include <weft/queue.h>
 
 #include "os/futex.h"
+#include "sched/scope.h"
 #include "shared/queue.h"
 #include "sync/waiter.h"
 
@@ -119,6 +121,19 @@ struct wi_task *wi_queue_unlist(weft_queue *q, bool put,
 #define WI_NOWAIT INT64_MIN
 ssize_t wi_queue_transfer(weft_queue *q, struct wi_transfer *t,
                           int64_t deadline);
+
+// What every call does first: 0, or the code of a scope that has ended.
+static inline int wi_queue_begin(int64_t deadline)
+{
+    if (deadline == WI_NOWAIT)
+        return 0;
+    struct wi_task *self = wi_self();
+    return self != NULL ? wi_scope_test(self) : -ENOMEM;
+}
+
+// The same for one item and a rendezvous: 0, or a negative code.
+int wi_queue_meet(weft_queue *q, char *item, bool put, int64_t deadline);
+ssize_t wi_queue_try_meet(weft_queue *q, struct wi_transfer *t);
 
 // Everybody who waits looks again.
 void wi_queue_wake_all(weft_queue *q);

@@ -64,6 +64,7 @@ static uint64_t done_count(weft_queue *q)
 
 size_t weft_queue_unfinished(weft_queue *q)
 {
+    wi_need(q);
     if (q->shared)
         return wi_shared_queue_unfinished(&q->handle);
     uint64_t done = done_count(q); // first: it never passes the other
@@ -107,6 +108,7 @@ static void count_done(weft_queue *q, uint64_t n)
 
 int weft_queue_task_done(weft_queue *q)
 {
+    wi_need(q);
     if (q->shared)
         wi_require(wi_shared_queue_done(&q->handle, 1), q, too_many_done);
     else
@@ -130,6 +132,7 @@ static bool list_joiner(weft_queue *q, struct wi_waiter *joiner)
 
 int weft_queue_join(weft_queue *q)
 {
+    wi_need(q);
     if (q->shared)
         return wi_shared_queue_join(&q->handle);
     const struct wi_wait wait = {.object = q,
@@ -224,6 +227,7 @@ int wi_queue_close(weft_queue *q, int code, bool immediate)
 
 int weft_queue_shutdown(weft_queue *q, bool immediate)
 {
+    wi_need(q);
     return wi_queue_close(q, -WEFT_ECLOSED, immediate);
 }
 
@@ -234,6 +238,7 @@ static int *closed_of(weft_queue *q)
 
 bool weft_queue_is_shutdown(weft_queue *q)
 {
+    wi_need(q);
     // relaxed: a snapshot
     return __atomic_load_n(closed_of(q), __ATOMIC_RELAXED) == -WEFT_ECLOSED;
 }
@@ -273,6 +278,7 @@ static uint32_t *producers_of(weft_queue *q)
 
 int weft_queue_producer_add(weft_queue *q)
 {
+    wi_need(q);
     // relaxed: who comes at the same time as shutdown may be before or after
     int closed = __atomic_load_n(closed_of(q), __ATOMIC_RELAXED);
     if (closed != 0)
@@ -284,6 +290,7 @@ int weft_queue_producer_add(weft_queue *q)
 
 int weft_queue_producer_done(weft_queue *q)
 {
+    wi_need(q);
     // acq_rel: the last one comes after all others
     uint32_t was = __atomic_fetch_sub(producers_of(q), 1, __ATOMIC_ACQ_REL);
     wi_require(was != 0, q, "more producers are done than there were");

@@ -75,6 +75,8 @@ static ssize_t move_record(weft_queue *q, struct wi_shared_transfer *move,
 int weft_queue_put_bytes_with(weft_queue *q, const void *data, size_t size,
                               const struct weft_queue_put_options *options)
 {
+    wi_need(q);
+    wi_need_some(data, size);
     WI_OPTIONS(options);
     struct wi_shared_transfer move = {
         .items = (char *)data, .n = 1, .size = size, .put = true};
@@ -86,6 +88,8 @@ int weft_queue_put_bytes_with(weft_queue *q, const void *data, size_t size,
 ssize_t weft_queue_get_bytes_with(weft_queue *q, void *data, size_t size,
                                   const struct weft_queue_get_options *options)
 {
+    wi_need(q);
+    wi_need_some(data, size);
     WI_OPTIONS(options);
     struct wi_shared_transfer move = {.items = data, .n = 1, .size = size};
     ssize_t moved = move_record(

@@ -36,12 +36,14 @@ static int first(struct weft_rlock *lock, int rc)
 void weft_rlock_init_with(struct weft_rlock *lock,
                           const struct weft_lock_options *options)
 {
+    wi_need(lock);
     lock->depth = 0;
     weft_lock_init_with(&lock->lock, options);
 }
 
 int weft_rlock_acquire(struct weft_rlock *lock)
 {
+    wi_need(lock);
     if (deeper(lock))
         return orphan_code(lock);
     return first(lock,
@@ -50,6 +52,7 @@ int weft_rlock_acquire(struct weft_rlock *lock)
 
 int weft_rlock_acquire_for(struct weft_rlock *lock, double seconds)
 {
+    wi_need(lock);
     if (deeper(lock))
         return orphan_code(lock);
     return first(lock, weft_lock_acquire_for(&lock->lock, seconds));
@@ -57,6 +60,7 @@ int weft_rlock_acquire_for(struct weft_rlock *lock, double seconds)
 
 int weft_rlock_try(struct weft_rlock *lock)
 {
+    wi_need(lock);
     if (deeper(lock))
         return orphan_code(lock);
     return first(lock, weft_lock_try(&lock->lock));
@@ -64,6 +68,7 @@ int weft_rlock_try(struct weft_rlock *lock)
 
 void weft_rlock_release(struct weft_rlock *lock)
 {
+    wi_need(lock);
     wi_require(wi_lock_is_mine(&lock->lock, wi_here.self), lock,
                "a lock is released by the task or thread that holds it");
     if (--lock->depth == 0)
@@ -72,26 +77,31 @@ void weft_rlock_release(struct weft_rlock *lock)
 
 bool weft_rlock_held(const struct weft_rlock *lock)
 {
+    wi_need(lock);
     return weft_lock_held(&lock->lock);
 }
 
 bool weft_rlock_locked(const struct weft_rlock *lock)
 {
+    wi_need(lock);
     return weft_lock_locked(&lock->lock);
 }
 
 uint32_t weft_rlock_depth(const struct weft_rlock *lock)
 {
+    wi_need(lock);
     return weft_lock_held(&lock->lock) ? lock->depth : 0;
 }
 
 void weft_rlock_repaired(struct weft_rlock *lock)
 {
+    wi_need(lock);
     weft_lock_repaired(&lock->lock);
 }
 
 void weft_rlock_fini(struct weft_rlock *lock)
 {
+    wi_need(lock);
     weft_lock_fini(&lock->lock);
     *lock = (struct weft_rlock){.depth = 0};
 }

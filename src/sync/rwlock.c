@@ -28,6 +28,7 @@ static bool is_far(const struct weft_rwlock *lock)
 void weft_rwlock_init_with(struct weft_rwlock *lock,
                            const struct weft_rwlock_options *options)
 {
+    wi_need(lock);
     WI_OPTIONS(options);
     *lock = (struct weft_rwlock){.line = 0};
     lock->writer = wi_far_flag(options->arena, lock, "weft_rwlock_init");
@@ -193,34 +194,40 @@ static int try(struct weft_rwlock *lock, enum wi_rwlock_purpose purpose,
 
 int weft_rwlock_read_acquire(struct weft_rwlock *lock)
 {
+    wi_need(lock);
     return acquire(lock, WI_RWLOCK_READ, WI_FOREVER,
                    __builtin_return_address(0));
 }
 
 int weft_rwlock_read_try(struct weft_rwlock *lock)
 {
+    wi_need(lock);
     return try(lock, WI_RWLOCK_READ, __builtin_return_address(0));
 }
 
 int weft_rwlock_read_acquire_for(struct weft_rwlock *lock, double seconds)
 {
+    wi_need(lock);
     return acquire(lock, WI_RWLOCK_READ, wi_deadline_in(seconds, __func__),
                    __builtin_return_address(0));
 }
 
 int weft_rwlock_write_acquire(struct weft_rwlock *lock)
 {
+    wi_need(lock);
     return acquire(lock, WI_RWLOCK_WRITE, WI_FOREVER,
                    __builtin_return_address(0));
 }
 
 int weft_rwlock_write_try(struct weft_rwlock *lock)
 {
+    wi_need(lock);
     return try(lock, WI_RWLOCK_WRITE, __builtin_return_address(0));
 }
 
 int weft_rwlock_write_acquire_for(struct weft_rwlock *lock, double seconds)
 {
+    wi_need(lock);
     return acquire(lock, WI_RWLOCK_WRITE, wi_deadline_in(seconds, __func__),
                    __builtin_return_address(0));
 }
@@ -229,6 +236,7 @@ int weft_rwlock_write_acquire_for(struct weft_rwlock *lock, double seconds)
 
 void weft_rwlock_read_release(struct weft_rwlock *lock)
 {
+    wi_need(lock);
     if (wi_order_on() && wi_here.self != NULL)
         wi_order_leave(wi_here.self, lock);
     if (is_far(lock)) {
@@ -269,6 +277,7 @@ static bool end_writing(struct weft_rwlock *lock, uint32_t readers)
 
 void weft_rwlock_write_release(struct weft_rwlock *lock)
 {
+    wi_need(lock);
     wi_require(end_writing(lock, 0), lock,
                "a lock is released by the task or thread that holds it");
     if (wi_order_on())
@@ -277,6 +286,7 @@ void weft_rwlock_write_release(struct weft_rwlock *lock)
 
 void weft_rwlock_downgrade(struct weft_rwlock *lock)
 {
+    wi_need(lock);
     wi_require(end_writing(lock, 1), lock,
                "a lock is downgraded by the task or thread that holds it");
 }
@@ -285,12 +295,14 @@ void weft_rwlock_downgrade(struct weft_rwlock *lock)
 
 bool weft_rwlock_write_held(const struct weft_rwlock *lock)
 {
+    wi_need(lock);
     return is_far(lock) ? wi_far_rwlock_write_held(lock)
                         : is_writer(lock, wi_here.self);
 }
 
 void weft_rwlock_repaired(struct weft_rwlock *lock)
 {
+    wi_need(lock);
     wi_require(weft_rwlock_write_held(lock), lock,
                "a lock is marked repaired by the task or thread that holds it");
     if (is_far(lock)) {
@@ -313,6 +325,7 @@ static void expect_unused(struct weft_rwlock *lock)
 
 void weft_rwlock_fini(struct weft_rwlock *lock)
 {
+    wi_need(lock);
     if (is_far(lock))
         wi_far_rwlock_fini(lock);
     else

@@ -16,6 +16,7 @@ void weft_semaphore_init_with(struct weft_semaphore *semaphore,
                               uint32_t permits,
                               const struct weft_semaphore_options *options)
 {
+    wi_need(semaphore);
     WI_OPTIONS(options);
     wi_require(options->bound == 0 || permits <= options->bound, semaphore,
                "a semaphore begins with at most as many permits as its bound");
@@ -59,16 +60,19 @@ static int acquire(struct weft_semaphore *semaphore, int64_t deadline)
 
 int weft_semaphore_acquire(struct weft_semaphore *semaphore)
 {
+    wi_need(semaphore);
     return acquire(semaphore, WI_FOREVER);
 }
 
 int weft_semaphore_acquire_for(struct weft_semaphore *semaphore, double seconds)
 {
+    wi_need(semaphore);
     return acquire(semaphore, wi_deadline_in(seconds, __func__));
 }
 
 int weft_semaphore_try(struct weft_semaphore *semaphore)
 {
+    wi_need(semaphore);
     if (semaphore->flags & WI_FAR)
         return wi_far_semaphore_try(semaphore);
     struct wi_place *first = wi_line_lock(&semaphore->line);
@@ -79,6 +83,7 @@ int weft_semaphore_try(struct weft_semaphore *semaphore)
 
 int weft_semaphore_release(struct weft_semaphore *semaphore, uint32_t n)
 {
+    wi_need(semaphore);
     if (semaphore->flags & WI_FAR)
         return wi_far_semaphore_release(semaphore, n);
     struct wi_place *first = wi_line_lock(&semaphore->line);
@@ -98,6 +103,7 @@ int weft_semaphore_release(struct weft_semaphore *semaphore, uint32_t n)
 
 uint32_t weft_semaphore_permits(struct weft_semaphore *semaphore)
 {
+    wi_need(semaphore);
     if (semaphore->flags & WI_FAR)
         return __atomic_load_n(&semaphore->permits, __ATOMIC_RELAXED);
     struct wi_place *first = wi_line_lock(&semaphore->line);
@@ -118,6 +124,7 @@ static bool is_waited_for(struct weft_semaphore *semaphore)
 
 void weft_semaphore_fini(struct weft_semaphore *semaphore)
 {
+    wi_need(semaphore);
     wi_require(!is_waited_for(semaphore), semaphore,
                "nobody waits for a semaphore that ends");
 }

@@ -6,12 +6,14 @@
 
 #include <weft/io.h>
 
+#include "os/report.h"
 #include "sched/park.h"
 
 static weft_signals no_memory = {.code = -ENOMEM};
 
 weft_signals *weft_signals_open(const int *signals, size_t n)
 {
+    wi_need_some(signals, n);
     weft_signals *s = calloc(1, sizeof *s);
     if (s == NULL)
         return &no_memory;
@@ -28,6 +30,7 @@ weft_signals *weft_signals_open(const int *signals, size_t n)
 
 int weft_signals_wait(weft_signals *s)
 {
+    wi_need(s);
     int sig, rc = s->code < 0 ? s->code : wi_check_scopes();
     if (rc < 0)
         return rc;

@@ -90,6 +90,13 @@ static inline void wi_waiters_unlink(struct wi_waiters *list,
     *(waiter->next != NULL ? &waiter->next->prev : &list->last) = waiter->prev;
 }
 
+static inline void wi_waiters_unlink_first(struct wi_waiters *list)
+{
+    struct wi_waiter *next = list->first->next;
+    list->first = next;
+    *(next != NULL ? &next->prev : &list->last) = NULL;
+}
+
 // The waiter itself leaves; false if somebody has taken it off already.
 static inline bool wi_waiters_remove(struct wi_waiters *list,
                                      struct wi_waiter *waiter)
@@ -119,7 +126,7 @@ static inline struct wi_task *wi_waiters_wake(struct wi_waiters *list)
     struct wi_waiter *waiter = list->first;
     if (waiter == NULL)
         return NULL;
-    wi_waiters_unlink(list, waiter);
+    wi_waiters_unlink_first(list);
     return wi_waiter_end(waiter, WI_WAITER_WOKEN);
 }
 

@@ -28,6 +28,7 @@
 #include "os/report.h"
 #include "os/thread.h"
 #include "sched/here.h"
+#include "sched/overflow.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
 
@@ -124,6 +125,7 @@ static void end_thread(struct thread *thread, int code)
 {
     struct wi_task *t = thread->task;
     wi_local_leave(t);
+    wi_overflow_thread_fini();
     t->extra->external = NULL;
     list_remove(thread);
     free(thread);
@@ -151,6 +153,7 @@ static void thread_main(void *arg)
     struct wi_task *t = thread->task;
     t->extra->external = thread;
     wi_thread_adopt(t);
+    wi_worker_watch_stack();
     int code = t->fn(t->arg);
     wi_require(t->scope == NULL, t->scope,
                "a thread must leave its scopes and groups before it ends");
@@ -259,6 +262,7 @@ static pid_t thread_id(struct wi_task *t)
 
 pid_t weft_future_native_id(weft_future *f)
 {
+    wi_need(f);
     struct wi_task *t = wi_of_future(f);
     if (wi_future_done(t))
         return 0;
@@ -286,6 +290,7 @@ weft_future *weft_current(void)
 
 int weft_set_current_name(const char *name)
 {
+    wi_need(name);
     struct wi_task *self = wi_self();
     if (self == NULL || !wi_task_set_name(self, name))
         return -ENOMEM;
@@ -296,6 +301,7 @@ int weft_set_current_name(const char *name)
 
 size_t weft_thread_list(weft_future **list, size_t n)
 {
+    wi_need_some(list, n);
     size_t count = 0;
     wi_mutex_lock(&lock);
     for (struct thread *t = threads; t != NULL; t = t->next, count++) {

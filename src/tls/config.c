@@ -19,6 +19,7 @@
 #include <weft/error.h>
 
 #include "base/options.h"
+#include "os/report.h"
 
 static int key_index = -1; // of a connection's key, in its SSL
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
@@ -302,6 +303,7 @@ static int make(weft_tls **made, const struct weft_tls_options *options,
 int weft_tls_client_with(weft_tls **tls, const struct weft_tls_options *options,
                          char *why, size_t why_size)
 {
+    wi_need(tls);
     WI_OPTIONS(options);
     int saved = errno;
     int rc = make(tls, options, false, why, why_size);
@@ -313,6 +315,7 @@ int weft_tls_client_with(weft_tls **tls, const struct weft_tls_options *options,
 int weft_tls_server_with(weft_tls **tls, const struct weft_tls_options *options,
                          char *why, size_t why_size)
 {
+    wi_need(tls);
     WI_OPTIONS(options);
     int saved = errno, rc = -EINVAL;
 

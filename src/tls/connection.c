@@ -36,6 +36,7 @@
 #include <weft/semaphore.h>
 
 #include "base/options.h"
+#include "os/report.h"
 #include "tls/config.h"
 
 enum {
@@ -447,6 +448,8 @@ int weft_tls_connection_open_with(
     const char *host, uint16_t port, weft_connection **c,
     const struct weft_tls_connection_options *options)
 {
+    wi_need(host);
+    wi_need(c);
     WI_OPTIONS(options);
     weft_stream *stream;
     weft_tls *tls;

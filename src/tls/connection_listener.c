@@ -21,6 +21,7 @@
 #include <weft/thread.h>
 
 #include "base/options.h"
+#include "os/report.h"
 
 enum { PLACES = 64 };
 
@@ -227,6 +228,7 @@ int weft_tls_connection_listen_with(
     const char *host, uint16_t port, weft_connection_listener **made,
     const struct weft_tls_connection_options *options)
 {
+    wi_require(made != NULL, NULL, "l must not be NULL");
     WI_OPTIONS(options);
     struct tls_listener *l = calloc(1, sizeof(*l));
     int saved = errno, rc = -ENOMEM;
@@ -247,6 +249,8 @@ int weft_tls_connection_listen_with(
 int weft_tls_connection_address(weft_connection_listener *l,
                                 struct weft_address *address)
 {
+    wi_need(l);
+    wi_need(address);
     return l->ops == &listener_ops
                ? weft_listener_address(of(l)->listener, 0, address)
                : -EINVAL;

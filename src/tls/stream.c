@@ -38,6 +38,7 @@
 #include <weft/task.h>
 
 #include "base/options.h"
+#include "os/report.h"
 
 enum {
     PART = 4096,            // read at once from a connection that says little
@@ -624,6 +625,9 @@ static int start(weft_tls *tls, weft_stream **stream,
 int weft_tls_start_with(weft_tls *tls, weft_stream **stream,
                         const struct weft_tls_start_options *options)
 {
+    wi_need(tls);
+    wi_need(stream);
+    wi_require(*stream != NULL, NULL, "*stream must not be NULL");
     WI_OPTIONS(options);
     int saved = errno, rc = weft_check();
 
@@ -638,6 +642,9 @@ int weft_tls_connect_with(weft_tls *tls, const char *host, uint16_t port,
                           const struct weft_tls_start_options *options,
                           const struct weft_connect_options *connect)
 {
+    wi_need(tls);
+    wi_need(host);
+    wi_need(stream);
     WI_OPTIONS(options);
     struct weft_tls_start_options own = *options;
     char session[300];
@@ -663,6 +670,8 @@ int weft_tls_connect_with(weft_tls *tls, const char *host, uint16_t port,
 
 int weft_tls_info(weft_stream *s, struct weft_tls_info *info)
 {
+    wi_require(s != NULL, NULL, "stream must not be NULL");
+    wi_need(info);
     struct weft_tls_info now = {.size = info->size};
     struct tls_stream *t = of(s);
     const char *host;
@@ -718,6 +727,9 @@ int weft_tls_serve_with(weft_listener *listener, weft_tls *tls,
                         weft_handler *handler, void *arg,
                         const struct weft_serve_options *options)
 {
+    wi_need(listener);
+    wi_need(tls);
+    wi_need(handler);
     WI_OPTIONS(options);
     struct service service = {tls, handler, arg, options};
     struct weft_serve_options own = *options;

@@ -151,6 +151,33 @@ KIT_BOTH(a_destructor_may_use_weft)
     ck_assert_int_eq(kit_load(&destroyed), 200);
 }
 
+static int no_start(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+// What a pool refuses has inherited, too.
+KIT_BOTH(a_refused_job_gives_back_what_it_inherited)
+{
+    weft_executor *pools[] = {
+        weft_thread_pool(.workers = 1, .initializer = no_start),
+        weft_thread_pool(.workers = 1, .initializer = no_start,
+                         .blocking = true)};
+    destroyed = 0;
+    for (int i = 0; i < 2; i++) {
+        while (weft_join(weft_submit(pools[i], get_inherited)) !=
+               -WEFT_EBROKEN) // the first fails with the initializer
+            ;
+        kit_assert_code(weft_local_set(&inherited, &one), 0);
+        kit_assert_code(weft_join(weft_submit(pools[i], get_inherited)),
+                        -WEFT_EBROKEN);
+        kit_assert_code(weft_local_set(&inherited, NULL), 0);
+        ck_assert_int_eq(kit_load(&destroyed), i + 1);
+        weft_executor_close(pools[i]);
+    }
+}
+
 // What never runs has inherited, too.
 KIT_BOTH(a_task_that_never_runs_lets_go)
 {

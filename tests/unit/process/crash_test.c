@@ -119,6 +119,42 @@ WEFT_TEST(a_fault_of_a_job_too)
     weft_executor_close(ex);
 }
 
+// In a module that is loaded by the body.
+static int fault_late(void *arg)
+{
+    (void)arg;
+    void *late = dlopen(LATE_MODULE, RTLD_NOW);
+    int (*call)(volatile int *) = NULL;
+    if (late != NULL)
+        *(void **)&call = dlsym(late, "late_fault");
+    return call != NULL ? call(nowhere) + 1 : 0;
+}
+
+static uint64_t late_offset(void)
+{
+    uintptr_t base = 0;
+    Dl_info info;
+    void *late = dlopen(LATE_MODULE, RTLD_NOW);
+    ck_assert(late != NULL);
+    void *at = dlsym(late, "late_fault");
+    ck_assert(dladdr(at, &info) != 0);
+    base = (uintptr_t)info.dli_fbase;
+    dlclose(late);
+    return (uintptr_t)at - base;
+}
+
+WEFT_TEST(a_module_that_came_later_has_a_name)
+{
+    struct weft_crash crash = crash_of(weft_process_start(fault_late, NULL, 0));
+    if (!HANDLERS)
+        weft_test_skip("the sanitizer handles SIGSEGV itself");
+    ck_assert_uint_ge(crash.frame_count, 2);
+    ck_assert_str_eq(crash.frames[0].module, LATE_NAME);
+    ck_assert_uint_ge(crash.frames[0].offset, late_offset());
+    ck_assert_uint_lt(crash.frames[0].offset, late_offset() + 64);
+    ck_assert(is_in(&crash.frames[1], fault_late));
+}
+
 static int give_up(void *arg)
 {
     (void)arg;
@@ -160,11 +196,20 @@ __attribute__((noinline)) static int in_ruins(void *arg)
     return touch(nowhere) + 1;
 }
 
+// Keeps the ruins away from the end of the stack, which may be near.
+static int above_ruins(void *arg)
+{
+    volatile char room[8192];
+    room[0] = room[sizeof room - 1] = 1;
+    return in_ruins(arg) + room[0];
+}
+
 WEFT_TEST(a_stack_in_ruins_is_no_matter)
 {
     if (!HANDLERS)
         return;
-    struct weft_crash crash = crash_of(weft_process_start(in_ruins, NULL, 0));
+    struct weft_crash crash =
+        crash_of(weft_process_start(above_ruins, NULL, 0));
     ck_assert_int_eq(crash.signal, SIGSEGV);
     ck_assert_uint_eq(crash.address, 16);
     ck_assert(is_in(&crash.frames[0], touch));
@@ -251,6 +296,84 @@ WEFT_TEST(a_memory_limit_is_named)
     ck_assert_int_eq(crash.signal, SIGSEGV);
     ck_assert(crash.out_of_memory);
     expect_text(f, -WEFT_ECRASHED, "memory limit");
+}
+
+WEFT_JOB(long, devour, int, x)
+{
+    for (;;) {
+        char *piece = malloc(1 << 20);
+        if (piece != NULL)
+            memset(piece, 1, 1 << 20);
+    }
+    return x;
+}
+
+// A cgroup of this test's own, which this process enters.
+struct cgroup {
+    const char *root;
+    char path[64];
+    bool entered;
+};
+
+// Into a file that is there already.
+static bool put(const char *folder, const char *file, const char *text)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    FILE *f = fopen(path, "r+");
+    bool done = f != NULL && fputs(text, f) >= 0;
+    return f != NULL && fclose(f) == 0 && done;
+}
+
+static struct cgroup enter_cgroup(const char *limit)
+{
+    struct cgroup c = {.root = "/sys/fs/cgroup"};
+    bool v2 = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+    if (!v2)
+        c.root = "/sys/fs/cgroup/memory";
+    snprintf(c.path, sizeof c.path, "%s/weft-test-%d", c.root, (int)getpid());
+    c.entered =
+        mkdir(c.path, 0755) == 0 &&
+        put(c.path, v2 ? "memory.max" : "memory.limit_in_bytes", limit) &&
+        put(c.path, "cgroup.procs", "0");
+    // Without swap; there may be none, and no such file.
+    put(c.path, v2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes",
+        v2 ? "0" : limit);
+    return c;
+}
+
+static void leave_cgroup(const struct cgroup *c)
+{
+    put(c->root, "cgroup.procs", "0");
+    rmdir(c->path);
+}
+
+// All of the pool and its parent have 64 MiB together. Who wants more is
+// killed by the kernel, and nobody else.
+WEFT_TEST(the_memory_of_a_cgroup_fails_only_the_job_that_meets_it,
+          .timeout = 60)
+{
+    enum { N = 50, ROUNDS = 3 };
+    if (WI_ASAN || WI_TSAN)
+        weft_test_skip("a sanitizer needs more memory than that");
+    struct cgroup c = enter_cgroup("67108864");
+    if (!c.entered) {
+        leave_cgroup(&c);
+        weft_test_skip("needs a cgroup for memory that may be written");
+    }
+    weft_executor *ex = weft_process_pool(.workers = 2);
+    for (int round = 0; round < ROUNDS; round++) {
+        weft_future *f[N], *eater = weft_submit(ex, devour, 1);
+        for (long i = 0; i < N; i++)
+            f[i] = weft_submit(ex, square, i);
+        struct weft_crash crash = crash_of(eater);
+        ck_assert_int_eq(crash.signal, SIGKILL);
+        ck_assert(crash.out_of_memory);
+        for (long i = 0; i < N; i++)
+            expect_long(f[i], i * i);
+    }
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+    leave_cgroup(&c);
 }
 
 static void write_file(const char *dir, const char *name, const char *text)

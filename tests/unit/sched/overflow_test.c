@@ -101,8 +101,8 @@ static void need_exact_registers(void)
 static bool said_overflow(void)
 {
     return strstr(said, "weft: stack overflow in task \"deep\" (id 7): its "
-                        "stack of 64 KiB is used up; start it with a larger "
-                        ".stack_size\n");
+                        "stack of 64 KiB is used up; give its run or pool a "
+                        "larger .stack_size\n");
 }
 
 // Reporting -------------------------------------------------------------------

@@ -38,6 +38,39 @@ KIT_BOTH(a_park_ends_when_its_time_has_passed)
     kit_assert_code(weft_park(-1), -ETIMEDOUT);
 }
 
+static int yield_until_told(void *arg)
+{
+    while (!kit_load(arg))
+        weft_yield();
+    return 0;
+}
+
+// Alone, and beside a task that never lets the worker be idle.
+KIT_BOTH(a_limit_that_is_over_before_the_wait_begins_ends_it)
+{
+    for (int beside = 0; beside < 2; beside++) {
+        int told = 0;
+        weft_future *other =
+            beside ? weft_task_start(yield_until_told, &told) : NULL;
+        for (int i = 0; i < 50; i++)
+            kit_assert_code(weft_park(1e-9), -ETIMEDOUT);
+        __atomic_store_n(&told, 1, __ATOMIC_SEQ_CST);
+        if (other != NULL)
+            kit_assert_code(weft_join(other), 0);
+    }
+}
+
+// A scope's time was made from now, too, but long ago.
+KIT_BOTH(the_passed_time_of_a_scope_comes_before_a_wake)
+{
+    WEFT_TIMEOUT(1e-6);
+    double end = weft_now() + 2e-6;
+    while (weft_now() < end)
+        continue;
+    weft_unpark(weft_self());
+    kit_assert_code(weft_park(INFINITY), -ETIMEDOUT);
+}
+
 static int park_until_canceled(void *arg)
 {
     int rc;
