@@ -214,10 +214,11 @@ static void default_thread(void *arg)
         default_tell(loop, DEFAULT_FAILED);
 }
 
-// At exit: what still runs is canceled and joined, as at the end of a run.
+// At exit: what still runs is canceled and joined, as at the end of a run. Not
+// if a callback or a .drop has called exit(): its record would be waited for.
 static void default_end(void)
 {
-    if (default_loop.runtime == NULL || wi_forked())
+    if (default_loop.runtime == NULL || wi_forked() || wi_here.ending > 0)
         return;
     wi_watchdog_remove(default_loop.runtime);
     __atomic_store_n(&default_loop.stop, 1, __ATOMIC_RELEASE);
