@@ -247,10 +247,10 @@ WEFT_TEST(two_that_wait_for_each_other, .repeat = HIGH, .timeout = 30)
         __atomic_store_n(&in_cycle[i], weft_future_ref(fs[i]),
                          __ATOMIC_RELEASE);
     }
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i++)
         kit_assert_code(weft_result(fs[i], &told[i]), 0);
+    for (int i = 0; i < 2; i++)
         weft_future_unref(in_cycle[i]);
-    }
     ck_assert_int_eq(told[0] + told[1], 1);
     close_pool();
 }

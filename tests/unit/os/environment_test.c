@@ -92,8 +92,8 @@ WEFT_TEST(of_a_right_value_nothing_is_said)
 {
     for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
         run_with(right[i][0], right[i][1]);
-        ck_assert_msg(said[0] == '\0', "%s=%s: %s", right[i][0], right[i][1],
-                      said);
+        ck_assert_msg(strstr(said, right[i][0]) == NULL, "%s=%s: %s",
+                      right[i][0], right[i][1], said);
     }
 }
 
