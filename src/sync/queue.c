@@ -410,6 +410,8 @@ put_slowly(weft_queue *q, const void *item,
 int weft_queue_put_with(weft_queue *q, const void *item,
                         const struct weft_queue_put_options *options)
 {
+    wi_need(q);
+    wi_need(item);
     bool no_limit = options == NULL ||
                     (options->size >= sizeof *options && options->timeout == 0);
     if (no_limit && move_fast(q, (char *)item, true))
@@ -433,6 +435,8 @@ get_slowly(weft_queue *q, void *item,
 int weft_queue_get_with(weft_queue *q, void *item,
                         const struct weft_queue_get_options *options)
 {
+    wi_need(q);
+    wi_need(item);
     bool no_limit = options == NULL ||
                     (options->size >= sizeof *options && options->timeout == 0);
     if (no_limit && move_fast(q, item, false))
