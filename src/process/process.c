@@ -43,6 +43,7 @@
 #include "process/boot.h"
 #include "process/crash.h"
 #include "process/launcher.h"
+#include "process/process.h"
 #include "process/spec.h"
 #include "process/supervisor.h"
 #include "sched/park.h"
@@ -70,6 +71,7 @@ struct process {
     struct wi_capture captures[2]; // of its output, its error
     struct wi_errand reap;         // its end cannot be watched
     char **env;                    // with the mark; from malloc
+    bool foreign; // its function becomes another program: program.h
     double grace;
     enum stop stop; // the last step that was taken to end it
     bool killed;    // SIGKILL was sent to it
@@ -192,6 +194,8 @@ static int verdict(struct process *p, const struct wi_os_end *end,
                      (int)sizeof words->text, words->text);
         return words->code;
     }
+    if (p->foreign && words->began && end->how == WI_END_EXIT)
+        return end->status;
     wi_crash_text(text, name, p->child.pid, end, words);
     if (p->canceled)
         return -WEFT_EJOBCANCELED;
@@ -279,6 +283,12 @@ static void pidfd_heard(struct wi_watch *watch)
     struct process *p =
         (struct process *)((char *)watch - offsetof(struct process, watch));
     struct wi_os_end end;
+    wi_mutex_lock(&lock);
+    bool stopped = p->canceled || p->killed || p->stop != STOP_NOT;
+    wi_mutex_unlock(&lock);
+    // What it has started goes with it, as with SIGKILL, if it was to end.
+    if (stopped)
+        wi_os_child_signal_group(&p->child, wi_os_sigkill);
     if (!wi_os_child_reap(&p->child, &end, false))
         return;
     wi_supervisor_forget(p->child.pidfd);
@@ -688,13 +698,52 @@ int weft_process_output(weft_future *f, int fd, struct weft_bytes *output,
 
 // Start ---------------------------------------------------------------------
 
+// The first of the descriptors asked for that is none. False: all are.
+static bool name_bad_fd(const struct weft_process_options *o, char *text,
+                        size_t size)
+{
+    static const char *const names[] = {".in", ".out", ".err"};
+    const int given[] = {o->in, o->out, o->err};
+    for (int i = 0; i < 3; i++) {
+        // .out knows one mark more than .in, .err one more than .out
+        bool mark = given[i] < 0 && given[i] >= WEFT_DEV_NULL - i;
+        if (given[i] == 0 || mark || wi_os_fd_is_open(given[i]))
+            continue;
+        snprintf(text, size, "%s = %d: no such descriptor is open", names[i],
+                 given[i]);
+        return true;
+    }
+    for (size_t i = 0; i < o->fd_count; i++) {
+        if (wi_os_fd_is_open(o->fds[i]))
+            continue;
+        snprintf(text, size, ".fds[%zu] = %d: no such descriptor is open", i,
+                 o->fds[i]);
+        return true;
+    }
+    return false;
+}
+
+static void explain(int code, const struct weft_process_options *o, char *text,
+                    size_t size)
+{
+    if (code == -EBADF && name_bad_fd(o, text, size))
+        return;
+    if (code == -EMFILE)
+        snprintf(text, size, "%s: the %zu that this process may have are open",
+                 weft_strerror(code), wi_os_fd_limit());
+    else
+        snprintf(text, size, "%s", weft_strerror(code));
+}
+
 // What a start that fails at once gives: the argument is dropped.
 static weft_future *fail(int code, const struct weft_process_options *o,
                          const void *arg)
 {
     if (o->drop != NULL)
         o->drop((void *)(uintptr_t)arg);
-    return wi_future_failed(code, weft_strerror(code));
+    char text[192];
+    explain(code, o, text, sizeof text);
+    return wi_future_failed(code, text);
 }
 
 int wi_process_service(const char *program)
@@ -720,17 +769,14 @@ static void launch(struct process *p)
         wi_os_futex_wait(&copied, 0, WI_FOREVER, false);
 }
 
-weft_future *weft_process_start_with(weft_function *fn, const void *arg,
-                                     size_t size,
-                                     const struct weft_process_options *options)
+static weft_future *start(weft_function *fn, const void *arg, size_t size,
+                          const struct weft_process_options *o, bool foreign)
 {
-    WI_OPTIONS(options);
-    wi_require(fn != NULL, NULL, "a function is needed");
-    const struct weft_process_options *o = options;
     int rc = wi_process_service(o->program);
     struct process *p = rc == 0 ? take_record() : NULL;
     if (p == NULL)
         return fail(rc < 0 ? rc : -ENOMEM, o, arg);
+    p->foreign = foreign;
     rc = prepare(p, fn, arg, size, o);
     if (rc < 0) {
         free_record(p);
@@ -753,6 +799,22 @@ weft_future *weft_process_start_with(weft_function *fn, const void *arg,
         cancel(f, p);
     launch(p);
     return f;
+}
+
+weft_future *weft_process_start_with(weft_function *fn, const void *arg,
+                                     size_t size,
+                                     const struct weft_process_options *options)
+{
+    WI_OPTIONS(options);
+    wi_require(fn != NULL, NULL, "a function is needed");
+    return start(fn, arg, size, options, false);
+}
+
+weft_future *wi_process_start_foreign(weft_function *fn, const void *arg,
+                                      size_t size,
+                                      const struct weft_process_options *o)
+{
+    return start(fn, arg, size, o, true);
 }
 
 // In a child of fork there are none.
