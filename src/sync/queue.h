@@ -131,7 +131,8 @@ static inline int wi_queue_begin(int64_t deadline)
     return self != NULL ? wi_scope_test(self) : -ENOMEM;
 }
 
-// The same for one item and a rendezvous: 0, or a negative code.
+// As wi_queue_transfer, for one item and a rendezvous: 0, or a negative code.
+// And wi_queue_try for one.
 int wi_queue_meet(weft_queue *q, char *item, bool put, int64_t deadline);
 ssize_t wi_queue_try_meet(weft_queue *q, struct wi_transfer *t);
 

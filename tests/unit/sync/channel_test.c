@@ -78,6 +78,62 @@ WORLDS(an_unbuffered_send_waits_for_its_receiver)
     weft_channel_free(c);
 }
 
+// Items of the size of a word go a shorter way than others.
+static int receive_word(void *arg)
+{
+    long word = 0;
+    int rc = weft_channel_receive((weft_channel *)arg, &word);
+    return rc < 0 ? rc : (int)word;
+}
+
+static int send_word(weft_channel *c, long word)
+{
+    return weft_channel_send(c, &word);
+}
+
+static int send_words(void *arg)
+{
+    for (long i = 0; i < 500; i++)
+        kit_assert_code(send_word(arg, i), 0);
+    return 0;
+}
+
+WORLDS(words_come_in_order)
+{
+    weft_channel *c = weft_channel_new(.item = sizeof(long));
+    weft_future *f = start(send_words, c);
+    for (int i = 0; i < 500; i++)
+        kit_assert_code(receive_word(c), i);
+    kit_assert_code(weft_join(f), 0);
+    f = start(receive_word, c);
+    await_listed(&c->queue, false, 1);
+    weft_channel_close(c);
+    kit_assert_code(weft_join(f), -WEFT_ECLOSED);
+    kit_assert_code(send_word(c, 1), -WEFT_ECLOSED);
+    kit_assert_code(receive_word(c), -WEFT_ECLOSED);
+    weft_channel_free(c);
+}
+
+// A call in a scope that has ended does nothing, although it need not wait.
+WORLDS(an_ended_scope_comes_before_the_one_who_waits)
+{
+    weft_channel *c = weft_channel_new(.item = sizeof(long));
+    weft_future *f = start(receive_word, c);
+    await_listed(&c->queue, false, 1);
+    {
+        WEFT_TIMEOUT(0);
+        kit_assert_code(send_word(c, 1), -ETIMEDOUT);
+    }
+    weft_group *g = weft_group_open();
+    weft_group_cancel(g);
+    kit_assert_code(send_word(c, 2), -ECANCELED);
+    weft_group_close(g);
+    ck_assert(!weft_done(f));
+    kit_assert_code(send_word(c, 3), 0);
+    kit_assert_code(weft_join(f), 3);
+    weft_channel_free(c);
+}
+
 WORLDS(a_channel_holds_its_capacity)
 {
     weft_channel *c = weft_channel_new(.item = sizeof(int), .capacity = 2);
