@@ -40,10 +40,11 @@ WEFT_BEGIN
 WEFT_API int weft_join(weft_future *f);
 
 // As weft_join, and copies f's result to out (size bytes) when f succeeded.
-// size must be the size of the result: -WEFT_ETYPE otherwise, and out is not
-// touched. NULL and 0 take no result. The macro weft_result(f, &value) fills
-// in the size. A struct weft_bytes that comes out is the caller's: give it to
-// weft_bytes_free. Returns 0 or more as weft_join. Since 0.1.
+// size must be the size of the result: -WEFT_ETYPE otherwise, a line on
+// standard error with both sizes, and out is not touched. NULL and 0 take no
+// result. The macro weft_result(f, &value) fills in the size. A struct
+// weft_bytes that comes out is the caller's: give it to weft_bytes_free.
+// Returns 0 or more as weft_join. Since 0.1.
 WEFT_API int weft_result_into(weft_future *f, void *out, size_t size);
 
 // As weft_result_into, but keeps the handle, and does not cancel f when the

@@ -61,7 +61,8 @@ struct weft_job_entry {
 WEFT_BEGIN
 
 // Bounded text made as by printf; cut at 255 bytes, never inside a UTF-8
-// character. Threads: any. Blocks: no. Since 0.1.
+// character. The structure has the same name: in C++, too, it is written
+// `struct weft_text`. Threads: any. Blocks: no. Since 0.1.
 WEFT_API struct weft_text weft_text(const char *format, ...) WEFT_PRINTF(1, 2);
 
 // A copy of len bytes in memory from malloc; data is NULL (and len 0) if

@@ -73,7 +73,9 @@ WEFT_API void weft_rlock_init_with(struct weft_rlock *lock,
                                    const struct weft_lock_options *options);
 
 // Acquires the lock; waits as long as another one holds it. Returns 0 or one
-// of the codes above, and -WEFT_EFORKED (not held) in a child of fork.
+// of the codes above, and -WEFT_EFORKED (not held) in a child of fork that
+// would wait: for a lock that another thread held at the fork. What the thread
+// that forked held itself the child holds: -WEFT_EDEADLOCK.
 // Blocks: the caller only. Cancels: no. Threads: any. Since 0.1.
 WEFT_API int weft_lock_acquire(struct weft_lock *lock) WEFT_MUST_CHECK;
 

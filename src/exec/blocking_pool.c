@@ -150,8 +150,8 @@ static void run_one(struct blocking_pool *pool, struct wi_task *t)
                      __ATOMIC_SEQ_CST);
     wi_here.self = t;
     int code = wi_run_job(t);
-    wi_require(t->scope == NULL, t->scope,
-               "a job must leave its scopes and groups before it ends");
+    if (t->scope != NULL)
+        wi_task_panic(t, t->scope, WI_SCOPES_OPEN);
     wi_local_leave(t);
     wi_mutex_lock(&pool->lock);
     *t->sibling_link = t->sibling;

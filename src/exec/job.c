@@ -177,6 +177,13 @@ static void *copy_bytes(const struct weft_bytes *bytes)
     return copy;
 }
 
+// A text of which all bytes are used loses the last: as on the way to another
+// process.
+static void end_text(struct weft_text *text)
+{
+    text->s[sizeof text->s - 1] = '\0';
+}
+
 int wi_job_copy_arg(const struct weft_job *job, const void *arg, void **word,
                     bool *heap)
 {
@@ -192,6 +199,8 @@ int wi_job_copy_arg(const struct weft_job *job, const void *arg, void **word,
         *word = copy_bytes(arg);
     else if ((*word = malloc(job->arg_size)) != NULL)
         memcpy(*word, arg, job->arg_size);
+    if (job->arg_kind == WEFT_TEXT && *word != NULL)
+        end_text(*word);
     *heap = *word != NULL;
     return *word != NULL ? 0 : -ENOMEM;
 }

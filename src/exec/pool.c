@@ -111,6 +111,8 @@ static int run_job(struct wi_task *t)
     t->result_size = t->job->result_size;
     if (t->job->result_kind == WEFT_BYTES)
         t->flags |= WI_BYTES_RESULT;
+    else if (t->job->result_kind == WEFT_TEXT)
+        ((char *)result)[WEFT_TEXT_SIZE - 1] = '\0';
     return 0;
 }
 

@@ -192,7 +192,9 @@ void weft_work_drop(weft_work *work, int code)
     wi_require(code < 0, work, "a work is dropped with a failure");
     if (advance(work, WAITING, ENDED))
         wi_external_complete(work->f, wi_future_own_code(code), NULL, 0, false,
-                             NULL);
+                             code == -WEFT_EABANDONED
+                                 ? "its executor freed the job before it ran"
+                                 : NULL);
 }
 
 void weft_work_free(weft_work *work)

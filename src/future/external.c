@@ -16,6 +16,7 @@
 #include "future/external.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <weft/error.h>
@@ -281,6 +282,9 @@ void weft_promise_drop(weft_promise *p)
     if (p == NULL)
         return;
     struct wi_task *t = (struct wi_task *)p;
+    char who[128], text[160];
+    wi_task_describe(t, who, sizeof who);
+    snprintf(text, sizeof text, "%s was dropped before it was kept", who);
     // Nobody can ask for a future that has no handle but this.
-    settle(t, -WEFT_EABANDONED, NULL, 0, NULL);
+    settle(t, -WEFT_EABANDONED, NULL, 0, text);
 }

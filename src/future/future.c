@@ -119,7 +119,9 @@ void wi_node_await(struct wi_node *node)
 static void grant(struct wi_node *node, struct wi_task *t)
 {
     if (node->fire != NULL) {
+        wi_here.ending++;
         node->fire(node, t);
+        wi_here.ending--;
         return;
     }
     struct wi_task *waiter = node->waiter;
@@ -225,9 +227,11 @@ void wi_future_finish(struct wi_task *t, int code)
 
 void wi_future_drop(struct wi_task *t, int code)
 {
+    wi_here.ending++;
     if (t->extra != NULL && t->extra->drop != NULL)
         t->extra->drop(t->arg);
     wi_local_leave(t);
+    wi_here.ending--;
     wi_future_finish(t, code);
 }
 
@@ -268,6 +272,16 @@ static void take_bytes(struct wi_task *t, struct weft_bytes *out)
         out->len = 0;
 }
 
+// The code has no place for the sizes, and the handle may go with the call.
+static int wrong_size(const struct wi_task *t, size_t size)
+{
+    char who[128];
+    wi_task_describe(t, who, sizeof who);
+    wi_report("the result of %s has %u bytes, and %zu were asked for", who,
+              (unsigned)t->result_size, size);
+    return -WEFT_ETYPE;
+}
+
 int wi_future_take(struct wi_task *t, void *out, size_t size)
 {
     if (t->code < 0) {
@@ -277,7 +291,7 @@ int wi_future_take(struct wi_task *t, void *out, size_t size)
     if (out == NULL && size == 0)
         return t->code;
     if (size != t->result_size)
-        return -WEFT_ETYPE;
+        return wrong_size(t, size);
     if (t->flags & WI_BYTES_RESULT)
         take_bytes(t, out);
     else

@@ -54,8 +54,8 @@ void wi_run_body(struct wi_task *t)
 {
     int code = t->kind == WI_KIND_JOB ? run_job(t) : t->fn(t->arg);
     wi_local_leave(t);
-    wi_require(t->scope == NULL, t->scope,
-               "a task must leave its scopes and groups before it ends");
+    if (t->scope != NULL)
+        wi_task_panic(t, t->scope, WI_SCOPES_OPEN);
     wi_future_finish(t, wi_future_own_code(code));
 }
 
@@ -87,8 +87,8 @@ static int run_main(struct wi_worker *worker, struct wi_task *main_task,
         code = options->interrupt ? run_interruptible(main_task, root)
                                   : main_task->fn(main_task->arg);
         wi_local_leave(main_task);
-        wi_require(main_task->scope == &root->head.scope, main_task->scope,
-                   "a task must leave its scopes and groups before it ends");
+        if (main_task->scope != &root->head.scope)
+            wi_task_panic(main_task, main_task->scope, WI_SCOPES_OPEN);
         weft_group_cancel(root);
         weft_group_close(root);
     }
@@ -214,10 +214,11 @@ static void default_thread(void *arg)
         default_tell(loop, DEFAULT_FAILED);
 }
 
-// At exit: what still runs is canceled and joined, as at the end of a run.
+// At exit: what still runs is canceled and joined, as at the end of a run. Not
+// if a callback or a .drop has called exit(): its record would be waited for.
 static void default_end(void)
 {
-    if (default_loop.runtime == NULL || wi_forked())
+    if (default_loop.runtime == NULL || wi_forked() || wi_here.ending > 0)
         return;
     wi_watchdog_remove(default_loop.runtime);
     __atomic_store_n(&default_loop.stop, 1, __ATOMIC_RELEASE);
@@ -365,7 +366,7 @@ WI_COLD static bool add_extra(struct wi_task *t,
     return true;
 }
 
-static inline struct wi_task *
+static WI_MERGED struct wi_task *
 task_record(weft_function *fn, void *arg,
             const struct weft_task_options *options)
 {

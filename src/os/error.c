@@ -62,6 +62,8 @@ const char *weft_strerror(int code)
     const struct entry *entry = own_entry(number);
     if (entry != NULL)
         return entry->text;
+    if (number == EMFILE)
+        return "too many open files (see ulimit -n)";
     return wi_os_error_text(number);
 }
 

@@ -181,6 +181,18 @@ int wi_os_sealed_new(const char *name, const void *data, size_t size)
     return rc < 0 ? rc : fd;
 }
 
+bool wi_os_fd_is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+size_t wi_os_fd_limit(void)
+{
+    struct rlimit limit = {0, 0};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_cur;
+}
+
 int wi_os_dup(int fd)
 {
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);

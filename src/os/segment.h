@@ -46,6 +46,8 @@ int wi_os_segment_seal(int fd, void *map, size_t limit);
 int wi_os_sealed_new(const char *name, const void *data, size_t size);
 
 int wi_os_dup(int fd); // close-on-exec, or a negative code
+bool wi_os_fd_is_open(int fd);
+size_t wi_os_fd_limit(void); // how many may be open
 
 int wi_os_random(void *bytes, size_t size); // at most 256 bytes
 

@@ -147,6 +147,17 @@ static int start_thread(struct wi_os_thread *thread, struct start *start,
     return rc;
 }
 
+size_t wi_os_thread_stack(size_t asked)
+{
+    pthread_attr_t attr;
+    size_t size = asked;
+    if (asked != 0 || pthread_attr_init(&attr) != 0)
+        return asked;
+    pthread_attr_getstacksize(&attr, &size);
+    pthread_attr_destroy(&attr);
+    return size;
+}
+
 int wi_os_thread_start(struct wi_os_thread *thread, void (*fn)(void *),
                        void *arg, const struct wi_os_thread_options *options)
 {

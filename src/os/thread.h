@@ -25,6 +25,8 @@ struct wi_os_thread_options {
 };
 
 // Starts fn(arg) in a joinable thread. Returns 0 or a negative code.
+size_t wi_os_thread_stack(size_t asked); // bytes; asked 0: the default
+
 int wi_os_thread_start(struct wi_os_thread *thread, void (*fn)(void *),
                        void *arg, const struct wi_os_thread_options *options);
 // How many threads of this process are services.

@@ -698,13 +698,52 @@ int weft_process_output(weft_future *f, int fd, struct weft_bytes *output,
 
 // Start ---------------------------------------------------------------------
 
+// The first of the descriptors asked for that is none. False: all are.
+static bool name_bad_fd(const struct weft_process_options *o, char *text,
+                        size_t size)
+{
+    static const char *const names[] = {".in", ".out", ".err"};
+    const int given[] = {o->in, o->out, o->err};
+    for (int i = 0; i < 3; i++) {
+        // .out knows one mark more than .in, .err one more than .out
+        bool mark = given[i] < 0 && given[i] >= WEFT_DEV_NULL - i;
+        if (given[i] == 0 || mark || wi_os_fd_is_open(given[i]))
+            continue;
+        snprintf(text, size, "%s = %d: no such descriptor is open", names[i],
+                 given[i]);
+        return true;
+    }
+    for (size_t i = 0; i < o->fd_count; i++) {
+        if (wi_os_fd_is_open(o->fds[i]))
+            continue;
+        snprintf(text, size, ".fds[%zu] = %d: no such descriptor is open", i,
+                 o->fds[i]);
+        return true;
+    }
+    return false;
+}
+
+static void explain(int code, const struct weft_process_options *o, char *text,
+                    size_t size)
+{
+    if (code == -EBADF && name_bad_fd(o, text, size))
+        return;
+    if (code == -EMFILE)
+        snprintf(text, size, "%s: the %zu that this process may have are open",
+                 weft_strerror(code), wi_os_fd_limit());
+    else
+        snprintf(text, size, "%s", weft_strerror(code));
+}
+
 // What a start that fails at once gives: the argument is dropped.
 static weft_future *fail(int code, const struct weft_process_options *o,
                          const void *arg)
 {
     if (o->drop != NULL)
         o->drop((void *)(uintptr_t)arg);
-    return wi_future_failed(code, weft_strerror(code));
+    char text[192];
+    explain(code, o, text, sizeof text);
+    return wi_future_failed(code, text);
 }
 
 int wi_process_service(const char *program)

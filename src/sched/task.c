@@ -4,12 +4,14 @@
 // what else few records need, recycling. The memory is in records.c.
 #include "sched/task.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cold.h"
 #include "base/fresh.h"
 #include "base/text.h"
+#include "os/blocked.h"
 #include "os/report.h"
 #include "sched/here.h"
 
@@ -62,7 +64,7 @@ bool wi_task_need_extra(struct wi_task *t)
 
 bool wi_task_set_name(struct wi_task *t, const char *name)
 {
-    if (name == NULL)
+    if (name == NULL || (*name == '\0' && t->extra == NULL))
         return true;
     if (!wi_task_need_extra(t))
         return false;
@@ -75,6 +77,27 @@ const char *wi_task_name(const struct wi_task *t)
     if (t->extra != NULL && t->extra->name[0] != '\0')
         return t->extra->name;
     return t->kind == WI_KIND_JOB ? t->job->name : "";
+}
+
+void wi_task_describe(const struct wi_task *t, char *text, size_t size)
+{
+    const char *name = wi_task_name(t), *quote = *name != '\0' ? "\"" : "";
+    snprintf(text, size, "%s%s%s%s%s (id %llu)", wi_kind_name(t->kind),
+             *name != '\0' ? " " : "", quote, name, quote,
+             (unsigned long long)t->id);
+}
+
+_Noreturn void wi_task_panic(const struct wi_task *t, const void *object,
+                             const char *rule)
+{
+    char who[256];
+    wi_task_describe(t, who, sizeof who);
+    size_t n = strlen(who);
+    if (t->kind != WI_KIND_JOB && n + 16 < sizeof who) {
+        n += (size_t)snprintf(who + n, sizeof who - n, ", function ");
+        wi_os_code_place((uintptr_t)t->fn, who + n, sizeof who - n);
+    }
+    wi_panic(who, object, rule);
 }
 
 void wi_task_ref(struct wi_task *t)

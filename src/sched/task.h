@@ -244,6 +244,16 @@ static inline struct wi_task *wi_task_new(enum wi_kind kind, uint32_t phase,
 bool wi_task_need_extra(struct wi_task *t);
 bool wi_task_set_name(struct wi_task *t, const char *name);
 const char *wi_kind_name(unsigned kind);
+// `task "parse" (id 12)`, without the quotes if it has no name.
+void wi_task_describe(const struct wi_task *t, char *text, size_t size);
+
+#define WI_SCOPES_OPEN                                                         \
+    "its function must leave its scopes and groups before it ends"
+
+// wi_panic where no call is to blame, but what the program has in this task.
+_Noreturn void wi_task_panic(const struct wi_task *t, const void *object,
+                             const char *rule);
+
 const char *wi_task_name(const struct wi_task *t);
 
 // Reference counting; the last one recycles the record.

@@ -90,8 +90,7 @@ static void describe(struct wi_stack *stack, char *text, size_t size)
              (worker == NULL || t == NULL || worker->point != &stack->point))
         snprintf(text, size, "a stack that nobody runs on");
     else
-        snprintf(text, size, "%s \"%s\" (id %llu)", wi_kind_name(t->kind),
-                 wi_task_name(t), (unsigned long long)t->id);
+        wi_task_describe(t, text, size);
 }
 
 void wi_worker_watch_faults(void)

@@ -10,6 +10,7 @@
 #include <weft/thread.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 
 #include "base/fresh.h"
 #include "base/options.h"
+#include "base/text.h"
 #include "future/external.h"
 #include "future/future.h"
 #include "future/group.h"
@@ -155,8 +157,8 @@ static void thread_main(void *arg)
     wi_thread_adopt(t);
     wi_worker_watch_stack();
     int code = t->fn(t->arg);
-    wi_require(t->scope == NULL, t->scope,
-               "a thread must leave its scopes and groups before it ends");
+    if (t->scope != NULL)
+        wi_task_panic(t, t->scope, WI_SCOPES_OPEN);
     end_thread(thread, code);
 }
 
@@ -220,6 +222,23 @@ static weft_future *refuse(void *arg, const struct weft_thread_options *options,
     return wi_future_failed(code, "the thread could not be started");
 }
 
+// The system has refused it: says what it asked for.
+static void drop(struct wi_task *t, const struct weft_thread_options *options,
+                 int rc)
+{
+    char text[160];
+    if (rc == -EAGAIN)
+        snprintf(text, sizeof text,
+                 "the thread could not be started: there is no memory for its "
+                 "stack of %zu KiB, or there are too many threads (ulimit -u)",
+                 wi_os_thread_stack(options->stack_size) >> 10);
+    else
+        snprintf(text, sizeof text, "the thread could not be started: %s",
+                 weft_strerror(rc));
+    t->extra->text = wi_text_dup(text);
+    wi_future_drop(t, rc);
+}
+
 weft_future *weft_thread_start_with(weft_function *fn, void *arg,
                                     const struct weft_thread_options *options)
 {
@@ -244,7 +263,7 @@ weft_future *weft_thread_start_with(weft_function *fn, void *arg,
     if (canceled)
         wi_future_drop(t, -WEFT_EJOBCANCELED);
     else if ((rc = launch(t, options)) < 0)
-        wi_future_drop(t, rc);
+        drop(t, options, rc);
     return wi_as_future(t);
 }
 

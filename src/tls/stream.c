@@ -612,6 +612,10 @@ static int start(weft_tls *tls, weft_stream **stream,
     if (t == NULL)
         return explain(options, -ENOMEM, NULL);
     rc = handshake(t, options);
+    if (rc == -WEFT_ECERTHOST && options->why != NULL && options->why_size > 0)
+        snprintf(options->why, options->why_size,
+                 "the certificate is that of another host, not of \"%s\"",
+                 options->host);
     if (rc < 0) {
         free_stream(t);
         return explain(options, rc, NULL);
