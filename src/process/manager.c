@@ -21,6 +21,7 @@
 
 #include <weft/connection.h>
 #include <weft/error.h>
+#include <weft/thread.h>
 #include <weft/process.h>
 #include <weft/scope.h>
 #include <weft/task.h>
@@ -82,7 +83,28 @@ struct weft_manager {
     uint32_t ended; // futex: the process has, for good
 };
 
-static const char has_ended[] = "the manager's process has ended";
+// Says what is known of the end of the manager's process; without the lock.
+// Of one that was lost just now that is who it was: how it ended is known when
+// it is reaped.
+enum { END_TEXT = 400 };
+static const char *end_text(weft_manager *m, char text[END_TEXT])
+{
+    static const char has_ended[] = "the manager's process has ended";
+    wi_mutex_lock(&m->lock);
+    weft_future *f = m->process != NULL ? weft_future_ref(m->process) : NULL;
+    wi_mutex_unlock(&m->lock);
+    pid_t pid = f != NULL ? weft_future_native_id(f) : 0;
+    if (f != NULL && weft_done(f) && weft_future_text(f)[0] != '\0')
+        snprintf(text, END_TEXT, "%s: %.340s", has_ended, weft_future_text(f));
+    else if (pid > 0)
+        snprintf(text, END_TEXT, "%s: %s, process %d", has_ended,
+                 m->name[0] != '\0' ? m->name : "manager", (int)pid);
+    else
+        snprintf(text, END_TEXT, "%s", has_ended);
+    if (f != NULL)
+        weft_future_unref(f);
+    return text;
+}
 
 static void socket_name(char name[WI_LOCAL_NAME], const char *what,
                         const struct weft_manager_ref *ref)
@@ -190,6 +212,8 @@ static void leave_link(struct link *l)
 static void lose(struct link *l)
 {
     weft_manager *m = l->m;
+    char text[END_TEXT];
+    end_text(m, text); // m may go when the link does
     wi_supervisor_forget(weft_connection_fd(l->c));
     wi_mutex_lock(&m->lock);
     struct call *calls = l->calls;
@@ -204,7 +228,7 @@ static void lose(struct link *l)
     wi_mutex_unlock(&m->lock);
     while (calls != NULL) {
         struct call *next = calls->next;
-        fail(calls, code, code == -WEFT_ECRASHED ? has_ended : NULL);
+        fail(calls, code, code == -WEFT_ECRASHED ? text : NULL);
         calls = next;
     }
 }
@@ -373,15 +397,16 @@ static bool list_call(struct link *l, struct call *call, struct wi_call_head *h)
 static void send_call(struct link *l, struct call *call, struct wi_call_head *h,
                       size_t size)
 {
+    char text[END_TEXT];
     if (!list_call(l, call, h)) {
-        fail(call, -WEFT_ECRASHED, has_ended);
+        fail(call, -WEFT_ECRASHED, end_text(l->m, text));
         return;
     }
     int rc = weft_connection_send(l->c, h, size);
     struct call *mine = rc < 0 ? take_call(l, h->call) : NULL;
     if (mine != NULL)
         fail(mine, rc == -EPIPE ? -WEFT_ECRASHED : rc,
-             rc == -EPIPE ? has_ended : NULL);
+             rc == -EPIPE ? end_text(l->m, text) : NULL);
 }
 
 static weft_future *call_on(struct link *l, const struct weft_job *job,
@@ -413,8 +438,10 @@ weft_future *weft_manager_call_job(weft_manager *m, const struct weft_job *job,
                "arg must not be NULL: the method takes an argument");
     if (rc == 0)
         rc = get_link(m, &l);
+    char text[END_TEXT];
     if (rc < 0)
-        return wi_future_failed(rc, weft_strerror(rc));
+        return wi_future_failed(rc, rc == -WEFT_ECRASHED ? end_text(m, text)
+                                                         : weft_strerror(rc));
     struct wi_call_head *h = message_of(job, arg, &size);
     weft_future *f =
         h != NULL ? call_on(l, job, h, size) : wi_future_failed(-ENOMEM, NULL);

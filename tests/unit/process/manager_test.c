@@ -158,18 +158,26 @@ WEFT_TEST(many_clients, .timeout = 60)
 
 WEFT_TEST(death_fails_what_is_under_way, .timeout = 20)
 {
-    weft_manager *m = weft_manager_start(bank_new, NULL, 0);
+    weft_manager *m = weft_manager_start(bank_new, NULL, 0, .name = "bank");
     struct weft_manager_ref ref = weft_manager_ref(m);
     weft_manager *other = weft_manager_open(ref);
+    pid_t pid;
+    char part[64];
     ck_assert_int_eq(call_deposit(other, 5), 5);
+    ck_assert_uint_eq(weft_process_children(&pid, 1), 1);
     weft_future *first = weft_manager_call(m, crash, SIGSEGV);
     weft_future *behind = weft_manager_call(other, deposit, 5);
-    expect_text(first, -WEFT_ECRASHED, "the manager's process has ended");
+    snprintf(part, sizeof part, "process %d", (int)pid);
+    expect_text(first, -WEFT_ECRASHED, part);
     int rc = weft_join(behind);
     ck_assert_msg(rc == -WEFT_ECRASHED || rc == 0, "%s", weft_error_name(rc));
     // For good: now and later, for the owner and for others.
     while (call_deposit(m, 5) != -WEFT_ECRASHED)
         weft_yield();
+    snprintf(part, sizeof part, "bank: process %d died of signal", (int)pid);
+    while (weft_process_children(&pid, 1) > 0)
+        weft_yield();
+    expect_text(weft_manager_call(m, deposit, 5), -WEFT_ECRASHED, part);
     expect(weft_manager_call(other, deposit, 5), -WEFT_ECRASHED);
     weft_manager *late = weft_manager_open(ref);
     expect(weft_manager_call(late, deposit, 5), -WEFT_ECRASHED);
