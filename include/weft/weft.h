@@ -20,6 +20,7 @@
 #include <weft/parallel.h>
 #include <weft/graph.h>
 #include <weft/process_pool.h>
+#include <weft/program.h>
 #include <weft/io.h>
 #include <weft/stream.h>
 #include <weft/net.h>

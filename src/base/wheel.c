@@ -25,8 +25,9 @@ void wi_wheel_init(struct wi_wheel *wheel, int64_t now)
 
 static unsigned level_of(uint64_t here, uint64_t there)
 {
-    uint64_t differs = here ^ there;
-    return differs == 0 ? 0 : (63 - (unsigned)__builtin_clzll(differs)) / DIGIT;
+    unsigned highest = 63 - (unsigned)__builtin_clzll((here ^ there) | 1);
+    unsigned level = highest / DIGIT;
+    return level < WI_WHEEL_LEVELS ? level : WI_WHEEL_LEVELS - 1;
 }
 
 static void place(struct wi_wheel *wheel, struct wi_timer *timer)
@@ -35,16 +36,14 @@ static void place(struct wi_wheel *wheel, struct wi_timer *timer)
     if (tick < wheel->tick)
         tick = wheel->tick;
     unsigned level = level_of(wheel->tick, tick);
-    if (level >= WI_WHEEL_LEVELS)
-        level = WI_WHEEL_LEVELS - 1;
     unsigned slot = (tick >> (level * DIGIT)) & MASK;
-    struct wi_timer **head = &wheel->slots[level][slot];
-    timer->next = *head;
-    timer->link = head;
-    if (*head != NULL)
-        (*head)->link = &timer->next;
-    *head = timer;
+    struct wi_timer **head = &wheel->slots[level][slot], *next = *head;
     wheel->busy[level] |= 1ull << slot;
+    *head = timer;
+    timer->next = next;
+    timer->link = head;
+    if (next != NULL)
+        next->link = &timer->next;
 }
 
 void wi_wheel_add(struct wi_wheel *wheel, struct wi_timer *timer, int64_t when)

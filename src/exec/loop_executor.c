@@ -29,7 +29,7 @@ struct entry {
     struct loop_executor *of;
     weft_work *work;
     weft_future *f;
-    bool begun;
+    struct wi_task *runner; // NULL: it has not begun
 };
 
 struct loop_executor {
@@ -72,7 +72,7 @@ static int run_entry(void *arg)
 {
     struct entry *e = arg;
     wi_mutex_lock(&e->of->lock);
-    e->begun = true;
+    e->runner = wi_self();
     wi_mutex_unlock(&e->of->lock);
     weft_work_run(e->work);
     weft_work_free(e->work);
@@ -143,7 +143,8 @@ static weft_future *find_to_cancel(struct loop_executor *ex, bool begun_too)
     wi_mutex_lock(&ex->lock);
     for (struct entry *e = ex->entries; e != NULL && found == NULL;
          e = e->next) {
-        if ((begun_too || !e->begun) && !wi_external_cancel_requested(e->f))
+        if ((begun_too || e->runner == NULL) &&
+            !wi_external_cancel_requested(e->f))
             found = weft_future_ref(e->f);
     }
     wi_mutex_unlock(&ex->lock);
@@ -175,6 +176,16 @@ static bool is_empty(void *arg)
     return empty;
 }
 
+// Whether the caller is one of its jobs. Under the lock.
+static bool is_within(const struct loop_executor *ex)
+{
+    const struct wi_task *self = wi_here.self;
+    const struct entry *e = self != NULL ? ex->entries : NULL;
+    while (e != NULL && e->runner != self)
+        e = e->next;
+    return e != NULL;
+}
+
 static int close_loop(weft_executor *base,
                       const struct weft_close_options *options)
 {
@@ -182,6 +193,8 @@ static int close_loop(weft_executor *base,
     if (wi_is_parents(ex->born))
         return -WEFT_EFORKED;
     wi_mutex_lock(&ex->lock);
+    wi_require_in("weft_executor_close", !is_within(ex), base,
+                  "an executor cannot be closed by one of its own jobs");
     ex->closer = wi_self();
     __atomic_store_n(&ex->closing, true, __ATOMIC_RELAXED);
     wi_mutex_unlock(&ex->lock);

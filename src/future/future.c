@@ -119,7 +119,9 @@ void wi_node_await(struct wi_node *node)
 static void grant(struct wi_node *node, struct wi_task *t)
 {
     if (node->fire != NULL) {
+        wi_here.ending++;
         node->fire(node, t);
+        wi_here.ending--;
         return;
     }
     struct wi_task *waiter = node->waiter;
@@ -225,9 +227,11 @@ void wi_future_finish(struct wi_task *t, int code)
 
 void wi_future_drop(struct wi_task *t, int code)
 {
+    wi_here.ending++;
     if (t->extra != NULL && t->extra->drop != NULL)
         t->extra->drop(t->arg);
     wi_local_leave(t);
+    wi_here.ending--;
     wi_future_finish(t, code);
 }
 

@@ -7,6 +7,7 @@
 #include <weft/error.h>
 #include <weft/scope.h>
 
+#include "base/cold.h"
 #include "os/biased.h"
 #include "sched/scope.h"
 #include "sched/task.h"
@@ -64,7 +65,7 @@ static inline bool wi_group_mine(const weft_group *group)
     return group->worker != NULL && group->worker == wi_here.worker;
 }
 
-static inline bool wi_group_lock(weft_group *group)
+static WI_MERGED bool wi_group_lock(weft_group *group)
 {
     return wi_biased_lock(&group->lock, wi_group_mine(group));
 }
@@ -77,8 +78,8 @@ static inline void wi_group_unlock(weft_group *group, bool fast)
 
 // Makes t a child. 0 or -WEFT_ECLOSED; *canceled: the group is canceled, so
 // must the child be, once it is queued.
-static inline int wi_group_add(weft_group *group, struct wi_task *t,
-                               bool *canceled)
+static WI_MERGED int wi_group_add(weft_group *group, struct wi_task *t,
+                                  bool *canceled)
 {
     bool fast = wi_group_lock(group);
     bool open = !group->closed;

@@ -214,10 +214,11 @@ static void default_thread(void *arg)
         default_tell(loop, DEFAULT_FAILED);
 }
 
-// At exit: what still runs is canceled and joined, as at the end of a run.
+// At exit: what still runs is canceled and joined, as at the end of a run. Not
+// if a callback or a .drop has called exit(): its record would be waited for.
 static void default_end(void)
 {
-    if (default_loop.runtime == NULL || wi_forked())
+    if (default_loop.runtime == NULL || wi_forked() || wi_here.ending > 0)
         return;
     wi_watchdog_remove(default_loop.runtime);
     __atomic_store_n(&default_loop.stop, 1, __ATOMIC_RELEASE);
@@ -365,7 +366,7 @@ WI_COLD static bool add_extra(struct wi_task *t,
     return true;
 }
 
-static inline struct wi_task *
+static WI_MERGED struct wi_task *
 task_record(weft_function *fn, void *arg,
             const struct weft_task_options *options)
 {

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/cold.h"
 #include "os/futex.h"
 
 struct wi_biased {
@@ -47,7 +48,7 @@ static inline void wi_biased_leave(struct wi_biased *lock)
 
 // `owner`: the caller is the lock's one owner thread, and wi_biased_fast.
 // Returns whether it went the owner's fast way, for unlock.
-static inline bool wi_biased_lock(struct wi_biased *lock, bool owner)
+static WI_MERGED bool wi_biased_lock(struct wi_biased *lock, bool owner)
 {
     if (owner && wi_biased_enter(lock))
         return true;
@@ -55,7 +56,7 @@ static inline bool wi_biased_lock(struct wi_biased *lock, bool owner)
     return false;
 }
 
-static inline void wi_biased_unlock(struct wi_biased *lock, bool fast)
+static WI_MERGED void wi_biased_unlock(struct wi_biased *lock, bool fast)
 {
     if (fast)
         wi_biased_leave(lock);

@@ -43,6 +43,7 @@
 #include "process/boot.h"
 #include "process/crash.h"
 #include "process/launcher.h"
+#include "process/process.h"
 #include "process/spec.h"
 #include "process/supervisor.h"
 #include "sched/park.h"
@@ -70,6 +71,7 @@ struct process {
     struct wi_capture captures[2]; // of its output, its error
     struct wi_errand reap;         // its end cannot be watched
     char **env;                    // with the mark; from malloc
+    bool foreign; // its function becomes another program: program.h
     double grace;
     enum stop stop; // the last step that was taken to end it
     bool killed;    // SIGKILL was sent to it
@@ -192,6 +194,8 @@ static int verdict(struct process *p, const struct wi_os_end *end,
                      (int)sizeof words->text, words->text);
         return words->code;
     }
+    if (p->foreign && words->began && end->how == WI_END_EXIT)
+        return end->status;
     wi_crash_text(text, name, p->child.pid, end, words);
     if (p->canceled)
         return -WEFT_EJOBCANCELED;
@@ -279,6 +283,12 @@ static void pidfd_heard(struct wi_watch *watch)
     struct process *p =
         (struct process *)((char *)watch - offsetof(struct process, watch));
     struct wi_os_end end;
+    wi_mutex_lock(&lock);
+    bool stopped = p->canceled || p->killed || p->stop != STOP_NOT;
+    wi_mutex_unlock(&lock);
+    // What it has started goes with it, as with SIGKILL, if it was to end.
+    if (stopped)
+        wi_os_child_signal_group(&p->child, wi_os_sigkill);
     if (!wi_os_child_reap(&p->child, &end, false))
         return;
     wi_supervisor_forget(p->child.pidfd);
@@ -759,17 +769,14 @@ static void launch(struct process *p)
         wi_os_futex_wait(&copied, 0, WI_FOREVER, false);
 }
 
-weft_future *weft_process_start_with(weft_function *fn, const void *arg,
-                                     size_t size,
-                                     const struct weft_process_options *options)
+static weft_future *start(weft_function *fn, const void *arg, size_t size,
+                          const struct weft_process_options *o, bool foreign)
 {
-    WI_OPTIONS(options);
-    wi_require(fn != NULL, NULL, "a function is needed");
-    const struct weft_process_options *o = options;
     int rc = wi_process_service(o->program);
     struct process *p = rc == 0 ? take_record() : NULL;
     if (p == NULL)
         return fail(rc < 0 ? rc : -ENOMEM, o, arg);
+    p->foreign = foreign;
     rc = prepare(p, fn, arg, size, o);
     if (rc < 0) {
         free_record(p);
@@ -792,6 +799,22 @@ weft_future *weft_process_start_with(weft_function *fn, const void *arg,
         cancel(f, p);
     launch(p);
     return f;
+}
+
+weft_future *weft_process_start_with(weft_function *fn, const void *arg,
+                                     size_t size,
+                                     const struct weft_process_options *options)
+{
+    WI_OPTIONS(options);
+    wi_require(fn != NULL, NULL, "a function is needed");
+    return start(fn, arg, size, options, false);
+}
+
+weft_future *wi_process_start_foreign(weft_function *fn, const void *arg,
+                                      size_t size,
+                                      const struct weft_process_options *o)
+{
+    return start(fn, arg, size, o, true);
 }
 
 // In a child of fork there are none.

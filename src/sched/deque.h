@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/cold.h"
 #include "sched/task.h"
 
 struct wi_ring {
@@ -46,7 +47,7 @@ void wi_deque_discard(struct wi_deque *deque);
 int wi_deque_grow(struct wi_deque *deque, int64_t head);
 
 // Owner. 0 or -ENOMEM.
-static inline int wi_deque_push(struct wi_deque *deque, wi_hint hint)
+static WI_MERGED int wi_deque_push(struct wi_deque *deque, wi_hint hint)
 {
     int64_t tail = deque->tail;
     // acquire: pairs with the thieves' compare-and-swap; their reads of the

@@ -41,6 +41,7 @@ struct wi_this_thread {
     uint32_t random;          // of weft_select: where it begins to look
     int refused;              // set by `sleeping`: the code that ends this wait
     int wake_fd;              // eventfd for wi_park_poll, plus one; 0: none yet
+    unsigned ending; // records whose end calls the program's code just now
 } __attribute__((aligned(16))); // its address has marks in `owner`: task.h
 
 extern __thread struct wi_this_thread wi_here_storage

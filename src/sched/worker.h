@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cold.h"
 #include "base/wheel.h"
 #include "os/biased.h"
 #include "os/futex.h"
@@ -318,7 +319,8 @@ static inline unsigned wi_runtime_count(const struct wi_runtime *runtime)
 // The calling worker: queues an unstarted record where others look, too. 0 or
 // -ENOMEM.
 int wi_worker_submit_shared(struct wi_worker *worker, struct wi_task *t);
-static inline int wi_worker_submit(struct wi_worker *worker, struct wi_task *t)
+static WI_MERGED int wi_worker_submit(struct wi_worker *worker,
+                                      struct wi_task *t)
 {
     return worker->runtime->solo ? wi_deque_push(&worker->jobs, wi_hint_of(t))
                                  : wi_worker_submit_shared(worker, t);
@@ -329,8 +331,8 @@ int wi_runtime_submit_lane(struct wi_runtime *runtime, struct wi_task *t,
                            unsigned lane);
 
 // Queues an unstarted record. 0 or -ENOMEM.
-static inline int wi_runtime_submit(struct wi_runtime *runtime,
-                                    struct wi_task *t)
+static WI_MERGED int wi_runtime_submit(struct wi_runtime *runtime,
+                                       struct wi_task *t)
 {
     struct wi_worker *worker = wi_here.worker;
     return worker != NULL && worker->runtime == runtime

@@ -63,15 +63,14 @@ static bool wants_slots(const weft_queue *q, uint64_t tail, size_t n)
                           (tail & (q->capacity - 1)) == 0);
 }
 
-// With the lock of the side held: n items more have passed it.
-static inline ssize_t passed(struct wi_side *side, struct wi_transfer *t,
-                             size_t n)
+// With the lock of the side held: n items more have passed it. Whether somebody
+// waits for that.
+static inline bool passed(struct wi_side *side, size_t n)
 {
     // acq_rel: the items are there, or the slots are free; pairs with
     // wi_side_position, and for the bit with the RMW in wi_queue_list
-    uint64_t was = __atomic_fetch_add(&side->word, 2 * n, __ATOMIC_ACQ_REL);
-    t->watched = was & WI_WATCHED;
-    return (ssize_t)n;
+    return __atomic_fetch_add(&side->word, 2 * n, __ATOMIC_ACQ_REL) &
+           WI_WATCHED;
 }
 
 static ssize_t put_some(weft_queue *q, struct wi_transfer *t, uint64_t tail)
@@ -85,21 +84,32 @@ static ssize_t put_some(weft_queue *q, struct wi_transfer *t, uint64_t tail)
     if (wants_slots(q, tail, n) && (n = find_slots(q, tail, n, t->both)) == 0)
         return -ENOMEM;
     wi_store_put(q, put->seen, tail, t, n);
-    return passed(put, t, n);
+    t->watched = passed(put, n);
+    return (ssize_t)n;
 }
 
-static inline ssize_t try_put(weft_queue *q, struct wi_transfer *t)
+// One item into a FIFO that has a slot for it as it is; false: look closer.
+static inline bool put_one(weft_queue *q, const char *item, bool *watched)
 {
     struct wi_side *put = &q->put;
     // relaxed: it moves under this lock; others change the bit only
     uint64_t tail = __atomic_load_n(&put->word, __ATOMIC_RELAXED) >> 1;
-    if (q->kind != WEFT_QUEUE_FIFO || t->n != 1 || wants_slots(q, tail, 1))
-        return put_some(q, t, tail);
-    if (tail - put->seen == q->limit &&
-        tail - (put->seen = wi_side_position(&q->get)) == q->limit)
-        return 0;
-    wi_item_copy(wi_ring_slot(q, tail), t->items, q->item);
-    return passed(put, t, 1);
+    if (wants_slots(q, tail, 1) ||
+        (tail - put->seen == q->limit &&
+         tail - (put->seen = wi_side_position(&q->get)) == q->limit))
+        return false;
+    wi_item_copy(wi_ring_slot(q, tail), item, q->item);
+    *watched = passed(put, 1);
+    return true;
+}
+
+static inline ssize_t try_put(weft_queue *q, struct wi_transfer *t)
+{
+    if (q->kind == WEFT_QUEUE_FIFO && t->n == 1 &&
+        put_one(q, t->items, &t->watched))
+        return 1;
+    // relaxed: as in put_one
+    return put_some(q, t, __atomic_load_n(&q->put.word, __ATOMIC_RELAXED) >> 1);
 }
 
 static ssize_t get_some(weft_queue *q, struct wi_transfer *t, uint64_t head)
@@ -112,20 +122,29 @@ static ssize_t get_some(weft_queue *q, struct wi_transfer *t, uint64_t head)
     if (n == 0)
         return q->closed;
     wi_store_get(q, head, get->seen, t->items, n);
-    return passed(get, t, n);
+    t->watched = passed(get, n);
+    return (ssize_t)n;
+}
+
+static inline bool get_one(weft_queue *q, char *item, bool *watched)
+{
+    struct wi_side *get = &q->get;
+    // relaxed: as in put_one
+    uint64_t head = __atomic_load_n(&get->word, __ATOMIC_RELAXED) >> 1;
+    if (get->seen == head && (get->seen = wi_side_position(&q->put)) == head)
+        return false;
+    wi_item_copy(item, wi_ring_slot(q, head), q->item);
+    *watched = passed(get, 1);
+    return true;
 }
 
 static inline ssize_t try_get(weft_queue *q, struct wi_transfer *t)
 {
-    struct wi_side *get = &q->get;
-    // relaxed: as in try_put
-    uint64_t head = __atomic_load_n(&get->word, __ATOMIC_RELAXED) >> 1;
-    if (q->kind != WEFT_QUEUE_FIFO || t->n != 1)
-        return get_some(q, t, head);
-    if (get->seen == head && (get->seen = wi_side_position(&q->put)) == head)
-        return q->closed;
-    wi_item_copy(t->items, wi_ring_slot(q, head), q->item);
-    return passed(get, t, 1);
+    if (q->kind == WEFT_QUEUE_FIFO && t->n == 1 &&
+        get_one(q, t->items, &t->watched))
+        return 1;
+    // relaxed: as in put_one
+    return get_some(q, t, __atomic_load_n(&q->get.word, __ATOMIC_RELAXED) >> 1);
 }
 
 // Of the kinds that hold items.
@@ -352,31 +371,73 @@ int64_t wi_queue_limit(bool nowait, double timeout, const char *function)
     return timeout == 0 ? WI_FOREVER : wi_deadline_in(timeout, function);
 }
 
-int weft_queue_put_with(weft_queue *q, const void *item,
-                        const struct weft_queue_put_options *options)
+// The case of every day: one item through a FIFO that has it, or room for it,
+// while nobody else is at this side; compiled for each side. False: nothing was
+// done.
+static inline __attribute__((always_inline)) bool
+move_fast(weft_queue *q, char *item, bool put)
 {
-    wi_need(q);
-    wi_need(item);
+    struct wi_task *self = wi_here.self;
+    struct wi_mutex *lock = wi_queue_side(q, put)->lock;
+    bool watched = false;
+    if (q->kind != WEFT_QUEUE_FIFO || q->shared || self == NULL ||
+        !wi_scope_plain(self) || !wi_mutex_try(lock))
+        return false;
+    bool moved = put ? q->closed == 0 && put_one(q, item, &watched)
+                     : get_one(q, item, &watched);
+    wi_mutex_unlock(lock);
+    if (watched)
+        wake(q, !put, 1);
+    return moved;
+}
+
+static __attribute__((noinline)) int
+put_slowly(weft_queue *q, const void *item,
+           const struct weft_queue_put_options *options)
+{
     WI_OPTIONS(options);
     struct wi_transfer t = {.items = (char *)item,
                             .n = 1,
                             .priority = options->priority,
                             .put = true};
-    ssize_t moved = wi_queue_transfer(
-        q, &t, wi_queue_limit(options->nowait, options->timeout, __func__));
+    ssize_t moved =
+        wi_queue_transfer(q, &t,
+                          wi_queue_limit(options->nowait, options->timeout,
+                                         "weft_queue_put_with"));
+    return moved > 0 ? 0 : (int)moved;
+}
+
+int weft_queue_put_with(weft_queue *q, const void *item,
+                        const struct weft_queue_put_options *options)
+{
+    bool no_limit = options == NULL ||
+                    (options->size >= sizeof *options && options->timeout == 0);
+    if (no_limit && move_fast(q, (char *)item, true))
+        return 0;
+    return put_slowly(q, item, options);
+}
+
+static __attribute__((noinline)) int
+get_slowly(weft_queue *q, void *item,
+           const struct weft_queue_get_options *options)
+{
+    WI_OPTIONS(options);
+    struct wi_transfer t = {.items = item, .n = 1};
+    ssize_t moved =
+        wi_queue_transfer(q, &t,
+                          wi_queue_limit(options->nowait, options->timeout,
+                                         "weft_queue_get_with"));
     return moved > 0 ? 0 : (int)moved;
 }
 
 int weft_queue_get_with(weft_queue *q, void *item,
                         const struct weft_queue_get_options *options)
 {
-    wi_need(q);
-    wi_need(item);
-    WI_OPTIONS(options);
-    struct wi_transfer t = {.items = item, .n = 1};
-    ssize_t moved = wi_queue_transfer(
-        q, &t, wi_queue_limit(options->nowait, options->timeout, __func__));
-    return moved > 0 ? 0 : (int)moved;
+    bool no_limit = options == NULL ||
+                    (options->size >= sizeof *options && options->timeout == 0);
+    if (no_limit && move_fast(q, item, false))
+        return 0;
+    return get_slowly(q, item, options);
 }
 
 ssize_t weft_queue_put_n_with(weft_queue *q, const void *items, size_t n,

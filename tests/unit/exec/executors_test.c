@@ -70,4 +70,33 @@ WEFT_TEST(executor_of_the_example, .timeout = 60)
     ck_assert_int_eq(example_main(), 0);
 }
 
+// Misuse that would wait for itself is told.
+static weft_executor *own;
+
+WEFT_JOB(int, close_own)
+{
+    return weft_executor_close(own);
+}
+
+static void close_from_within(weft_executor *ex)
+{
+    own = ex;
+    weft_join(weft_submit(ex, close_own));
+}
+
+WEFT_TEST(a_job_closes_its_pool, .signal = SIGABRT)
+{
+    close_from_within(one_thread());
+}
+
+WEFT_TEST(a_job_closes_its_blocking_pool, .signal = SIGABRT)
+{
+    close_from_within(blocking());
+}
+
+WEFT_TEST(a_job_closes_its_loop_executor, .signal = SIGABRT)
+{
+    close_from_within(weft_loop_executor());
+}
+
 WEFT_TEST_MAIN("executors")

@@ -84,6 +84,47 @@ static int exit_among_others(void *arg)
     return start_and_join(arg);
 }
 
+static void leave_when_done(weft_future *f, void *arg)
+{
+    (void)f;
+    exit((int)(intptr_t)arg);
+}
+
+static void leave_when_dropped(void *arg)
+{
+    exit((int)(intptr_t)arg);
+}
+
+static int hold_loop(void *arg)
+{
+    kit_count(arg);
+    while (weft_check() == 0)
+        sched_yield();
+    return 0;
+}
+
+// A task of the default loop that has not begun, as the loop is busy: who
+// cancels it ends it.
+static weft_future *unbegun_task(void (*drop)(void *arg))
+{
+    static int held;
+    weft_future_unref(weft_task_start(hold_loop, &held));
+    kit_await(&held, 1);
+    return weft_task_start(kit_never, kit_number(7), .drop = drop);
+}
+
+WEFT_TEST(exit_from_a_callback, .exit_code = 7)
+{
+    weft_future *f = unbegun_task(NULL);
+    weft_future_on_done(f, leave_when_done, kit_number(7));
+    weft_cancel(f);
+}
+
+WEFT_TEST(exit_from_a_drop, .exit_code = 7)
+{
+    weft_cancel(unbegun_task(leave_when_dropped));
+}
+
 WEFT_TEST(exit_among_tasks_that_wait, .exit_code = 8)
 {
     weft_run(exit_among_others, kit_number(8), .workers = 2);

@@ -278,6 +278,7 @@ KIT_BOTH(a_local_wait_that_is_no_cycle, .timeout = 30)
     weft_future *a = weft_thread_start(shared_then_local, t);
     kit_await(&t->holding, 2);
     weft_future *c = weft_thread_start(local_then_shared, t);
+    kit_await(&t->holding, 3); // else d may let a have the local lock first
     weft_future *d = elsewhere(hold_and_want, t, 2 * MOST + 1);
     until_waits(2);
     weft_event_set(&t->go);
