@@ -279,6 +279,18 @@ int ps_core_read(const struct ps_core *core, uint64_t address, void *to,
     return 0;
 }
 
+const char *ps_core_file(const struct ps_core *core, uint64_t address,
+                         uint64_t *begin, uint64_t *offset)
+{
+    const struct range *range = find(core->mapped, core->mapped_count, address);
+
+    if (!range)
+        return NULL;
+    *begin = range->begin;
+    *offset = range->offset;
+    return range->name;
+}
+
 void ps_core_images(const struct ps_core *core,
                     void (*fn)(void *arg, uint64_t address), void *arg)
 {

@@ -20,6 +20,11 @@ void ps_core_close(struct ps_core *core);
 int ps_core_read(const struct ps_core *core, uint64_t address, void *to,
                  size_t size);
 
+// The file that was mapped at address, where its mapping begins and from which
+// offset on; NULL: none.
+const char *ps_core_file(const struct ps_core *core, uint64_t address,
+                         uint64_t *begin, uint64_t *offset);
+
 // Calls fn with the address of each program and library that was mapped.
 void ps_core_images(const struct ps_core *core,
                     void (*fn)(void *arg, uint64_t address), void *arg);

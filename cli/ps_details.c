@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "ps_records.h"
+#include "ps_symbols.h"
 
-enum { MEMO_SIZE = 64, NAME_SIZE = 32 };
+enum { MEMO_SIZE = 64, NAME_SIZE = 32, FUNCTION_SIZE = 64 };
 
 struct memo {
     uint64_t key; // an address in the target
@@ -72,6 +73,31 @@ static void add_job(struct ps_table *table, struct ps_row *row,
     row->name = memo->name;
 }
 
+// What has no name is called by what it runs.
+static void add_function(struct ps_table *table, struct ps_row *row,
+                         const struct ps_target *target,
+                         struct memo memos[MEMO_SIZE])
+{
+    bool fresh;
+    struct memo *memo = remember(memos, row->job, &fresh);
+
+    if (fresh) {
+        char *name = ps_table_text(table, FUNCTION_SIZE);
+        if (name && ps_symbol(target, row->job, name, FUNCTION_SIZE))
+            ps_make_plain(name);
+        memo->name = name ? name : "";
+    }
+    row->name = memo->name;
+}
+
+static bool has_function(const struct ps_row *row)
+{
+    const char *kind = ps_kind(row);
+
+    return row->job && !ps_is_done(row) &&
+           (strcmp(kind, "task") == 0 || strcmp(kind, "thread") == 0);
+}
+
 static void add_thread(struct ps_table *table, struct ps_row *row,
                        const struct ps_target *target,
                        struct memo memos[MEMO_SIZE])
@@ -98,6 +124,8 @@ void ps_table_details(struct ps_table *table, const struct ps_target *target)
         if (row->name[0] == '\0' && row->job &&
             row->kind == row->model->root->kind_job)
             add_job(table, row, target, jobs);
+        else if (row->name[0] == '\0' && has_function(row))
+            add_function(table, row, target, jobs);
         if (row->native == 0 && row->owner &&
             !(row->owner & row->model->root->owner_thread))
             add_thread(table, row, target, workers);

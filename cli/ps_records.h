@@ -24,7 +24,7 @@ struct ps_row {
     uint64_t owner;
     uint64_t group; // that joins it
     uint64_t extra;
-    uint64_t job; // what a job runs
+    uint64_t job; // what a job runs, or the function of a task or thread
     uint32_t state;
     int32_t code;
     uint32_t native; // the kernel's id of a process, or of the thread that
@@ -75,8 +75,9 @@ struct ps_place *ps_table_from(const struct ps_table *table, uint64_t address);
 // Sorts the rows. 0 or -ENOMEM.
 int ps_table_sort(struct ps_table *table);
 
-// Completes the rows from outside the records: jobs without a name get that of
-// their function, tasks and jobs the thread that they run on.
+// Completes the rows from outside the records: jobs, tasks and threads without
+// a name get that of their function, tasks and jobs the thread that they run
+// on.
 void ps_table_details(struct ps_table *table, const struct ps_target *target);
 
 // Room for texts, which lives as long as the table, or NULL.

@@ -114,6 +114,7 @@ static int amain(void *arg)
     sleeping = weft_task_start(sleep_long, NULL, .name = "sleeper");
     weft_task_start(read_pipe, NULL, .name = "reader");
     weft_task_start(park, NULL, .name = "parker");
+    weft_task_start(park, NULL);
     weft_task_start(join, NULL, .name = "joiner");
     weft_task_start(open_group, NULL, .name = "grouper");
     weft_task_start(hold, NULL, .name = "holder");
@@ -126,7 +127,7 @@ static int amain(void *arg)
     weft_process_start(sleep_long, NULL, 0, .name = "kid");
     weft_submit(weft_thread_pool(.workers = 1), nap);
     weft_submit(weft_process_pool(.workers = 1), doze);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 20; i++)
         weft_yield(); // all tasks come to their waits
     puts("ready");
     fflush(stdout);
