@@ -128,6 +128,8 @@ int weft_program_run_with(const char *const *argv, struct weft_program_end *end,
 
 void weft_program_end_free(struct weft_program_end *end)
 {
+    if (end == NULL)
+        return;
     weft_bytes_free(&end->out);
     weft_bytes_free(&end->err);
 }
