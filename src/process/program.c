@@ -17,6 +17,7 @@
 #include "base/options.h"
 #include "future/external.h"
 #include "os/become.h"
+#include "os/report.h"
 #include "process/boot.h"
 #include "process/process.h"
 
@@ -69,10 +70,11 @@ static weft_future *refuse(int code, const char *text)
 weft_future *weft_program_start_with(const char *const *argv,
                                      const struct weft_process_options *options)
 {
+    wi_need(argv);
     WI_OPTIONS(options);
     struct weft_process_options all = *options;
     size_t size;
-    if (argv == NULL || argv[0] == NULL || argv[0][0] == '\0')
+    if (argv[0] == NULL || argv[0][0] == '\0')
         return refuse(-EINVAL, "a program is needed");
     if (all.program != NULL || all.argv != NULL || all.drop != NULL)
         return refuse(-EINVAL, ".program, .argv and .drop are for functions");
@@ -112,6 +114,7 @@ static void tell(weft_future *f, struct weft_program_end *end)
 int weft_program_run_with(const char *const *argv, struct weft_program_end *end,
                           const struct weft_process_options *options)
 {
+    wi_need(argv);
     weft_future *f = weft_program_start_with(argv, options);
     int rc = weft_get_into(f, NULL, 0);
     if (!weft_done(f)) // the wait was ended
@@ -128,6 +131,8 @@ int weft_program_run_with(const char *const *argv, struct weft_program_end *end,
 
 void weft_program_end_free(struct weft_program_end *end)
 {
+    if (end == NULL)
+        return;
     weft_bytes_free(&end->out);
     weft_bytes_free(&end->err);
 }

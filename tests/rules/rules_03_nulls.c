@@ -627,6 +627,12 @@ static struct weft_rlock *rlock(void)
     REFUSED(weft_process_return(NULL, 8))                                      \
     ALLOWED(weft_process_start_with(nothing, NULL, 0, NULL))                   \
     ALLOWED(weft_process_start_with(nothing, NULL, 8, NULL))                   \
+    /* program.h */                                                            \
+    REFUSED(weft_program_start_with(NULL, NULL))                               \
+    ALLOWED(weft_program_start_with(WEFT_ARGV("true"), NULL))                  \
+    REFUSED(weft_program_run_with(NULL, NULL, NULL))                           \
+    ALLOWED(weft_program_run_with(WEFT_ARGV("true"), NULL, NULL))              \
+    ALLOWED(weft_program_end_free(NULL))                                       \
     /* process_pool.h */                                                       \
     ALLOWED(weft_process_pool_with(NULL))                                      \
     REFUSED(weft_process_pool_resize(NULL, 1))                                 \
