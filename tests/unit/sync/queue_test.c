@@ -89,28 +89,6 @@ WORLDS(nowait_never_waits)
     }
 }
 
-WORLDS(an_ended_scope_comes_before_what_could_be_moved)
-{
-    EACH_KIND(kind)
-    {
-        weft_queue *q = new_queue(kind, SIZE);
-        kit_assert_code(put(q, 1), 0);
-        {
-            WEFT_TIMEOUT(0);
-            kit_assert_code(put(q, 2), -ETIMEDOUT);
-            kit_assert_code(get(q), -ETIMEDOUT);
-        }
-        weft_group *g = weft_group_open();
-        weft_group_cancel(g);
-        kit_assert_code(put(q, 3), -ECANCELED);
-        kit_assert_code(get(q), -ECANCELED);
-        weft_group_close(g);
-        ck_assert_int_eq((int)weft_queue_size(q), 1);
-        kit_assert_code(get(q), 1);
-        weft_queue_free(q);
-    }
-}
-
 WORLDS(a_negative_time_limit_is_none_at_all)
 {
     EACH_KIND(kind)
