@@ -635,9 +635,6 @@ static struct weft_rlock *rlock(void)
     ALLOWED(weft_program_end_free(NULL))                                       \
     /* process_pool.h */                                                       \
     ALLOWED(weft_process_pool_with(NULL))                                      \
-    ALLOWED(weft_program_start_with(NULL, NULL))                               \
-    ALLOWED(weft_program_run_with(NULL, NULL, NULL))                           \
-    ALLOWED(weft_program_end_free(NULL))                                       \
     REFUSED(weft_process_pool_resize(NULL, 1))                                 \
     REFUSED(                                                                   \
         weft_process_pool_stats(NULL, &(struct weft_process_pool_stats){0}))   \
