@@ -57,7 +57,7 @@ WEFT_API int weft_program_run_with(const char *const *argv,
                                    struct weft_program_end *end,
                                    const struct weft_process_options *options);
 
-// Frees what was captured; end may be NULL. Since 0.1.
+// Frees what was captured. NULL is allowed. Since 0.1.
 WEFT_API void weft_program_end_free(struct weft_program_end *end);
 
 WEFT_END

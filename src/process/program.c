@@ -133,8 +133,6 @@ void weft_program_end_free(struct weft_program_end *end)
 {
     if (end == NULL)
         return;
-    if (end == NULL)
-        return;
     weft_bytes_free(&end->out);
     weft_bytes_free(&end->err);
 }

@@ -622,9 +622,6 @@ static struct weft_rlock *rlock(void)
         weft_process_output(NULL, 0, &(struct weft_bytes){0}, &(uint64_t){0})) \
     REFUSED(weft_process_output(future(), 0, NULL, &(uint64_t){0}))            \
     REFUSED(weft_process_output(future(), 0, &(struct weft_bytes){0}, NULL))   \
-    ALLOWED(weft_program_start_with(NULL, NULL))                               \
-    ALLOWED(weft_program_run_with(NULL, NULL, NULL))                           \
-    ALLOWED(weft_program_end_free(NULL))                                       \
     REFUSED(weft_process_pidfd(NULL))                                          \
     REFUSED(weft_process_children(NULL, 1))                                    \
     REFUSED(weft_process_return(NULL, 8))                                      \
