@@ -15,11 +15,13 @@
 
 enum { WI_LANE_HIGH, WI_LANE_USUAL, WI_LANE_LOW, WI_LANES };
 
+// A line of its own: workers look at the lanes of high and low priority before
+// each job, while somebody fills the usual one.
 struct wi_lane {
     wi_hint *ring;
     size_t room, head, tail;
     uint64_t waiting; // tail - head, readable without the lock
-};
+} __attribute__((aligned(64)));
 
 static inline unsigned wi_lane_of(int priority)
 {
