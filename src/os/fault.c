@@ -13,58 +13,19 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include "os/backtrace.h"
 #include "os/event.h"
 #include "os/oom.h"
 #include "os/own_stack.h"
+#include "os/registers.h"
 
 enum { ALT_STACK = 64 << 10, UNWIND_SECONDS = 2 };
 
 static struct wi_fault *page;
 static pid_t owner; // a child of fork has not the page
 static int fault_bell = -1;
-
-static uint64_t program_counter(const void *context)
-{
-    const ucontext_t *uc = context;
-#if defined(__x86_64__)
-    return (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
-#elif defined(__aarch64__)
-    return uc->uc_mcontext.pc;
-#else
-    (void)uc;
-    return 0;
-#endif
-}
-
-static uint64_t frame_pointer(const void *context)
-{
-    const ucontext_t *uc = context;
-#if defined(__x86_64__)
-    return (uint64_t)uc->uc_mcontext.gregs[REG_RBP];
-#elif defined(__aarch64__)
-    return uc->uc_mcontext.regs[29];
-#else
-    (void)uc;
-    return 0;
-#endif
-}
-
-static uintptr_t stack_pointer(const void *context)
-{
-    const ucontext_t *uc = context;
-#if defined(__x86_64__)
-    return (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
-#elif defined(__aarch64__)
-    return (uintptr_t)uc->uc_mcontext.sp;
-#else
-    (void)uc;
-    return 0;
-#endif
-}
 
 static void begin_alarm(void)
 {
@@ -78,22 +39,21 @@ static void begin_alarm(void)
 
 static void write_page(int sig, const siginfo_t *info, void *context)
 {
+    struct wi_os_registers at = wi_os_registers(context);
     page->sig = sig;
     page->code = info->si_code;
     page->address = (uintptr_t)info->si_addr;
-    page->pc = program_counter(context);
+    page->pc = at.pc;
     page->thread = (int32_t)syscall(SYS_gettid);
     page->sender = info->si_code <= 0 ? info->si_pid : 0;
-    page->stack =
-        sig == SIGSEGV && info->si_code > 0
-            ? wi_os_own_stack_used_up(page->address, stack_pointer(context))
-            : 0;
+    page->stack = sig == SIGSEGV && info->si_code > 0
+                      ? wi_os_own_stack_used_up(page->address, at.sp)
+                      : 0;
     page->used_up = wi_os_memory_used_up();
     // release, both: pair with the acquires of the parent
     __atomic_store_n(&page->known, 1, __ATOMIC_RELEASE);
     begin_alarm();
-    wi_os_backtrace(page->pc, frame_pointer(context), page->frames,
-                    &page->frame_count);
+    wi_os_backtrace(at.pc, at.fp, page->frames, &page->frame_count);
     alarm(0);
     __atomic_store_n(&page->written, 1, __ATOMIC_RELEASE);
 }

@@ -12,9 +12,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/auxv.h>
-#include <ucontext.h>
 
 #include "os/memory.h"
+#include "os/registers.h"
 
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51 // glibc 2.34
@@ -33,30 +33,6 @@ static void (*watcher)(const struct wi_os_fault *fault);
 static struct sigaction *previous_of(int sig)
 {
     return &previous[sig == SIGBUS];
-}
-
-static uintptr_t stack_pointer(const ucontext_t *context)
-{
-#if defined(__x86_64__)
-    return (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
-#elif defined(__aarch64__)
-    return (uintptr_t)context->uc_mcontext.sp;
-#else
-    (void)context;
-    return 0;
-#endif
-}
-
-static uintptr_t program_counter(const ucontext_t *context)
-{
-#if defined(__x86_64__)
-    return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
-#elif defined(__aarch64__)
-    return (uintptr_t)context->uc_mcontext.pc;
-#else
-    (void)context;
-    return 0;
-#endif
 }
 
 // Whether the instruction will fault again when the handler returns. Signals
@@ -114,9 +90,9 @@ static void pass_on(int sig, siginfo_t *info, void *context)
 
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
-    struct wi_os_fault fault = {.address = (uintptr_t)info->si_addr,
-                                .sp = stack_pointer(context),
-                                .pc = program_counter(context)};
+    struct wi_os_registers at = wi_os_registers(context);
+    struct wi_os_fault fault = {
+        .address = (uintptr_t)info->si_addr, .sp = at.sp, .pc = at.pc};
     int saved = errno;
 
     if (comes_again(sig, info))

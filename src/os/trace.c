@@ -18,7 +18,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/syscall.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #if defined(__GLIBC__)
@@ -31,6 +30,7 @@
 
 #include "os/clock.h"
 #include "os/futex.h"
+#include "os/registers.h"
 
 enum { NONE = 0, ASKED, TAKEN, DONE };
 
@@ -77,19 +77,6 @@ static unsigned walk(void **codes, unsigned most)
 }
 #endif
 
-static uintptr_t interrupted_at(const void *context)
-{
-    const ucontext_t *uc = context;
-#if defined(__x86_64__)
-    return (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
-#elif defined(__aarch64__)
-    return (uintptr_t)uc->uc_mcontext.pc;
-#else
-    (void)uc;
-    return 0;
-#endif
-}
-
 // From where the thread was interrupted on: what comes before are the handler's
 // own. A return address may stand behind the end of the function that called.
 static void keep(struct wi_os_trace *trace, void *const *codes, unsigned n,
@@ -118,7 +105,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
         void *codes[WI_TRACE_MOST + OWN];
         trace->look(trace);
         keep(trace, codes, walk(codes, WI_TRACE_MOST + OWN),
-             interrupted_at(context));
+             wi_os_registers(context).pc);
         // release: pairs with the asker's load
         __atomic_store_n(&request.state, DONE, __ATOMIC_RELEASE);
         wi_os_futex_wake(&request.state, 1, false);
