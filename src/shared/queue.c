@@ -86,6 +86,8 @@ static void copy(struct wi_shared_handle *h, uint64_t from, char *bytes,
                  size_t size, uint64_t whole, bool in)
 {
     uint64_t first = whole - from < size ? whole - from : size;
+    if (size == 0)
+        return; // bytes may be NULL
     memcpy(in ? h->slots + from : bytes, in ? bytes : h->slots + from, first);
     if (first < size)
         memcpy(in ? h->slots : bytes + first, in ? bytes + first : h->slots,
