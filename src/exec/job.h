@@ -29,16 +29,19 @@ int wi_job_call(const struct weft_job *job, const void *arg, void *result,
 int wi_job_copy_arg(const struct weft_job *job, const void *arg, void **word,
                     bool *heap);
 
-// Whether the copy is one word, which most are: no call for those.
+// Whether the argument is a number or a pointer, as most are: no call for
+// those.
 static inline bool wi_job_arg_is_word(const struct weft_job *job)
 {
-    return job->arg_size == sizeof(void *) && job->arg_kind != WEFT_NONE;
+    return (job->arg_size == sizeof(void *) || job->arg_size == sizeof(int)) &&
+           job->arg_kind != WEFT_NONE;
 }
 
-static inline void *wi_job_arg_word(const void *arg)
+static inline void *wi_job_arg_word(const struct weft_job *job, const void *arg)
 {
-    void *word;
-    memcpy(&word, arg, sizeof word);
+    void *word = NULL;
+    memcpy(&word, arg,
+           job->arg_size == sizeof word ? sizeof word : sizeof(int));
     return word;
 }
 

@@ -47,7 +47,7 @@ static bool set_options(struct wi_task *t,
     return true;
 }
 
-WI_COLD struct wi_task *
+__attribute__((noinline)) struct wi_task *
 wi_job_record_slow(const struct weft_job *job, const void *arg,
                    const struct weft_submit_options *options)
 {

@@ -26,7 +26,7 @@ wi_job_record(const struct weft_job *job, const void *arg,
     struct wi_task *t =
         wi_task_at_hand_new(&wi_here, WI_KIND_JOB, WI_QUEUED, 2);
     t->job = job;
-    t->arg = wi_job_arg_word(arg);
+    t->arg = wi_job_arg_word(job, arg);
     return t;
 }
 
