@@ -38,10 +38,7 @@ static __attribute__((noinline)) int64_t
 limit_of(const struct weft_channel_wait_options *options, const char *function)
 {
     WI_OPTIONS(options);
-    if (options->nowait)
-        return WI_NOWAIT;
-    return options->timeout == 0 ? WI_FOREVER
-                                 : wi_deadline_in(options->timeout, function);
+    return wi_queue_limit(options->nowait, options->timeout, function);
 }
 
 static inline int64_t limit(const struct weft_channel_wait_options *options,

@@ -374,8 +374,7 @@ int64_t wi_queue_limit(bool nowait, double timeout, const char *function)
 // The case of every day: one item through a FIFO that has it, or room for it,
 // while nobody else is at this side; compiled for each side. False: nothing was
 // done.
-static inline __attribute__((always_inline)) bool
-move_fast(weft_queue *q, char *item, bool put)
+static WI_MERGED bool move_fast(weft_queue *q, char *item, bool put)
 {
     struct wi_task *self = wi_here.self;
     struct wi_mutex *lock = wi_queue_side(q, put)->lock;

@@ -25,6 +25,7 @@
 
 #include <weft/queue.h>
 
+#include "base/cold.h"
 #include "os/futex.h"
 #include "sched/scope.h"
 #include "shared/queue.h"

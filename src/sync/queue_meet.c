@@ -113,8 +113,8 @@ static __attribute__((noinline)) int meet(weft_queue *q, char *item, bool put,
 // The case of every day, compiled for each side: a word for somebody who waits
 // for it and for nothing else. What is different is left to the others at the
 // end of this function, so that this one keeps next to nothing on its stack.
-static inline __attribute__((always_inline)) int
-meet_fast(weft_queue *q, char *item, bool put, int64_t deadline)
+static WI_MERGED int meet_fast(weft_queue *q, char *item, bool put,
+                               int64_t deadline)
 {
     struct wi_task *self = wi_here.self;
     if (self == NULL || !wi_scope_plain(self) || !wi_mutex_try(&q->put.own))
