@@ -181,14 +181,7 @@ static int wait_next(struct map *map)
 // Ends what is under way, and waits for it whatever the caller's scopes say.
 static void abandon(struct map *map)
 {
-    struct weft_scope shield;
-    for (size_t i = 0; i < map->used; i++)
-        wi_future_cancel(wi_of_future(map->window[i]));
-    weft_shield_enter(&shield, (double)INFINITY);
-    // One by one: that needs no memory.
-    for (size_t i = 0; i < map->used; i++)
-        weft_wait(&map->window[i], 1, WEFT_FIRST_COMPLETED, (double)INFINITY);
-    weft_scope_leave(&shield);
+    wi_futures_end(map->window, map->used);
     while (map->used > 0)
         settle(map, 0);
 }

@@ -206,14 +206,7 @@ static int wait_next(struct stream *s)
 // Ends what is under way, and waits for it whatever the caller's scopes say.
 static void abandon(struct stream *s)
 {
-    struct weft_scope shield;
-    for (size_t i = 0; i < s->used; i++)
-        wi_future_cancel(wi_of_future(s->window[i]));
-    weft_shield_enter(&shield, (double)INFINITY);
-    // One by one: that needs no memory.
-    for (size_t i = 0; i < s->used; i++)
-        weft_wait(&s->window[i], 1, WEFT_FIRST_COMPLETED, (double)INFINITY);
-    weft_scope_leave(&shield);
+    wi_futures_end(s->window, s->used);
     while (s->used > 0)
         settle(s, 0, false);
 }

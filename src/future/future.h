@@ -71,6 +71,10 @@ static inline bool wi_future_is_external(const struct wi_task *t)
 // Asks t to cancel; see weft_cancel.
 int wi_future_cancel(struct wi_task *t);
 
+// Cancels all of them, and waits until they have ended, whatever the caller's
+// scopes say. Needs no memory.
+void wi_futures_end(weft_future *const *set, size_t n);
+
 // Tells a running record, which has WI_CANCELED already, to look at it.
 void wi_future_nudge(struct wi_task *t);
 

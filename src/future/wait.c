@@ -9,10 +9,11 @@
 #include <stdlib.h>
 
 #include <weft/future.h>
+#include <weft/scope.h>
 
-#include "sched/deadlock.h"
 #include "future/future.h"
 #include "os/report.h"
+#include "sched/deadlock.h"
 #include "sched/scope.h"
 
 struct set {
@@ -137,6 +138,18 @@ int weft_wait(weft_future *const *set, size_t n, enum weft_wait_mode mode,
 }
 
 // Gather ----------------------------------------------------------------------
+
+void wi_futures_end(weft_future *const *set, size_t n)
+{
+    struct weft_scope shield;
+    for (size_t i = 0; i < n; i++)
+        wi_future_cancel(wi_of_future(set[i]));
+    weft_shield_enter(&shield, (double)INFINITY);
+    // One by one: a wait for many needs memory.
+    for (size_t i = 0; i < n; i++)
+        weft_wait(&set[i], 1, WEFT_FIRST_COMPLETED, (double)INFINITY);
+    weft_scope_leave(&shield);
+}
 
 static void give_up_all(weft_future **set, size_t n, int rc)
 {
