@@ -70,7 +70,7 @@ int weft_connection_peer(weft_connection *c, struct weft_peer *peer)
 int weft_connection_accept(weft_connection_listener *l, weft_connection **c)
 {
     wi_need(c);
-    wi_require(l != NULL && c != NULL, l, "a listener and a place");
+    wi_require(l != NULL, l, "a listener is needed");
     return l->ops->accept(l, c);
 }
 

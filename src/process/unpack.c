@@ -37,13 +37,14 @@ static void forget(struct wi_view *view)
     *view = (struct wi_view){.at = 0};
 }
 
-// The one that was not used for longest, of those that are none or not busy;
-// NULL: all are busy.
-static struct wi_view *oldest(void)
+// The one that was not used for longest, of those that are not busy; mapped: of
+// those that are one. NULL: there is none.
+static struct wi_view *oldest(bool mapped)
 {
     struct wi_view *old = NULL;
     for (struct wi_view *v = views; v < views + VIEWS; v++)
-        if (!v->busy && (old == NULL || v->used < old->used))
+        if (!v->busy && (v->at != 0 || !mapped) &&
+            (old == NULL || v->used < old->used))
             old = v;
     return old;
 }
@@ -55,10 +56,7 @@ static void make_room(size_t size)
     for (int i = 0; i < VIEWS; i++)
         total += views[i].size;
     for (int i = 0; i < VIEWS && total > KEPT_BYTES; i++) {
-        struct wi_view *old = NULL;
-        for (struct wi_view *v = views; v < views + VIEWS; v++)
-            if (!v->busy && v->at != 0 && (old == NULL || v->used < old->used))
-                old = v;
+        struct wi_view *old = oldest(true);
         if (old == NULL)
             return;
         total -= old->size;
@@ -70,7 +68,7 @@ static struct wi_view *map(int fd, uint64_t at, size_t size)
 {
     void *bytes;
     make_room(size);
-    struct wi_view *view = oldest();
+    struct wi_view *view = oldest(false);
     if (view == NULL || wi_os_memfd_map_part(fd, at, size, true, &bytes) < 0)
         return NULL;
     forget(view);
