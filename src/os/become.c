@@ -3,14 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#ifndef SYS_close_range
-#define SYS_close_range 436
-#endif
+#include "os/process.h"
 
-enum { FIRST = 3, CLOSE_ON_EXEC = 1 << 2 };
+enum { FIRST = 3 };
 
 int wi_os_become(char *const *argv, int from, size_t n)
 {
@@ -21,8 +18,7 @@ int wi_os_become(char *const *argv, int from, size_t n)
         if (from + i == FIRST + i && fcntl(from + i, F_SETFD, 0) != 0)
             return -errno;
     }
-    // Without the call (before 5.11) they are close-on-exec as they are.
-    syscall(SYS_close_range, FIRST + (unsigned)n, ~0u, CLOSE_ON_EXEC);
+    wi_os_close_on_exec_from(FIRST + (int)n);
     execvp(argv[0], argv);
     return -errno;
 }

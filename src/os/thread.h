@@ -24,9 +24,9 @@ struct wi_os_thread_options {
                   // without it
 };
 
-// Starts fn(arg) in a joinable thread. Returns 0 or a negative code.
 size_t wi_os_thread_stack(size_t asked); // bytes; asked 0: the default
 
+// Starts fn(arg) in a joinable thread. Returns 0 or a negative code.
 int wi_os_thread_start(struct wi_os_thread *thread, void (*fn)(void *),
                        void *arg, const struct wi_os_thread_options *options);
 // How many threads of this process are services.
