@@ -14,6 +14,7 @@
 #include <math.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -178,6 +179,29 @@ static inline int kit_wait_at_gate(void *arg)
 }
 
 // A child process whose last words are read -----------------------------------
+
+// How many mappings of this process have the mark in their line.
+static inline int kit_mappings(const char *mark)
+{
+    char line[512];
+    int n = 0;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (fgets(line, sizeof line, maps) != NULL)
+        n += strstr(line, mark) != NULL;
+    fclose(maps);
+    return n;
+}
+
+// Into a file of the folder that is there already.
+static inline bool kit_put(const char *folder, const char *file,
+                           const char *text)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    FILE *f = fopen(path, "r+");
+    bool done = f != NULL && fputs(text, f) >= 0;
+    return f != NULL && fclose(f) == 0 && done;
+}
 
 // Runs fn in a forked child; what it writes to standard error comes in text.
 // Returns its wait status. To be called before the case uses Weft.

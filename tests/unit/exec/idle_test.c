@@ -160,22 +160,12 @@ static struct cgroups cgroups_here(void)
     return c;
 }
 
-// Into a file that is there already.
-static bool put(const char *folder, const char *file, const char *text)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, file);
-    FILE *f = fopen(path, "r+");
-    bool done = f != NULL && fputs(text, f) >= 0;
-    return f != NULL && fclose(f) == 0 && done;
-}
-
 static bool limit_and_enter(const struct cgroups *c)
 {
     return mkdir(c->outer, 0755) == 0 && mkdir(c->inner, 0755) == 0 &&
-           (c->v2 ? put(c->outer, "cpu.max", "100000 100000")
-                  : put(c->outer, "cpu.cfs_quota_us", "100000")) &&
-           put(c->inner, "cgroup.procs", "0");
+           (c->v2 ? kit_put(c->outer, "cpu.max", "100000 100000")
+                  : kit_put(c->outer, "cpu.cfs_quota_us", "100000")) &&
+           kit_put(c->inner, "cgroup.procs", "0");
 }
 
 // The quota of a cgroup above ours, where ours has none.
@@ -186,7 +176,7 @@ WEFT_TEST(the_quota_of_an_ancestor_counts)
     bool entered = limit_and_enter(&c);
     unsigned budget = wi_os_cpu_budget();
     bool scarce = wi_os_cpu_scarce();
-    put(c.root, "cgroup.procs", "0");
+    kit_put(c.root, "cgroup.procs", "0");
     rmdir(c.inner);
     rmdir(c.outer);
     if (!entered)

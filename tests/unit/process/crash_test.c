@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What is told of a process that has died.
 #include "jobs.h"
+#include "kit.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -315,16 +316,6 @@ struct cgroup {
     bool entered;
 };
 
-// Into a file that is there already.
-static bool put(const char *folder, const char *file, const char *text)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, file);
-    FILE *f = fopen(path, "r+");
-    bool done = f != NULL && fputs(text, f) >= 0;
-    return f != NULL && fclose(f) == 0 && done;
-}
-
 static struct cgroup enter_cgroup(const char *limit)
 {
     struct cgroup c = {.root = "/sys/fs/cgroup"};
@@ -334,17 +325,17 @@ static struct cgroup enter_cgroup(const char *limit)
     snprintf(c.path, sizeof c.path, "%s/weft-test-%d", c.root, (int)getpid());
     c.entered =
         mkdir(c.path, 0755) == 0 &&
-        put(c.path, v2 ? "memory.max" : "memory.limit_in_bytes", limit) &&
-        put(c.path, "cgroup.procs", "0");
+        kit_put(c.path, v2 ? "memory.max" : "memory.limit_in_bytes", limit) &&
+        kit_put(c.path, "cgroup.procs", "0");
     // Without swap; there may be none, and no such file.
-    put(c.path, v2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes",
-        v2 ? "0" : limit);
+    kit_put(c.path, v2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes",
+            v2 ? "0" : limit);
     return c;
 }
 
 static void leave_cgroup(const struct cgroup *c)
 {
-    put(c->root, "cgroup.procs", "0");
+    kit_put(c->root, "cgroup.procs", "0");
     rmdir(c->path);
 }
 

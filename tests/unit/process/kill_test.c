@@ -6,6 +6,7 @@
 // waits for an instant that hits the state seen least so far. WEFT_KILLS says
 // how many kills (50; 1,000 with WEFT_STRESS).
 #include "jobs.h"
+#include "kit.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -308,13 +309,7 @@ static void run_with_kills(int kills, struct killer *killer,
 // The mappings of memory that is shared with workers.
 static int count_shared_memory(void)
 {
-    char line[512];
-    int n = 0;
-    FILE *maps = fopen("/proc/self/maps", "re");
-    while (fgets(line, sizeof line, maps) != NULL)
-        n += strstr(line, "memfd:weft") != NULL;
-    fclose(maps);
-    return n;
+    return kit_mappings("memfd:weft");
 }
 
 static void kill_workers(enum weft_start_method start)

@@ -2,6 +2,7 @@
 // Large arguments of a process pool: they arrive as they were at the submit,
 // whatever jobs do with them, and their memory comes back.
 #include "jobs.h"
+#include "kit.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -34,13 +35,7 @@ static long held(void)
 
 static int mappings(void)
 {
-    char line[512];
-    int n = 0;
-    FILE *maps = fopen("/proc/self/maps", "r");
-    while (fgets(line, sizeof line, maps) != NULL)
-        n += strstr(line, "weft-arguments") != NULL;
-    fclose(maps);
-    return n;
+    return kit_mappings("weft-arguments");
 }
 
 static void close_and_look(void)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Arenas: the allocator, references, names, views, seals, misuse.
-#include "weft_test.h"
+#include "kit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -255,13 +255,7 @@ WEFT_TEST(offsets_hold_at_other_addresses)
 // Mappings; what other threads map meanwhile does not count.
 static int count_arenas(void)
 {
-    char line[512];
-    int n = 0;
-    FILE *maps = fopen("/proc/self/maps", "re");
-    while (fgets(line, sizeof line, maps) != NULL)
-        n += strstr(line, "memfd:weft-arena") != NULL;
-    fclose(maps);
-    return n;
+    return kit_mappings("memfd:weft-arena");
 }
 
 WEFT_TEST(a_process_opens_its_own_arena_once)
