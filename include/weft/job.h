@@ -17,7 +17,8 @@
 
 #define WEFT_TEXT_SIZE 256
 
-// Bounded text as a value.
+// Bounded text as a value. One without a NUL at its end loses the last byte on
+// its way into a job and out of it.
 struct weft_text {
     char s[WEFT_TEXT_SIZE]; // ends with a NUL
 };
