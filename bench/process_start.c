@@ -372,7 +372,7 @@ static void ask_crowd(const char *name, long children)
                                        .what = "one of many children that live "
                                                "at once, from start to join",
                                        .unit = "us",
-                                       .ops = (uint64_t)bench_pick(3, 2, 1),
+                                       .ops = (uint64_t)bench_pick(1, 2, 1),
                                        .warm = 1,
                                        .params = {{"children", children}},
                                        .more = {"least", "p90"},
@@ -431,7 +431,7 @@ static void ask_replace(const char *name, long mib)
                                        .what = "from a kill to the result of "
                                                "the next job",
                                        .unit = "us",
-                                       .ops = (uint64_t)bench_pick(5, 10, 3),
+                                       .ops = (uint64_t)bench_pick(1, 10, 3),
                                        .warm = 3,
                                        .params = {{"worker_mib", mib}},
                                        .more = {"least", "p90"},
@@ -464,7 +464,7 @@ int main(int argc, char **argv)
               colds);
     ask_crash("process_start/crash", 0, bench_pick(100, 20, 3));
     ask_crash("process_start/crash_large", bench_pick(1024, 128, 16),
-              bench_pick(5, 10, 3));
+              bench_pick(1, 10, 3));
     ask_replace("process_start/replace_large", bench_pick(1024, 128, 16));
     return bench_end();
 }
