@@ -112,7 +112,8 @@ WEFT_END
 #ifndef __cplusplus
 #define weft_group_open(...)                                                   \
     weft_group_open_with(WEFT_OPTIONS(weft_group_options, __VA_ARGS__))
-#define WEFT_GROUP(g, ...) WEFT_GROUP_(WEFT_UNIQUE(weft_guard_), g, __VA_ARGS__)
+#define WEFT_GROUP(g, ...)                                                     \
+    WEFT_GROUP_(WEFT_UNIQUE(weft_guard_), g, __VA_ARGS__, )
 #define WEFT_GROUP_(guard, g, rc_pointer, ...)                                 \
     struct weft_group_guard guard WEFT_CLEANUP(weft_group_guard_leave) = {     \
         weft_group_open(__VA_ARGS__), (rc_pointer)};                           \

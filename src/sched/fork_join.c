@@ -23,6 +23,11 @@
 // there is a request as long as somebody sleeps. The first forks of a run are
 // answered as if somebody had asked.
 //
+// A worker may have very many ranges: one for each child that waits. So that
+// none of this goes through all of them each time, the worker has a count of
+// its public children, and a mark: all its ranges have been asked, and none has
+// taken its request since.
+//
 // Stolen children. The state of a slot is 0 until a thief, which owns the slot
 // by its compare-and-swap, writes
 //     range of the thief | STOLEN     the owner may steal back from there
@@ -57,11 +62,14 @@
 enum state { STOLEN = 1, WAITED = 2, DONE = 3, STATE = 3 };
 
 enum {
-    JOIN_SPINS = 80,   // relaxes before a join parks: 2 us
-    IDLE_ROUNDS = 200, // looks for work before a worker sleeps,
-    IDLE_SPINS = 10,   // and the relaxes between them: 50 us
-    RED_ZONE = 32768,  // bytes of stack that a body has at least
-    MAX_RANGES = 4096, // that a thief looks at in one worker
+    JOIN_SPINS = 80,      // relaxes before a join parks: 2 us
+    IDLE_ROUNDS = 200,    // looks for work before a worker sleeps,
+    IDLE_SPINS = 10,      // and the relaxes between them: 50 us
+    RED_ZONE = 32768,     // bytes of stack that a body has at least
+    SIGHT = 64,           // ranges among which a thief takes the oldest
+    MAX_RANGES = 1 << 21, // more than there is room for. A thief's way goes on
+                          // elsewhere if the range that it stands on is used
+                          // again, so nothing else bounds it
 };
 
 struct wi_forks {
@@ -72,6 +80,7 @@ struct wi_forks {
     struct wi_worker *worker __attribute__((aligned(64)));
     struct wi_fork_run *run;
     struct wi_forks *below; // the one that the worker had before
+    struct wi_forks *above; // the one that it had next
     struct wi_forks *next_free;
     struct weft_fork_slot *job; // what a thief runs in it
     unsigned eager;             // forks that need no request to be shared
@@ -196,6 +205,21 @@ static uintptr_t stack_low(struct wi_worker *worker)
     return low + (size / 4 < RED_ZONE ? size / 4 : RED_ZONE);
 }
 
+static void ask(struct wi_forks *forks)
+{
+    // seq_cst, both: after the caller's announcement of what it wants; pairs
+    // with the exchange in take_request. The look, so that the owner's line is
+    // not taken for nothing.
+    if (__atomic_load_n(&forks->head.ask, __ATOMIC_SEQ_CST) != NULL)
+        __atomic_store_n(&forks->head.ask, NULL, __ATOMIC_SEQ_CST);
+}
+
+// seq_cst, each of its accesses: see range_begin and take_request
+static bool are_all_asked(struct wi_worker *worker)
+{
+    return __atomic_load_n(&worker->forks_asked, __ATOMIC_SEQ_CST);
+}
+
 static bool is_canceled(const struct wi_forks *forks)
 {
     // seq_cst: pairs with cancel_run and range_begin
@@ -214,12 +238,18 @@ static void range_begin(struct wi_forks *forks, struct wi_fork_run *run)
     __atomic_store_n(&forks->shared, share(shared_of(forks) + LIFE, 0, 0),
                      __ATOMIC_RELAXED);
     set_ask(forks, &forks->slots[SLOTS - 1]);
+    forks->above = NULL;
+    if (worker->forks != NULL)
+        worker->forks->above = forks;
     // relaxed: a thief that comes over an older range finds this one's below
     // a little later
     __atomic_store_n(&forks->below, worker->forks, __ATOMIC_RELAXED);
     // seq_cst: release for a thief, who finds it whole, pairs with newest; and
-    // before the look below: who cancels asks us, or we see it
+    // before the looks below: who asks all ranges, or cancels, finds us, or we
+    // see it
     __atomic_store_n(&worker->forks, forks, __ATOMIC_SEQ_CST);
+    if (are_all_asked(worker))
+        ask(forks);
     if (is_canceled(forks))
         forks->head.stack_low = UINTPTR_MAX;
 }
@@ -229,11 +259,15 @@ static void range_begin(struct wi_forks *forks, struct wi_fork_run *run)
 static void range_end(struct wi_forks *forks)
 {
     struct wi_worker *worker = forks->worker;
-    struct wi_forks **link = &worker->forks;
-    while (*link != forks)
-        link = &(*link)->below;
+    struct wi_forks *above = forks->above, *below = forks->below;
+    if (below != NULL)
+        below->above = above;
     // release: pairs with newest; `below` of ours stays for who stands on it
-    __atomic_store_n(link, forks->below, __ATOMIC_RELEASE);
+    __atomic_store_n(above != NULL ? &above->below : &worker->forks, below,
+                     __ATOMIC_RELEASE);
+    if (worker->forks == NULL && are_all_asked(worker))
+        // relaxed: nobody relies on a mark that is not set
+        __atomic_store_n(&worker->forks_asked, false, __ATOMIC_RELAXED);
     range_put(worker, forks);
 }
 
@@ -252,17 +286,11 @@ static struct wi_forks *next_older(struct wi_forks *forks)
 
 // Asking ----------------------------------------------------------------------
 
-static void ask(struct wi_forks *forks)
-{
-    // relaxed: a look, so that the owner's line is not taken for nothing
-    if (__atomic_load_n(&forks->head.ask, __ATOMIC_RELAXED) != NULL)
-        // seq_cst: after the caller's announcement of what it wants; pairs
-        // with the exchange in take_request
-        __atomic_store_n(&forks->head.ask, NULL, __ATOMIC_SEQ_CST);
-}
-
 void wi_fork_ask_worker(struct wi_worker *worker)
 {
+    if (are_all_asked(worker) || newest(worker) == NULL)
+        return;
+    __atomic_store_n(&worker->forks_asked, true, __ATOMIC_SEQ_CST);
     unsigned n = 0;
     for (struct wi_forks *forks = newest(worker);
          forks != NULL && n < MAX_RANGES; forks = next_older(forks), n++)
@@ -275,32 +303,47 @@ void wi_fork_ask(struct wi_runtime *runtime)
         wi_fork_ask_worker(runtime->workers[i]);
 }
 
-// Whether somebody asked; not any more.
+// Whoever has asked has been heard. The mark goes after the request: who sets
+// it meanwhile, and finds the request there, has announced what it wants before
+// that; who finds the mark, too; and who sets it later asks again.
 static void take_request(struct wi_forks *forks)
 {
     // seq_cst: what the asker announced before is seen after; pairs with ask
     (void)__atomic_exchange_n(&forks->head.ask, &forks->slots[SLOTS - 1],
                               __ATOMIC_SEQ_CST);
+    if (are_all_asked(forks->worker)) {
+        __atomic_store_n(&forks->worker->forks_asked, false, __ATOMIC_SEQ_CST);
+        wi_arch_fence(); // before the looks at what was announced, of any order
+    }
 }
 
 static bool has_public(const struct wi_forks *forks)
 {
-    // seq_cst: for a sleeper, after its request; pairs with publish
-    uint64_t shared = __atomic_load_n(&forks->shared, __ATOMIC_SEQ_CST);
+    // acquire: what is looked at next is looked at later
+    uint64_t shared = __atomic_load_n(&forks->shared, __ATOMIC_ACQUIRE);
     return tail_of(shared) < split_of(shared);
+}
+
+// The count is raised before children become public, and lowered after they
+// have been taken.
+static bool has_any_public(struct wi_worker *worker)
+{
+    // seq_cst: for a sleeper, after its request; pairs with publish
+    return __atomic_load_n(&worker->forks_public, __ATOMIC_SEQ_CST) != 0;
+}
+
+static void count_taken(struct wi_forks *forks, uint32_t n)
+{
+    // release: after the compare-and-swap that took them
+    __atomic_fetch_sub(&forks->worker->forks_public, n, __ATOMIC_RELEASE);
 }
 
 bool wi_fork_public(struct wi_runtime *runtime)
 {
-    for (unsigned i = 0; i < wi_runtime_live(runtime); i++) {
-        unsigned n = 0;
-        for (struct wi_forks *forks = newest(runtime->workers[i]);
-             forks != NULL && n < MAX_RANGES; forks = next_older(forks), n++) {
-            if (has_public(forks))
-                return true;
-        }
-    }
-    return false;
+    bool found = false;
+    for (unsigned i = 0; !found && i < wi_runtime_live(runtime); i++)
+        found = has_any_public(runtime->workers[i]);
+    return found;
 }
 
 // The owner's side ------------------------------------------------------------
@@ -313,6 +356,8 @@ static void publish(struct wi_forks *forks, uint32_t head, bool all)
     if (more == 0 || forks->worker->runtime->solo)
         return;
     forks->head.split += more;
+    // seq_cst: before the look for sleepers; pairs with has_any_public
+    __atomic_fetch_add(&forks->worker->forks_public, more, __ATOMIC_SEQ_CST);
     // seq_cst: release for the slots, pairs with the acquire in steal; and
     // before the look for sleepers
     __atomic_fetch_add(&forks->shared, (uint64_t)more << PLACE_BITS,
@@ -396,6 +441,8 @@ static bool take_back(struct wi_forks *forks, uint32_t i)
         if (__atomic_compare_exchange_n(&forks->shared, &shared,
                                         share(shared, tail, split), true,
                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+            if (split < split_of(shared))
+                count_taken(forks, split_of(shared) - split);
             forks->head.split = &forks->slots[split];
             return true;
         }
@@ -414,6 +461,7 @@ static weft_worker *steal(struct wi_forks *from, uint64_t shared,
         !__atomic_compare_exchange_n(&from->shared, &shared, shared + 1, false,
                                      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return NULL;
+    count_taken(from, 1); // it stays this worker's until the child has ended
     weft_worker *slot = &from->slots[tail_of(shared)];
     uintptr_t none = 0;
     // release: the owner may look into our range. It has come first if it
@@ -452,13 +500,17 @@ static int run_stolen(void *arg)
     return 0;
 }
 
-// The oldest range of the worker that has something to steal.
+// The oldest range of the worker that has something to steal, if that is one of
+// the newest, else the first that has.
 static struct wi_forks *victim(struct wi_worker *worker)
 {
     struct wi_forks *found = NULL;
     unsigned n = 0;
+    if (!has_any_public(worker))
+        return NULL;
     for (struct wi_forks *forks = newest(worker);
-         forks != NULL && n < MAX_RANGES; forks = next_older(forks), n++) {
+         forks != NULL && n < (found != NULL ? SIGHT : MAX_RANGES);
+         forks = next_older(forks), n++) {
         if (has_public(forks))
             found = forks;
     }

@@ -109,6 +109,10 @@ struct wi_worker {
     // Written by others, on a line of their own.
     struct wi_task *inbox __attribute__((aligned(64))); // by `mail`
     uint32_t sleep;                                     // enum wi_sleep
+
+    // Of all its ranges; on a line of their own.
+    uint32_t forks_public __attribute__((aligned(64))); // children to steal
+    bool forks_asked; // each has been, and has not taken its request
 };
 
 // The inbox of a worker that runs no more.
