@@ -42,8 +42,7 @@ static void measure(const struct bench_ask *ask, struct bench_reply *reply,
     reply->more[1] = walls[n * 9 / 10] / 1000;
 }
 
-// Start and join
-// ----------------------------------------------------------------
+// Start and join --------------------------------------------------------------
 
 static int nothing(void *arg)
 {
@@ -101,8 +100,7 @@ static double start_spawn(void)
     return bench_wall() - begin;
 }
 
-// Many at once
-// -------------------------------------------------------------------
+// Many at once ----------------------------------------------------------------
 
 static long many;
 static int here[2]; // each child that runs says so
@@ -218,8 +216,7 @@ static void start_spawn_side(const struct bench_ask *ask,
     measure(ask, reply, start_spawn);
 }
 
-// A cold pool
-// -------------------------------------------------------------------
+// A cold pool -----------------------------------------------------------------
 
 WEFT_JOB(long, one)
 {
@@ -243,8 +240,7 @@ static void cold_side(const struct bench_ask *ask, struct bench_reply *reply)
     measure(ask, reply, cold);
 }
 
-// A crash
-// -----------------------------------------------------------------------
+// A crash ---------------------------------------------------------------------
 
 static weft_executor *pool;
 

@@ -61,8 +61,7 @@ static void each_member(bool (*fn)(struct wi_member *member, void *arg),
     wi_mutex_unlock(&wi_pools_lock);
 }
 
-// Taking in
-// ---------------------------------------------------------------------
+// Taking in -------------------------------------------------------------------
 
 // A member that has said something, pinned so that it stays when the locks are
 // left; NULL: none, or somebody else is at it.
@@ -111,8 +110,7 @@ static bool take_in(void)
     return true;
 }
 
-// Spinning
-// ----------------------------------------------------------------------
+// Spinning --------------------------------------------------------------------
 
 struct outlook {
     unsigned busy; // members at work
@@ -176,8 +174,7 @@ static void help(struct wi_task *self)
     bells_on();
 }
 
-// Sleeping
-// ----------------------------------------------------------------------
+// Sleeping --------------------------------------------------------------------
 
 struct doze {
     struct wi_member *members[MOST_WORDS];
