@@ -186,7 +186,7 @@ void wi_forks_free(struct wi_worker *worker)
 
 static void set_ask(struct wi_forks *forks, weft_worker *at)
 {
-    // relaxed: see take_request for the request itself
+    // relaxed: the owner's own. See take_request for the request of others
     __atomic_store_n(&forks->head.ask, at, __ATOMIC_RELAXED);
 }
 
@@ -324,25 +324,36 @@ static bool has_public(const struct wi_forks *forks)
     return tail_of(shared) < split_of(shared);
 }
 
-// The count is raised before children become public, and lowered after they
-// have been taken.
-static bool has_any_public(struct wi_worker *worker)
+// Owner. release: what comes back is private by now; else the read-modify-write
+// that follows orders it.
+static void count_shared(struct wi_forks *forks, uint32_t more)
 {
-    // seq_cst: for a sleeper, after its request; pairs with publish
-    return __atomic_load_n(&worker->forks_public, __ATOMIC_SEQ_CST) != 0;
+    uint32_t *shared = &forks->worker->forks_shared;
+    __atomic_store_n(shared, *shared + more, __ATOMIC_RELEASE);
 }
 
-static void count_taken(struct wi_forks *forks, uint32_t n)
-{
-    // release: after the compare-and-swap that took them
-    __atomic_fetch_sub(&forks->worker->forks_public, n, __ATOMIC_RELEASE);
-}
-
-bool wi_fork_public(struct wi_runtime *runtime)
+bool wi_fork_is_on(struct wi_runtime *runtime)
 {
     bool found = false;
     for (unsigned i = 0; !found && i < wi_runtime_live(runtime); i++)
-        found = has_any_public(runtime->workers[i]);
+        // relaxed: a hint
+        found = __atomic_load_n(&runtime->workers[i]->fork_runs,
+                                __ATOMIC_RELAXED) != 0;
+    return found;
+}
+
+static void count_run(struct wi_worker *worker, uint32_t more)
+{
+    // relaxed: a hint
+    __atomic_store_n(&worker->fork_runs, worker->fork_runs + more,
+                     __ATOMIC_RELAXED);
+}
+
+static bool is_any_public(struct wi_runtime *runtime)
+{
+    bool found = false;
+    for (unsigned i = 0; !found && i < wi_runtime_live(runtime); i++)
+        found = wi_worker_shares(runtime->workers[i]);
     return found;
 }
 
@@ -356,13 +367,12 @@ static void publish(struct wi_forks *forks, uint32_t head, bool all)
     if (more == 0 || forks->worker->runtime->solo)
         return;
     forks->head.split += more;
-    // seq_cst: before the look for sleepers; pairs with has_any_public
-    __atomic_fetch_add(&forks->worker->forks_public, more, __ATOMIC_SEQ_CST);
+    count_shared(forks, more);
     // seq_cst: release for the slots, pairs with the acquire in steal; and
-    // before the look for sleepers
+    // both before the look for sleepers; pairs with wi_worker_shares
     __atomic_fetch_add(&forks->shared, (uint64_t)more << PLACE_BITS,
                        __ATOMIC_SEQ_CST);
-    wi_arch_fence(); // pairs with announce in idle.c
+    wi_arch_fence_after_rmw(); // pairs with announce in idle.c
     wi_runtime_wake_one(forks->worker->runtime);
 }
 
@@ -399,15 +409,16 @@ void weft_fork_asked(weft_worker *w)
     struct wi_forks *forks = forks_of(w);
     wi_require(w < &forks->slots[SLOTS - 1], w,
                "a run has too many children that are not joined");
-    take_request(forks);
+    bool eager = forks->eager > 0; // the request stays
+    if (!eager)
+        take_request(forks);
     follow_scopes(forks);
     uint32_t head = index_of(forks, w) + 1;
-    publish(forks, head, forks->eager > 0);
-    // The next one is for the next who sleeps.
-    if (forks->eager > 0 || (!forks->worker->runtime->solo &&
-                             wi_runtime_has_idle(forks->worker->runtime)))
-        ask(forks);
-    forks->eager -= forks->eager > 0;
+    publish(forks, head, eager);
+    if (!eager && !forks->worker->runtime->solo &&
+        wi_runtime_has_idle(forks->worker->runtime))
+        set_ask(forks, NULL); // for the next who sleeps
+    forks->eager -= eager;
     let_others(forks, head);
 }
 
@@ -442,7 +453,7 @@ static bool take_back(struct wi_forks *forks, uint32_t i)
                                         share(shared, tail, split), true,
                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
             if (split < split_of(shared))
-                count_taken(forks, split_of(shared) - split);
+                count_shared(forks, split - split_of(shared));
             forks->head.split = &forks->slots[split];
             return true;
         }
@@ -461,7 +472,9 @@ static weft_worker *steal(struct wi_forks *from, uint64_t shared,
         !__atomic_compare_exchange_n(&from->shared, &shared, shared + 1, false,
                                      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return NULL;
-    count_taken(from, 1); // it stays this worker's until the child has ended
+    // release: after the compare-and-swap. The range stays this worker's until
+    // the child has ended.
+    __atomic_fetch_add(&from->worker->forks_stolen, 1, __ATOMIC_RELEASE);
     weft_worker *slot = &from->slots[tail_of(shared)];
     uintptr_t none = 0;
     // release: the owner may look into our range. It has come first if it
@@ -493,7 +506,7 @@ static int run_stolen(void *arg)
     weft_worker *slot = forks->job;
     range_begin(forks, forks_of(slot)->run);
     if (wi_runtime_has_idle(forks->worker->runtime))
-        ask(forks);
+        set_ask(forks, NULL);
     slot->run(forks->slots, slot->data);
     range_end(forks);
     finish(slot);
@@ -506,7 +519,7 @@ static struct wi_forks *victim(struct wi_worker *worker)
 {
     struct wi_forks *found = NULL;
     unsigned n = 0;
-    if (!has_any_public(worker))
+    if (!wi_worker_shares(worker))
         return NULL;
     for (struct wi_forks *forks = newest(worker);
          forks != NULL && n < (found != NULL ? SIGHT : MAX_RANGES);
@@ -546,7 +559,7 @@ static weft_worker *find(struct wi_worker *worker, struct wi_forks *to)
 
 struct wi_task *wi_fork_take(struct wi_worker *worker)
 {
-    if (!wi_fork_public(worker->runtime))
+    if (!is_any_public(worker->runtime))
         return NULL;
     struct wi_task *t = wi_task_new(WI_KIND_TASK, WI_RUNNING, 1);
     struct wi_forks *forks = t != NULL ? range_new(worker) : NULL;
@@ -575,7 +588,7 @@ bool wi_fork_spin(struct wi_worker *worker)
         if (__atomic_load_n(&worker->inbox, __ATOMIC_RELAXED) != NULL ||
             wi_runtime_has_work(worker))
             return true;
-        if (__atomic_load_n(&runtime->forking, __ATOMIC_RELAXED) == 0)
+        if (!wi_fork_is_on(runtime))
             return false;
         wi_fork_ask(runtime);
         for (int k = 0; k < IDLE_SPINS; k++)
@@ -724,13 +737,7 @@ void weft_fork_deep(weft_worker *w, weft_fork_function *run, void *data)
 bool wi_fork_in_place(const void *executor)
 {
     struct wi_worker *worker = wi_here.worker;
-    if (worker == NULL)
-        return false;
-    // A pool's runtime names its pool; a run's names none.
-    const void *pool = worker->runtime->executor;
-    return executor != NULL
-               ? pool == executor
-               : pool != NULL || wi_runtime_count(worker->runtime) > 1;
+    return worker != NULL && wi_worker_forks_for(worker, executor);
 }
 
 int wi_fork_root(struct wi_fork_run *of, weft_fork_function *run, void *data)
@@ -745,8 +752,7 @@ int wi_fork_root(struct wi_fork_run *of, weft_fork_function *run, void *data)
     of->task = wi_here.self;
     of->runtime = runtime;
     bool is_outermost = worker->forks == NULL;
-    // relaxed: a hint; whoever is asleep is woken by the first publish
-    __atomic_fetch_add(&runtime->forking, 1, __ATOMIC_RELAXED);
+    count_run(worker, 1);
     range_begin(forks, of);
     // The children of the first forks are the largest ones, and a child may
     // take for ever without a further fork: they are shared unasked, if this is
@@ -754,11 +760,11 @@ int wi_fork_root(struct wi_fork_run *of, weft_fork_function *run, void *data)
     if (!runtime->solo) {
         forks->eager = is_outermost ? 2 * wi_runtime_count(runtime) : 0;
         if (is_outermost || wi_runtime_has_idle(runtime))
-            ask(forks);
+            set_ask(forks, NULL);
     }
     run(forks->slots, data);
     range_end(forks);
-    __atomic_fetch_sub(&runtime->forking, 1, __ATOMIC_RELAXED);
+    count_run(worker, -1u);
     if (!(flags & WI_PINNED))
         of->task->flags &= (uint8_t)~WI_PINNED;
     return 0;

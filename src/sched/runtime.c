@@ -68,7 +68,6 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     runtime->spares_on = 0;
     runtime->stop = 0;
     runtime->cancel_all = 0;
-    runtime->forking = 0;
     runtime->stall = 0;
     runtime->job_ended = NULL;
     runtime->begin = NULL;
@@ -436,12 +435,6 @@ static struct wi_task *steal(struct wi_worker *worker)
     return NULL;
 }
 
-static bool is_forking(struct wi_runtime *runtime)
-{
-    // relaxed: a hint; a run that begins wakes a sleeper
-    return __atomic_load_n(&runtime->forking, __ATOMIC_RELAXED) != 0;
-}
-
 static struct wi_task *take_lane(struct wi_worker *worker, unsigned lane)
 {
     struct wi_runtime *runtime = worker->runtime;
@@ -465,9 +458,7 @@ static struct wi_task *take_usual(struct wi_worker *worker)
     if (t != NULL || worker->runtime->solo || wi_worker_rests(worker))
         return t;
     t = steal(worker);
-    if (t == NULL && is_forking(worker->runtime))
-        t = wi_fork_take(worker);
-    return t;
+    return t != NULL ? t : wi_fork_take(worker);
 }
 
 static bool has_priorities(const struct wi_runtime *runtime)
@@ -510,11 +501,11 @@ bool wi_runtime_has_open_work(struct wi_runtime *runtime)
     if (runtime->solo) // what its worker has it runs itself
         return false;
     for (unsigned i = 0; i < wi_runtime_live(runtime); i++) {
-        if (!wi_deque_empty(&runtime->workers[i]->jobs))
+        const struct wi_worker *worker = runtime->workers[i];
+        if (!wi_deque_empty(&worker->jobs) || wi_worker_shares(worker))
             return true;
     }
-    return wi_roamers_ready(&runtime->roamers) ||
-           (is_forking(runtime) && wi_fork_public(runtime));
+    return wi_roamers_ready(&runtime->roamers);
 }
 
 bool wi_runtime_has_work(struct wi_worker *worker)
