@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "os/cpu.h"
 #include "process/pool.h"
 
 static const char *const phase_names[WI_PHASES] = {
@@ -319,7 +320,8 @@ static void kill_workers(enum weft_start_method start)
     int mappings = weft_test_count_mappings();
     run_with_kills(weft_test_kills(50), &killer, start);
     print_histogram(&killer);
-    for (int i = 0; i < WI_PHASES; i++)
+    // With one CPU the killer runs when a worker has left it: not in between.
+    for (int i = 0; i < WI_PHASES && wi_os_cpu_budget() > 1; i++)
         ck_assert_msg(killer.seen[i] > 0, "never killed while %s",
                       phase_names[i]);
     ck_assert_int_eq(weft_test_count_fds(), fds);
