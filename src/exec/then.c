@@ -100,7 +100,8 @@ static void complete(struct then *then, int code, const char *text)
 
 static void call(struct then *then)
 {
-    int code = then->fn(then->before, then->result, then->arg);
+    void *result = then->result_size > 0 ? then->result : NULL;
+    int code = then->fn(then->before, result, then->arg);
     complete(then, wi_future_own_code(code), NULL);
 }
 

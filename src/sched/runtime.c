@@ -68,6 +68,7 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     runtime->spares_on = 0;
     runtime->stop = 0;
     runtime->cancel_all = 0;
+    runtime->alone = count == 1 && wi_biased_fast;
     runtime->stall = 0;
     runtime->job_ended = NULL;
     runtime->begin = NULL;
@@ -203,6 +204,10 @@ static int add_worker(struct wi_runtime *runtime, const char *what,
     // seq_cst: before the wake; pairs with the look at the queues after the
     // announcement of sleep. release: who sees it sees the worker
     __atomic_store_n(&runtime->live, index + 1, __ATOMIC_SEQ_CST);
+    // What the first one has queued without a barrier of its own is seen from
+    // here on; what it queues later has one.
+    if (__atomic_exchange_n(&runtime->alone, false, __ATOMIC_SEQ_CST))
+        wi_biased_barrier();
     wi_worker_wake(worker); // it may have gone to sleep where nobody saw it
     return 0;
 }
@@ -312,8 +317,8 @@ int wi_worker_submit_shared(struct wi_worker *worker, struct wi_task *t)
     int rc = wi_deque_push(&worker->jobs, wi_hint_of(t));
     if (WI_RARELY(rc < 0))
         return rc;
-    wi_arch_fence(); // as in wi_runtime_submit_lane
-    wi_runtime_wake_one(worker->runtime);
+    if (wi_worker_may_wake(worker))
+        wi_runtime_wake_idle(worker->runtime);
     return 0;
 }
 

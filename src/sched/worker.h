@@ -140,11 +140,13 @@ struct wi_runtime {
     uint32_t stop;      // atomic
     size_t stack_size;
     uint32_t cancel_all; // atomic: jobs begin canceled
-    bool solo;           // its one worker has no thief, ever: no spare either
-    bool watched;        // under the lock of the watchdog's life
-    int64_t stall;       // ns that a task may hold a worker unreported
-                         // (WI_FOREVER: always; 0: as the environment says)
-    char name[16];       // of its threads
+    bool alone;    // atomic: it has one worker yet, and who starts another
+                   // one has a barrier for it, which it needs not
+    bool solo;     // its one worker has no thief, ever: no spare either
+    bool watched;  // under the lock of the watchdog's life
+    int64_t stall; // ns that a task may hold a worker unreported
+                   // (WI_FOREVER: always; 0: as the environment says)
+    char name[16]; // of its threads
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
     // NULL, or called first in each thread; < 0: the thread ends.
