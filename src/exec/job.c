@@ -135,8 +135,7 @@ int wi_job_late(struct wi_job_frame *frame, bool began)
     return -WEFT_EJOBTIMEOUT;
 }
 
-// The list of all jobs
-// ----------------------------------------------------------
+// The list of all jobs --------------------------------------------------------
 
 static struct wi_mutex jobs_lock;
 static struct weft_job_entry *jobs;

@@ -418,8 +418,7 @@ WEFT_FORKABLE_BODY(int, run_carrier, w, struct pipeline *, p)
     return 0;
 }
 
-// The pipeline
-// -----------------------------------------------------------------
+// The pipeline ----------------------------------------------------------------
 
 static void free_parts(struct pipeline *p)
 {

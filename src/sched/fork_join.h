@@ -34,7 +34,7 @@ int wi_fork_root(struct wi_fork_run *of, weft_fork_function *run, void *data);
 // Whether the worker has children that others may take.
 bool wi_fork_shares(weft_worker *w);
 
-// For the scheduler ----------------------------------------------------------
+// For the scheduler -----------------------------------------------------------
 
 // A record whose body runs a stolen child; claimed. NULL: none was found.
 struct wi_task *wi_fork_take(struct wi_worker *worker);
