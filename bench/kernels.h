@@ -269,6 +269,19 @@ static inline double kernel_scale(long kernel, long n)
     return kernel == FIB ? (double)fib_spawns(n) : 1e6;
 }
 
+// Pipeline --------------------------------------------------------------------
+
+// Some ten nanoseconds; xorshift, George Marsaglia (2003).
+static inline uint64_t pipeline_work(uint64_t x)
+{
+    for (int i = 0; i < 8; i++) {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+    }
+    return x;
+}
+
 // Loops -----------------------------------------------------------------------
 
 enum loop_kernel { SORT, SORT_IN_PLACE, REDUCE, SCAN, SAXPY, EMPTY };

@@ -9,10 +9,11 @@
 // more items than tokens.
 //
 // A carrier that has nothing to do waits, and one that leaves something to do
-// calls for one more: a waiting one, or, if there is none, it forks one. So
-// there are only as many as workers, and as items that are held up in a stage.
-// One that is called looks for work after it has said that it comes, so one
-// call at a time is enough.
+// calls for one more: one that waits on another worker, or, if there is none,
+// it forks one, for whichever worker is free first. So there are about as many
+// as workers, and as items that are held up in a stage. One that is called
+// looks for work after it has said that it comes, so one call at a time is
+// enough, if it can come: not while its worker runs the caller.
 //
 // A gate is only ever waited for by a later ticket than the one inside, and the
 // lowest ticket is with a carrier, or in the list of those that can go on,
@@ -31,11 +32,12 @@
 #include "base/options.h"
 #include "os/futex.h"
 #include "os/report.h"
+#include "sched/here.h"
 #include "sched/park.h"
 #include "sched/scope.h"
 #include "sched/task.h"
 
-enum { TOKENS = 16, MOST_CARRIERS = WEFT_FORK_CHILDREN / 2 };
+enum { TOKENS = 16, MOST_CARRIERS = WEFT_FORK_CHILDREN / 2, MOST_IDLE = 16 };
 
 // An item; its carrier's, the gate's that it waits at, or in one of the lists.
 struct token {
@@ -55,6 +57,7 @@ struct gate {
 // One that waits for something to do, in its own frame.
 struct carrier {
     struct wi_task *task;
+    struct wi_worker *worker; // that it goes on on
     struct carrier *next;
     bool called; // atomic: it is not in the list any more
 };
@@ -76,18 +79,21 @@ struct pipeline {
     struct token *free_tokens; // atomic: those without an item
     struct token *ready;       // atomic: these can go on
     struct carrier *waiting;
+    size_t idle;     // how many
     size_t carriers; // that there are, and may be
     size_t most;
-    bool coming;     // somebody has been called, and has not come yet
-    uint64_t failed; // the ticket whose failure counts
-    int code;        // atomic, for a look
+    bool coming;             // somebody has been called, and has not come yet,
+    struct wi_worker *where; // who waited on this worker; NULL: a new one
+    uint64_t failed;         // the ticket whose failure counts
+    int code;                // atomic, for a look
 };
 
 // Carriers --------------------------------------------------------------------
 
 static bool can_call(const struct pipeline *p)
 {
-    return !p->coming && (p->waiting != NULL || p->carriers < p->most) &&
+    return (!p->coming || p->where != NULL) &&
+           (p->waiting != NULL || p->carriers < p->most) &&
            (p->free_tokens != NULL || p->ready != NULL);
 }
 
@@ -113,20 +119,39 @@ static void wake(struct carrier *carrier)
     wi_unpark(task);
 }
 
+// Takes one out of the list that can come while the caller goes on, if there is
+// one; else *fork, unless many wait already, all on the caller's worker: then
+// one of those, once. Under the lock.
+static struct carrier *take_waiting(struct pipeline *p, bool *fork)
+{
+    struct carrier **link = &p->waiting;
+    while (*link != NULL && (*link)->worker == wi_here.worker)
+        link = &(*link)->next;
+    *fork = *link == NULL && p->carriers < p->most && p->idle < MOST_IDLE;
+    if (*link == NULL && !*fork && !p->coming)
+        link = &p->waiting;
+    struct carrier *carrier = *link;
+    if (carrier == NULL)
+        return NULL;
+    *link = carrier->next;
+    p->idle--;
+    return carrier;
+}
+
 // Calls somebody; true: the caller has to fork a carrier.
 static bool call(struct pipeline *p)
 {
     bool fork = false;
-    wi_mutex_lock(&p->lock);
     struct carrier *carrier = NULL;
-    if (can_call(p)) {
-        carrier = p->waiting;
-        fork = carrier == NULL;
+    wi_mutex_lock(&p->lock);
+    // One that is called to the caller's own worker comes when that is free.
+    if (can_call(p) && (!p->coming || p->where == wi_here.worker))
+        carrier = take_waiting(p, &fork);
+    if (carrier != NULL || fork) {
         p->coming = true;
+        p->where = fork ? NULL : carrier->worker;
         p->carriers += fork;
     }
-    if (carrier != NULL)
-        p->waiting = carrier->next;
     unlock(p);
     if (carrier != NULL)
         wake(carrier);
@@ -156,6 +181,7 @@ static void end(struct pipeline *p)
     wi_mutex_lock(&p->lock);
     struct carrier *carrier = p->waiting;
     p->waiting = NULL;
+    p->idle = 0;
     unlock(p);
     while (carrier != NULL) {
         struct carrier *next = carrier->next;
@@ -188,6 +214,7 @@ static bool stop_waiting(struct pipeline *p, struct carrier *carrier)
     bool found = *link != NULL;
     if (found)
         *link = carrier->next;
+    p->idle -= found;
     unlock(p);
     return found;
 }
@@ -195,13 +222,14 @@ static bool stop_waiting(struct pipeline *p, struct carrier *carrier)
 // Waits until there may be something to do, or until the run is canceled.
 static void await_call(struct pipeline *p, weft_worker *w)
 {
-    struct carrier carrier = {.task = wi_self()};
+    struct carrier carrier = {.task = wi_self(), .worker = wi_here.worker};
     const struct wi_wait wait = {.object = p,
                                  .deadline = wi_scope_deadline(carrier.task),
                                  .kind = WI_WAIT_QUEUE};
     wi_mutex_lock(&p->lock);
     carrier.next = p->waiting;
     p->waiting = &carrier;
+    p->idle++;
     unlock(p);
     if (has_work(p) && stop_waiting(p, &carrier))
         return;

@@ -228,4 +228,31 @@ WEFT_TEST(many_tokens_have_few_carriers, .timeout = 60)
     weft_executor_close(ex);
 }
 
+// Computes until a second item is in the stage, on the other worker.
+static int pair_up(void **item, void *arg)
+{
+    struct line *line = arg;
+    (void)item;
+    int n = __atomic_add_fetch(&line->last, 1, __ATOMIC_ACQ_REL);
+    while (kit_load(&line->last) < (n + 1) / 2 * 2)
+        sched_yield();
+    return 0;
+}
+
+// However often the two have waited for each other before.
+WEFT_TEST(all_workers_take_part, .timeout = 60)
+{
+    const struct weft_stage pairs[] = {
+        {make, false}, {pair_up, true}, {end, false}};
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    for (size_t tokens = 2; tokens <= 128; tokens *= 4) {
+        struct line line = {.limit = 400};
+        void *args[] = {&line, &line, &line};
+        kit_assert_code(
+            weft_pipeline(pairs, 3, args, .executor = ex, .tokens = tokens), 0);
+        ck_assert_int_eq(line.ended, line.limit);
+    }
+    weft_executor_close(ex);
+}
+
 WEFT_TEST_MAIN("pipeline")
