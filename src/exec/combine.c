@@ -177,7 +177,7 @@ static weft_future *combine(enum how how, weft_future *const *set, size_t n,
     c->left = c->n = n;
     for (size_t i = 0; i < n; i++) {
         wi_require_in(function, set[i] != NULL, set,
-                      "a future must not be NULL");
+                      "a future of the set must not be NULL");
         c->input[i].of = c;
         c->input[i].future = weft_future_ref(set[i]);
     }
