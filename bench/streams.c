@@ -382,7 +382,7 @@ static void ask_traffic(const char *name, const char *what,
             .name = name,
             .what = what,
             .unit = "us",
-            .ops = (uint64_t)bench_pick((512 << 20) / bytes, (64 << 20) / bytes,
+            .ops = (uint64_t)bench_pick((256 << 20) / bytes, (64 << 20) / bytes,
                                         (1 << 20) / bytes),
             .slow = true,
             .params = {{"bytes", bytes}},
@@ -423,7 +423,7 @@ int main(int argc, char **argv)
             .ops = 1,
             .slow = true,
             .params = {{"connections", bench_pick(10000, 2000, 200)}},
-            .reps = (unsigned)bench_pick(5, 3, 1),
+            .reps = (unsigned)bench_pick(7, 3, 1),
             .bar = 6144},
         memory_sides);
     return bench_end();

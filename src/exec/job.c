@@ -104,8 +104,7 @@ int wi_job_call(const struct weft_job *job, const void *arg, void *result,
     return frame->code;
 }
 
-// The list of all jobs
-// ----------------------------------------------------------
+// The list of all jobs --------------------------------------------------------
 
 static struct wi_mutex jobs_lock;
 static struct weft_job_entry *jobs;

@@ -40,8 +40,10 @@ static inline bool wi_job_arg_is_word(const struct weft_job *job)
 static inline void *wi_job_arg_word(const struct weft_job *job, const void *arg)
 {
     void *word = NULL;
-    memcpy(&word, arg,
-           job->arg_size == sizeof word ? sizeof word : sizeof(int));
+    if (job->arg_size == sizeof word) // two copies of known sizes
+        memcpy(&word, arg, sizeof word);
+    else
+        memcpy(&word, arg, sizeof(int));
     return word;
 }
 

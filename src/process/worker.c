@@ -50,8 +50,7 @@ static bool bell_due;             // the main thread's: see call_parent
 
 static bool has_request(void *arg);
 
-// Speaking
-// ----------------------------------------------------------------------
+// Speaking --------------------------------------------------------------------
 
 static bool has_place(void *arg)
 {
@@ -134,8 +133,7 @@ int wi_worker_tell(struct wi_frame *frame, const void *bytes, uint64_t size,
     return rc;
 }
 
-// Jobs
-// --------------------------------------------------------------------------
+// Jobs ------------------------------------------------------------------------
 
 static bool same_job(const struct weft_job *job, const struct wi_job_name *name)
 {
@@ -426,8 +424,7 @@ static void serve(struct request *r, bool whole)
     say_done(job, &a, r->slot.ticket);
 }
 
-// Taking
-// ------------------------------------------------------------------------
+// Taking ----------------------------------------------------------------------
 
 // Claims the slot that comes next. false: there is nothing.
 static bool claim(struct wi_slot *slot, uint32_t *state)
@@ -486,8 +483,7 @@ bool wi_worker_run_one(void)
     return true;
 }
 
-// The loop
-// ----------------------------------------------------------------------
+// The loop --------------------------------------------------------------------
 
 static void wait_for_request(struct wi_ring *ring)
 {
@@ -533,8 +529,7 @@ static _Noreturn void work(struct wi_ring *ring)
     }
 }
 
-// Start
-// -------------------------------------------------------------------------
+// Start -----------------------------------------------------------------------
 
 static void settle(struct wi_boot *boot)
 {

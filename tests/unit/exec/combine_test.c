@@ -201,6 +201,27 @@ KIT_BOTH(then_runs_inline_in_who_completes)
     give_back(2);
 }
 
+static int ask_for_result(weft_future *f, void *result, void *arg)
+{
+    (void)f;
+    *(bool *)arg = result != NULL;
+    return 0;
+}
+
+KIT_BOTH(then_has_a_result_only_if_it_was_asked_for)
+{
+    bool has = true;
+    make(1);
+    keep(0, 0);
+    kit_assert_code(weft_join(weft_then(future[0], ask_for_result, &has)), 0);
+    ck_assert(!has);
+    kit_assert_code(
+        weft_join(weft_then(future[0], ask_for_result, &has, .result_size = 1)),
+        0);
+    ck_assert(has);
+    give_back(1);
+}
+
 KIT_BOTH(then_runs_as_a_job)
 {
     weft_executor *ex = weft_thread_pool(.workers = 2);
