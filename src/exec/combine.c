@@ -43,8 +43,16 @@ struct combination {
     struct input input[];
 };
 
-static void give_back(struct combination *c)
+static void hold(void *owner)
 {
+    struct combination *c = owner;
+    // relaxed: the caller knows of another reference
+    __atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
+}
+
+static void give_back(void *owner)
+{
+    struct combination *c = owner;
     // acq_rel: the last one sees what the others did
     if (__atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
@@ -61,16 +69,12 @@ static void cancel_inputs(struct combination *c)
 
 static void canceled(weft_future *f, void *owner)
 {
-    struct combination *c = owner;
     (void)f;
-    // relaxed: f is not done, so there is a reference. An input that ends now
-    // may give it back.
-    __atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
-    cancel_inputs(c);
-    give_back(c);
+    cancel_inputs(owner);
 }
 
-static const struct wi_external_ops combination_ops = {.cancel = canceled};
+static const struct wi_external_ops combination_ops = {
+    .cancel = canceled, .hold = hold, .let_go = give_back};
 
 static void take_off(struct combination *c)
 {
@@ -146,8 +150,7 @@ static void watch_all(struct combination *c)
     for (size_t i = 0; i < c->n && !is_decided(c); i++) {
         struct input *input = &c->input[i];
         input->node.fire = fire;
-        // relaxed: we hold a reference
-        __atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
+        hold(c);
         input->watched =
             wi_future_watch(wi_of_future(input->future), &input->node);
         if (!input->watched) {

@@ -37,9 +37,9 @@ static int wait_for_place(struct wi_pool *pool, struct wi_waiter *waiter)
 int wi_gate_enter(struct wi_pjob *job)
 {
     struct wi_pool *pool = job->pool;
-    struct wi_waiter waiter = {.task = wi_self()};
     if (pool->set.window == 0)
         return 0;
+    struct wi_waiter waiter = {.task = wi_self()};
     if (waiter.task == NULL)
         return -ENOMEM;
     wi_mutex_lock(&pool->lock);

@@ -7,6 +7,10 @@
 // once. So the answer to the thread's own job needs one wake, not two by way
 // of the supervisor.
 //
+// Where there are no CPUs to spare it offers its own before it sleeps: the
+// worker that is to do the job may wait for just that one. Then the answer is
+// there when the thread has the CPU again, and nobody needs to be woken.
+//
 // While a thread spins, the workers' bells are off. Every way out of here ends
 // with all of them on again, or with nothing left that was said: see wi_listen.
 #include <errno.h>
@@ -61,8 +65,7 @@ static void each_member(bool (*fn)(struct wi_member *member, void *arg),
     wi_mutex_unlock(&wi_pools_lock);
 }
 
-// Taking in
-// ---------------------------------------------------------------------
+// Taking in -------------------------------------------------------------------
 
 // A member that has said something, pinned so that it stays when the locks are
 // left; NULL: none, or somebody else is at it.
@@ -111,8 +114,7 @@ static bool take_in(void)
     return true;
 }
 
-// Spinning
-// ----------------------------------------------------------------------
+// Spinning --------------------------------------------------------------------
 
 struct outlook {
     unsigned busy; // members at work
@@ -164,20 +166,34 @@ static bool look(void *self)
     return woken(self);
 }
 
-static void help(struct wi_task *self)
+static void spin(struct wi_task *self)
 {
     struct outlook outlook = {0, false};
-    if (!is_concerned(self) || woken(self) || wi_os_cpu_scarce())
-        return;
     each_member(survey, &outlook);
-    if (outlook.busy > 0 && outlook.busy < cpus && !outlook.slow) {
+    if (outlook.busy > 0 && outlook.busy < cpus && !outlook.slow)
         wi_spin(&spinning, look, self);
-    }
     bells_on();
 }
 
-// Sleeping
-// ----------------------------------------------------------------------
+static void offer(struct wi_task *self)
+{
+    if (look(self) || wi_spin_rests(&spinning))
+        return;
+    wi_spin_yield(&spinning);
+    look(self);
+}
+
+static void help(struct wi_task *self)
+{
+    if (!is_concerned(self) || woken(self))
+        return;
+    if (wi_os_cpu_scarce())
+        offer(self);
+    else
+        spin(self);
+}
+
+// Sleeping --------------------------------------------------------------------
 
 struct doze {
     struct wi_member *members[MOST_WORDS];

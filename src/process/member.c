@@ -94,8 +94,7 @@ void wi_pool_shrink(struct wi_alarm *alarm)
     wi_supervisor_post(&pool->tend);
 }
 
-// Breaking
-// ----------------------------------------------------------------------
+// Breaking --------------------------------------------------------------------
 
 // Under the lock. All that is queued fails; the supervisor goes on with that.
 void wi_pool_break(struct wi_pool *pool, int code, const char *text)
@@ -119,8 +118,7 @@ static void start_failed(struct wi_pool *pool, unsigned most, const char *text)
         wi_pool_break(pool, -WEFT_EBROKEN, text);
 }
 
-// Starting
-// ----------------------------------------------------------------------
+// Starting --------------------------------------------------------------------
 
 static bool is_wanted(struct wi_launch *launch)
 {
@@ -270,8 +268,7 @@ static void start_members(struct wi_pool *pool)
     }
 }
 
-// Leaving
-// -----------------------------------------------------------------------
+// Leaving ---------------------------------------------------------------------
 
 // Under the lock: it does not count any more.
 static void discount(struct wi_member *member)
@@ -357,8 +354,7 @@ static void send_home(struct wi_pool *pool)
             wi_member_retire(m);
 }
 
-// Listening
-// ---------------------------------------------------------------------
+// Listening -------------------------------------------------------------------
 
 static void add_ready(struct wi_member *member)
 {
@@ -458,8 +454,7 @@ static void poll_rang(struct wi_alarm *alarm)
     wi_mutex_unlock(&member->pool->lock);
 }
 
-// Death
-// -------------------------------------------------------------------------
+// Death -----------------------------------------------------------------------
 
 static void pidfd_heard(struct wi_watch *watch)
 {
@@ -742,6 +737,16 @@ static void bury(struct wi_member *member)
     free_member(member);
 }
 
+// Without memory for one more watch it goes on unwatched until there is: that
+// it dies is seen by its life word, that it can be freed only then.
+static void watch_end(struct wi_member *member)
+{
+    member->watched =
+        wi_supervisor_watch(member->child.pidfd, &member->pidfd_watch) == 0;
+    if (!member->watched)
+        wi_alarm_set(&member->pool->retry, wi_os_now() + verdict_ns);
+}
+
 // What there is to do for one member; all that can be done now.
 static void look_at_member(struct wi_member *member)
 {
@@ -749,13 +754,13 @@ static void look_at_member(struct wi_member *member)
         member->adopted = true;
         if (member->launch_code < 0 || member->child.pidfd < 0)
             member->reaped = true; // it never was, or is no more
-        else
-            wi_supervisor_watch(member->child.pidfd, &member->pidfd_watch);
         wi_spec_hear(&member->pool->set.spec, member->captures,
                      member->pool->set.name, member->child.pid);
         if (member->state == WI_MEMBER_STARTING)
             look_at_stage(member); // its bell may have rung before
     }
+    if (member->adopted && !member->watched && !member->reaped)
+        watch_end(member);
     // acquire: pairs with the release of the life thread
     bool gone = __atomic_load_n(&member->lifeline.gone, __ATOMIC_ACQUIRE);
     if (gone && member->retiring && !member->held) {

@@ -61,8 +61,7 @@ ssize_t wi_queue_move_shared(weft_queue *q, struct wi_transfer *t,
     return wi_shared_queue_move(&q->handle, &move, deadline);
 }
 
-// Records
-// ---------------------------------------------------------------------
+// Records ---------------------------------------------------------------------
 
 static ssize_t move_record(weft_queue *q, struct wi_shared_transfer *move,
                            int64_t deadline)
@@ -101,8 +100,7 @@ ssize_t weft_queue_get_bytes_with(weft_queue *q, void *data, size_t size,
     return moved > 0 ? moved - 1 : moved;
 }
 
-// Shutdown
-// --------------------------------------------------------------------
+// Shutdown --------------------------------------------------------------------
 
 // Takes out what is left, one item after the other, as any consumer would.
 static void drain(weft_queue *q)

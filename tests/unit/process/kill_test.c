@@ -14,14 +14,14 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "os/cpu.h"
 #include "process/pool.h"
 
 static const char *const phase_names[WI_PHASES] = {
     "starting", "looking for work", "parked",          "taking a request",
     "running",  "waiting",          "telling a result"};
 
-// The load
-// ----------------------------------------------------------------------
+// The load --------------------------------------------------------------------
 
 WEFT_JOB(struct weft_bytes, echo, struct weft_bytes, in)
 {
@@ -120,8 +120,7 @@ static void take(struct item *item, struct tally *tally)
     weft_future_unref(item->future);
 }
 
-// The killer
-// --------------------------------------------------------------------
+// The killer ------------------------------------------------------------------
 
 struct killer {
     struct wi_pool *pool;
@@ -321,7 +320,8 @@ static void kill_workers(enum weft_start_method start)
     int mappings = weft_test_count_mappings();
     run_with_kills(weft_test_kills(50), &killer, start);
     print_histogram(&killer);
-    for (int i = 0; i < WI_PHASES; i++)
+    // With one CPU the killer runs when a worker has left it: not in between.
+    for (int i = 0; i < WI_PHASES && wi_os_cpu_budget() > 1; i++)
         ck_assert_msg(killer.seen[i] > 0, "never killed while %s",
                       phase_names[i]);
     ck_assert_int_eq(weft_test_count_fds(), fds);
@@ -346,8 +346,7 @@ WEFT_TEST(workers_of_a_zygote_at_random_instants, .timeout = 300)
     kill_workers(WEFT_START_ZYGOTE);
 }
 
-// The parent
-// --------------------------------------------------------------------
+// The parent ------------------------------------------------------------------
 
 static int pause_for_ever(void *arg)
 {
