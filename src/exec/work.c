@@ -144,7 +144,7 @@ static int run_body(weft_work *work, void *result, struct wi_job_frame *frame)
     if (work->deadline != WI_FOREVER)
         left = (double)(work->deadline - wi_os_now()) / 1e9;
     if (left <= 0)
-        return -WEFT_EJOBTIMEOUT; // too late before it began
+        return wi_job_late(frame, false);
     weft_shield_enter(&shield, left);
     weft_group *group = weft_group_open();
     set_group(work, group);
@@ -155,7 +155,7 @@ static int run_body(weft_work *work, void *result, struct wi_job_frame *frame)
     weft_scope_leave(&shield);
     if (code >= 0 && work->deadline != WI_FOREVER &&
         work->deadline <= wi_os_now())
-        code = -WEFT_EJOBTIMEOUT; // it overran
+        code = wi_job_late(frame, true);
     return code;
 }
 
