@@ -76,11 +76,12 @@ static void loop_side(const struct bench_ask *ask, struct bench_reply *reply)
 static void ask(const char *name, bench_fn *weft, const char *peer, long n,
                 double bar)
 {
-    const struct bench_side sides[] = {
-        {"weft", BENCH_WEFT, .fn = weft},
-        {"a loop", BENCH_FLOOR, .fn = loop_side},
-        {"Python executor", BENCH_PEER, .program = peer, .package = "python3"},
-        {0}};
+    const struct bench_side sides[] = {{"weft", BENCH_WEFT, .fn = weft},
+                                       {"a loop", BENCH_FLOOR, .fn = loop_side},
+                                       {"Python executor", BENCH_PEER,
+                                        .program = peer, .package = "python3",
+                                        .part = 10},
+                                       {0}};
     bench_ask(&(struct bench_question){.name = name,
                                        .what = "one tiny element of a map",
                                        .unit = "ns",

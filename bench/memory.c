@@ -152,10 +152,10 @@ static void ask_job(const char *name, const struct bench_side *sides, long ops)
             .what = "a job that waits for its turn, and its future",
             .unit = "bytes",
             .ops = (uint64_t)ops,
-            .slow = true,
+            .warm = 200,
             .params = {{"hold_ms", bench_pick(1000, 500, 10)}},
             .more = {"rss", "page_tables"},
-            .reps = (unsigned)bench_pick(5, 3, 1)},
+            .reps = (unsigned)bench_pick(7, 3, 1)},
         sides);
 }
 
@@ -166,12 +166,12 @@ int main(int argc, char **argv)
         {"GThreadPool", BENCH_PEER, .program = "memory_job_glib",
          .package = "libglib2.0-dev"},
         {"Python", BENCH_PEER, .program = "memory_job_python",
-         .package = "python3"},
+         .package = "python3", .part = 10},
         {0}};
     static const struct bench_side processes[] = {
         {"weft", BENCH_WEFT, .fn = process_side},
         {"Python executor", BENCH_PEER, .program = "memory_process_python",
-         .package = "python3"},
+         .package = "python3", .part = 10},
         {0}};
     weft_main_hook();
     bench_start("memory", argc, argv);

@@ -173,7 +173,8 @@ static const struct bench_side sides[] = {
     {"Go channel", BENCH_PEER, .program = "park_go", .package = "golang-go"},
     {"tokio", BENCH_PEER, .program = "park_tokio",
      .package = "librust-tokio-dev"},
-    {"asyncio", BENCH_PEER, .program = "park_asyncio", .package = "python3"},
+    {"asyncio", BENCH_PEER, .program = "park_asyncio", .package = "python3",
+     .part = 4},
     {"futex, 2 threads", BENCH_PEER, .fn = futex_side},
     {"pipe, 2 threads", BENCH_PEER, .fn = pipe_side},
     {0}};

@@ -156,7 +156,7 @@ static void ask(const char *name, long stack, double bar)
             .name = name,
             .what = "memory of a parked task",
             .unit = "bytes",
-            .ops = (uint64_t)bench_pick(200000, 50000, 300),
+            .ops = (uint64_t)bench_pick(100000, 50000, 300),
             .warm = 1000,
             .params = {{"stack", stack}},
             .more = {"rss", "page_tables", "cpu_ns_to_park"},

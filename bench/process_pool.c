@@ -193,14 +193,14 @@ static const struct bench_side streams[] = {
     {"weft", BENCH_WEFT, .fn = stream_side},
     {"two rings", BENCH_FLOOR, .fn = rings_side},
     {"Python executor", BENCH_PEER, .program = "process_pool_python",
-     .package = "python3"},
+     .package = "python3", .part = 10},
     {0}};
 
 static const struct bench_side trips[] = {
     {"weft", BENCH_WEFT, .fn = pool_side},
     {"futex", BENCH_FLOOR, .fn = futex_side},
     {"Python executor", BENCH_PEER, .program = "process_trip_python",
-     .package = "python3"},
+     .package = "python3", .part = 5},
     {0}};
 
 static void ask_stream(const char *name, long workers)

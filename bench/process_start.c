@@ -42,8 +42,7 @@ static void measure(const struct bench_ask *ask, struct bench_reply *reply,
     reply->more[1] = walls[n * 9 / 10] / 1000;
 }
 
-// Start and join
-// ----------------------------------------------------------------
+// Start and join --------------------------------------------------------------
 
 static int nothing(void *arg)
 {
@@ -101,8 +100,7 @@ static double start_spawn(void)
     return bench_wall() - begin;
 }
 
-// Many at once
-// -------------------------------------------------------------------
+// Many at once ----------------------------------------------------------------
 
 static long many;
 static int here[2]; // each child that runs says so
@@ -218,8 +216,7 @@ static void start_spawn_side(const struct bench_ask *ask,
     measure(ask, reply, start_spawn);
 }
 
-// A cold pool
-// -------------------------------------------------------------------
+// A cold pool -----------------------------------------------------------------
 
 WEFT_JOB(long, one)
 {
@@ -243,8 +240,7 @@ static void cold_side(const struct bench_ask *ask, struct bench_reply *reply)
     measure(ask, reply, cold);
 }
 
-// A crash
-// -----------------------------------------------------------------------
+// A crash ---------------------------------------------------------------------
 
 static weft_executor *pool;
 
@@ -372,7 +368,7 @@ static void ask_crowd(const char *name, long children)
                                        .what = "one of many children that live "
                                                "at once, from start to join",
                                        .unit = "us",
-                                       .ops = (uint64_t)bench_pick(3, 2, 1),
+                                       .ops = (uint64_t)bench_pick(1, 2, 1),
                                        .warm = 1,
                                        .params = {{"children", children}},
                                        .more = {"least", "p90"},
@@ -431,7 +427,7 @@ static void ask_replace(const char *name, long mib)
                                        .what = "from a kill to the result of "
                                                "the next job",
                                        .unit = "us",
-                                       .ops = (uint64_t)bench_pick(5, 10, 3),
+                                       .ops = (uint64_t)bench_pick(1, 10, 3),
                                        .warm = 3,
                                        .params = {{"worker_mib", mib}},
                                        .more = {"least", "p90"},
@@ -464,7 +460,7 @@ int main(int argc, char **argv)
               colds);
     ask_crash("process_start/crash", 0, bench_pick(100, 20, 3));
     ask_crash("process_start/crash_large", bench_pick(1024, 128, 16),
-              bench_pick(5, 10, 3));
+              bench_pick(1, 10, 3));
     ask_replace("process_start/replace_large", bench_pick(1024, 128, 16));
     return bench_end();
 }

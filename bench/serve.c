@@ -315,7 +315,7 @@ static void ask(const struct neighbour *n)
                                        .slow = true,
                                        .params = {{"connections", CONNECTIONS}},
                                        .more = {"requests_per_second"},
-                                       .reps = (unsigned)bench_pick(5, 3, 1)},
+                                       .reps = (unsigned)bench_pick(7, 3, 1)},
               sides);
 }
 
@@ -324,10 +324,10 @@ int main(int argc, char **argv)
     bench_start("serve", argc, argv);
     ask(&(struct neighbour){
         "serve/http", "the server's CPU time of a GET by wrk", "wrk", "wrk",
-        "nginx", http_uring, http_epoll, nginx_side, bench_pick(2, 1, 1)});
+        "nginx", http_uring, http_epoll, nginx_side, bench_pick(1, 1, 1)});
     ask(&(struct neighbour){
         "serve/ping", "the server's CPU time of a PING by redis-benchmark",
         "redis-benchmark", "redis-tools", "redis-server", ping_uring,
-        ping_epoll, redis_side, bench_pick(200000, 50000, 1000)});
+        ping_epoll, redis_side, bench_pick(100000, 50000, 1000)});
     return bench_end();
 }

@@ -82,7 +82,7 @@ static void ask(const char *name, const char *what, double bar)
         &(struct bench_question){.name = name,
                                  .what = what,
                                  .unit = "us",
-                                 .ops = (uint64_t)bench_pick(2000, 500, 10),
+                                 .ops = (uint64_t)bench_pick(700, 500, 10),
                                  .warm = 100,
                                  .params = {{"gap_us", 200}},
                                  .more = {BENCH_ROUNDS_MORE},

@@ -126,6 +126,6 @@ int main(int argc, char **argv)
     ask("yield/1000", 1000, bench_pick(4000000, 1000000, 2000), 30);
     ask("yield/10000", bench_pick(10000, 10000, 300),
         bench_pick(4000000, 1000000, 2000), 0);
-    ask("yield/100000", many, many * bench_pick(20, 4, 5), 150);
+    ask("yield/100000", many, many * bench_pick(10, 4, 5), 150);
     return bench_end();
 }

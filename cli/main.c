@@ -65,9 +65,13 @@ static int run(int argc, char **argv)
         return print_help();
     if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
         return cmd_version(1, argv + 1);
-    const struct command *c = find_command(argv[1]);
+    bool help = !strcmp(argv[1], "help"); // of a command
+    const char *name = argv[help ? 2 : 1];
+    const struct command *c = find_command(name);
     if (!c)
-        return cli_usage(NULL, "no command '%s'", argv[1]);
+        return cli_usage(NULL, "no command '%s'", name);
+    if (help)
+        return c->run(2, (char *[]){argv[2], "--help", NULL});
     return c->run(argc - 1, argv + 1);
 }
 

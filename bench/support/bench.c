@@ -18,7 +18,7 @@
 #endif
 
 enum mode { FULL, QUICK, CHECK };
-enum { MAX_SIDES = 24, MAX_REPS = 64, FEW_REPS = 3 };
+enum { MAX_SIDES = 24, MAX_REPS = 64, FEW_REPS = 3, LEAST_REPS = 7 };
 
 static struct {
     const char *program;
@@ -31,13 +31,20 @@ static struct {
     bool failed;
 } run;
 
+// What the others computed.
+struct known {
+    bool is;
+    uint64_t answer;
+};
+
 // The samples of one contender.
 struct score {
     bool asked; // it is there and wanted
     unsigned n;
     double value[MAX_REPS];
     double more[BENCH_MORE][MAX_REPS];
-    double spent; // seconds of the clock, for all of them
+    double spent;       // seconds of the clock, for all of them
+    struct known known; // its own, if it does a part of the operations
 };
 
 static void bench_usage(int status)
@@ -48,7 +55,7 @@ static void bench_usage(int status)
             "  --check      very few: only whether the answers are right\n"
             "  --reps N     samples of each contender (15; 7; 1)\n"
             "  --seconds S  as long as one question may take, about "
-            "(8; 1.5)\n"
+            "(5; 1.5)\n"
             "  --ops N      operations in each sample\n"
             "  --only TEXT  only where TEXT is part of 'QUESTION CONTENDER'\n"
             "  --direct     Weft alone, once, in this process, for profilers\n"
@@ -299,9 +306,15 @@ static void complain(const struct bench_question *q,
     run.failed = true;
 }
 
-// One sample; false if it failed or its answer differs from the others'.
+static uint64_t ops_of(const struct bench_side *side, uint64_t ops)
+{
+    bool part = side->part > 0 && ops > side->part && run.mode != CHECK;
+    return part ? ops / side->part : ops;
+}
+
+// One sample; false if it failed or its answer differs from what is known.
 static bool take(const struct bench_question *q, const struct bench_side *side,
-                 const struct bench_ask *ask, bool *known, uint64_t *answer,
+                 const struct bench_ask *ask, struct known *known,
                  struct bench_reply *reply)
 {
     const char *why = "";
@@ -311,14 +324,13 @@ static bool take(const struct bench_question *q, const struct bench_side *side,
         complain(q, side, why);
         return false;
     }
-    if (*known && *answer != reply->answer) {
+    if (known->is && known->answer != reply->answer) {
         snprintf(text, sizeof text, "computed %" PRIu64 ", others %" PRIu64,
-                 reply->answer, *answer);
+                 reply->answer, known->answer);
         complain(q, side, text);
         return false;
     }
-    *known = true;
-    *answer = reply->answer;
+    *known = (struct known){true, reply->answer};
     return true;
 }
 
@@ -328,12 +340,10 @@ static void check_all(const struct bench_question *q, uint64_t ops,
 {
     struct bench_ask ask;
     struct bench_reply reply;
-    uint64_t answer = 0;
-    bool known = false;
+    struct known known = {0};
     fill_ask(q, ops, &ask);
     for (int i = 0; sides[i].name; i++)
-        if (scores[i].asked &&
-            !take(q, &sides[i], &ask, &known, &answer, &reply))
+        if (scores[i].asked && !take(q, &sides[i], &ask, &known, &reply))
             scores[i].asked = false;
 }
 
@@ -346,12 +356,13 @@ static void keep(struct score *s, const struct bench_reply *reply)
 
 static double seconds_for_a_question(void)
 {
-    double seconds = run.mode == FULL ? 8 : run.mode == QUICK ? 1.5 : 60;
+    double seconds = run.mode == FULL ? 5 : run.mode == QUICK ? 1.5 : 60;
     return run.seconds > 0 ? run.seconds : seconds;
 }
 
-// Whether a contender has another sample to give: all if there is time, a few
-// in any case, but only one of who takes a good part of the time alone.
+// Whether a contender has another sample to give: all if there is time, some
+// in any case, but in a short run only one of who takes a good part of the time
+// alone.
 static bool is_due(const struct score *s, enum bench_role role, unsigned reps,
                    double left)
 {
@@ -359,7 +370,8 @@ static bool is_due(const struct score *s, enum bench_role role, unsigned reps,
         return false;
     double each = s->n > 0 ? s->spent / s->n : 0;
     double much = seconds_for_a_question() / (role == BENCH_WEFT ? 2 : 6);
-    return s->n < (each > much ? 1 : FEW_REPS) || each < left;
+    unsigned least = run.mode == FULL ? LEAST_REPS : each > much ? 1 : FEW_REPS;
+    return s->n < least || each < left;
 }
 
 static void measure_all(const struct bench_question *q, uint64_t ops,
@@ -368,17 +380,19 @@ static void measure_all(const struct bench_question *q, uint64_t ops,
 {
     struct bench_ask ask;
     struct bench_reply reply;
-    uint64_t answer = 0;
-    bool known = false, more = true;
-    fill_ask(q, ops, &ask);
+    struct known known = {0};
+    bool more = true;
     while (more) {
         more = false;
         for (int i = 0; sides[i].name; i++) {
             struct score *s = &scores[i];
+            uint64_t mine = ops_of(&sides[i], ops);
             double begin = bench_wall() / 1e9;
             if (!is_due(s, sides[i].role, reps, end - begin))
                 continue;
-            if (take(q, &sides[i], &ask, &known, &answer, &reply))
+            fill_ask(q, mine, &ask);
+            if (take(q, &sides[i], &ask, mine == ops ? &known : &s->known,
+                     &reply))
                 keep(s, &reply);
             else
                 s->asked = false;
@@ -440,5 +454,5 @@ void bench_ask(const struct bench_question *q, const struct bench_side *sides)
     measure_all(q, ops, sides, scores, count_reps(q), end);
     for (int i = 0; sides[i].name; i++)
         if (scores[i].n > 0)
-            print_score(q, ops, &sides[i], &scores[i]);
+            print_score(q, ops_of(&sides[i], ops), &sides[i], &scores[i]);
 }

@@ -61,6 +61,8 @@ struct bench_side {
                          // fn it is a program that fn starts
     const char *package; // what brings the program, when it is not there
     double bar;          // of Weft: another than the question's; 0: the same
+    unsigned part;       // a slow one: does this part of the operations, the
+                         // 10th or so, and has as many samples; 0: all
 };
 
 struct bench_question {

@@ -158,24 +158,31 @@ WEFT_API int weft_arena_check(weft_arena *a);
 
 WEFT_END
 
+// n elements of size bytes; too many are more than any arena has.
+static inline size_t weft_arena_array_size_(size_t n, size_t size)
+{
+    size_t whole;
+    return __builtin_mul_overflow(n, size, &whole) ? SIZE_MAX : whole;
+}
+
 #ifndef __cplusplus
 // A zeroed value or array of a type; NULL: no memory.
 #define weft_arena_value(a, type) ((type *)weft_arena_alloc((a), sizeof(type)))
 #define weft_arena_array(a, type, n)                                           \
     ((type *)weft_arena_alloc((a), weft_arena_array_size_((n), sizeof(type))))
-#define weft_arena_new(limit, ...) WEFT_ARENA_NEW_((limit), __VA_ARGS__)
+#define weft_arena_new(limit, ...) WEFT_ARENA_NEW_((limit), __VA_ARGS__, )
 #define WEFT_ARENA_NEW_(limit, arena, ...)                                     \
     weft_arena_new_with((limit), (arena),                                      \
                         WEFT_OPTIONS(weft_arena_options, __VA_ARGS__))
-#define weft_arena_open(ref, ...) WEFT_ARENA_OPEN_((ref), __VA_ARGS__)
+#define weft_arena_open(ref, ...) WEFT_ARENA_OPEN_((ref), __VA_ARGS__, )
 #define WEFT_ARENA_OPEN_(ref, arena, ...)                                      \
     weft_arena_open_with((ref), (arena), NULL,                                 \
                          WEFT_OPTIONS(weft_arena_options, __VA_ARGS__))
-#define weft_arena_find(name, ...) WEFT_ARENA_FIND_((name), __VA_ARGS__)
+#define weft_arena_find(name, ...) WEFT_ARENA_FIND_((name), __VA_ARGS__, )
 #define WEFT_ARENA_FIND_(text, arena, ...)                                     \
     weft_arena_find_with((text), (arena),                                      \
                          WEFT_OPTIONS(weft_arena_options, __VA_ARGS__))
-#define weft_arena_attach(fd, ...) WEFT_ARENA_ATTACH_((fd), __VA_ARGS__)
+#define weft_arena_attach(fd, ...) WEFT_ARENA_ATTACH_((fd), __VA_ARGS__, )
 #define WEFT_ARENA_ATTACH_(fd, arena, ...)                                     \
     weft_arena_attach_with((fd), (arena),                                      \
                            WEFT_OPTIONS(weft_arena_options, __VA_ARGS__))
@@ -183,6 +190,11 @@ WEFT_END
 template <class T> inline T *weft_arena_value(weft_arena *a)
 {
     return static_cast<T *>(weft_arena_alloc(a, sizeof(T)));
+}
+template <class T> inline T *weft_arena_array(weft_arena *a, size_t n)
+{
+    return static_cast<T *>(
+        weft_arena_alloc(a, weft_arena_array_size_(n, sizeof(T))));
 }
 inline int weft_arena_new(size_t limit, weft_arena **arena,
                           weft_arena_options o = {})
@@ -209,13 +221,6 @@ inline int weft_arena_attach(int fd, weft_arena **arena,
     return weft_arena_attach_with(fd, arena, &o);
 }
 #endif
-
-// n elements of size bytes; too many are more than any arena has.
-static inline size_t weft_arena_array_size_(size_t n, size_t size)
-{
-    size_t whole;
-    return __builtin_mul_overflow(n, size, &whole) ? SIZE_MAX : whole;
-}
 
 // An atomic counter, anywhere in memory, also in an arena; zero at first.
 struct weft_counter {

@@ -95,7 +95,7 @@ WEFT_END
 
 #ifndef __cplusplus
 #define weft_barrier_init(barrier, ...)                                        \
-    WEFT_BARRIER_INIT_((barrier), __VA_ARGS__)
+    WEFT_BARRIER_INIT_((barrier), __VA_ARGS__, )
 #define WEFT_BARRIER_INIT_(barrier, parties, ...)                              \
     weft_barrier_init_with((barrier), (parties),                               \
                            WEFT_OPTIONS(weft_barrier_options, __VA_ARGS__))

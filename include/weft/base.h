@@ -6,7 +6,7 @@
 // The rules, once:
 //  - A function returns >= 0 for success or a negative code (error.h). Weft
 //    never reports through errno, and leaves errno as it found it.
-//  - Times are seconds in a double. Negative means 0, INFINITY means "no
+//  - Times are seconds in a double. Negative means 0, INFINITY (math.h) "no
 //    limit", NaN aborts the program: it is always a mistake.
 //  - "Blocks" in a contract comment means: a task parks and its worker runs
 //    other tasks; a plain thread sleeps. Both may make every call.

@@ -18,7 +18,7 @@
 #include <weft/future.h>
 
 // Called when f is done: returns a code, and fills in *result, which has
-// .result_size bytes that begin as zero.
+// .result_size bytes that begin as zero; NULL if that is 0.
 typedef int weft_then_function(weft_future *f, void *result, void *arg);
 
 struct weft_then_options {

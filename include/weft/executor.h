@@ -273,12 +273,10 @@ WEFT_END
 // weft_submit(ex, job), (ex, job, value) or (ex, job, .x = 1, .y = 2)
 #define weft_submit(ex, ...) WEFT_SUBMIT_((ex), __VA_ARGS__, )
 #define WEFT_SUBMIT_(ex, job, ...)                                             \
-    weft_submit_job((ex), &weft_job_##job,                                     \
-                    &(const weft_arg_of_##job){__VA_ARGS__})
+    weft_submit_job((ex), &weft_job_##job, WEFT_JOB_ARG_(job, __VA_ARGS__))
 // The same when the argument is a structure and the caller has one.
 #define weft_submit_struct(ex, job, value)                                     \
-    weft_submit_job((ex), &weft_job_##job,                                     \
-                    (const weft_arg_of_##job[1]){(value)})
+    weft_submit_job((ex), &weft_job_##job, WEFT_JOB_WHOLE_(job, value))
 #define weft_map(ex, job, in, n, ...) WEFT_MAP_(ex, job, in, n, __VA_ARGS__, )
 #define WEFT_MAP_(ex, job, in, n, out, ...)                                    \
     weft_map_job((ex), &weft_job_##job,                                        \

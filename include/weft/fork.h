@@ -322,18 +322,28 @@ WEFT_FORK_INLINE_ bool weft_fork_mine(weft_worker *w)
     }                                                                          \
     WEFT_FORK_ASSERT_(1, "")
 
+// Which of two macros a call is for: with values behind two other arguments,
+// or without. ISO C has no way to leave out the comma before no values.
+#define WEFT_FORK_WHICH_(stem, ...)                                            \
+    WEFT_FORK_NINTH_(__VA_ARGS__, stem##SOME_, stem##SOME_, stem##SOME_,       \
+                     stem##SOME_, stem##SOME_, stem##SOME_, stem##NONE_, )
+#define WEFT_FORK_NINTH_(a, b, c, d, e, f, g, h, name, ...) name
+
 // weft_fork(w, name, value...): a child; w moves on.
-#define weft_fork(...) WEFT_FORK_ARGS_(__VA_ARGS__)
-#define WEFT_FORK_ARGS_(w, name, ...)                                          \
-    ((void)((w) = weft_fork_of_##name((w), ##__VA_ARGS__)))
+#define weft_fork(...)           WEFT_FORK_WHICH_(WEFT_FORK_, __VA_ARGS__)(__VA_ARGS__)
+#define WEFT_FORK_NONE_(w, name) ((void)((w) = weft_fork_of_##name((w))))
+#define WEFT_FORK_SOME_(w, name, ...)                                          \
+    ((void)((w) = weft_fork_of_##name((w), __VA_ARGS__)))
 
 // The result of the last child that was forked and not joined; w moves back.
 #define weft_join_child(w, name) weft_join_of_##name(&(w))
 
 // int weft_fork_run(ex, result *out, name, value...): see weft_fork_run_on; out
 // may be NULL.
-#define weft_fork_run(ex, out, ...) WEFT_FORK_RUN_(ex, out, __VA_ARGS__)
-#define WEFT_FORK_RUN_(ex, out, name, ...)                                     \
-    weft_root_of_##name((ex), (out), ##__VA_ARGS__)
+#define weft_fork_run(ex, ...)                                                 \
+    WEFT_FORK_WHICH_(WEFT_FORK_RUN_, __VA_ARGS__)((ex), __VA_ARGS__)
+#define WEFT_FORK_RUN_NONE_(ex, out, name) weft_root_of_##name(ex, (out))
+#define WEFT_FORK_RUN_SOME_(ex, out, name, ...)                                \
+    weft_root_of_##name(ex, (out), __VA_ARGS__)
 
 #endif

@@ -17,7 +17,8 @@
 
 #define WEFT_TEXT_SIZE 256
 
-// Bounded text as a value.
+// Bounded text as a value. One without a NUL at its end loses the last byte on
+// its way into a job and out of it.
 struct weft_text {
     char s[WEFT_TEXT_SIZE]; // ends with a NUL
 };
@@ -111,6 +112,8 @@ WEFT_END
 #define WEFT_EXTERN_
 // 5 is the class of pointers in gcc's and clang's typeclass.h.
 #define WEFT_IS_POINTER_(type) (__builtin_classify_type(*(type *)0) == 5)
+// Whether it is no structure (12) and no union (13).
+#define WEFT_IS_SCALAR_(type) (__builtin_classify_type(*(type *)0) < 12)
 #else
 template <class T> struct weft_kind_of {
     enum { kind = WEFT_PLAIN, pointer = 0 };
@@ -192,6 +195,25 @@ template <> struct weft_kind_of<struct weft_none> {
     {                                                                          \
         weft_job_unregister(&weft_job_entry_##job_name);                       \
     }
+
+#ifndef __cplusplus
+// The argument of a job, from a value, or from the members of a structure. When
+// they do not fit, compilers show the line on which they come together.
+#define WEFT_JOB_ARG_(job, ...)                                                \
+    (WEFT_JOB_TAKES_(job, sizeof(#__VA_ARGS__) > 1),                           \
+     __extension__(&(const weft_arg_of_##job){                                 \
+         __VA_ARGS__ /* a whole structure: by weft_..._struct() */}))
+#define WEFT_JOB_TAKES_(job, given)                                            \
+    (void)sizeof(struct {                                                      \
+        WEFT_ASSERT_(!(given) || WEFT_KIND_(weft_arg_of_##job) != WEFT_NONE,   \
+                     "this job takes no argument");                            \
+        WEFT_ASSERT_((given) || !WEFT_IS_SCALAR_(weft_arg_of_##job),           \
+                     "this job takes an argument");                            \
+        char some;                                                             \
+    })
+// A structure as it is: the one element of an array, as it may be a constant.
+#define WEFT_JOB_WHOLE_(job, value) ((const weft_arg_of_##job[1]){(value)})
+#endif
 
 // In a header: the job is defined by WEFT_JOB in some other source file.
 #define WEFT_JOB_DECLARE(...)                                                  \

@@ -66,7 +66,8 @@ WEFT_API struct weft_manager_ref weft_manager_ref(weft_manager *m);
 WEFT_API int weft_manager_close(weft_manager *m);
 
 // Calls a method. The macro weft_manager_call(m, job, value...) fills in the
-// record. A call that is canceled may still run. Never NULL. Blocks: the
+// record; a structure that the caller has goes by weft_manager_call_struct(m,
+// job, value). A call that is canceled may still run. Never NULL. Blocks: the
 // caller only, while the manager is far behind. Threads: any. Errors: a failed
 // future with -WEFT_ECRASHED (the manager has died, or has been closed),
 // -WEFT_ENOJOB, -WEFT_ENOENTRY, -WEFT_EBROKEN (no state could be made),
@@ -130,10 +131,12 @@ WEFT_END
 #define weft_manager_store(...)                                                \
     weft_manager_store_with(WEFT_OPTIONS(weft_manager_options, __VA_ARGS__))
 // weft_manager_call(m, job) or (m, job, value) or (m, job, .x = 1, .y = 2)
-#define weft_manager_call(m, ...) WEFT_MANAGER_CALL_(m, __VA_ARGS__, )
+#define weft_manager_call(m, ...) WEFT_MANAGER_CALL_((m), __VA_ARGS__, )
 #define WEFT_MANAGER_CALL_(m, job, ...)                                        \
-    weft_manager_call_job((m), &weft_job_##job,                                \
-                          &(const weft_arg_of_##job){__VA_ARGS__})
+    weft_manager_call_job(m, &weft_job_##job, WEFT_JOB_ARG_(job, __VA_ARGS__))
+// The same when the argument is a structure and the caller has one.
+#define weft_manager_call_struct(m, job, value)                                \
+    weft_manager_call_job((m), &weft_job_##job, WEFT_JOB_WHOLE_(job, value))
 #else
 inline weft_manager *weft_manager_start(weft_manager_init *init,
                                         const void *arg, size_t size,
@@ -147,6 +150,17 @@ inline weft_manager *weft_manager_store(weft_manager_options o = {})
     o.size = sizeof o;
     return weft_manager_store_with(&o);
 }
+template <class T>
+inline weft_future *weft_manager_call_value(weft_manager *m,
+                                            const weft_job *job, const T &value)
+{
+    return weft_manager_call_job(m, job, &value);
+}
+#define weft_manager_call(m, ...) WEFT_MANAGER_CALL_((m), __VA_ARGS__, )
+#define WEFT_MANAGER_CALL_(m, job, ...)                                        \
+    weft_manager_call_value(m, &weft_job_##job, weft_arg_of_##job{__VA_ARGS__})
+#define weft_manager_call_struct(m, job, value)                                \
+    weft_manager_call_value((m), &weft_job_##job, weft_arg_of_##job(value))
 #endif
 
 #endif

@@ -81,10 +81,9 @@ struct weft_stage {
 struct weft_pipeline_options {
     size_t size;
     weft_executor *executor; // a thread pool; NULL: as for loops
-    size_t tokens; // items under way at most; 0: 16. They are so many because
-                   // an item that waits for its turn does not hold a worker;
-                   // each then has a stack, and hundreds cost more than they
-                   // bring, unless a stage mostly waits
+    size_t tokens; // items under way at most; 0: 16. One that waits for its
+                   // turn costs its place only; one that waits inside a stage
+                   // holds no worker, but has a stack
     void (*drop)(void *item, void *arg); // for each item that was made and has
     void *drop_arg;                      // not gone through all stages
 };

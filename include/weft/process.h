@@ -244,7 +244,7 @@ WEFT_END
 
 #ifndef __cplusplus
 #define weft_process_start(fn, arg, ...)                                       \
-    WEFT_PROCESS_START_((fn), (arg), __VA_ARGS__)
+    WEFT_PROCESS_START_((fn), (arg), __VA_ARGS__, )
 #define WEFT_PROCESS_START_(fn, arg, bytes, ...)                               \
     weft_process_start_with((fn), (arg), (bytes),                              \
                             WEFT_OPTIONS(weft_process_options, __VA_ARGS__))

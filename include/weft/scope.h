@@ -63,8 +63,11 @@ weft_group_open_with(const struct weft_group_options *options);
 // ended by cancel or deadline: a cancel from outside reaches the children, a
 // deadline they have inherited (and whoever fails of it fails the group: with
 // -WEFT_EJOBTIMEOUT, since it is the child's time that was up, not that of this
-// call), and their end is waited for. Must be called by the one who opened the
-// group, innermost first. Blocks: the caller only. Since 0.1.
+// call), and their end is waited for. -ECANCELED: none has failed, but the
+// caller has been canceled, and children with it. That the group's own code has
+// canceled children (weft_group_cancel, weft_cancel) is no failure. Must be
+// called by the one who opened the group, innermost first. Blocks: the caller
+// only. Since 0.1.
 WEFT_API int weft_group_close(weft_group *g);
 
 // Cancels the children and the body of g. Idempotent. Threads: any, while the
@@ -112,7 +115,8 @@ WEFT_END
 #ifndef __cplusplus
 #define weft_group_open(...)                                                   \
     weft_group_open_with(WEFT_OPTIONS(weft_group_options, __VA_ARGS__))
-#define WEFT_GROUP(g, ...) WEFT_GROUP_(WEFT_UNIQUE(weft_guard_), g, __VA_ARGS__)
+#define WEFT_GROUP(g, ...)                                                     \
+    WEFT_GROUP_(WEFT_UNIQUE(weft_guard_), g, __VA_ARGS__, )
 #define WEFT_GROUP_(guard, g, rc_pointer, ...)                                 \
     struct weft_group_guard guard WEFT_CLEANUP(weft_group_guard_leave) = {     \
         weft_group_open(__VA_ARGS__), (rc_pointer)};                           \

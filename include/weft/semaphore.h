@@ -85,7 +85,7 @@ WEFT_END
 
 #ifndef __cplusplus
 #define weft_semaphore_init(semaphore, ...)                                    \
-    WEFT_SEMAPHORE_INIT_((semaphore), __VA_ARGS__)
+    WEFT_SEMAPHORE_INIT_((semaphore), __VA_ARGS__, )
 #define WEFT_SEMAPHORE_INIT_(semaphore, permits, ...)                          \
     weft_semaphore_init_with(                                                  \
         (semaphore), (permits),                                                \

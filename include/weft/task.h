@@ -122,10 +122,10 @@ WEFT_API int weft_fork_child(void);
 WEFT_END
 
 #ifndef __cplusplus
-#define weft_run(fn, ...) WEFT_RUN_((fn), __VA_ARGS__)
+#define weft_run(fn, ...) WEFT_RUN_((fn), __VA_ARGS__, )
 #define WEFT_RUN_(fn, arg, ...)                                                \
     weft_run_with((fn), (arg), WEFT_OPTIONS(weft_run_options, __VA_ARGS__))
-#define weft_task_start(fn, ...) WEFT_TASK_START_((fn), __VA_ARGS__)
+#define weft_task_start(fn, ...) WEFT_TASK_START_((fn), __VA_ARGS__, )
 #define WEFT_TASK_START_(fn, arg, ...)                                         \
     weft_task_start_with((fn), (arg),                                          \
                          WEFT_OPTIONS(weft_task_options, __VA_ARGS__))

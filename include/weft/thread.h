@@ -71,7 +71,7 @@ WEFT_API unsigned weft_cpu_count(void);
 WEFT_END
 
 #ifndef __cplusplus
-#define weft_thread_start(fn, ...) WEFT_THREAD_START_((fn), __VA_ARGS__)
+#define weft_thread_start(fn, ...) WEFT_THREAD_START_((fn), __VA_ARGS__, )
 #define WEFT_THREAD_START_(fn, arg, ...)                                       \
     weft_thread_start_with((fn), (arg),                                        \
                            WEFT_OPTIONS(weft_thread_options, __VA_ARGS__))

@@ -15,8 +15,13 @@
 // Timers that are pending when their run ends never fire.
 //
 // Storage is the caller's, valid when zeroed, and must stay until the timer is
-// over: weft_timer_cancel returned 1, or weft_timer_join 0. Threads: all
-// functions may be called by any thread or task; none in a signal handler.
+// over: weft_timer_cancel returned 1, weft_timer_join 0, or .over is called.
+// The timer's own function has not ended when it frees the storage: .over may.
+//
+//     weft_timer_start(&entry->timer, 60, expire, entry, .over = free);
+//
+// Threads: all functions may be called by any thread or task; none in a signal
+// handler.
 #ifndef WEFT_TIMER_H
 #define WEFT_TIMER_H
 
@@ -39,6 +44,11 @@ struct weft_timer_options {
     size_t size;
     double period; // seconds between runs; 0: once
     double at;     // seconds on the clock of weft_now(), instead of `seconds`
+    void (*over)(void *arg); // called with arg, once, when the timer is over:
+                             // behind its last run, inside the cancel that
+                             // prevents it, or at the end of its run. Weft does
+                             // not touch the storage any more. A timer that is
+                             // set anew is not over. NULL: nothing
 };
 
 WEFT_BEGIN
@@ -61,7 +71,8 @@ WEFT_API int weft_timer_start_with(struct weft_timer *timer, double seconds,
 WEFT_API int weft_timer_cancel(struct weft_timer *timer);
 
 // Waits until the timer is over: has run, if not periodic, or was cancelled,
-// and fn has returned. Returns 0. Not in fn itself. Blocks: the caller only.
+// and fn has returned. Returns 0. Not in fn itself, and not for one whose .over
+// frees it. Blocks: the caller only.
 // Cancels: yes. Errors: -ETIMEDOUT, -ECANCELED. Since 0.1.
 WEFT_API int weft_timer_join(struct weft_timer *timer);
 

@@ -45,7 +45,7 @@ static __thread unsigned held_count;
 
 static const void *told[MOST_TOLD]; // sites, atomic
 
-// What the library is made of ------------------------------------------------
+// What the library is made of -------------------------------------------------
 
 static void *next(const char *name)
 {

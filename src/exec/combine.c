@@ -38,13 +38,21 @@ struct combination {
     uint32_t won;   // atomic: somebody decides. After that f may be gone
     uint32_t phase; // atomic: BUILT, DECIDED
     size_t refs;    // atomic
-    size_t left;    // atomic: inputs that are not done
+    size_t left;    // atomic: inputs that are not done, or decide
     size_t n;
     struct input input[];
 };
 
-static void give_back(struct combination *c)
+static void hold(void *owner)
 {
+    struct combination *c = owner;
+    // relaxed: the caller knows of another reference
+    __atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
+}
+
+static void give_back(void *owner)
+{
+    struct combination *c = owner;
     // acq_rel: the last one sees what the others did
     if (__atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
@@ -61,16 +69,12 @@ static void cancel_inputs(struct combination *c)
 
 static void canceled(weft_future *f, void *owner)
 {
-    struct combination *c = owner;
     (void)f;
-    // relaxed: f is not done, so there is a reference. An input that ends now
-    // may give it back.
-    __atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
-    cancel_inputs(c);
-    give_back(c);
+    cancel_inputs(owner);
 }
 
-static const struct wi_external_ops combination_ops = {.cancel = canceled};
+static const struct wi_external_ops combination_ops = {
+    .cancel = canceled, .hold = hold, .let_go = give_back};
 
 static void take_off(struct combination *c)
 {
@@ -109,16 +113,25 @@ static void decide(struct combination *c, int code, const char *text)
         cancel_inputs(c);
 }
 
-// One input is done.
+// Whether an input with this code decides, whatever the others do.
+static bool decides(enum how how, int code)
+{
+    return how == RACE || (how == ALL) == (code < 0);
+}
+
+// One input is done. Only those that do not decide are counted: so the count
+// ends only where none decides, however long one that does takes to say so.
 static void note(struct combination *c, size_t i)
 {
     weft_future *f = c->input[i].future;
-    // acq_rel: only the count matters; the last one ends it
-    bool last = __atomic_sub_fetch(&c->left, 1, __ATOMIC_ACQ_REL) == 0;
     int code = weft_future_code(f);
-    if (code < 0 && (c->how != ANY || last))
+    // acq_rel: only the count matters; the last one ends it
+    if (!decides(c->how, code) &&
+        __atomic_sub_fetch(&c->left, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    if (code < 0)
         decide(c, code, weft_future_text(f));
-    else if (code >= 0 && (c->how != ALL || last))
+    else
         decide(c, c->how == ALL ? 0 : (int)i, NULL);
 }
 
@@ -137,8 +150,7 @@ static void watch_all(struct combination *c)
     for (size_t i = 0; i < c->n && !is_decided(c); i++) {
         struct input *input = &c->input[i];
         input->node.fire = fire;
-        // relaxed: we hold a reference
-        __atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
+        hold(c);
         input->watched =
             wi_future_watch(wi_of_future(input->future), &input->node);
         if (!input->watched) {
@@ -168,7 +180,7 @@ static weft_future *combine(enum how how, weft_future *const *set, size_t n,
     c->left = c->n = n;
     for (size_t i = 0; i < n; i++) {
         wi_require_in(function, set[i] != NULL, set,
-                      "a future must not be NULL");
+                      "a future of the set must not be NULL");
         c->input[i].of = c;
         c->input[i].future = weft_future_ref(set[i]);
     }

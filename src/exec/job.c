@@ -9,7 +9,9 @@
 
 #include <weft/error.h>
 
+#include "base/cold.h"
 #include "base/fresh.h"
+#include "base/text.h"
 #include "os/report.h"
 #include "sched/task.h"
 
@@ -87,6 +89,22 @@ void weft_bytes_free(struct weft_bytes *bytes)
 
 // Bodies ----------------------------------------------------------------------
 
+// A text of which all bytes are used loses the last: as on the way to another
+// process.
+static void end_text(struct weft_text *text)
+{
+    text->s[sizeof text->s - 1] = '\0';
+}
+
+// The argument may be the caller's own, as the elements of a map are.
+static WI_COLD void call_with_text(const struct weft_job *job,
+                                   const struct weft_text *arg, void *result)
+{
+    struct weft_text text = *arg;
+    end_text(&text);
+    job->call(&text, result);
+}
+
 void weft_fail(int code, const char *format, ...)
 {
     struct wi_task *self = wi_self();
@@ -113,13 +131,25 @@ int wi_job_call(const struct weft_job *job, const void *arg, void *result,
     frame->code = 0;
     frame->text[0] = '\0';
     self->frame = frame;
-    job->call(arg, result);
+    if (WI_RARELY(job->arg_kind == WEFT_TEXT))
+        call_with_text(job, arg, result);
+    else
+        job->call(arg, result);
     self->frame = frame->outer;
+    if (job->result_kind == WEFT_TEXT)
+        end_text(result);
     return frame->code;
 }
 
-// The list of all jobs
-// ----------------------------------------------------------
+int wi_job_late(struct wi_job_frame *frame, bool began)
+{
+    const char *text = began ? "ran past its deadline"
+                             : "its deadline had passed before it began";
+    wi_text_copy(frame->text, sizeof frame->text, text);
+    return -WEFT_EJOBTIMEOUT;
+}
+
+// The list of all jobs --------------------------------------------------------
 
 static struct wi_mutex jobs_lock;
 static struct weft_job_entry *jobs;
@@ -191,13 +221,6 @@ static void *copy_bytes(const struct weft_bytes *bytes)
     return copy;
 }
 
-// A text of which all bytes are used loses the last: as on the way to another
-// process.
-static void end_text(struct weft_text *text)
-{
-    text->s[sizeof text->s - 1] = '\0';
-}
-
 int wi_job_copy_arg(const struct weft_job *job, const void *arg, void **word,
                     bool *heap)
 {
@@ -213,8 +236,6 @@ int wi_job_copy_arg(const struct weft_job *job, const void *arg, void **word,
         *word = copy_bytes(arg);
     else if ((*word = malloc(job->arg_size)) != NULL)
         memcpy(*word, arg, job->arg_size);
-    if (job->arg_kind == WEFT_TEXT && *word != NULL)
-        end_text(*word);
     *heap = *word != NULL;
     return *word != NULL ? 0 : -ENOMEM;
 }

@@ -28,9 +28,13 @@ struct wi_bytes_ops {
 extern const struct wi_bytes_ops *wi_bytes_ops;
 
 // Calls the job's body as part of the caller's record: 0, or the code of
-// weft_fail with its text in frame->text. result has room for result_size.
+// weft_fail with its text in frame->text. result has room for result_size. A
+// text is ended on its way in and out.
 int wi_job_call(const struct weft_job *job, const void *arg, void *result,
                 struct wi_job_frame *frame);
+
+// The code and the text of a job whose deadline has passed.
+int wi_job_late(struct wi_job_frame *frame, bool began);
 
 // A copy of a job's argument: up to 8 bytes in *word, more in memory from
 // malloc (*word points to it, *heap is true). A struct weft_bytes is copied
@@ -49,8 +53,10 @@ static inline bool wi_job_arg_is_word(const struct weft_job *job)
 static inline void *wi_job_arg_word(const struct weft_job *job, const void *arg)
 {
     void *word = NULL;
-    memcpy(&word, arg,
-           job->arg_size == sizeof word ? sizeof word : sizeof(int));
+    if (job->arg_size == sizeof word) // two copies of known sizes
+        memcpy(&word, arg, sizeof word);
+    else
+        memcpy(&word, arg, sizeof(int));
     return word;
 }
 

@@ -38,6 +38,7 @@
 #include "os/report.h"
 #include "sched/fork_join.h"
 #include "sched/scope.h"
+#include "sched/worker.h"
 
 enum {
     PIECE_NS = 5000, // a piece grows while it takes less, and shrinks
@@ -167,12 +168,13 @@ __attribute__((noinline)) static int run_loop(size_t begin, size_t end,
     return result_of(&loop.failure, rc);
 }
 
-int weft_parallel_for_with(size_t begin, size_t end, weft_range_function *fn,
-                           void *arg,
-                           const struct weft_parallel_options *options)
+__attribute__((noinline)) static int
+start_loop(size_t begin, size_t end, weft_range_function *fn, void *arg,
+           const struct weft_parallel_options *options)
 {
     WI_OPTIONS(options);
-    wi_require(fn != NULL, NULL, "a loop's function must not be NULL");
+    wi_require_in("weft_parallel_for_with", fn != NULL, NULL,
+                  "a loop's function must not be NULL");
     size_t grain = options->grain > 0 ? options->grain : 1;
     int rc = wi_check_scopes();
     if (rc < 0 || begin >= end)
@@ -180,6 +182,28 @@ int weft_parallel_for_with(size_t begin, size_t end, weft_range_function *fn,
     if (end - begin > grain || !wi_fork_in_place(options->executor))
         return run_loop(begin, end, fn, arg, grain, options->executor);
     rc = fn(begin, end, arg); // nothing to share
+    return rc < 0 ? rc : 0;
+}
+
+// Whether a loop on ex of one piece is a call, here and now, whatever the
+// caller's scopes say; no means that it has to be looked at closer.
+static inline bool is_call(const weft_executor *ex)
+{
+    const struct wi_this_thread *here = &wi_here;
+    return here->self != NULL && here->worker != NULL &&
+           wi_worker_forks_for(here->worker, ex) && wi_scope_plain(here->self);
+}
+
+int weft_parallel_for_with(size_t begin, size_t end, weft_range_function *fn,
+                           void *arg,
+                           const struct weft_parallel_options *options)
+{
+    size_t size = options != NULL ? options->size : 0;
+    if (fn == NULL || size < sizeof *options || begin >= end ||
+        end - begin - 1 > options->grain - (options->grain > 0) ||
+        !is_call(options->executor))
+        return start_loop(begin, end, fn, arg, options);
+    int rc = fn(begin, end, arg);
     return rc < 0 ? rc : 0;
 }
 

@@ -80,19 +80,21 @@ static void *result_room(struct wi_task *t)
     return t->data.heap;
 }
 
-static void set_text(struct wi_task *t, const struct wi_job_frame *frame)
+static WI_COLD int fail_with(struct wi_task *t, int code,
+                             const struct wi_job_frame *frame)
 {
     char name[128] = "job ";
     wi_text_copy(name + 4, sizeof name - 4, t->job->name);
     if (wi_task_need_extra(t))
         t->extra->text = wi_text_join(name, frame->text);
+    return code;
 }
 
 static int run_job(struct wi_task *t)
 {
-    if (t->deadline != WI_FOREVER && t->deadline <= wi_os_now())
-        return -WEFT_EJOBTIMEOUT; // too late before it began
     struct wi_job_frame frame;
+    if (t->deadline != WI_FOREVER && t->deadline <= wi_os_now())
+        return fail_with(t, wi_job_late(&frame, false), &frame);
     void *result = result_room(t);
     if (result == NULL)
         return -ENOMEM;
@@ -103,16 +105,12 @@ static int run_job(struct wi_task *t)
         t->flags &= (uint8_t)~WI_HEAP_ARG;
     }
     if (code >= 0 && t->deadline != WI_FOREVER && t->deadline <= wi_os_now())
-        code = -WEFT_EJOBTIMEOUT; // it overran
-    if (code < 0) {
-        set_text(t, &frame);
-        return code;
-    }
+        code = wi_job_late(&frame, true);
+    if (code < 0)
+        return fail_with(t, code, &frame);
     t->result_size = t->job->result_size;
     if (t->job->result_kind == WEFT_BYTES)
         t->flags |= WI_BYTES_RESULT;
-    else if (t->job->result_kind == WEFT_TEXT)
-        ((char *)result)[WEFT_TEXT_SIZE - 1] = '\0';
     return 0;
 }
 

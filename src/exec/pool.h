@@ -11,6 +11,24 @@
 #include "future/local.h"
 #include "sched/task.h"
 
+// Whether the record of a job can be made at once, without a call, and that.
+static inline bool wi_job_record_at_hand(const struct wi_this_thread *here,
+                                         const struct weft_job *job)
+{
+    return wi_job_check(job) == 0 && wi_job_arg_is_word(job) &&
+           !wi_local_inherits() && wi_task_at_hand(here);
+}
+
+static inline struct wi_task *wi_job_record_take(struct wi_this_thread *here,
+                                                 const struct weft_job *job,
+                                                 const void *arg)
+{
+    struct wi_task *t = wi_task_at_hand_new(here, WI_KIND_JOB, WI_QUEUED, 2);
+    t->job = job;
+    t->arg = wi_job_arg_word(job, arg);
+    return t;
+}
+
 // A record for one job with a copy of its argument, unstarted, two references;
 // or, if it cannot be made, a future that has failed (WI_KIND_FAILED).
 struct wi_task *wi_job_record_slow(const struct weft_job *job, const void *arg,
@@ -19,15 +37,9 @@ static inline struct wi_task *
 wi_job_record(const struct weft_job *job, const void *arg,
               const struct weft_submit_options *options)
 {
-    if (WI_RARELY(options != NULL || wi_job_check(job) < 0 ||
-                  !wi_job_arg_is_word(job) || wi_local_inherits() ||
-                  !wi_task_at_hand(&wi_here)))
+    if (WI_RARELY(options != NULL || !wi_job_record_at_hand(&wi_here, job)))
         return wi_job_record_slow(job, arg, options);
-    struct wi_task *t =
-        wi_task_at_hand_new(&wi_here, WI_KIND_JOB, WI_QUEUED, 2);
-    t->job = job;
-    t->arg = wi_job_arg_word(job, arg);
-    return t;
+    return wi_job_record_take(&wi_here, job, arg);
 }
 
 // Gives back such a record (or NULL) that will not be queued: what the submit

@@ -24,6 +24,7 @@ struct then {
     weft_then_function *fn;
     void *arg;
     weft_executor *executor;
+    uint32_t refs; // atomic: the way to the end's, and a running cancel's
     bool always;
     struct wi_mutex lock; // for what a cancel goes to
     weft_future *waits_for;
@@ -33,10 +34,21 @@ struct then {
     char result[] __attribute__((aligned(16)));
 };
 
-// Both futures are through with it. The job may have ended before the submitter
-// came to say that a cancel goes to it.
-static void end(struct then *then)
+static void hold(void *owner)
 {
+    struct then *then = owner;
+    // relaxed: the new future is not done, so there is a reference
+    __atomic_fetch_add(&then->refs, 1, __ATOMIC_RELAXED);
+}
+
+// At the end both futures are through with it. The job may have ended before
+// the submitter came to say that a cancel goes to it.
+static void give_back(void *owner)
+{
+    struct then *then = owner;
+    // acq_rel: the last one sees what the other did
+    if (__atomic_sub_fetch(&then->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
     weft_future_unref(then->waits_for);
     weft_future_unref(then->before);
     free(then);
@@ -73,7 +85,8 @@ static void canceled(weft_future *f, void *owner)
     }
 }
 
-static const struct wi_external_ops then_ops = {.cancel = canceled};
+static const struct wi_external_ops then_ops = {
+    .cancel = canceled, .hold = hold, .let_go = give_back};
 
 static void complete(struct then *then, int code, const char *text)
 {
@@ -87,7 +100,8 @@ static void complete(struct then *then, int code, const char *text)
 
 static void call(struct then *then)
 {
-    int code = then->fn(then->before, then->result, then->arg);
+    void *result = then->result_size > 0 ? then->result : NULL;
+    int code = then->fn(then->before, result, then->arg);
     complete(then, wi_future_own_code(code), NULL);
 }
 
@@ -125,7 +139,7 @@ static void job_ended(struct wi_node *node, struct wi_task *job)
         complete(then, weft_future_code(wi_as_future(job)),
                  weft_future_text(wi_as_future(job)));
     weft_future_unref(wi_as_future(job));
-    end(then);
+    give_back(then);
 }
 
 static void submit(struct then *then)
@@ -146,13 +160,13 @@ static void before_ended(struct wi_node *node, struct wi_task *before)
     int code = weft_future_code(wi_as_future(before));
     if (code < 0 && !then->always) {
         complete(then, code, weft_future_text(then->before));
-        end(then);
+        give_back(then);
     } else if (then->executor != NULL) {
         submit(then);
     } else {
         wait_for(then, NULL);
         call(then);
-        end(then);
+        give_back(then);
     }
 }
 
@@ -166,6 +180,7 @@ weft_future *weft_then_with(weft_future *f, weft_then_function *fn, void *arg,
     struct then *then = calloc(1, sizeof *then + options->result_size);
     if (then == NULL)
         return wi_future_failed(-ENOMEM, NULL);
+    then->refs = 1;
     then->before = weft_future_ref(f);
     then->fn = fn;
     then->arg = arg;
@@ -176,7 +191,7 @@ weft_future *weft_then_with(weft_future *f, weft_then_function *fn, void *arg,
                                         options->name, NULL, &made);
     then->f = next;
     if (!made) {
-        end(then);
+        give_back(then);
         return next;
     }
     wait_for(then, f);

@@ -26,6 +26,7 @@
 #include "os/cpu.h"
 #include "os/memory.h"
 #include "os/report.h"
+#include "sched/idle.h"
 #include "sched/scope.h"
 #include "sched/watchdog.h"
 
@@ -177,14 +178,45 @@ static WI_MERGED weft_future *queue(struct thread_pool *pool, struct wi_task *t,
     return wi_as_future(t);
 }
 
-static weft_future *submit(weft_executor *ex, const struct weft_job *job,
-                           const void *arg,
-                           const struct weft_submit_options *options)
+static __attribute__((noinline)) weft_future *
+submit_any(weft_executor *ex, const struct weft_job *job, const void *arg,
+           const struct weft_submit_options *options)
 {
     struct thread_pool *pool = (struct thread_pool *)ex;
     if (WI_RARELY(wi_is_parents(pool->born)))
         return wi_future_failed(-WEFT_EFORKED, NULL);
     return queue(pool, wi_job_record(job, arg, options), options);
+}
+
+static WI_COLD weft_future *wake_for(struct wi_runtime *runtime, weft_future *f)
+{
+    wi_runtime_wake_idle(runtime);
+    return f;
+}
+
+// The usual submit by a job of the pool is done here, as queue_counted does it,
+// with nothing that could fail after it has begun.
+static weft_future *submit(weft_executor *ex, const struct weft_job *job,
+                           const void *arg,
+                           const struct weft_submit_options *options)
+{
+    struct thread_pool *pool = (struct thread_pool *)ex;
+    struct wi_this_thread *here = &wi_here;
+    struct wi_worker *worker = here->worker;
+    if (worker == NULL || worker->runtime != pool->runtime || options != NULL ||
+        WI_RARELY(wi_is_parents(pool->born) || may_submit(pool) < 0 ||
+                  !wi_job_record_at_hand(here, job) ||
+                  !wi_deque_has_room(&worker->jobs)))
+        return submit_any(ex, job, arg, options);
+    struct wi_task *t = wi_job_record_take(here, job, arg);
+    uint64_t *n = &pool->submitted[worker->index + 1].n;
+    t->home = worker->runtime;
+    // relaxed: as in queue_counted
+    __atomic_store_n(n, *n + 1, __ATOMIC_RELAXED);
+    wi_deque_put(&worker->jobs, wi_hint_of(t));
+    return wi_worker_may_wake(worker)
+               ? wake_for(worker->runtime, wi_as_future(t))
+               : wi_as_future(t);
 }
 
 static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,

@@ -34,6 +34,7 @@ struct weft_work {
     bool heap; // a pointer to them
     int64_t deadline;
     struct wi_mutex lock;
+    uint32_t refs; // atomic: the executor's, and a running cancel's
     enum work_state state;
     weft_group *group; // of the body that runs
 };
@@ -62,20 +63,32 @@ static void cancel_work(weft_future *f, void *owner)
     wi_mutex_unlock(&work->lock);
 }
 
-static const struct wi_external_ops work_ops = {.cancel = cancel_work};
-
-static void free_work(weft_work *work)
+static void hold(void *owner)
 {
+    weft_work *work = owner;
+    // relaxed: the future is not done, so the executor has a reference
+    __atomic_fetch_add(&work->refs, 1, __ATOMIC_RELAXED);
+}
+
+static void give_back(void *owner)
+{
+    weft_work *work = owner;
+    // acq_rel: the last one sees what the other did
+    if (__atomic_sub_fetch(&work->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
     if (work->heap)
         free(work->arg);
     free(work);
 }
 
+static const struct wi_external_ops work_ops = {
+    .cancel = cancel_work, .hold = hold, .let_go = give_back};
+
 static weft_work *fail(weft_work *work, int code, weft_future **future)
 {
     *future = wi_future_failed(code, weft_strerror(code));
     if (work != NULL)
-        free_work(work);
+        give_back(work);
     return NULL;
 }
 
@@ -91,6 +104,7 @@ weft_work *weft_work_new(const struct weft_job *job, const void *arg,
     weft_work *work = rc < 0 ? NULL : calloc(1, sizeof *work);
     if (work == NULL)
         return fail(NULL, rc < 0 ? rc : -ENOMEM, future);
+    work->refs = 1;
     rc = wi_job_copy_arg(job, arg, &work->arg, &work->heap);
     if (rc < 0)
         return fail(work, rc, future);
@@ -105,7 +119,7 @@ weft_work *weft_work_new(const struct weft_job *job, const void *arg,
     work->f = *future;
     if (made)
         return work;
-    free_work(work);
+    give_back(work);
     return NULL;
 }
 
@@ -130,7 +144,7 @@ static int run_body(weft_work *work, void *result, struct wi_job_frame *frame)
     if (work->deadline != WI_FOREVER)
         left = (double)(work->deadline - wi_os_now()) / 1e9;
     if (left <= 0)
-        return -WEFT_EJOBTIMEOUT; // too late before it began
+        return wi_job_late(frame, false);
     weft_shield_enter(&shield, left);
     weft_group *group = weft_group_open();
     set_group(work, group);
@@ -141,7 +155,7 @@ static int run_body(weft_work *work, void *result, struct wi_job_frame *frame)
     weft_scope_leave(&shield);
     if (code >= 0 && work->deadline != WI_FOREVER &&
         work->deadline <= wi_os_now())
-        code = -WEFT_EJOBTIMEOUT; // it overran
+        code = wi_job_late(frame, true);
     return code;
 }
 
@@ -203,5 +217,5 @@ void weft_work_free(weft_work *work)
         return;
     wi_require(work->state != RUNNING, work, "a work that runs is not freed");
     weft_work_drop(work, -WEFT_EABANDONED);
-    free_work(work);
+    give_back(work);
 }

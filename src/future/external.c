@@ -4,11 +4,14 @@
 // RUNNING, so that a cancel always goes to the producer's function, and the
 // first call of wi_external_complete wins.
 //
-// The producer's object must outlive a cancel function that runs. So the
-// cancel runs under the future's own lock, and complete takes that lock once
-// after DONE before it returns: afterwards no cancel is running and none will
-// begin. A cancel function may itself complete the future, straight or through
-// the cancel and the callbacks of another one; the thread then holds the lock
+// The producer's object must outlive a cancel function that runs. Where it has
+// a count of references, the cancel holds one, taken under the future's own
+// lock. Where it has none, the cancel runs under that lock. Complete takes the
+// lock once after DONE before it returns: afterwards no cancel will begin, and
+// none is running but those that hold a reference.
+//
+// A cancel function may itself complete the future, straight or through the
+// cancel and the callbacks of another one; the thread then holds the lock
 // already, which the chain from wi_here.canceling tells. Two promises whose
 // cancel functions complete each other must not wait for each other: what is
 // completed inside a cancel function does not wait if it is a promise, whose
@@ -50,15 +53,30 @@ static bool canceling_here(const struct wi_task *t)
     return false;
 }
 
-void wi_external_cancel(struct wi_task *t)
+static void cancel_under_lock(struct wi_task *t)
 {
     struct wi_canceling here = {wi_here.canceling, t};
-    wi_mutex_lock(cancel_lock(t));
     wi_here.canceling = &here;
-    if (!wi_future_done(t) && t->extra->ops->cancel != NULL)
-        t->extra->ops->cancel(wi_as_future(t), t->extra->external);
+    t->extra->ops->cancel(wi_as_future(t), t->extra->external);
     wi_here.canceling = here.outer;
+}
+
+void wi_external_cancel(struct wi_task *t)
+{
+    const struct wi_external_ops *ops = t->extra->ops;
+    void *owner = t->extra->external;
+    wi_mutex_lock(cancel_lock(t));
+    bool wanted = !wi_future_done(t) && ops->cancel != NULL;
+    bool held = wanted && ops->hold != NULL;
+    if (held)
+        ops->hold(owner);
+    else if (wanted)
+        cancel_under_lock(t);
     wi_mutex_unlock(cancel_lock(t));
+    if (held) {
+        ops->cancel(wi_as_future(t), owner);
+        ops->let_go(owner);
+    }
 }
 
 pid_t wi_external_native_id(struct wi_task *t)

@@ -20,6 +20,11 @@ struct wi_external_ops {
     // in the caller, with no lock held; must not block. owner as given below.
     // May call wi_external_complete.
     void (*cancel)(weft_future *f, void *owner);
+    // NULL, or both: a reference to owner, for as long as a cancel runs. With
+    // them nobody waits for a cancel that runs, so that cancels which complete
+    // each other's futures cannot wait in a ring. hold must not block.
+    void (*hold)(void *owner);
+    void (*let_go)(void *owner);
     // The kernel's id, 0 if it has none now.
     pid_t (*native_id)(weft_future *f, void *owner);
     // The last handle of a future that was done, and whose id had been asked
@@ -33,8 +38,8 @@ struct wi_external_ops {
 // -WEFT_ECLOSED or -ENOMEM the result is a failed future and *made is false.
 // In a group that is canceled already the future is marked so: who passes a
 // group asks wi_external_cancel_requested once it can be canceled.
-// owner must stay valid until the future is done and a running cancel call has
-// returned: see wi_external_owner_lock in the .c file's essay.
+// owner must stay valid until wi_external_complete has returned: see the essay
+// of the .c file.
 weft_future *wi_external_new(enum wi_kind kind,
                              const struct wi_external_ops *ops, void *owner,
                              const char *name, weft_group *group, bool *made);

@@ -196,6 +196,8 @@ static void collect(weft_group *group, int code, const char *text)
 void wi_group_failed(weft_group *group, struct wi_task *t, int code)
 {
     if (code == -WEFT_EJOBCANCELED) {
+        // relaxed: the close that reads it has seen the child end
+        __atomic_store_n(&group->lost, 1, __ATOMIC_RELAXED);
         __atomic_fetch_or(&t->state, WI_OBSERVED, __ATOMIC_RELAXED);
         return;
     }
@@ -303,14 +305,23 @@ static void leave_scope(weft_group *group, struct wi_task *self)
     self->scope = group->head.scope.outer;
 }
 
-static int group_free(weft_group *group)
+// What a close returns, outside of the group. Children whose work is not done
+// are a success only if the group's own code has canceled them.
+static int outcome(const weft_group *group, struct wi_task *self)
 {
-    int code = group->code;
+    // relaxed: see wi_group_failed
+    bool lost = __atomic_load_n(&group->lost, __ATOMIC_RELAXED);
+    if (group->code == 0 && lost && !group->root && wi_scope_canceled(self))
+        return -ECANCELED;
+    return group->code;
+}
+
+static void group_free(weft_group *group)
+{
     for (unsigned i = 0; i < group->failures; i++)
         free(group->failure[i].text);
     wi_biased_fini(&group->lock);
     free(group);
-    return code;
 }
 
 int weft_group_close(weft_group *g)
@@ -333,7 +344,9 @@ int weft_group_close(weft_group *g)
         wi_edge_clear(self);
     }
     leave_scope(g, self);
-    return group_free(g);
+    int rc = outcome(g, self);
+    group_free(g);
+    return rc;
 }
 
 void wi_group_finish(weft_group *group)

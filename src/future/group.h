@@ -27,6 +27,7 @@ struct weft_group {
     uint8_t canceled;
     uint8_t closed;
     uint8_t failures;
+    uint8_t lost; // a child was canceled; atomic
     struct {
         int code;
         char *text;

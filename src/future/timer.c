@@ -18,6 +18,9 @@
 // longer than its service, which then serves another runtime: so a firing knows
 // whose it is.
 //
+// Whoever makes a timer IDLE for good calls its `over`, without the lock: from
+// then on nothing here touches it.
+//
 // When the run ends, the service's task is canceled with the rest of the root
 // group: then what is pending becomes IDLE. Services are recycled, never freed:
 // a timer's `home` may be looked at for ever.
@@ -79,7 +82,7 @@ struct timer {
     uint32_t state;
     uint32_t flags;
     struct firing *firing; // FIRED, RUNNING
-    void *slack;
+    void (*over)(void *arg);
 } __attribute__((may_alias));
 _Static_assert(sizeof(struct timer) == sizeof(struct weft_timer) &&
                    offsetof(struct timer, state) ==
@@ -116,6 +119,27 @@ static void become_idle(struct timer *t)
         wi_unpark(task);
 }
 
+// What is to be called when a timer is over.
+struct call {
+    void (*fn)(void *arg); // NULL: nothing
+    void *arg;
+};
+
+static void make_call(struct call call)
+{
+    if (call.fn != NULL)
+        call.fn(call.arg);
+}
+
+// Ends a timer that is not to be set anew. With the lock held; the call is to
+// be made without it.
+static struct call end_timer(struct timer *t)
+{
+    struct call over = {t->over, t->arg};
+    become_idle(t);
+    return over;
+}
+
 // With the lock held. Whom to unpark: the task of the service has to look if
 // this is earlier than what it sleeps for.
 static struct wi_task *set(struct service *s, struct timer *t, int64_t when)
@@ -148,7 +172,7 @@ static bool is_served(const struct firing *firing)
 }
 
 // The run has ended, or never began. With the lock held; whom to unpark.
-static struct wi_task *after_run(struct firing *firing)
+static struct wi_task *after_run(struct firing *firing, struct call *over)
 {
     struct service *s = firing->service;
     struct timer *t = firing->timer;
@@ -157,7 +181,7 @@ static struct wi_task *after_run(struct firing *firing)
     if (served && (t->flags & AGAIN))
         return set(s, t, when);
     if (t->period == 0 || (t->flags & STOP) || !served) {
-        become_idle(t);
+        *over = end_timer(t);
         return NULL;
     }
     int64_t late = wi_os_now() - when;
@@ -168,11 +192,13 @@ static void end_firing(struct firing *firing)
 {
     struct service *s = firing->service;
     struct wi_task *task = NULL;
+    struct call over = {NULL, NULL};
     wi_mutex_lock(&s->lock);
     if (firing->timer != NULL)
-        task = after_run(firing);
+        task = after_run(firing, &over);
     unlock_and_unpark(s, task);
     free(firing);
+    make_call(over);
 }
 
 static int run(void *arg)
@@ -234,6 +260,8 @@ static struct firing *next_firing(struct service *s)
     return firing;
 }
 
+// With the lock held, and without it for a while now and then: no timer comes
+// in any more.
 static void drop_pending(struct service *s)
 {
     for (int level = 0; level < WI_WHEEL_LEVELS; level++) {
@@ -241,7 +269,10 @@ static void drop_pending(struct service *s)
             struct wi_timer *entry;
             while ((entry = s->wheel.slots[level][slot]) != NULL) {
                 wi_wheel_remove(&s->wheel, entry);
-                become_idle((struct timer *)entry);
+                struct call over = end_timer((struct timer *)entry);
+                wi_mutex_unlock(&s->lock);
+                make_call(over);
+                wi_mutex_lock(&s->lock);
             }
         }
     }
@@ -391,6 +422,7 @@ static int start(struct service *s, const struct wi_runtime *runtime,
     t->fn = given->fn;
     t->arg = given->arg;
     t->period = given->period;
+    t->over = given->over;
     // release: pairs with home_of
     __atomic_store_n(&t->home, s, __ATOMIC_RELEASE);
     if (t->state == RUNNING) {
@@ -428,8 +460,10 @@ int weft_timer_start_with(struct weft_timer *timer, double seconds,
     wi_require(fn != NULL, timer, "a timer's function must not be NULL");
     wi_require(!isnan(options->period) && !isnan(options->at), timer,
                "a time must be a number, not NaN");
-    struct timer given = {
-        .fn = fn, .arg = arg, .period = period_of(options->period)};
+    struct timer given = {.fn = fn,
+                          .arg = arg,
+                          .period = period_of(options->period),
+                          .over = options->over};
     given.entry.when = options->at != 0
                            ? time_of(options->at)
                            : wi_deadline_in(seconds, "weft_timer_start");
@@ -452,13 +486,15 @@ int weft_timer_cancel(struct weft_timer *timer)
     struct service *s = home_of(t);
     if (s == NULL)
         return 0;
+    struct call over = {NULL, NULL};
     wi_mutex_lock(&s->lock);
     bool prevented = take_out(t);
     if (prevented)
-        become_idle(t);
+        over = end_timer(t);
     else if (t->state == RUNNING)
         t->flags = STOP;
     wi_mutex_unlock(&s->lock);
+    make_call(over);
     return prevented;
 }
 
@@ -467,8 +503,9 @@ static bool list_joiner(struct timer *t, struct wi_waiter *joiner)
 {
     wi_mutex_lock(&home_of(t)->lock);
     bool must = t->state != IDLE;
-    wi_require(t->state != RUNNING || t->firing->runner != joiner->task, t,
-               "a timer's function must not join its own timer");
+    wi_require_in("weft_timer_join",
+                  t->state != RUNNING || t->firing->runner != joiner->task, t,
+                  "a timer's function must not join its own timer");
     if (must)
         wi_waiters_add(&t->joiners, joiner);
     wi_mutex_unlock(&home_of(t)->lock);

@@ -75,7 +75,7 @@ static int open_socket(const struct weft_address *to,
     return rc;
 }
 
-// One address: no race ----------------------------------------------------
+// One address: no race --------------------------------------------------------
 
 static int connect_one(const struct weft_address *to, weft_stream **stream,
                        const struct weft_connect_options *options)
@@ -94,7 +94,7 @@ static int connect_one(const struct weft_address *to, weft_stream **stream,
     return rc;
 }
 
-// The race ----------------------------------------------------------------
+// The race --------------------------------------------------------------------
 
 static void lost(struct race *r, unsigned i, int code)
 {

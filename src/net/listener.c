@@ -32,6 +32,15 @@ enum {
     PORT_TRIES = 16, // to find one port that is free on several addresses
 };
 
+// -EPERM is what a firewall's rule makes of one connection; and of every wait,
+// a machine that refuses the backend which was asked for.
+static bool has_loop(void)
+{
+    int rc;
+
+    return wi_loop_here(&rc) != NULL || rc == 0;
+}
+
 bool wi_accept_again(int code)
 {
     switch (-code) {
@@ -44,8 +53,9 @@ bool wi_accept_again(int code)
     case EHOSTUNREACH:
     case EOPNOTSUPP:
     case ENETUNREACH:
-    case EPERM: // a firewall's rule
         return true;
+    case EPERM:
+        return has_loop();
     default:
         return false;
     }

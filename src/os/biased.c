@@ -29,6 +29,11 @@ __attribute__((constructor)) static void probe(void)
 #endif
 }
 
+void wi_biased_barrier(void)
+{
+    membarrier(MEMBARRIER_PRIVATE_EXPEDITED);
+}
+
 static void wait_for_owner(struct wi_biased *lock)
 {
     unsigned turns = 0;
@@ -48,7 +53,7 @@ void wi_biased_lock_slow(struct wi_biased *lock, bool owner)
     if (owner || !wi_biased_fast)
         return; // while we have the mutex no foreigner is in
     __atomic_store_n(&lock->foreign, 1, __ATOMIC_RELAXED);
-    membarrier(MEMBARRIER_PRIVATE_EXPEDITED);
+    wi_biased_barrier();
     wait_for_owner(lock);
 }
 

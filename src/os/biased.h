@@ -28,6 +28,9 @@ extern bool wi_biased_fast;
 void wi_biased_lock_slow(struct wi_biased *lock, bool owner);
 void wi_biased_unlock_slow(struct wi_biased *lock);
 
+// A full barrier in every running thread of the process, where wi_biased_fast.
+void wi_biased_barrier(void);
+
 // The owner's fast way in, where wi_biased_fast; false: somebody else is in,
 // or wants in, and the owner must take the slow one.
 static inline bool wi_biased_enter(struct wi_biased *lock)

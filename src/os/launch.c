@@ -348,8 +348,7 @@ int wi_os_launch(const struct wi_os_launch *launch, struct wi_os_child *child)
 
 #endif
 
-// A copy of this process
-// ----------------------------------------------------------------
+// A copy of this process ------------------------------------------------------
 
 int wi_os_launch_copy(struct wi_os_child *child)
 {

@@ -72,8 +72,7 @@ void wi_os_local_refuse(int fd)
         close(queued);
 }
 
-// Paths
-// -----------------------------------------------------------------------
+// Paths -----------------------------------------------------------------------
 
 static int path_address(struct sockaddr_un *at, const char *path)
 {
@@ -190,8 +189,7 @@ bool wi_os_local_same_user(int fd)
     return wi_os_local_peer(fd, &pid, &uid, &gid) == 0 && uid == geteuid();
 }
 
-// Messages
-// --------------------------------------------------------------------
+// Messages --------------------------------------------------------------------
 
 union control {
     struct cmsghdr head;

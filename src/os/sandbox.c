@@ -25,8 +25,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// Landlock
-// ---------------------------------------------------------------------
+// Landlock --------------------------------------------------------------------
 
 // The same on all architectures.
 enum { CREATE_RULESET = 444, ADD_RULE = 445, RESTRICT_SELF = 446 };
@@ -106,8 +105,7 @@ static int restrict_paths(const struct wi_sandbox *sandbox, const char **what)
     return rc;
 }
 
-// The filter
-// -------------------------------------------------------------------
+// The filter ------------------------------------------------------------------
 
 #if defined(__x86_64__)
 enum { ARCH = (int)0xc000003e };

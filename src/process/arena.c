@@ -90,8 +90,7 @@ static int offer_by_id(weft_arena *a)
     return rc == -EADDRINUSE ? 0 : rc;
 }
 
-// Making, opening
-// -------------------------------------------------------------
+// Making, opening -------------------------------------------------------------
 
 int weft_arena_new_with(size_t limit, weft_arena **arena,
                         const struct weft_arena_options *options)
@@ -212,8 +211,7 @@ struct weft_arena_ref weft_arena_ref(weft_arena *a, const void *p)
                                    weft_arena_offset(a, p)};
 }
 
-// Memory
-// ----------------------------------------------------------------------
+// Memory ----------------------------------------------------------------------
 
 // `function` is what the user called.
 static void need_writable(const char *function, const weft_arena *a)
@@ -312,8 +310,7 @@ void *weft_arena_root(const weft_arena *a)
         a, __atomic_load_n(&wi_segment_of(a)->root, __ATOMIC_ACQUIRE));
 }
 
-// The whole
-// -------------------------------------------------------------------
+// The whole -------------------------------------------------------------------
 
 int weft_arena_seal(weft_arena *a)
 {

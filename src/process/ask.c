@@ -47,8 +47,7 @@ static void go_mad(struct wi_member *member)
     wi_member_kill(member, "asked its pool for nonsense");
 }
 
-// Replies
-// -----------------------------------------------------------------------
+// Replies ---------------------------------------------------------------------
 
 // Under the lock.
 static void send_reply(struct wi_member *member, struct wi_reply *reply)
@@ -118,8 +117,7 @@ static void write_answer(struct wi_member *member, unsigned number,
     free(room);
 }
 
-// Proxies
-// -----------------------------------------------------------------------
+// Proxies ---------------------------------------------------------------------
 
 static struct wi_proxy *new_proxy(struct wi_member *member, unsigned number,
                                   weft_future *f)
@@ -236,8 +234,7 @@ static void open_proxy(struct wi_member *member, unsigned number,
     weft_future_unref(f);
 }
 
-// Submits
-// -----------------------------------------------------------------------
+// Submits ---------------------------------------------------------------------
 
 // The job that speaks, if it says so truly.
 static struct wi_pjob *speaker(struct wi_member *member,
@@ -335,8 +332,7 @@ static weft_future *submit(struct wi_member *member,
     return f;
 }
 
-// Waits
-// -------------------------------------------------------------------------
+// Waits -----------------------------------------------------------------------
 
 static void block(struct wi_member *member)
 {
@@ -382,8 +378,7 @@ static void draw_edge(struct wi_member *member, struct wi_pjob *job,
         reply_short(member, WI_REPLY_DEADLOCK, number);
 }
 
-// Frames
-// ------------------------------------------------------------------------
+// Frames ----------------------------------------------------------------------
 
 static void ask_open(struct wi_member *member, struct wi_frame *frame,
                      uint32_t at)

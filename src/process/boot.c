@@ -81,8 +81,7 @@ bool wi_boot_arg(const struct wi_boot *boot, void **arg)
                                             boot->arg_size) == 0;
 }
 
-// Texts
-// -----------------------------------------------------------------------
+// Texts -----------------------------------------------------------------------
 
 static char *put(char *at, const char *text)
 {

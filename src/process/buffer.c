@@ -30,8 +30,7 @@ static struct wi_mutex lock;
 static weft_arena *own;   // atomic: set once, under lock
 static struct kept *kept; // under lock
 
-// Making
-// ----------------------------------------------------------------------
+// Making ----------------------------------------------------------------------
 
 static weft_arena *make_own(void)
 {
@@ -63,8 +62,7 @@ struct weft_buffer weft_buffer_new(size_t len)
     return (struct weft_buffer){weft_arena_ref(a, wi_segment_at(a, at)), len};
 }
 
-// Finding
-// ---------------------------------------------------------------------
+// Finding ---------------------------------------------------------------------
 
 static bool is_in(const weft_arena *a, const struct weft_buffer *b)
 {

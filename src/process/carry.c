@@ -9,8 +9,7 @@
 
 #include "os/memfd.h"
 
-// One value
-// ---------------------------------------------------------------------
+// One value -------------------------------------------------------------------
 
 size_t wi_carry_size(struct wi_type type, const void *value)
 {
@@ -56,8 +55,7 @@ int wi_carry_get(struct wi_type type, void *bytes, size_t size, void *value)
     return 0;
 }
 
-// Arrays
-// ------------------------------------------------------------------------
+// Arrays ----------------------------------------------------------------------
 
 static size_t padded(size_t size)
 {
@@ -128,8 +126,7 @@ int wi_carry_array_get(struct wi_type type, void *bytes, size_t size, size_t n,
     return 0;
 }
 
-// Places
-// ------------------------------------------------------------------------
+// Places ----------------------------------------------------------------------
 
 static void say_far(struct wi_place *place, enum wi_form form)
 {

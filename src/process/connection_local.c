@@ -36,8 +36,7 @@ struct local {
     uint8_t bytes[WI_MESSAGE_INLINE]; // of form HERE
 };
 
-// Making
-// ----------------------------------------------------------------------
+// Making ----------------------------------------------------------------------
 
 static const struct weft_connection_ops local_ops;
 
@@ -124,8 +123,7 @@ static int local_peer(weft_connection *c, struct weft_peer *peer)
     return wi_os_local_peer(of(c)->fd, &peer->pid, &peer->uid, &peer->gid);
 }
 
-// Sending
-// ---------------------------------------------------------------------
+// Sending ---------------------------------------------------------------------
 
 static int send_packet(struct local *c, struct iovec *parts, int n,
                        const struct wi_local_fds *fds, bool nowait)
@@ -176,8 +174,7 @@ static int local_send(weft_connection *base, const void *data, size_t size,
     return send_packet(c, parts, size > 0 ? 2 : 1, &fds, o->nowait);
 }
 
-// Receiving
-// -------------------------------------------------------------------
+// Receiving -------------------------------------------------------------------
 
 int wi_message_check(const struct wi_message_head *head, ssize_t n,
                      unsigned fds)

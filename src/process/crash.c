@@ -142,8 +142,7 @@ int wi_crash_entry(char text[WI_CRASH_TEXT], const struct wi_os_end *end)
     return -WEFT_EPROTO;
 }
 
-// As data
-// ---------------------------------------------------------------------
+// As data ---------------------------------------------------------------------
 
 static int64_t oom_kills = -1; // that were seen
 

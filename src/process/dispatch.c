@@ -28,8 +28,7 @@
 
 enum { AHEAD_NS = 100000, MOST_AHEAD = 200, MOST_DEPTH = 64 };
 
-// Idle workers
-// ------------------------------------------------------------------
+// Idle workers ----------------------------------------------------------------
 
 void wi_member_idle(struct wi_member *member)
 {
@@ -51,8 +50,7 @@ void wi_member_not_idle(struct wi_member *member)
     member->idle = false;
 }
 
-// Tickets
-// -----------------------------------------------------------------------
+// Tickets ---------------------------------------------------------------------
 
 static uint32_t slot_state(struct wi_member *member, uint32_t slot)
 {
@@ -92,8 +90,7 @@ static unsigned take_ticket(struct wi_member *member)
     return member->free_tickets[--member->free_count];
 }
 
-// Placing
-// -----------------------------------------------------------------------
+// Placing ---------------------------------------------------------------------
 
 bool wi_has_room(const struct wi_member *member)
 {
@@ -235,8 +232,7 @@ static void place(struct wi_member *member, struct wi_pjob *job)
         publish(member, job, ticket, &place);
 }
 
-// Choosing
-// ----------------------------------------------------------------------
+// Choosing --------------------------------------------------------------------
 
 static struct wi_member *next_of(struct wi_pool *pool, struct wi_member *member)
 {
@@ -333,8 +329,7 @@ void wi_dispatch(struct wi_pool *pool)
         see_to_progress(pool);
 }
 
-// Recall
-// ------------------------------------------------------------------------
+// Recall ----------------------------------------------------------------------
 
 static bool swap_state(uint32_t *word, enum wi_slot_state from,
                        enum wi_slot_state to)

@@ -25,8 +25,7 @@ static void go_mad(struct wi_member *member)
     wi_member_kill(member, "spoke nonsense to its pool");
 }
 
-// Results
-// -----------------------------------------------------------------------
+// Results ---------------------------------------------------------------------
 
 static struct wi_place frame_place(struct wi_member *member,
                                    struct wi_frame *frame, uint32_t at)
@@ -182,8 +181,7 @@ static void job_done(struct wi_member *member, struct wi_frame *frame,
     wi_wear_count(member);
 }
 
-// Frames
-// ------------------------------------------------------------------------
+// Frames ----------------------------------------------------------------------
 
 static void hear(struct wi_member *member, struct wi_frame *frame, uint32_t at,
                  struct wi_outcomes *out)

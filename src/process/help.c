@@ -65,8 +65,7 @@ static void each_member(bool (*fn)(struct wi_member *member, void *arg),
     wi_mutex_unlock(&wi_pools_lock);
 }
 
-// Taking in
-// ---------------------------------------------------------------------
+// Taking in -------------------------------------------------------------------
 
 // A member that has said something, pinned so that it stays when the locks are
 // left; NULL: none, or somebody else is at it.
@@ -115,8 +114,7 @@ static bool take_in(void)
     return true;
 }
 
-// Spinning
-// ----------------------------------------------------------------------
+// Spinning --------------------------------------------------------------------
 
 struct outlook {
     unsigned busy; // members at work
@@ -195,8 +193,7 @@ static void help(struct wi_task *self)
         spin(self);
 }
 
-// Sleeping
-// ----------------------------------------------------------------------
+// Sleeping --------------------------------------------------------------------
 
 struct doze {
     struct wi_member *members[MOST_WORDS];

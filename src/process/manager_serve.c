@@ -68,8 +68,7 @@ void *weft_manager_state(void)
     return state;
 }
 
-// Replies
-// ---------------------------------------------------------------------
+// Replies ---------------------------------------------------------------------
 
 static struct reply *reply_new(uint64_t call, int code, size_t size)
 {
@@ -131,8 +130,7 @@ static int write_replies(void *arg)
     return 0;
 }
 
-// Methods
-// ---------------------------------------------------------------------
+// Methods ---------------------------------------------------------------------
 
 static bool same_job(const struct weft_job *job, const struct wi_call_head *h)
 {
@@ -190,8 +188,7 @@ static void execute(struct request *request)
     done_with(c);
 }
 
-// Clients
-// ---------------------------------------------------------------------
+// Clients ---------------------------------------------------------------------
 
 // 0: it is a call; 1: an order to stop.
 static int check(struct client *c, const struct request *request)
@@ -288,8 +285,7 @@ static int accept_clients(void *arg)
     }
 }
 
-// The process
-// -----------------------------------------------------------------
+// The process -----------------------------------------------------------------
 
 // A client whose writer still has something to send; NULL: there is none.
 static struct client *unsent(void)

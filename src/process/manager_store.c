@@ -15,8 +15,7 @@
 
 enum { FIRST_BUCKETS = 16 };
 
-// Values
-// ----------------------------------------------------------------------
+// Values ----------------------------------------------------------------------
 
 struct value {
     char *bytes;
@@ -91,8 +90,7 @@ static bool make_room(void **array, size_t count, size_t *room, size_t size)
     return true;
 }
 
-// Dictionaries
-// ----------------------------------------------------------------
+// Dictionaries ----------------------------------------------------------------
 
 static struct entry **find(struct dict *d, const char *key, size_t size)
 {
@@ -172,8 +170,7 @@ static int dict_remove(struct dict *d, const char *key, size_t key_size)
     return 0;
 }
 
-// What methods get
-// ------------------------------------------------------------
+// What methods get ------------------------------------------------------------
 
 struct head {
     uint32_t name_size, key_size;
@@ -297,8 +294,7 @@ WEFT_JOB(int64_t, weft_store_size, struct weft_bytes, in)
                                    : p.object->list.count);
 }
 
-// Lists
-// -----------------------------------------------------------------------
+// Lists -----------------------------------------------------------------------
 
 WEFT_JOB(int64_t, weft_store_list_append, struct weft_bytes, in)
 {
@@ -355,8 +351,7 @@ WEFT_JOB(int64_t, weft_store_count, struct weft_bytes, in)
     return take_apart(in, &p) ? p.object->counter += p.number : 0;
 }
 
-// The calls
-// -------------------------------------------------------------------
+// The calls -------------------------------------------------------------------
 
 static void *store_new(const void *arg, size_t size)
 {

@@ -94,8 +94,7 @@ void wi_pool_shrink(struct wi_alarm *alarm)
     wi_supervisor_post(&pool->tend);
 }
 
-// Breaking
-// ----------------------------------------------------------------------
+// Breaking --------------------------------------------------------------------
 
 // Under the lock. All that is queued fails; the supervisor goes on with that.
 void wi_pool_break(struct wi_pool *pool, int code, const char *text)
@@ -119,8 +118,7 @@ static void start_failed(struct wi_pool *pool, unsigned most, const char *text)
         wi_pool_break(pool, -WEFT_EBROKEN, text);
 }
 
-// Starting
-// ----------------------------------------------------------------------
+// Starting --------------------------------------------------------------------
 
 static bool is_wanted(struct wi_launch *launch)
 {
@@ -270,8 +268,7 @@ static void start_members(struct wi_pool *pool)
     }
 }
 
-// Leaving
-// -----------------------------------------------------------------------
+// Leaving ---------------------------------------------------------------------
 
 // Under the lock: it does not count any more.
 static void discount(struct wi_member *member)
@@ -357,8 +354,7 @@ static void send_home(struct wi_pool *pool)
             wi_member_retire(m);
 }
 
-// Listening
-// ---------------------------------------------------------------------
+// Listening -------------------------------------------------------------------
 
 static void add_ready(struct wi_member *member)
 {
@@ -458,8 +454,7 @@ static void poll_rang(struct wi_alarm *alarm)
     wi_mutex_unlock(&member->pool->lock);
 }
 
-// Death
-// -------------------------------------------------------------------------
+// Death -----------------------------------------------------------------------
 
 static void pidfd_heard(struct wi_watch *watch)
 {

@@ -39,8 +39,7 @@ int wi_parcel_fd(void)
     return reader;
 }
 
-// Making
-// ----------------------------------------------------------------------
+// Making ----------------------------------------------------------------------
 
 // The smallest that fits and is not much too large; NULL: none.
 static struct wi_parcel *take_kept(size_t size)
@@ -129,8 +128,7 @@ struct wi_parcel *wi_parcel_hold(struct wi_parcel *parcel)
     return parcel;
 }
 
-// Giving up
-// -------------------------------------------------------------------
+// Giving up -------------------------------------------------------------------
 
 static void destroy(struct wi_parcel *parcel)
 {

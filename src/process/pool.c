@@ -44,8 +44,7 @@ static struct wi_pjob *free_jobs;
 static struct wi_pool *free_pools;
 static uint32_t next_pool_id = 1;
 
-// Records of jobs
-// ---------------------------------------------------------------
+// Records of jobs -------------------------------------------------------------
 
 struct wi_pjob *wi_pjob_new(struct wi_pool *pool, const struct weft_job *job)
 {
@@ -157,8 +156,7 @@ void wi_outcomes_tell(struct wi_outcomes *out)
     out->n = 0;
 }
 
-// Names of jobs
-// -----------------------------------------------------------------
+// Names of jobs ---------------------------------------------------------------
 
 static unsigned hash(const struct weft_job *job)
 {
@@ -215,8 +213,7 @@ int wi_pjob_number(struct wi_pjob *job)
     return rc;
 }
 
-// Arguments
-// ---------------------------------------------------------------------
+// Arguments -------------------------------------------------------------------
 
 void *wi_pjob_room(struct wi_pjob *job, size_t size)
 {
@@ -258,8 +255,7 @@ static int take_chunk(struct wi_pjob *job, const void *in, size_t count,
     return 0;
 }
 
-// Cancel and deadlines
-// ----------------------------------------------------------
+// Cancel and deadlines --------------------------------------------------------
 
 const char *wi_doom_text(int code)
 {
@@ -376,8 +372,7 @@ static void deadline_passed(struct wi_alarm *alarm)
     wi_outcomes_tell(&out);
 }
 
-// Submit
-// ------------------------------------------------------------------------
+// Submit ----------------------------------------------------------------------
 
 // A job that never entered.
 static void give_back(struct wi_pjob *job)
@@ -566,8 +561,7 @@ static size_t width(weft_executor *ex)
     return ((struct wi_pool *)ex)->set.workers;
 }
 
-// Close
-// -------------------------------------------------------------------------
+// Close -----------------------------------------------------------------------
 
 void wi_pool_leave(struct wi_pool *pool)
 {
@@ -739,8 +733,7 @@ static int close_pool(weft_executor *ex,
     return rc;
 }
 
-// Open
-// --------------------------------------------------------------------------
+// Open ------------------------------------------------------------------------
 
 static const struct weft_executor_ops pool_ops = {
     .size = sizeof pool_ops,

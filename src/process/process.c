@@ -148,7 +148,7 @@ static void free_record(struct process *p)
     wi_mutex_unlock(&lock);
 }
 
-// The end -------------------------------------------------------------------
+// The end ---------------------------------------------------------------------
 
 // A time span in ns; INFINITY: WI_FOREVER.
 static int64_t nanoseconds(double seconds)
@@ -295,7 +295,7 @@ static void pidfd_heard(struct wi_watch *watch)
     finish(p, &end);
 }
 
-// The start -----------------------------------------------------------------
+// The start -------------------------------------------------------------------
 
 static bool is_wanted(struct wi_launch *launch)
 {
@@ -465,7 +465,7 @@ static int prepare(struct process *p, weft_function *fn, const void *arg,
     return prepare_launch(p, o);
 }
 
-// Cancel and signals --------------------------------------------------------
+// Cancel and signals ----------------------------------------------------------
 
 static void cancel(weft_future *f, void *owner)
 {
@@ -696,7 +696,7 @@ int weft_process_output(weft_future *f, int fd, struct weft_bytes *output,
     return output->data != NULL ? 0 : -ENOMEM;
 }
 
-// Start ---------------------------------------------------------------------
+// Start -----------------------------------------------------------------------
 
 // The first of the descriptors asked for that is none. False: all are.
 static bool name_bad_fd(const struct weft_process_options *o, char *text,
@@ -829,7 +829,7 @@ __attribute__((constructor)) static void register_fresh(void)
     wi_fresh_add(fresh);
 }
 
-// In the child --------------------------------------------------------------
+// In the child ----------------------------------------------------------------
 
 static int exit_status(int code)
 {

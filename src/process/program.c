@@ -21,8 +21,7 @@
 #include "process/boot.h"
 #include "process/process.h"
 
-// In the child
-// ---------------------------------------------------------------------
+// In the child ----------------------------------------------------------------
 
 static int become(void *arg)
 {
@@ -40,8 +39,7 @@ static int become(void *arg)
     wi_boot_cannot(boot, rc, "the program");
 }
 
-// Start
-// -------------------------------------------------------------------------
+// Start -----------------------------------------------------------------------
 
 static void *pack(const char *const *argv, size_t *size)
 {
@@ -89,8 +87,7 @@ weft_future *weft_program_start_with(const char *const *argv,
     return f;
 }
 
-// To its end
-// --------------------------------------------------------------------
+// To its end ------------------------------------------------------------------
 
 static void tell(weft_future *f, struct weft_program_end *end)
 {

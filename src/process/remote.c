@@ -57,8 +57,7 @@ static struct {
     uint32_t seen; // `finished` when it was told
 } remote;
 
-// The uplink
-// --------------------------------------------------------------------
+// The uplink ------------------------------------------------------------------
 
 static struct wi_ring *ring(void)
 {
@@ -178,8 +177,7 @@ static int start_uplink(void)
     return 0;
 }
 
-// Futures
-// -----------------------------------------------------------------------
+// Futures ---------------------------------------------------------------------
 
 static unsigned number_of(const struct proxy *proxy)
 {
@@ -278,8 +276,7 @@ static weft_future *open_remote(uint64_t id)
     return f;
 }
 
-// Executors
-// ---------------------------------------------------------------------
+// Executors -------------------------------------------------------------------
 
 struct remote_executor {
     weft_executor base;
@@ -401,8 +398,7 @@ static uint64_t id_of(weft_executor *ex)
     return id != 0 ? id : wi_worker_self.boot->executor;
 }
 
-// Waits
-// -------------------------------------------------------------------------
+// Waits -----------------------------------------------------------------------
 
 // The proxy that the main thread waits for alone, if it does.
 static struct proxy *awaited(void)

@@ -13,8 +13,7 @@
 
 enum { CAPTURE = 64 << 10 };
 
-// Copies
-// ------------------------------------------------------------------------
+// Copies ----------------------------------------------------------------------
 
 // A NULL-terminated list of strings in one piece of memory; NULL from NULL.
 static int copy_strings(const char *const *from, char ***to)
@@ -64,8 +63,7 @@ static int copy_texts(struct wi_spec *spec,
     return rc == 0 ? copy_string(o->program, &spec->program) : rc;
 }
 
-// Descriptors
-// -------------------------------------------------------------------
+// Descriptors -----------------------------------------------------------------
 
 static int copy_fd(int fd, int *to)
 {
@@ -117,8 +115,7 @@ static int copy_fds(struct wi_spec *spec, const struct weft_process_options *o)
     return rc;
 }
 
-// Settings
-// ----------------------------------------------------------------------
+// Settings --------------------------------------------------------------------
 
 static int copy_settings(struct wi_settings *s,
                          const struct weft_process_options *o)
@@ -225,8 +222,7 @@ void wi_spec_free(struct wi_spec *spec)
         spec->stdio[i] = WI_LAUNCH_SAME;
 }
 
-// Use
-// ---------------------------------------------------------------------------
+// Use -------------------------------------------------------------------------
 
 int wi_spec_launch(const struct wi_spec *spec, struct wi_launch *launch,
                    char ***env)

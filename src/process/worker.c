@@ -54,8 +54,7 @@ static const char in_window[1];
 
 static bool has_request(void *arg);
 
-// Speaking
-// ----------------------------------------------------------------------
+// Speaking --------------------------------------------------------------------
 
 static bool has_place(void *arg)
 {
@@ -139,8 +138,7 @@ int wi_worker_tell(struct wi_frame *frame, const void *bytes, uint64_t size,
     return rc;
 }
 
-// Jobs
-// --------------------------------------------------------------------------
+// Jobs ------------------------------------------------------------------------
 
 static bool same_job(const struct weft_job *job, const struct wi_job_name *name)
 {
@@ -451,8 +449,7 @@ static void serve(struct request *r, bool whole)
     say_done(job, &a, r->slot.ticket);
 }
 
-// Taking
-// ------------------------------------------------------------------------
+// Taking ----------------------------------------------------------------------
 
 // Claims the slot that comes next. false: there is nothing.
 static bool claim(struct wi_slot *slot, uint32_t *state)
@@ -511,8 +508,7 @@ bool wi_worker_run_one(void)
     return true;
 }
 
-// The loop
-// ----------------------------------------------------------------------
+// The loop --------------------------------------------------------------------
 
 static void wait_for_request(struct wi_ring *ring)
 {
@@ -558,8 +554,7 @@ static _Noreturn void work(struct wi_ring *ring)
     }
 }
 
-// Start
-// -------------------------------------------------------------------------
+// Start -----------------------------------------------------------------------
 
 static void settle(struct wi_boot *boot)
 {

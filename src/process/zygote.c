@@ -87,8 +87,7 @@ struct wi_zygote {
 static struct wi_mutex lock;
 static struct wi_zygote *zygotes; // under lock
 
-// Lists
-// -----------------------------------------------------------------------
+// Lists -----------------------------------------------------------------------
 
 static void clear(struct list *list)
 {
@@ -163,8 +162,7 @@ static void fail_all(struct list *list, int rc, const char *why)
         fail(launch, rc, why);
 }
 
-// Its start
-// -------------------------------------------------------------------
+// Its start -------------------------------------------------------------------
 
 static struct wi_zygote *of_launch(struct wi_launch *launch)
 {
@@ -286,8 +284,7 @@ static void pause_or_give_up(struct wi_zygote *z, int rc, const char *why,
     wi_mutex_unlock(&lock);
 }
 
-// Its end
-// ---------------------------------------------------------------------
+// Its end ---------------------------------------------------------------------
 
 static void drain(struct wi_zygote *z);
 
@@ -392,8 +389,7 @@ static void pidfd_heard(struct wi_watch *watch)
     bury(z, &end);
 }
 
-// What it says
-// ----------------------------------------------------------------
+// What it says ----------------------------------------------------------------
 
 static void hear_hello(struct wi_zygote *z, int rc)
 {
@@ -478,8 +474,7 @@ static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
     pause_or_give_up(z, -ENOMEM, weft_strerror(-ENOMEM), true);
 }
 
-// Orders
-// ----------------------------------------------------------------------
+// Orders ----------------------------------------------------------------------
 
 static int8_t add(struct wi_local_fds *fds, int fd)
 {
@@ -556,8 +551,7 @@ bool wi_zygote_take(struct wi_launch *launch)
     return true;
 }
 
-// All of them
-// -----------------------------------------------------------------
+// All of them -----------------------------------------------------------------
 
 static bool is_of(const struct wi_zygote *z, const char *program,
                   const struct wi_name *preload)
@@ -615,8 +609,7 @@ int wi_zygote_of(const char *program, const struct wi_name *preload,
     return *zygote != NULL ? 0 : -ENOMEM;
 }
 
-// What the others do
-// ----------------------------------------------------------
+// What the others do ----------------------------------------------------------
 
 // An asker wants to know no more. The zygote goes on.
 static void cancel(weft_future *f, void *owner)

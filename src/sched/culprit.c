@@ -117,8 +117,7 @@ bool wi_culprit_find(struct wi_worker *worker, struct wi_culprit *culprit)
     return true;
 }
 
-// By the worker's own thread
-// ---------------------------------------------------
+// By the worker's own thread --------------------------------------------------
 
 struct catch
 {

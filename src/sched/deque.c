@@ -41,6 +41,7 @@ int wi_deque_init(struct wi_deque *deque, bool solo,
 {
     deque->head = 0;
     deque->tail = 0;
+    deque->seen = 0;
     deque->solo = solo;
     deque->first = first;
     deque->ring = ring_new(FIRST_SIZE);
@@ -86,7 +87,7 @@ static void slot_write(struct wi_ring *ring, int64_t i, wi_hint hint)
 }
 
 // Doubles the ring. The old one stays until the end: a thief may read it.
-int wi_deque_grow(struct wi_deque *deque, int64_t head)
+static int grow(struct wi_deque *deque, int64_t head)
 {
     int64_t tail = deque->tail;
     struct wi_ring *old = deque->ring;
@@ -109,13 +110,26 @@ int wi_deque_grow(struct wi_deque *deque, int64_t head)
     return 0;
 }
 
+static int64_t see_head(struct wi_deque *deque)
+{
+    // acquire: pairs with the thieves' compare-and-swap; their reads of the
+    // slots before head are over
+    deque->seen = __atomic_load_n(&deque->head, __ATOMIC_ACQUIRE);
+    return deque->seen;
+}
+
+int wi_deque_make_room(struct wi_deque *deque)
+{
+    int64_t head = see_head(deque);
+    return deque->tail - head > deque->ring->mask ? grow(deque, head) : 0;
+}
+
 int wi_deque_push_all(struct wi_deque *deque, const wi_hint *hints, size_t n)
 {
     int64_t tail = deque->tail;
-    // acquire: as in wi_deque_push
-    int64_t head = __atomic_load_n(&deque->head, __ATOMIC_ACQUIRE);
+    int64_t head = see_head(deque);
     while (tail - head + (int64_t)n > deque->ring->mask + 1) {
-        int rc = wi_deque_grow(deque, head);
+        int rc = grow(deque, head);
         if (rc < 0)
             return rc;
     }

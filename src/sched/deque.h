@@ -29,8 +29,9 @@ struct wi_ring {
 struct wi_deque {
     int64_t head __attribute__((aligned(64))); // thieves: compare-and-swap
     int64_t tail __attribute__((aligned(64))); // owner
-    struct wi_ring *ring;                      // owner; release
-    bool solo; // no thieves: then nothing here needs a fence
+    int64_t seen;         // owner: where head was when it last had to know
+    struct wi_ring *ring; // owner; release
+    bool solo;            // no thieves: then nothing here needs a fence
     void (*first)(struct wi_deque *deque); // NULL, or told of the first push
 };
 
@@ -43,26 +44,36 @@ void wi_deque_fini(struct wi_deque *deque);
 // is late reads nothing there, and then fails to take it, as head is past it.
 void wi_deque_discard(struct wi_deque *deque);
 
-// Makes room for one more; 0 or -ENOMEM.
-int wi_deque_grow(struct wi_deque *deque, int64_t head);
+// Owner: makes room for one more; 0 or -ENOMEM.
+int wi_deque_make_room(struct wi_deque *deque);
 
-// Owner. 0 or -ENOMEM.
-static WI_MERGED int wi_deque_push(struct wi_deque *deque, wi_hint hint)
+// Owner: whether there is room for one more as it is.
+static inline bool wi_deque_has_room(const struct wi_deque *deque)
+{
+    // Not `head`: its line is the thieves'.
+    return deque->tail - deque->seen <= deque->ring->mask;
+}
+
+// Owner, where it has room.
+static WI_MERGED void wi_deque_put(struct wi_deque *deque, wi_hint hint)
 {
     int64_t tail = deque->tail;
-    // acquire: pairs with the thieves' compare-and-swap; their reads of the
-    // slots before head are over
-    int64_t head = __atomic_load_n(&deque->head, __ATOMIC_ACQUIRE);
-    if (__builtin_expect(tail - head > deque->ring->mask, false)) {
-        int rc = wi_deque_grow(deque, head);
-        if (rc < 0)
-            return rc;
-    }
     struct wi_ring *ring = deque->ring;
     // relaxed: the slot is published by tail
     __atomic_store_n(&ring->slots[tail & ring->mask], hint, __ATOMIC_RELAXED);
     // release: a thief that sees the new tail sees the slot and the record
     __atomic_store_n(&deque->tail, tail + 1, __ATOMIC_RELEASE);
+}
+
+// Owner. 0 or -ENOMEM.
+static WI_MERGED int wi_deque_push(struct wi_deque *deque, wi_hint hint)
+{
+    if (__builtin_expect(!wi_deque_has_room(deque), false)) {
+        int rc = wi_deque_make_room(deque);
+        if (rc < 0)
+            return rc;
+    }
+    wi_deque_put(deque, hint);
     return 0;
 }
 

@@ -23,6 +23,11 @@
 // there is a request as long as somebody sleeps. The first forks of a run are
 // answered as if somebody had asked.
 //
+// A worker may have very many ranges: one for each child that waits. So that
+// none of this goes through all of them each time, the worker has a count of
+// its public children, and a mark: all its ranges have been asked, and none has
+// taken its request since.
+//
 // Stolen children. The state of a slot is 0 until a thief, which owns the slot
 // by its compare-and-swap, writes
 //     range of the thief | STOLEN     the owner may steal back from there
@@ -57,11 +62,14 @@
 enum state { STOLEN = 1, WAITED = 2, DONE = 3, STATE = 3 };
 
 enum {
-    JOIN_SPINS = 80,   // relaxes before a join parks: 2 us
-    IDLE_ROUNDS = 200, // looks for work before a worker sleeps,
-    IDLE_SPINS = 10,   // and the relaxes between them: 50 us
-    RED_ZONE = 32768,  // bytes of stack that a body has at least
-    MAX_RANGES = 4096, // that a thief looks at in one worker
+    JOIN_SPINS = 80,      // relaxes before a join parks: 2 us
+    IDLE_ROUNDS = 200,    // looks for work before a worker sleeps,
+    IDLE_SPINS = 10,      // and the relaxes between them: 50 us
+    RED_ZONE = 32768,     // bytes of stack that a body has at least
+    SIGHT = 64,           // ranges among which a thief takes the oldest
+    MAX_RANGES = 1 << 21, // more than there is room for. A thief's way goes on
+                          // elsewhere if the range that it stands on is used
+                          // again, so nothing else bounds it
 };
 
 struct wi_forks {
@@ -72,6 +80,7 @@ struct wi_forks {
     struct wi_worker *worker __attribute__((aligned(64)));
     struct wi_fork_run *run;
     struct wi_forks *below; // the one that the worker had before
+    struct wi_forks *above; // the one that it had next
     struct wi_forks *next_free;
     struct weft_fork_slot *job; // what a thief runs in it
     unsigned eager;             // forks that need no request to be shared
@@ -177,7 +186,7 @@ void wi_forks_free(struct wi_worker *worker)
 
 static void set_ask(struct wi_forks *forks, weft_worker *at)
 {
-    // relaxed: see take_request for the request itself
+    // relaxed: the owner's own. See take_request for the request of others
     __atomic_store_n(&forks->head.ask, at, __ATOMIC_RELAXED);
 }
 
@@ -194,6 +203,21 @@ static uintptr_t stack_low(struct wi_worker *worker)
     if (low == UINTPTR_MAX)
         return 0; // unknown: its guard is all there is
     return low + (size / 4 < RED_ZONE ? size / 4 : RED_ZONE);
+}
+
+static void ask(struct wi_forks *forks)
+{
+    // seq_cst, both: after the caller's announcement of what it wants; pairs
+    // with the exchange in take_request. The look, so that the owner's line is
+    // not taken for nothing.
+    if (__atomic_load_n(&forks->head.ask, __ATOMIC_SEQ_CST) != NULL)
+        __atomic_store_n(&forks->head.ask, NULL, __ATOMIC_SEQ_CST);
+}
+
+// seq_cst, each of its accesses: see range_begin and take_request
+static bool are_all_asked(struct wi_worker *worker)
+{
+    return __atomic_load_n(&worker->forks_asked, __ATOMIC_SEQ_CST);
 }
 
 static bool is_canceled(const struct wi_forks *forks)
@@ -214,12 +238,18 @@ static void range_begin(struct wi_forks *forks, struct wi_fork_run *run)
     __atomic_store_n(&forks->shared, share(shared_of(forks) + LIFE, 0, 0),
                      __ATOMIC_RELAXED);
     set_ask(forks, &forks->slots[SLOTS - 1]);
+    forks->above = NULL;
+    if (worker->forks != NULL)
+        worker->forks->above = forks;
     // relaxed: a thief that comes over an older range finds this one's below
     // a little later
     __atomic_store_n(&forks->below, worker->forks, __ATOMIC_RELAXED);
     // seq_cst: release for a thief, who finds it whole, pairs with newest; and
-    // before the look below: who cancels asks us, or we see it
+    // before the looks below: who asks all ranges, or cancels, finds us, or we
+    // see it
     __atomic_store_n(&worker->forks, forks, __ATOMIC_SEQ_CST);
+    if (are_all_asked(worker))
+        ask(forks);
     if (is_canceled(forks))
         forks->head.stack_low = UINTPTR_MAX;
 }
@@ -229,11 +259,15 @@ static void range_begin(struct wi_forks *forks, struct wi_fork_run *run)
 static void range_end(struct wi_forks *forks)
 {
     struct wi_worker *worker = forks->worker;
-    struct wi_forks **link = &worker->forks;
-    while (*link != forks)
-        link = &(*link)->below;
+    struct wi_forks *above = forks->above, *below = forks->below;
+    if (below != NULL)
+        below->above = above;
     // release: pairs with newest; `below` of ours stays for who stands on it
-    __atomic_store_n(link, forks->below, __ATOMIC_RELEASE);
+    __atomic_store_n(above != NULL ? &above->below : &worker->forks, below,
+                     __ATOMIC_RELEASE);
+    if (worker->forks == NULL && are_all_asked(worker))
+        // relaxed: nobody relies on a mark that is not set
+        __atomic_store_n(&worker->forks_asked, false, __ATOMIC_RELAXED);
     range_put(worker, forks);
 }
 
@@ -252,17 +286,11 @@ static struct wi_forks *next_older(struct wi_forks *forks)
 
 // Asking ----------------------------------------------------------------------
 
-static void ask(struct wi_forks *forks)
-{
-    // relaxed: a look, so that the owner's line is not taken for nothing
-    if (__atomic_load_n(&forks->head.ask, __ATOMIC_RELAXED) != NULL)
-        // seq_cst: after the caller's announcement of what it wants; pairs
-        // with the exchange in take_request
-        __atomic_store_n(&forks->head.ask, NULL, __ATOMIC_SEQ_CST);
-}
-
 void wi_fork_ask_worker(struct wi_worker *worker)
 {
+    if (are_all_asked(worker) || newest(worker) == NULL)
+        return;
+    __atomic_store_n(&worker->forks_asked, true, __ATOMIC_SEQ_CST);
     unsigned n = 0;
     for (struct wi_forks *forks = newest(worker);
          forks != NULL && n < MAX_RANGES; forks = next_older(forks), n++)
@@ -275,32 +303,58 @@ void wi_fork_ask(struct wi_runtime *runtime)
         wi_fork_ask_worker(runtime->workers[i]);
 }
 
-// Whether somebody asked; not any more.
+// Whoever has asked has been heard. The mark goes after the request: who sets
+// it meanwhile, and finds the request there, has announced what it wants before
+// that; who finds the mark, too; and who sets it later asks again.
 static void take_request(struct wi_forks *forks)
 {
     // seq_cst: what the asker announced before is seen after; pairs with ask
     (void)__atomic_exchange_n(&forks->head.ask, &forks->slots[SLOTS - 1],
                               __ATOMIC_SEQ_CST);
+    if (are_all_asked(forks->worker)) {
+        __atomic_store_n(&forks->worker->forks_asked, false, __ATOMIC_SEQ_CST);
+        wi_arch_fence(); // before the looks at what was announced, of any order
+    }
 }
 
 static bool has_public(const struct wi_forks *forks)
 {
-    // seq_cst: for a sleeper, after its request; pairs with publish
-    uint64_t shared = __atomic_load_n(&forks->shared, __ATOMIC_SEQ_CST);
+    // acquire: what is looked at next is looked at later
+    uint64_t shared = __atomic_load_n(&forks->shared, __ATOMIC_ACQUIRE);
     return tail_of(shared) < split_of(shared);
 }
 
-bool wi_fork_public(struct wi_runtime *runtime)
+// Owner. release: what comes back is private by now; else the read-modify-write
+// that follows orders it.
+static void count_shared(struct wi_forks *forks, uint32_t more)
 {
-    for (unsigned i = 0; i < wi_runtime_live(runtime); i++) {
-        unsigned n = 0;
-        for (struct wi_forks *forks = newest(runtime->workers[i]);
-             forks != NULL && n < MAX_RANGES; forks = next_older(forks), n++) {
-            if (has_public(forks))
-                return true;
-        }
-    }
-    return false;
+    uint32_t *shared = &forks->worker->forks_shared;
+    __atomic_store_n(shared, *shared + more, __ATOMIC_RELEASE);
+}
+
+bool wi_fork_is_on(struct wi_runtime *runtime)
+{
+    bool found = false;
+    for (unsigned i = 0; !found && i < wi_runtime_live(runtime); i++)
+        // relaxed: a hint
+        found = __atomic_load_n(&runtime->workers[i]->fork_runs,
+                                __ATOMIC_RELAXED) != 0;
+    return found;
+}
+
+static void count_run(struct wi_worker *worker, uint32_t more)
+{
+    // relaxed: a hint
+    __atomic_store_n(&worker->fork_runs, worker->fork_runs + more,
+                     __ATOMIC_RELAXED);
+}
+
+static bool is_any_public(struct wi_runtime *runtime)
+{
+    bool found = false;
+    for (unsigned i = 0; !found && i < wi_runtime_live(runtime); i++)
+        found = wi_worker_shares(runtime->workers[i]);
+    return found;
 }
 
 // The owner's side ------------------------------------------------------------
@@ -313,11 +367,12 @@ static void publish(struct wi_forks *forks, uint32_t head, bool all)
     if (more == 0 || forks->worker->runtime->solo)
         return;
     forks->head.split += more;
+    count_shared(forks, more);
     // seq_cst: release for the slots, pairs with the acquire in steal; and
-    // before the look for sleepers
+    // both before the look for sleepers; pairs with wi_worker_shares
     __atomic_fetch_add(&forks->shared, (uint64_t)more << PLACE_BITS,
                        __ATOMIC_SEQ_CST);
-    wi_arch_fence(); // pairs with announce in idle.c
+    wi_arch_fence_after_rmw(); // pairs with announce in idle.c
     wi_runtime_wake_one(forks->worker->runtime);
 }
 
@@ -354,15 +409,16 @@ void weft_fork_asked(weft_worker *w)
     struct wi_forks *forks = forks_of(w);
     wi_require(w < &forks->slots[SLOTS - 1], w,
                "a run has too many children that are not joined");
-    take_request(forks);
+    bool eager = forks->eager > 0; // the request stays
+    if (!eager)
+        take_request(forks);
     follow_scopes(forks);
     uint32_t head = index_of(forks, w) + 1;
-    publish(forks, head, forks->eager > 0);
-    // The next one is for the next who sleeps.
-    if (forks->eager > 0 || (!forks->worker->runtime->solo &&
-                             wi_runtime_has_idle(forks->worker->runtime)))
-        ask(forks);
-    forks->eager -= forks->eager > 0;
+    publish(forks, head, eager);
+    if (!eager && !forks->worker->runtime->solo &&
+        wi_runtime_has_idle(forks->worker->runtime))
+        set_ask(forks, NULL); // for the next who sleeps
+    forks->eager -= eager;
     let_others(forks, head);
 }
 
@@ -396,6 +452,8 @@ static bool take_back(struct wi_forks *forks, uint32_t i)
         if (__atomic_compare_exchange_n(&forks->shared, &shared,
                                         share(shared, tail, split), true,
                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+            if (split < split_of(shared))
+                count_shared(forks, split - split_of(shared));
             forks->head.split = &forks->slots[split];
             return true;
         }
@@ -414,6 +472,9 @@ static weft_worker *steal(struct wi_forks *from, uint64_t shared,
         !__atomic_compare_exchange_n(&from->shared, &shared, shared + 1, false,
                                      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return NULL;
+    // release: after the compare-and-swap. The range stays this worker's until
+    // the child has ended.
+    __atomic_fetch_add(&from->worker->forks_stolen, 1, __ATOMIC_RELEASE);
     weft_worker *slot = &from->slots[tail_of(shared)];
     uintptr_t none = 0;
     // release: the owner may look into our range. It has come first if it
@@ -445,20 +506,24 @@ static int run_stolen(void *arg)
     weft_worker *slot = forks->job;
     range_begin(forks, forks_of(slot)->run);
     if (wi_runtime_has_idle(forks->worker->runtime))
-        ask(forks);
+        set_ask(forks, NULL);
     slot->run(forks->slots, slot->data);
     range_end(forks);
     finish(slot);
     return 0;
 }
 
-// The oldest range of the worker that has something to steal.
+// The oldest range of the worker that has something to steal, if that is one of
+// the newest, else the first that has.
 static struct wi_forks *victim(struct wi_worker *worker)
 {
     struct wi_forks *found = NULL;
     unsigned n = 0;
+    if (!wi_worker_shares(worker))
+        return NULL;
     for (struct wi_forks *forks = newest(worker);
-         forks != NULL && n < MAX_RANGES; forks = next_older(forks), n++) {
+         forks != NULL && n < (found != NULL ? SIGHT : MAX_RANGES);
+         forks = next_older(forks), n++) {
         if (has_public(forks))
             found = forks;
     }
@@ -494,7 +559,7 @@ static weft_worker *find(struct wi_worker *worker, struct wi_forks *to)
 
 struct wi_task *wi_fork_take(struct wi_worker *worker)
 {
-    if (!wi_fork_public(worker->runtime))
+    if (!is_any_public(worker->runtime))
         return NULL;
     struct wi_task *t = wi_task_new(WI_KIND_TASK, WI_RUNNING, 1);
     struct wi_forks *forks = t != NULL ? range_new(worker) : NULL;
@@ -523,7 +588,7 @@ bool wi_fork_spin(struct wi_worker *worker)
         if (__atomic_load_n(&worker->inbox, __ATOMIC_RELAXED) != NULL ||
             wi_runtime_has_work(worker))
             return true;
-        if (__atomic_load_n(&runtime->forking, __ATOMIC_RELAXED) == 0)
+        if (!wi_fork_is_on(runtime))
             return false;
         wi_fork_ask(runtime);
         for (int k = 0; k < IDLE_SPINS; k++)
@@ -672,13 +737,7 @@ void weft_fork_deep(weft_worker *w, weft_fork_function *run, void *data)
 bool wi_fork_in_place(const void *executor)
 {
     struct wi_worker *worker = wi_here.worker;
-    if (worker == NULL)
-        return false;
-    // A pool's runtime names its pool; a run's names none.
-    const void *pool = worker->runtime->executor;
-    return executor != NULL
-               ? pool == executor
-               : pool != NULL || wi_runtime_count(worker->runtime) > 1;
+    return worker != NULL && wi_worker_forks_for(worker, executor);
 }
 
 int wi_fork_root(struct wi_fork_run *of, weft_fork_function *run, void *data)
@@ -693,8 +752,7 @@ int wi_fork_root(struct wi_fork_run *of, weft_fork_function *run, void *data)
     of->task = wi_here.self;
     of->runtime = runtime;
     bool is_outermost = worker->forks == NULL;
-    // relaxed: a hint; whoever is asleep is woken by the first publish
-    __atomic_fetch_add(&runtime->forking, 1, __ATOMIC_RELAXED);
+    count_run(worker, 1);
     range_begin(forks, of);
     // The children of the first forks are the largest ones, and a child may
     // take for ever without a further fork: they are shared unasked, if this is
@@ -702,11 +760,11 @@ int wi_fork_root(struct wi_fork_run *of, weft_fork_function *run, void *data)
     if (!runtime->solo) {
         forks->eager = is_outermost ? 2 * wi_runtime_count(runtime) : 0;
         if (is_outermost || wi_runtime_has_idle(runtime))
-            ask(forks);
+            set_ask(forks, NULL);
     }
     run(forks->slots, data);
     range_end(forks);
-    __atomic_fetch_sub(&runtime->forking, 1, __ATOMIC_RELAXED);
+    count_run(worker, -1u);
     if (!(flags & WI_PINNED))
         of->task->flags &= (uint8_t)~WI_PINNED;
     return 0;

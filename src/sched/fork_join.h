@@ -34,13 +34,14 @@ int wi_fork_root(struct wi_fork_run *of, weft_fork_function *run, void *data);
 // Whether the worker has children that others may take.
 bool wi_fork_shares(weft_worker *w);
 
-// For the scheduler ----------------------------------------------------------
+// For the scheduler -----------------------------------------------------------
 
 // A record whose body runs a stolen child; claimed. NULL: none was found.
 struct wi_task *wi_fork_take(struct wi_worker *worker);
 
-// Whether some worker has a child that may be stolen.
-bool wi_fork_public(struct wi_runtime *runtime);
+// Whether there is a run: a hint. One that begins now wakes who sleeps, at its
+// first publish.
+bool wi_fork_is_on(struct wi_runtime *runtime);
 
 // Asks all workers of the runtime, or one, to share children or to look at what
 // else has come, at their next fork.

@@ -349,9 +349,8 @@ void wi_worker_look_around(struct wi_worker *worker)
 // Whether others run children that they may share.
 static bool is_forking(struct wi_worker *worker)
 {
-    // relaxed: a run that begins now wakes us
     return !worker->runtime->solo && !wi_worker_rests(worker) &&
-           __atomic_load_n(&worker->runtime->forking, __ATOMIC_RELAXED) != 0;
+           wi_fork_is_on(worker->runtime);
 }
 
 void wi_worker_idle(struct wi_worker *worker)

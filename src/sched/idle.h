@@ -5,6 +5,7 @@
 #ifndef WI_SCHED_IDLE_H
 #define WI_SCHED_IDLE_H
 
+#include "arch/arch.h"
 #include "base/cold.h"
 #include "sched/worker.h"
 
@@ -59,6 +60,19 @@ static inline void wi_runtime_wake_one(struct wi_runtime *runtime)
 {
     if (WI_RARELY(wi_runtime_has_idle(runtime)))
         wi_runtime_wake_idle(runtime);
+}
+
+// The worker has queued something that others may take: whether one of them
+// may sleep, and has to be woken.
+static inline bool wi_worker_may_wake(const struct wi_worker *worker)
+{
+    // relaxed, and only the compiler is held: pairs with the barrier in
+    // add_worker. As long as that has not come, nobody else could be woken.
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&worker->runtime->alone, __ATOMIC_RELAXED))
+        return false;
+    wi_arch_fence(); // the work before the idle mask; pairs with announce
+    return WI_RARELY(wi_runtime_has_idle(worker->runtime));
 }
 
 #endif

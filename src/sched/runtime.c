@@ -68,7 +68,7 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     runtime->spares_on = 0;
     runtime->stop = 0;
     runtime->cancel_all = 0;
-    runtime->forking = 0;
+    runtime->alone = count == 1 && wi_biased_fast;
     runtime->stall = 0;
     runtime->job_ended = NULL;
     runtime->begin = NULL;
@@ -204,6 +204,10 @@ static int add_worker(struct wi_runtime *runtime, const char *what,
     // seq_cst: before the wake; pairs with the look at the queues after the
     // announcement of sleep. release: who sees it sees the worker
     __atomic_store_n(&runtime->live, index + 1, __ATOMIC_SEQ_CST);
+    // What the first one has queued without a barrier of its own is seen from
+    // here on; what it queues later has one.
+    if (__atomic_exchange_n(&runtime->alone, false, __ATOMIC_SEQ_CST))
+        wi_biased_barrier();
     wi_worker_wake(worker); // it may have gone to sleep where nobody saw it
     return 0;
 }
@@ -313,8 +317,8 @@ int wi_worker_submit_shared(struct wi_worker *worker, struct wi_task *t)
     int rc = wi_deque_push(&worker->jobs, wi_hint_of(t));
     if (WI_RARELY(rc < 0))
         return rc;
-    wi_arch_fence(); // as in wi_runtime_submit_lane
-    wi_runtime_wake_one(worker->runtime);
+    if (wi_worker_may_wake(worker))
+        wi_runtime_wake_idle(worker->runtime);
     return 0;
 }
 
@@ -436,12 +440,6 @@ static struct wi_task *steal(struct wi_worker *worker)
     return NULL;
 }
 
-static bool is_forking(struct wi_runtime *runtime)
-{
-    // relaxed: a hint; a run that begins wakes a sleeper
-    return __atomic_load_n(&runtime->forking, __ATOMIC_RELAXED) != 0;
-}
-
 static struct wi_task *take_lane(struct wi_worker *worker, unsigned lane)
 {
     struct wi_runtime *runtime = worker->runtime;
@@ -465,9 +463,7 @@ static struct wi_task *take_usual(struct wi_worker *worker)
     if (t != NULL || worker->runtime->solo || wi_worker_rests(worker))
         return t;
     t = steal(worker);
-    if (t == NULL && is_forking(worker->runtime))
-        t = wi_fork_take(worker);
-    return t;
+    return t != NULL ? t : wi_fork_take(worker);
 }
 
 static bool has_priorities(const struct wi_runtime *runtime)
@@ -510,11 +506,11 @@ bool wi_runtime_has_open_work(struct wi_runtime *runtime)
     if (runtime->solo) // what its worker has it runs itself
         return false;
     for (unsigned i = 0; i < wi_runtime_live(runtime); i++) {
-        if (!wi_deque_empty(&runtime->workers[i]->jobs))
+        const struct wi_worker *worker = runtime->workers[i];
+        if (!wi_deque_empty(&worker->jobs) || wi_worker_shares(worker))
             return true;
     }
-    return wi_roamers_ready(&runtime->roamers) ||
-           (is_forking(runtime) && wi_fork_public(runtime));
+    return wi_roamers_ready(&runtime->roamers);
 }
 
 bool wi_runtime_has_work(struct wi_worker *worker)

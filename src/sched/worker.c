@@ -208,6 +208,10 @@ struct wi_worker *wi_worker_new(struct wi_runtime *runtime, unsigned index)
     worker->departing = NULL;
     worker->spin = (struct wi_spin){0};
     worker->base = NULL;
+    worker->fork_runs = 0;
+    worker->forks_shared = 0;
+    worker->forks_stolen = 0;
+    worker->forks_asked = false;
     worker->watch = (struct wi_watched){.here = NULL};
     // release: pairs with the acquire of a late push in wi_mail
     __atomic_store_n(&worker->inbox, NULL, __ATOMIC_RELEASE);

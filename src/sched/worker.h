@@ -109,7 +109,25 @@ struct wi_worker {
     // Written by others, on a line of their own.
     struct wi_task *inbox __attribute__((aligned(64))); // by `mail`
     uint32_t sleep;                                     // enum wi_sleep
+
+    // Of all its ranges, for others; on a line of their own.
+    uint32_t fork_runs __attribute__((aligned(64))); // owner: runs begun here
+    uint32_t forks_shared; // owner: children made public and not taken back
+    uint32_t forks_stolen; // thieves: so many of them
+    bool forks_asked;      // any: each has been, and has not taken its request
 };
+
+// Whether it has children of fork-join runs that may be stolen. One is counted
+// before it can be stolen, and its theft after it: with the thefts read first,
+// the counts are never the same while there is one.
+static inline bool wi_worker_shares(const struct wi_worker *worker)
+{
+    // acquire: before the other
+    uint32_t stolen = __atomic_load_n(&worker->forks_stolen, __ATOMIC_ACQUIRE);
+    // seq_cst: for a sleeper, after its request; pairs with publish in
+    // fork_join.c
+    return __atomic_load_n(&worker->forks_shared, __ATOMIC_SEQ_CST) != stolen;
+}
 
 // The inbox of a worker that runs no more.
 #define WI_INBOX_CLOSED ((struct wi_task *)1)
@@ -122,12 +140,13 @@ struct wi_runtime {
     uint32_t stop;      // atomic
     size_t stack_size;
     uint32_t cancel_all; // atomic: jobs begin canceled
-    uint32_t forking;    // atomic: fork-join runs
-    bool solo;           // its one worker has no thief, ever: no spare either
-    bool watched;        // under the lock of the watchdog's life
-    int64_t stall;       // ns that a task may hold a worker unreported
-                         // (WI_FOREVER: always; 0: as the environment says)
-    char name[16];       // of its threads
+    bool alone;    // atomic: it has one worker yet, and who starts another
+                   // one has a barrier for it, which it needs not
+    bool solo;     // its one worker has no thief, ever: no spare either
+    bool watched;  // under the lock of the watchdog's life
+    int64_t stall; // ns that a task may hold a worker unreported
+                   // (WI_FOREVER: always; 0: as the environment says)
+    char name[16]; // of its threads
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
     // NULL, or called first in each thread; < 0: the thread ends.
@@ -314,6 +333,17 @@ static inline bool wi_worker_rests(const struct wi_worker *worker)
 static inline unsigned wi_runtime_count(const struct wi_runtime *runtime)
 {
     return __atomic_load_n(&runtime->count, __ATOMIC_RELAXED);
+}
+
+// Whether a fork-join run for an executor (NULL: any) may begin on the worker.
+static inline bool wi_worker_forks_for(const struct wi_worker *worker,
+                                       const void *executor)
+{
+    // A pool's runtime names its pool; a run's names none.
+    const void *pool = worker->runtime->executor;
+    return executor != NULL
+               ? pool == executor
+               : pool != NULL || wi_runtime_count(worker->runtime) > 1;
 }
 
 // The calling worker: queues an unstarted record where others look, too. 0 or

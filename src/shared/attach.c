@@ -102,8 +102,7 @@ static weft_arena *enlist(weft_arena *a)
     return other;
 }
 
-// Making
-// ----------------------------------------------------------------------
+// Making ----------------------------------------------------------------------
 
 // How long the file is at first: the segment's own part and some heap.
 static uint64_t begin_size(enum wi_pages pages)
@@ -153,8 +152,7 @@ int wi_arena_make(uint64_t limit, enum wi_pages pages, weft_arena **arena)
     return 0;
 }
 
-// Attaching
-// -------------------------------------------------------------------
+// Attaching -------------------------------------------------------------------
 
 // The constant part of a segment that another process has made.
 struct head {

@@ -59,8 +59,7 @@ struct block {
 
 void (*wi_heap_at_word)(unsigned n);
 
-// Transactions
-// ----------------------------------------------------------------
+// Transactions ----------------------------------------------------------------
 
 static void roll_back(weft_arena *a)
 {
@@ -106,8 +105,7 @@ static void commit(weft_arena *a)
     wi_shared_unlock(&s->heap_lock);
 }
 
-// Blocks
-// ----------------------------------------------------------------------
+// Blocks ----------------------------------------------------------------------
 
 static struct block *block_at(const weft_arena *a, uint64_t offset)
 {
@@ -250,8 +248,7 @@ static void release(weft_arena *a, uint64_t at)
     make_free(a, at, end - at);
 }
 
-// Growing
-// ---------------------------------------------------------------------
+// Growing ---------------------------------------------------------------------
 
 static uint64_t page_of(const weft_arena *a)
 {
@@ -326,8 +323,7 @@ void wi_heap_init(weft_arena *a, uint64_t end)
     s->entries = 0;
 }
 
-// The calls
-// -------------------------------------------------------------------
+// The calls -------------------------------------------------------------------
 
 // What is not zero in a block that has been taken, but for its head and links.
 struct dirt {
@@ -471,8 +467,7 @@ int wi_heap_give(weft_arena *a, uint64_t offset)
     return good ? 0 : -EINVAL;
 }
 
-// The dead
-// --------------------------------------------------------------------
+// The dead --------------------------------------------------------------------
 
 // A block that was being handed out by a process that is dead; 0: none.
 static uint64_t find_orphan(weft_arena *a)
@@ -505,8 +500,7 @@ void wi_heap_recover(weft_arena *a)
     } while (at != 0);
 }
 
-// Checking
-// --------------------------------------------------------------------
+// Checking --------------------------------------------------------------------
 
 static const char *check_block(weft_arena *a, uint64_t at, bool before_free)
 {

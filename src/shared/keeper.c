@@ -43,8 +43,7 @@ static void poke(void)
     wi_os_futex_wake(&control, 1, false);
 }
 
-// The thread
-// ------------------------------------------------------------------
+// The thread ------------------------------------------------------------------
 
 static void add_to_kept(weft_arena *a)
 {
@@ -224,8 +223,7 @@ static int start(void)
     return 0;
 }
 
-// What the others do
-// ----------------------------------------------------------
+// What the others do ----------------------------------------------------------
 
 static int have_done(struct errand *e)
 {

@@ -111,8 +111,7 @@ static void tell_keepers(struct wi_segment *segment)
     wi_os_futex_wake(&segment->joined, INT32_MAX, true);
 }
 
-// Joining and leaving
-// ---------------------------------------------------------
+// Joining and leaving ---------------------------------------------------------
 
 static int join_at(weft_arena *a, unsigned place, uint64_t was)
 {
@@ -159,8 +158,7 @@ void wi_member_leave(weft_arena *a)
     move(p, word, word & (uint32_t)~STATE);
 }
 
-// The dead
-// --------------------------------------------------------------------
+// The dead --------------------------------------------------------------------
 
 bool wi_member_lives(const weft_arena *a, uint32_t tag)
 {

@@ -39,8 +39,7 @@ static struct wi_shared_side *side_of(struct wi_shared_handle *h, bool put)
     return put ? &h->q->put : &h->q->get;
 }
 
-// Positions
-// -------------------------------------------------------------------
+// Positions -------------------------------------------------------------------
 
 static inline uint64_t count_of(const struct wi_shared_side *side)
 {
@@ -78,8 +77,7 @@ static inline void publish(struct wi_shared_side *side, uint64_t n,
     __atomic_store_n(&side->word, (w + 2 * n) ^ 1, __ATOMIC_RELEASE);
 }
 
-// Items
-// -----------------------------------------------------------------------
+// Items -----------------------------------------------------------------------
 
 // The ring is passed in two pieces at most.
 static void copy(struct wi_shared_handle *h, uint64_t from, char *bytes,
@@ -116,8 +114,7 @@ static ssize_t try_items(struct wi_shared_handle *h,
     return (ssize_t)n;
 }
 
-// Records
-// ---------------------------------------------------------------------
+// Records ---------------------------------------------------------------------
 
 static uint64_t record_size(size_t size)
 {
@@ -471,8 +468,7 @@ bool wi_shared_queue_full(struct wi_shared_handle *h)
            2 * RECORD;
 }
 
-// Unfinished items
-// ------------------------------------------------------------
+// Unfinished items ------------------------------------------------------------
 
 static uint64_t done_of(struct wi_shared_queue *q)
 {

@@ -43,7 +43,7 @@
 enum {
     PART = 4096,            // read at once from a connection that says little
     RECORD = 17 << 10,      // a record of TLS with all around it
-    MOST_PENDING = 1 << 16, // of outgoing bytes, before a writer waits
+    MOST_PENDING = 1 << 16, // of outgoing bytes, before who makes more waits
     HANDSHAKE = 60,         // seconds
 };
 #define GOODBYE 1.0 // seconds that a close may wait to tell the peer
@@ -63,8 +63,8 @@ struct tls_stream {
     struct bytes incoming, outgoing;
     bool receiving;     // the reader fills `incoming`, not under the lock
     bool bulk;          // the reader's own: much comes at once
-    bool sending;       // somebody empties `outgoing`
-    weft_waiter *waits; // the writer, while a reader does that
+    bool sending;       // the reader or the writer empties `outgoing`
+    weft_waiter *waits; // the other one, for that
     bool no_memory;
     char protocol[256]; // what ALPN has chosen
 };
@@ -243,12 +243,13 @@ static int await_sender(struct tls_stream *t)
     return rc;
 }
 
-// Under the lock. A reader leaves it to a writer that is at it already.
+// Under the lock. A reader leaves it to a writer that is at it already, unless
+// its answers pile up: a peer that never reads may go on asking for them.
 static int flush(struct tls_stream *t, bool reader)
 {
     int rc = 0;
 
-    if (t->sending && reader)
+    if (t->sending && reader && have(&t->outgoing) < MOST_PENDING)
         return 0;
     rc = await_sender(t);
     if (rc < 0)
@@ -422,15 +423,17 @@ static ssize_t tls_write(weft_stream *s, const void *buf, size_t size)
     int rc = 0, ok;
 
     pthread_mutex_lock(&t->lock);
-    if (have(&t->outgoing) >= MOST_PENDING)
+    if (t->no_memory) // and what was lost would be missed
+        rc = -ENOMEM;
+    else if (have(&t->outgoing) >= MOST_PENDING)
         rc = flush(t, false);
     if (rc == 0) {
         ERR_clear_error();
         ok = SSL_write_ex(t->ssl, buf, size, &done);
         if (ok != 1)
-            rc = SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN
-                     ? -EPIPE
-                     : wi_tls_error(t->ssl, NULL, 0);
+            rc = SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN ? -EPIPE
+                 : t->no_memory                               ? -ENOMEM
+                                : wi_tls_error(t->ssl, NULL, 0);
         ERR_clear_error();
     }
     if (rc == 0)

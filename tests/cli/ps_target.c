@@ -113,7 +113,8 @@ static int amain(void *arg)
 
     sleeping = weft_task_start(sleep_long, NULL, .name = "sleeper");
     weft_task_start(read_pipe, NULL, .name = "reader");
-    weft_task_start(park, NULL, .name = "parker");
+    // Its last bytes would steer a terminal: as they are, and as UTF-8.
+    weft_task_start(park, NULL, .name = "parker\x9b\xc2\x9b");
     weft_task_start(park, NULL);
     weft_task_start(join, NULL, .name = "joiner");
     weft_task_start(open_group, NULL, .name = "grouper");

@@ -82,7 +82,7 @@ static void nulls_check(const struct null_call *calls, size_t n,
     ck_assert_msg(failed == 0, "%zu of %zu calls", failed, n);
 }
 
-// What a call needs besides the NULL -----------------------------------------
+// What a call needs besides the NULL ------------------------------------------
 
 static void *need(void *object)
 {

@@ -119,7 +119,7 @@ WEFT_TEST(in_a_job, .timeout = 20)
                     "its run or pool", ".stack_size");
 }
 
-// A process of its own -------------------------------------------------------
+// A process of its own --------------------------------------------------------
 
 static void tells(weft_future *f)
 {

@@ -68,6 +68,26 @@ WEFT_JOB(int, suite_block)
     return 0;
 }
 
+// Blocks until it is canceled, and says nothing of it.
+WEFT_JOB(int, suite_overrun)
+{
+    weft_sleep(INFINITY);
+    return 1;
+}
+
+WEFT_JOB(long, suite_length, struct weft_text, text)
+{
+    return (long)strlen(text.s);
+}
+
+// A text without an end.
+WEFT_JOB(struct weft_text, suite_endless, int, c)
+{
+    struct weft_text text;
+    memset(&text, c, sizeof text);
+    return text;
+}
+
 WEFT_JOB(int, suite_sleep_a_little)
 {
     weft_sleep(0.002);
@@ -140,6 +160,35 @@ static void suite_many(weft_executor *ex)
     ck_assert_uint_ge(weft_executor_width(ex), 1);
 }
 
+// A text of which all bytes are used loses the last, on its way in and out.
+static void suite_texts(weft_executor *ex)
+{
+    enum { TEXTS = 40, LAST = WEFT_TEXT_SIZE - 1 };
+    struct weft_text in[TEXTS], out[TEXTS];
+    long lengths[TEXTS], length = 0;
+    int letters[TEXTS];
+    memset(in, 'x', sizeof in);
+    in[1].s[3] = '\0';
+    for (int i = 0; i < TEXTS; i++)
+        letters[i] = 'a' + i % 26;
+    kit_assert_code(
+        weft_result(weft_submit_job(ex, &weft_job_suite_length, in), &length),
+        0);
+    ck_assert_int_eq(length, LAST);
+    kit_assert_code(
+        weft_map(ex, suite_length, in, TEXTS, lengths, .ordered = true), 0);
+    for (int i = 0; i < TEXTS; i++)
+        ck_assert_int_eq(lengths[i], i == 1 ? 3 : LAST);
+    ck_assert_int_eq(in[0].s[LAST], 'x'); // the caller's own is as it was
+    kit_assert_code(weft_result(weft_submit(ex, suite_endless, 'y'), out), 0);
+    ck_assert_uint_eq(strlen(out[0].s), LAST);
+    kit_assert_code(
+        weft_map(ex, suite_endless, letters, TEXTS, out, .ordered = true), 0);
+    for (int i = 0; i < TEXTS; i++)
+        ck_assert_msg(out[i].s[0] == letters[i] && strlen(out[i].s) == LAST,
+                      "text %d has %zu bytes", i, strlen(out[i].s));
+}
+
 static int suite_submit_some(void *arg)
 {
     weft_executor *ex = arg;
@@ -160,8 +209,23 @@ static void suite_threads(weft_executor *ex)
         kit_assert_code(weft_join(threads[i]), 0);
 }
 
+// Whether it began or not, the text names the job and says why it ended.
+static void suite_late(weft_executor *ex, double deadline)
+{
+    weft_future *f = weft_submit(weft_executor_with(ex, .deadline = deadline),
+                                 suite_overrun);
+    kit_assert_code(weft_get_into(f, NULL, 0), -WEFT_EJOBTIMEOUT);
+    const char *text = weft_future_text(f);
+    ck_assert_msg(text != NULL && strstr(text, "suite_overrun") != NULL &&
+                      strstr(text, "deadline") != NULL,
+                  "the text is: %s", text);
+    weft_future_unref(f);
+}
+
 static void suite_deadline(weft_executor *ex)
 {
+    suite_late(ex, 0.02);
+    suite_late(ex, 1e-9);
     kit_assert_code(weft_join(weft_submit(
                         weft_executor_with(ex, .deadline = 0.02), suite_block)),
                     -WEFT_EJOBTIMEOUT);
@@ -247,6 +311,7 @@ static void executor_suite(suite_make *make, unsigned traits)
     suite_values(ex);
     suite_failures(ex);
     suite_many(ex);
+    suite_texts(ex);
     suite_threads(ex);
     suite_deadline(ex);
     suite_combine(ex);

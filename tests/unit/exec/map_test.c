@@ -418,7 +418,7 @@ KIT_BOTH(a_deadline_of_each_element)
     kit_assert_code(weft_executor_close(ex), 0);
 }
 
-// From a function to a function ----------------------------------------------
+// From a function to a function -----------------------------------------------
 
 struct flow {
     long next, end; // what is made

@@ -407,7 +407,7 @@ WEFT_TEST(other_executors_take_the_option)
     }
 }
 
-// The check for thread-local variables ---------------------------------------
+// The check for thread-local variables ----------------------------------------
 
 static __thread volatile int calls;
 

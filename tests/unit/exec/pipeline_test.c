@@ -158,4 +158,74 @@ WEFT_TEST(items_that_wait_leave_the_worker_to_others, .timeout = 30)
     kit_gate_free(&line.gate);
 }
 
+// As many items as tokens are in the stage before one goes on. With a sanitizer
+// each stack is dear, and addresses are few.
+static int all_meet(void **item, void *arg)
+{
+    struct line *line = arg;
+    (void)item;
+    if (__atomic_add_fetch(&line->last, 1, __ATOMIC_SEQ_CST) == line->limit)
+        kit_gate_open(&line->gate);
+    return kit_gate_wait(&line->gate);
+}
+
+WEFT_TEST(very_many_items_wait_at_once, .timeout = 60)
+{
+    const struct weft_stage meeting[] = {
+        {make, false}, {all_meet, true}, {end, false}};
+    for (unsigned n = 1; n <= 2; n++) {
+        struct line line = {.limit = KIT_SANITIZED ? 200 : 10000};
+        line.gate = kit_gate_new();
+        void *args[] = {&line, &line, &line};
+        weft_executor *ex = weft_thread_pool(.workers = n);
+        kit_assert_code(weft_pipeline(meeting, 3, args, .executor = ex,
+                                      .tokens = (size_t)line.limit),
+                        0);
+        ck_assert_int_eq(line.ended, line.limit);
+        weft_executor_close(ex);
+        kit_gate_free(&line.gate);
+    }
+}
+
+enum { STACKS = 64, STACK_BYTES = 1 << 16 };
+
+// The stacks that a stage was seen on: fewer than STACKS.
+struct stacks {
+    uintptr_t at[STACKS];
+    int count;
+};
+
+static int note_stack(void **item, void *arg)
+{
+    struct stacks *stacks = arg;
+    (void)item;
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0) / STACK_BYTES;
+    int i = 0;
+    while (i < stacks->count && stacks->at[i] != here)
+        i++;
+    ck_assert_int_lt(i, STACKS);
+    stacks->at[i] = here;
+    stacks->count += i == stacks->count;
+    return 0;
+}
+
+// A token alone has no stack and no worker looks at it: there are as few
+// carriers as if there were few tokens.
+WEFT_TEST(many_tokens_have_few_carriers, .timeout = 60)
+{
+    const struct weft_stage stages_seen[] = {
+        {make, false}, {note_stack, false}, {end, true}};
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    for (int round = 0; round < 10; round++) {
+        struct line line = {.limit = 10000};
+        struct stacks stacks = {.count = 0};
+        void *args[] = {&line, &stacks, &line};
+        kit_assert_code(weft_pipeline(stages_seen, 3, args, .executor = ex,
+                                      .tokens = 10000),
+                        0);
+        ck_assert_int_eq(line.ended, line.limit);
+    }
+    weft_executor_close(ex);
+}
+
 WEFT_TEST_MAIN("pipeline")

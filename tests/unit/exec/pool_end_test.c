@@ -224,7 +224,7 @@ WEFT_TEST(cancel_ends_with_its_pool, .timeout = 30)
     }
 }
 
-// A million that wait --------------------------------------------------------
+// A million that wait ---------------------------------------------------------
 
 enum { MANY = KIT_SANITIZED ? 50000 : 1000000 };
 

@@ -16,7 +16,7 @@ static void check_cycles(const char *program, int cycles,
                   r.ended, r.nodes);
 }
 
-// The examples in the documentation of Python's ThreadPoolExecutor -----------
+// The examples in the documentation of Python's ThreadPoolExecutor ------------
 
 static weft_executor *pool;
 static weft_future *futures[2];

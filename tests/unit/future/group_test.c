@@ -307,6 +307,56 @@ KIT_BOTH(cancel_from_outside_reaches_the_children_of_a_close)
     ck_assert_int_eq(kit_load(&ended_children), 2);
 }
 
+static int closes_with;
+
+static int be_lost(void *arg)
+{
+    (void)arg;
+    kit_count(&started_children);
+    return weft_sleep(INFINITY);
+}
+
+// The child of an inner group, closed before, is canceled by its group alone.
+struct canceled_body {
+    weft_function *child;
+    int reached;
+};
+
+static int close_with_a_lost_child(void *arg)
+{
+    struct canceled_body *body = arg;
+    weft_group *g = weft_group_open();
+    weft_group *inner = weft_group_open();
+
+    weft_future_unref(weft_task_start(be_lost, NULL));
+    weft_group_cancel(inner);
+    kit_assert_code(weft_group_close(inner), 0);
+    started_children = 0;
+    weft_future_unref(weft_task_start(body->child, &ended_children));
+    kit_count(&body->reached);
+    closes_with = weft_group_close(g);
+    return closes_with;
+}
+
+static void close_after_cancel(weft_function *child)
+{
+    struct canceled_body body = {child, 0};
+    weft_future *f = weft_task_start(close_with_a_lost_child, &body);
+
+    kit_await(&body.reached, 1);
+    kit_await(&started_children, 1);
+    weft_cancel(f);
+    weft_join(f);
+}
+
+KIT_BOTH(children_lost_to_a_cancel_from_outside_are_no_success)
+{
+    close_after_cancel(be_lost);
+    kit_assert_code(closes_with, -ECANCELED);
+    close_after_cancel(slow_to_end);
+    kit_assert_code(closes_with, 0);
+}
+
 static weft_group *shared;
 static int late_runs;
 

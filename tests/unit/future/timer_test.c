@@ -378,4 +378,134 @@ KIT_BOTH(a_great_many_can_be_pending)
     free(timers);
 }
 
+// Timers that are freed when they are over
+// -------------------------------------
+
+static int made, over;
+
+struct own_bell {
+    struct weft_timer timer;
+    int rings;
+    int again; // how often it sets itself anew
+};
+
+static struct own_bell *own_bell(int again)
+{
+    struct own_bell *b = calloc(1, sizeof *b);
+    ck_assert_ptr_nonnull(b);
+    b->again = again;
+    kit_count(&made);
+    return b;
+}
+
+static void free_bell(void *arg)
+{
+    struct own_bell *b = arg;
+    ck_assert(!weft_timer_pending(&b->timer));
+    memset(b, 0x5a, sizeof *b);
+    free(b);
+    kit_count(&over);
+}
+
+static void ring_own(void *arg)
+{
+    struct own_bell *b = arg;
+    kit_count(&b->rings);
+    if (b->again-- > 0)
+        kit_assert_code(
+            weft_timer_start(&b->timer, 0, ring_own, b, .over = free_bell), 0);
+    else
+        weft_timer_cancel(&b->timer);
+    weft_yield();
+}
+
+KIT_BOTH(a_timer_that_is_over_may_be_freed)
+{
+    made = over = 0;
+    for (int again = 0; again < 3; again++) {
+        struct own_bell *b = own_bell(again);
+        kit_assert_code(
+            weft_timer_start(&b->timer, 0, ring_own, b, .over = free_bell), 0);
+    }
+    struct own_bell *b = own_bell(0);
+    kit_assert_code(weft_timer_start(&b->timer, 0, ring_own, b,
+                                     .over = free_bell, .period = 0.001),
+                    0);
+    kit_await(&over, made);
+    b = own_bell(0);
+    kit_assert_code(
+        weft_timer_start(&b->timer, 3600, ring_own, b, .over = free_bell), 0);
+    kit_assert_code(
+        weft_timer_start(&b->timer, 1800, ring_own, b, .over = free_bell), 0);
+    ck_assert_int_eq(over, made - 1); // set anew: not over
+    kit_assert_code(weft_timer_cancel(&b->timer), 1);
+    ck_assert_int_eq(over, made);
+}
+
+static int leave_pending(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 100; i++) {
+        struct own_bell *b = own_bell(0);
+        kit_assert_code(weft_timer_start(&b->timer, i % 2 ? 0 : 60 + i,
+                                         ring_own, b, .over = free_bell),
+                        0);
+    }
+    return 0;
+}
+
+WEFT_TEST(what_a_run_leaves_pending_is_over_with_it)
+{
+    made = over = 0;
+    kit_assert_code(weft_run(leave_pending, NULL), 0);
+    ck_assert_int_eq(made, 100);
+    ck_assert_int_eq(over, made);
+}
+
+static struct weft_lock table_lock;
+static struct own_bell *table[64];
+
+// What a cache does: who is due leaves the table, who is replaced is canceled.
+static void leave_table(void *arg)
+{
+    WEFT_LOCKED(&table_lock);
+    for (size_t i = 0; i < 64; i++) {
+        if (table[i] == arg)
+            table[i] = NULL;
+    }
+}
+
+static int replace_many(void *arg)
+{
+    unsigned seed = (unsigned)(intptr_t)arg;
+    for (int i = 0; i < 500; i++) {
+        if (i % 16 == 0)
+            weft_sleep(0.0002);
+        struct own_bell *b = own_bell(0);
+        WEFT_LOCKED(&table_lock);
+        struct own_bell **place = &table[rand_r(&seed) % 64];
+        if (*place != NULL)
+            weft_timer_cancel(&(*place)->timer);
+        *place = b;
+        kit_assert_code(weft_timer_start(&b->timer, (i % 4) * 0.0005,
+                                         leave_table, b, .over = free_bell),
+                        0);
+    }
+    return 0;
+}
+
+KIT_BOTH(each_is_over_once_whoever_ends_it, .timeout = 60)
+{
+    made = over = 0;
+    weft_future *f = weft_thread_start(replace_many, kit_number(1));
+    replace_many(kit_number(2));
+    kit_assert_code(weft_join(f), 0);
+    for (size_t i = 0; i < 64; i++) {
+        WEFT_LOCKED(&table_lock);
+        if (table[i] != NULL)
+            weft_timer_cancel(&table[i]->timer);
+    }
+    kit_await(&over, made);
+}
+
 WEFT_TEST_MAIN("timer")

@@ -122,6 +122,48 @@ WEFT_TEST(a_forced_backend_that_is_refused_is_an_error)
     ck_assert_ptr_null(strstr(text, "WEFT_BACKEND"));
 }
 
+static int end_at_once(weft_stream *s, void *arg)
+{
+    (void)s, (void)arg;
+    return 0;
+}
+
+static int serve_code(void *unused)
+{
+    weft_listener *listener;
+    int rc;
+
+    (void)unused;
+    ck_assert_int_eq(weft_tcp_listen("127.0.0.1", 0, &listener), 0);
+    rc = weft_serve(listener, end_at_once, NULL);
+    weft_listener_close(listener);
+    return rc;
+}
+
+static int accept_code(void *unused)
+{
+    weft_listener *listener;
+    weft_stream *stream;
+    int rc;
+
+    (void)unused;
+    ck_assert_int_eq(weft_tcp_listen("127.0.0.1", 0, &listener), 0);
+    rc = weft_listener_accept(listener, &stream, NULL);
+    weft_listener_close(listener);
+    return rc;
+}
+
+// It is not taken for a connection that a firewall has refused.
+WEFT_TEST(a_server_ends_where_its_backend_is_refused)
+{
+    char text[1024];
+
+    setenv("WEFT_BACKEND", "uring", 1);
+    refuse_rings(EPERM);
+    ck_assert_int_lt(listen_to(serve_code, text, sizeof(text)), 0);
+    ck_assert_int_lt(listen_to(accept_code, text, sizeof(text)), 0);
+}
+
 WEFT_TEST(an_unknown_backend_is_an_error)
 {
     char text[1024];

@@ -39,8 +39,7 @@ static void expect_all(const unsigned char *p, ssize_t n, int byte)
     ck_assert_msg(i >= n, "byte %zd of %zd is %d, not %d", i, n, p[i], byte);
 }
 
-// Messages
-// --------------------------------------------------------------------
+// Messages --------------------------------------------------------------------
 
 WEFT_TEST(messages_keep_their_boundaries)
 {
@@ -136,8 +135,7 @@ WEFT_TEST(scopes_end_a_wait)
     close_both(p);
 }
 
-// What travels along
-// ----------------------------------------------------------
+// What travels along ----------------------------------------------------------
 
 WEFT_TEST(descriptors_and_an_arena_travel, .timeout = 20)
 {
@@ -183,8 +181,7 @@ WEFT_TEST(descriptors_and_an_arena_travel, .timeout = 20)
     ck_assert_int_eq(weft_test_count_fds(), before - 2);
 }
 
-// Many writers
-// ----------------------------------------------------------------
+// Many writers ----------------------------------------------------------------
 
 struct writer {
     weft_connection *c;
@@ -238,8 +235,7 @@ WEFT_TEST(many_writers_do_not_mix, .timeout = 60)
     close_both(p);
 }
 
-// Hostile bytes
-// ---------------------------------------------------------------
+// Hostile bytes ---------------------------------------------------------------
 
 static void send_raw(weft_connection *c, const void *bytes, size_t size, int fd)
 {
@@ -314,8 +310,7 @@ WEFT_TEST(what_is_no_such_socket_is_refused)
     weft_connection_close(c);
 }
 
-// Listeners
-// -------------------------------------------------------------------
+// Listeners -------------------------------------------------------------------
 
 struct order {
     char name[100];

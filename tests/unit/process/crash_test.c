@@ -60,8 +60,7 @@ static bool has_frame_in(const struct weft_crash *crash, int (*fn)(void *))
     return has;
 }
 
-// Faults
-// ------------------------------------------------------------------------
+// Faults ----------------------------------------------------------------------
 
 // Where nothing lies; the compiler shall not know.
 static void *volatile nowhere = (void *)16;
@@ -273,8 +272,7 @@ WEFT_TEST(who_was_killed_was_not_short_of_memory)
     weft_executor_close(ex);
 }
 
-// Memory
-// ------------------------------------------------------------------------
+// Memory ----------------------------------------------------------------------
 
 static int eat(void *arg)
 {
@@ -405,8 +403,7 @@ WEFT_TEST(kills_for_want_of_memory_are_counted)
     ck_assert_int_eq(system(command), 0);
 }
 
-// Others
-// ------------------------------------------------------------------------
+// Others ----------------------------------------------------------------------
 
 static int good(void *arg)
 {

@@ -10,8 +10,7 @@
 
 static weft_executor *ex;
 
-// Memory
-// ------------------------------------------------------------------------
+// Memory ----------------------------------------------------------------------
 
 // Where this worker's memory shared with the parent lies.
 static char *find_memory(size_t *size)
@@ -111,8 +110,7 @@ WEFT_TEST(a_worker_cannot_take_the_memory_away)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
-// What jobs may do to their process
-// ----------------------------------------------
+// What jobs may do to their process -------------------------------------------
 
 WEFT_JOB(long, close_all)
 {
@@ -276,8 +274,7 @@ WEFT_TEST(a_forked_parent_begins_anew)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
-// Scarcity
-// ----------------------------------------------------------------------
+// Scarcity --------------------------------------------------------------------
 
 static int nothing(void *arg)
 {

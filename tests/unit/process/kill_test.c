@@ -21,8 +21,7 @@ static const char *const phase_names[WI_PHASES] = {
     "starting", "looking for work", "parked",          "taking a request",
     "running",  "waiting",          "telling a result"};
 
-// The load
-// ----------------------------------------------------------------------
+// The load --------------------------------------------------------------------
 
 WEFT_JOB(struct weft_bytes, echo, struct weft_bytes, in)
 {
@@ -121,8 +120,7 @@ static void take(struct item *item, struct tally *tally)
     weft_future_unref(item->future);
 }
 
-// The killer
-// --------------------------------------------------------------------
+// The killer ------------------------------------------------------------------
 
 struct killer {
     struct wi_pool *pool;
@@ -348,8 +346,7 @@ WEFT_TEST(workers_of_a_zygote_at_random_instants, .timeout = 300)
     kill_workers(WEFT_START_ZYGOTE);
 }
 
-// The parent
-// --------------------------------------------------------------------
+// The parent ------------------------------------------------------------------
 
 static int pause_for_ever(void *arg)
 {

@@ -36,8 +36,7 @@ static bool stress(void)
     return getenv("WEFT_STRESS") != NULL;
 }
 
-// Many
-// ------------------------------------------------------------------------
+// Many ------------------------------------------------------------------------
 
 static void live_with(enum weft_start_method start, int n)
 {
@@ -72,8 +71,7 @@ WEFT_TEST(many_children_live_at_once, .timeout = 240)
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), COPIES ? 0 : -1);
 }
 
-// Descriptors
-// -------------------------------------------------------------------
+// Descriptors -----------------------------------------------------------------
 
 static int filling[256], filled;
 
@@ -119,8 +117,7 @@ WEFT_TEST(without_descriptors_the_start_fails, .timeout = 60)
     }
 }
 
-// Versions
-// ----------------------------------------------------------------------
+// Versions --------------------------------------------------------------------
 
 WEFT_TEST(options_of_each_version_are_taken, .timeout = 60)
 {
@@ -185,8 +182,7 @@ WEFT_TEST(a_child_of_another_version_is_named)
         -WEFT_EPROTO, "another version of Weft");
 }
 
-// Kills
-// -------------------------------------------------------------------------
+// Kills -----------------------------------------------------------------------
 
 enum { IDLE, MID_SPAWN, CELLS };
 static const char *const cell_names[CELLS] = {"idle", "mid-spawn"};

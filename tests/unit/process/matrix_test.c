@@ -46,8 +46,7 @@ struct order {
     enum cell cell;
 };
 
-// The victim
-// --------------------------------------------------------------------
+// The victim ------------------------------------------------------------------
 
 static struct stage *stage;
 static weft_queue *in, *out, *never;
@@ -204,8 +203,7 @@ static void *no_state(const void *arg, size_t size)
     return malloc(1);
 }
 
-// Those who live on
-// ----------------------------------------------------------------
+// Those who live on -----------------------------------------------------------
 
 static weft_arena *arena;
 static weft_executor *pool;
@@ -273,8 +271,7 @@ static void close_all(weft_future *taker, weft_future *feeder)
     stage = NULL;
 }
 
-// The victim as seen by its killer
-// -------------------------------------------------
+// The victim as seen by its killer --------------------------------------------
 
 struct victim {
     struct order order;

@@ -76,8 +76,7 @@ WEFT_TEST(a_job_gathers_many)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
-// Futures of the parent
-// ---------------------------------------------------------
+// Futures of the parent -------------------------------------------------------
 
 WEFT_TEST(a_job_waits_for_a_future_of_the_parent)
 {
@@ -239,8 +238,7 @@ WEFT_TEST(a_task_inside_a_job_waits)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
-// Deadlocks
-// ---------------------------------------------------------------------
+// Deadlocks -------------------------------------------------------------------
 
 // The second example: two jobs that wait for each other. The gate's result is
 // the id of the other one. 1000: it was told.

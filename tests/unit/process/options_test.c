@@ -11,8 +11,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-// Descriptors
-// -------------------------------------------------------------------
+// Descriptors -----------------------------------------------------------------
 
 static int has_null(void *arg);
 
@@ -67,8 +66,7 @@ WEFT_TEST(one_file_may_be_both)
     expect_file(both, "err x\nout x\n"); // stdout is written at the end
 }
 
-// Capture
-// -----------------------------------------------------------------------
+// Capture ---------------------------------------------------------------------
 
 static int chatter(void *arg)
 {
@@ -412,8 +410,7 @@ WEFT_TEST(workers_get_them_too)
     ck_assert_int_eq(read(ends[0], &value, sizeof value), 0);
 }
 
-// Settings
-// ----------------------------------------------------------------------
+// Settings --------------------------------------------------------------------
 
 static int tell_settings(void *arg)
 {
@@ -530,8 +527,7 @@ WEFT_TEST(groups_and_sessions)
            3);
 }
 
-// Results
-// -----------------------------------------------------------------------
+// Results ---------------------------------------------------------------------
 
 static int give_bytes(void *arg)
 {
@@ -565,8 +561,7 @@ WEFT_TEST(a_result_can_be_bytes)
     ck_assert_int_eq(weft_process_return("x", 1), -EINVAL); // no child
 }
 
-// What is known
-// -----------------------------------------------------------------
+// What is known ---------------------------------------------------------------
 
 static struct weft_process_info info_of(weft_future *f)
 {
@@ -649,8 +644,7 @@ WEFT_TEST(a_live_one_is_known_too)
     close(fd);
 }
 
-// Steps of the end
-// --------------------------------------------------------------
+// Steps of the end ------------------------------------------------------------
 
 static int until_asked(void *arg)
 {

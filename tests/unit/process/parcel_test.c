@@ -12,8 +12,7 @@ enum { LARGE = 3 << 20, PAGE = 4096 };
 
 static weft_executor *ex;
 
-// The memory
-// ------------------------------------------------------------------------
+// The memory ------------------------------------------------------------------
 
 // What the file of arguments holds, in bytes.
 static long held(void)
@@ -45,8 +44,7 @@ static void close_and_look(void)
     ck_assert_int_eq(mappings(), 0);
 }
 
-// Arguments
-// ---------------------------------------------------------------------
+// Arguments -------------------------------------------------------------------
 
 static uint64_t next(uint64_t *x)
 {
@@ -190,8 +188,7 @@ WEFT_TEST(a_job_may_write_on_its_own)
     close_and_look();
 }
 
-// Chunks and waits
-// --------------------------------------------------------------
+// Chunks and waits ------------------------------------------------------------
 
 WEFT_TEST(the_elements_of_a_map)
 {
@@ -242,8 +239,7 @@ WEFT_TEST(a_job_that_waits_keeps_its_own)
     close_and_look();
 }
 
-// Deaths
-// --------------------------------------------------------------------------
+// Deaths ----------------------------------------------------------------------
 
 // The argument begins with the name of a file that grows by a byte each time;
 // it is spoiled, and its worker dies, but at the third time.

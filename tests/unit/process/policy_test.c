@@ -9,8 +9,7 @@
 
 static weft_executor *ex;
 
-// Retries
-// -----------------------------------------------------------------------
+// Retries ---------------------------------------------------------------------
 
 // Where jobs of several processes count: a file that grows by a byte each time.
 static char counter[64];
@@ -100,8 +99,7 @@ WEFT_TEST(a_job_that_is_canceled_is_not_tried_again)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
-// Priorities
-// --------------------------------------------------------------------
+// Priorities ------------------------------------------------------------------
 
 struct mark {
     char file[64];
@@ -165,8 +163,7 @@ WEFT_TEST(jobs_of_a_higher_priority_come_first)
     counter_end();
 }
 
-// Timeouts
-// ----------------------------------------------------------------------
+// Timeouts --------------------------------------------------------------------
 
 WEFT_TEST(a_job_that_runs_too_long_is_ended)
 {
@@ -206,8 +203,7 @@ WEFT_TEST(a_stopped_worker_does_not_escape_the_timeout)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
-// Options of what jobs submit
-// ---------------------------------------------------
+// Options of what jobs submit -------------------------------------------------
 
 WEFT_JOB(long, submit_try, struct try, t)
 {
@@ -354,8 +350,7 @@ WEFT_TEST(options_and_arguments_of_all_sizes_go_together)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
-// Options in map
-// ----------------------------------------------------------------
+// Options in map --------------------------------------------------------------
 
 WEFT_JOB(long, square_or_hang, long, x)
 {
@@ -410,8 +405,7 @@ WEFT_TEST(in_a_map_elements_run_again)
     map_with_retries(4, 13);
 }
 
-// Grace
-// -------------------------------------------------------------------------
+// Grace -----------------------------------------------------------------------
 
 static char told[64];
 
@@ -465,8 +459,7 @@ WEFT_TEST(after_the_grace_it_is_killed)
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
 }
 
-// The window
-// --------------------------------------------------------------------
+// The window ------------------------------------------------------------------
 
 WEFT_TEST(a_full_window_fails_submits_if_it_shall)
 {

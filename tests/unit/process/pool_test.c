@@ -5,8 +5,7 @@
 #include <math.h>
 #include <sys/wait.h>
 
-// Values
-// ------------------------------------------------------------------------
+// Values ----------------------------------------------------------------------
 
 WEFT_JOB(struct weft_text, greet)
 {
@@ -176,8 +175,7 @@ WEFT_TEST(bytes_that_nobody_takes_are_freed)
     close_pool();
 }
 
-// Map
-// ---------------------------------------------------------------------------
+// Map -------------------------------------------------------------------------
 
 WEFT_TEST(map_with_each_chunk_size)
 {
@@ -238,8 +236,7 @@ WEFT_TEST(map_with_codes_and_without)
     close_pool();
 }
 
-// Failures
-// ----------------------------------------------------------------------
+// Failures --------------------------------------------------------------------
 
 WEFT_TEST(a_failure_has_code_and_text)
 {
@@ -353,8 +350,7 @@ WEFT_TEST(a_program_that_does_not_exist_breaks_the_pool)
     close_pool();
 }
 
-// Cancel and deadlines
-// ----------------------------------------------------------
+// Cancel and deadlines --------------------------------------------------------
 
 WEFT_TEST(a_deadline_ends_its_own_job_only)
 {
@@ -455,8 +451,7 @@ WEFT_TEST(idle_workers_take_over_what_is_queued)
     close_pool();
 }
 
-// Closing
-// -----------------------------------------------------------------------
+// Closing ---------------------------------------------------------------------
 
 WEFT_TEST(close_drains)
 {
@@ -522,8 +517,7 @@ WEFT_TEST(close_of_an_empty_pool)
     }
 }
 
-// The host
-// ----------------------------------------------------------------------
+// The host --------------------------------------------------------------------
 
 static void crash_and_go_on(void)
 {

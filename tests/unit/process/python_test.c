@@ -9,8 +9,7 @@
 
 static weft_executor *ex;
 
-// Processes
-// ---------------------------------------------------------------------
+// Processes -------------------------------------------------------------------
 
 static int nap(void *arg)
 {
@@ -160,8 +159,7 @@ WEFT_TEST(closed_standard_descriptors_do_not_matter)
     ck_assert_int_eq(value, 25);
 }
 
-// Pools
-// -------------------------------------------------------------------------
+// Pools -----------------------------------------------------------------------
 
 WEFT_JOB(long, negate, long, x)
 {
@@ -268,8 +266,7 @@ WEFT_TEST(many_pools_come_and_go, .timeout = 30)
     ck_assert_int_eq(weft_test_count_fds(), fds);
 }
 
-// Deadlocks
-// ---------------------------------------------------------------------
+// Deadlocks -------------------------------------------------------------------
 
 WEFT_JOB(long, leave_at_once, int, status)
 {

@@ -56,8 +56,7 @@ static int pids_of_pool(pid_t *pids, int n)
     return count;
 }
 
-// Killing each other
-// ----------------------------------------------------------
+// Killing each other ----------------------------------------------------------
 
 struct grudge {
     int pid;
@@ -125,8 +124,7 @@ WEFT_TEST(a_worker_is_killed_during_the_close, .timeout = 30)
     }
 }
 
-// Resizing
-// -------------------------------------------------------------------
+// Resizing --------------------------------------------------------------------
 
 WEFT_TEST(a_kill_and_a_resize, .timeout = 30)
 {
@@ -187,8 +185,7 @@ WEFT_TEST(a_pool_without_workers_is_resized, .timeout = 30)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
-// The wrong moment
-// -----------------------------------------------------------
+// The wrong moment ------------------------------------------------------------
 
 static void *die_soon(void *arg)
 {
@@ -294,8 +291,7 @@ WEFT_TEST(a_cancel_ends_its_own_job_only, .timeout = 60)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
-// Much data
-// ------------------------------------------------------------------
+// Much data -------------------------------------------------------------------
 
 enum { MUCH = 12 << 20 };
 
@@ -333,8 +329,7 @@ WEFT_TEST(jobs_with_much_data_are_canceled, .timeout = 60)
     free(in.data);
 }
 
-// Nested
-// ---------------------------------------------------------------------
+// Nested ----------------------------------------------------------------------
 
 WEFT_JOB(long, with_a_pool_of_its_own, long, x)
 {

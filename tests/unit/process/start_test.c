@@ -39,8 +39,7 @@ static pid_t zygote_pid(void)
     return count_named("weft-zygote", &pid) == 1 ? pid : 0;
 }
 
-// What any child can do
-// ---------------------------------------------------------------------
+// What any child can do -------------------------------------------------------
 
 static int report(void *arg)
 {
@@ -243,8 +242,7 @@ WEFT_TEST(who_ignores_its_children_is_told_too)
     expect(weft_process_start(nested, NULL, 0), 5);
 }
 
-// The zygote itself
-// --------------------------------------------------------------------
+// The zygote itself -----------------------------------------------------------
 
 WEFT_TEST(a_zygote_can_be_started_early_and_ended)
 {
@@ -414,8 +412,7 @@ WEFT_TEST(copies_and_zygote_die_with_the_parent)
     ck_assert_int_eq(errno, ECHILD);
 }
 
-// A pool
-// ------------------------------------------------------------------------------
+// A pool ----------------------------------------------------------------------
 
 WEFT_JOB(long, loaded, int, x)
 {
@@ -451,8 +448,7 @@ WEFT_TEST(workers_by_exec_preload_each)
     work_with(WEFT_START_EXEC);
 }
 
-// A copy of this process
-// ------------------------------------------------------------------
+// A copy of this process ------------------------------------------------------
 
 static int state_of_parent;
 static FILE *file;

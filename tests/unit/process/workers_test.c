@@ -25,8 +25,7 @@ static struct weft_process_pool_stats stats_now(void)
     return stats;
 }
 
-// The begin of a life
-// -------------------------------------------------------------
+// The begin of a life ---------------------------------------------------------
 
 // Holds the launcher back until the pool has heard that its child is ready.
 static void until_heard(struct wi_launch *launch)
@@ -57,8 +56,7 @@ WEFT_TEST(a_worker_that_is_quick_is_known_by_its_process_id)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
-// The end of a life
-// ---------------------------------------------------------------
+// The end of a life -----------------------------------------------------------
 
 WEFT_TEST(a_worker_leaves_after_so_many_jobs)
 {
@@ -122,8 +120,7 @@ WEFT_TEST(a_worker_that_has_grown_leaves)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
-// Finalizers
-// ----------------------------------------------------------------------
+// Finalizers ------------------------------------------------------------------
 
 static int add_byte(void *arg)
 {
@@ -186,8 +183,7 @@ WEFT_TEST(at_the_close_its_failure_comes_out_of_that)
     ck_assert_int_eq(weft_executor_close(ex), -WEFT_EBROKEN);
 }
 
-// Size
-// --------------------------------------------------------------------------
+// Size ------------------------------------------------------------------------
 
 static void until_workers(unsigned n)
 {
@@ -266,8 +262,7 @@ WEFT_TEST(only_process_pools_have_these)
     weft_executor_close(ex);
 }
 
-// What it tells
-// -------------------------------------------------------------------
+// What it tells ---------------------------------------------------------------
 
 WEFT_JOB(long, say_no)
 {

@@ -121,7 +121,7 @@ WEFT_TEST(old_hints_stay_old)
     }
 }
 
-// The queue of what has not started, which a peak makes long -----------------
+// The queue of what has not started, which a peak makes long ------------------
 
 static int slots_resident(const struct wi_deque *deque)
 {

@@ -30,7 +30,7 @@ static struct {
 
 enum { TOLD_OWN, TOLD_FAILED, TOLD_CANCELED, TOLD_TIMEOUT, TOLD_GAVE_UP };
 
-// Random numbers: a node has a state of its own ------------------------------
+// Random numbers: a node has a state of its own -------------------------------
 
 static uint64_t draw(uint64_t *state, uint64_t below)
 {

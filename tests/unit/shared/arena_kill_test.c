@@ -172,8 +172,7 @@ WEFT_TEST(before_each_word_of_each_operation, .timeout = 120)
     printf("\n");
 }
 
-// At random instants
-// -----------------------------------------------------------
+// At random instants ----------------------------------------------------------
 
 enum { SLOTS = 64 };
 

@@ -28,8 +28,7 @@ static struct weft_arena_stat stat_of(weft_arena *a)
     return stat;
 }
 
-// The allocator
-// ---------------------------------------------------------------
+// The allocator ---------------------------------------------------------------
 
 static void expect_all(const unsigned char *p, size_t n, int byte)
 {
@@ -163,8 +162,7 @@ WEFT_TEST(threads_and_tasks_allocate_at_once, .timeout = 30)
     weft_arena_close(a);
 }
 
-// Other processes
-// -------------------------------------------------------------
+// Other processes -------------------------------------------------------------
 
 struct work {
     struct weft_arena_ref where;
@@ -359,8 +357,7 @@ WEFT_TEST(a_reference_to_what_is_closed)
     ck_assert_int_eq(error, -ENOENT);
 }
 
-// Views and seals
-// -------------------------------------------------------------
+// Views and seals -------------------------------------------------------------
 
 WEFT_TEST(a_view_cannot_be_written, .signal = SIGSEGV)
 {
@@ -452,8 +449,7 @@ WEFT_TEST(huge_pages_or_the_next_best)
     weft_arena_close(a);
 }
 
-// Misuse
-// ----------------------------------------------------------------------
+// Misuse ----------------------------------------------------------------------
 
 WEFT_TEST(a_second_free_aborts, .signal = SIGABRT)
 {

@@ -26,8 +26,7 @@ static weft_queue *queue_of(weft_arena *a, size_t maxsize)
                           .maxsize = maxsize);
 }
 
-// One process
-// -----------------------------------------------------------------
+// One process -----------------------------------------------------------------
 
 WEFT_TEST(first_in_first_out_within_its_bound)
 {
@@ -254,8 +253,7 @@ WEFT_TEST(spoiled_indices_lead_nowhere, .timeout = 60)
     spoil_and_move(0, 4096);
 }
 
-// Several processes
-// -----------------------------------------------------------
+// Several processes -----------------------------------------------------------
 
 struct work {
     struct weft_arena_ref in, out;

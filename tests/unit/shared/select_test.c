@@ -56,8 +56,7 @@ static void in_both(weft_function *fn)
     ck_assert_msg(rc == 0, "in a task: %s", weft_error_name(rc));
 }
 
-// What is there
-// -----------------------------------------------------------------
+// What is there ---------------------------------------------------------------
 
 static int take_what_is_there(void *arg)
 {
@@ -109,8 +108,7 @@ WEFT_TEST(a_wait_that_ends_takes_nothing)
     close_queues();
 }
 
-// What other processes do
-// -------------------------------------------------------
+// What other processes do -----------------------------------------------------
 
 // Answers each number with its square, until it is told to end.
 static int answer(void *arg)
