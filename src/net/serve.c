@@ -131,7 +131,7 @@ static int start_connection(struct server *server, int fd)
         weft_close(fd);
         return -ENOMEM;
     }
-    rc = wi_stream_of_socket(fd, server->listener->tcp, &c->stream);
+    rc = wi_listener_stream(server->listener, fd, &c->stream);
     if (rc < 0) {
         free(c);
         return rc;

@@ -754,8 +754,9 @@ static void look_at_member(struct wi_member *member)
         member->adopted = true;
         if (member->launch_code < 0 || member->child.pidfd < 0)
             member->reaped = true; // it never was, or is no more
-        wi_spec_hear(&member->pool->set.spec, member->captures,
-                     member->pool->set.name, member->child.pid);
+        if (wi_spec_hear(&member->pool->set.spec, member->captures,
+                         member->pool->set.name, member->child.pid) < 0)
+            wi_member_kill(member, "could not be heard: no memory");
         if (member->state == WI_MEMBER_STARTING)
             look_at_stage(member); // its bell may have rung before
     }

@@ -408,6 +408,26 @@ SCARCE_PROCESSES(process_pools)
     return use_pool(weft_process_pool(.workers = 1));
 }
 
+// More than a pipe takes: somebody has to read it.
+WEFT_JOB(long, say_much)
+{
+    static char line[1 << 10];
+    memset(line, '.', sizeof line);
+    for (int i = 0; i < 128; i++)
+        if (write(1, line, sizeof line) != sizeof line)
+            weft_fail(-errno, "write");
+    return 0;
+}
+
+SCARCE_PROCESSES(pools_that_are_heard)
+{
+    const struct weft_process_options like = {.size = sizeof like,
+                                              .out = WEFT_DEV_CAPTURE};
+    weft_executor *ex = weft_process_pool(.workers = 1, .process = &like);
+    int rc = weft_join(weft_submit(ex, say_much));
+    return first_of(rc, weft_executor_close(ex));
+}
+
 static int nothing(void *arg)
 {
     (void)arg;
