@@ -94,10 +94,8 @@ enum {
 static void try_all(use *fn, unsigned kinds)
 {
     static const char *const names[] = {
-        [FAULT_MEMORY] = "memory",
-        [FAULT_FDS] = "descriptors",
-        [FAULT_THREADS] = "threads",
-        [FAULT_ROOM] = "room",
+        [FAULT_MEMORY] = "memory",   [FAULT_FDS] = "descriptors",
+        [FAULT_THREADS] = "threads", [FAULT_ROOM] = "room",
         [FAULT_WATCHES] = "watches",
     };
     const char *only = getenv("FAULT");
