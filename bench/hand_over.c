@@ -2,7 +2,7 @@
 // hand_over: 16 MiB to a job in a worker process: by reference in a buffer
 // that is used again, untouched and with every page read: what that takes
 // longer than a job with nothing to look at; and copied as struct weft_bytes,
-// beside a plain copy.
+// beside a plain copy, into a job and out of it.
 #include <stdlib.h>
 #include <string.h>
 #include <weft.h>
@@ -112,12 +112,58 @@ static void copy_side(const struct bench_ask *ask, struct bench_reply *reply)
     reply->value = (bench_wall() - begin) / (double)ask->ops / 1e3;
 }
 
+WEFT_JOB(struct weft_bytes, make, int, value)
+{
+    struct weft_bytes bytes = weft_bytes_new(SIZE);
+    memset(bytes.data, value, SIZE);
+    return bytes;
+}
+
+static void result_side(const struct bench_ask *ask, struct bench_reply *reply)
+{
+    weft_executor *ex = weft_process_pool(.workers = 1);
+    double begin = 0;
+    for (uint64_t i = 0; i < ask->ops + 5; i++) {
+        struct weft_bytes bytes;
+        if (i == 5)
+            begin = bench_wall();
+        if (weft_result(weft_submit(ex, make, 1), &bytes) != 0)
+            bench_fail("a job failed");
+        if (i >= 5)
+            reply->answer += pages(bytes.data, bytes.len) / (SIZE / PAGE);
+        weft_bytes_free(&bytes);
+    }
+    reply->value = (bench_wall() - begin) / (double)ask->ops / 1e3;
+    weft_executor_close(ex);
+}
+
+static void fill_and_copy_side(const struct bench_ask *ask,
+                               struct bench_reply *reply)
+{
+    char *from = malloc(SIZE), *to = malloc(SIZE);
+    memset(from, 1, SIZE);
+    memset(to, 1, SIZE);
+    double begin = bench_wall();
+    for (uint64_t i = 0; i < ask->ops; i++) {
+        memset(from, 1, SIZE);
+        __asm__ volatile("" ::"r"(from) : "memory"); // it was needed
+        memcpy(to, from, SIZE);
+        reply->answer += pages((unsigned char *)to, SIZE) / (SIZE / PAGE);
+    }
+    reply->value = (bench_wall() - begin) / (double)ask->ops / 1e3;
+}
+
 static const struct bench_side by_reference[] = {
     {"weft_buffer", BENCH_WEFT, .fn = buffer_side}, {0}};
 
 static const struct bench_side by_copy[] = {
     {"struct weft_bytes", BENCH_WEFT, .fn = bytes_side},
     {"memcpy", BENCH_FLOOR, .fn = copy_side},
+    {0}};
+
+static const struct bench_side returned[] = {
+    {"weft_bytes_new", BENCH_WEFT, .fn = result_side},
+    {"memset, memcpy", BENCH_FLOOR, .fn = fill_and_copy_side},
     {0}};
 
 static void ask_reference(const char *name, const char *what, long read,
@@ -152,5 +198,14 @@ int main(int argc, char **argv)
                                        .bar = 2,
                                        .bar_against = "memcpy"},
               by_copy);
+    bench_ask(&(struct bench_question){.name = "hand_over/returned",
+                                       .what = "16 MiB that a job fills and "
+                                               "returns",
+                                       .unit = "us",
+                                       .ops = (uint64_t)bench_pick(100, 20, 2),
+                                       .warm = 2,
+                                       .bar = 2,
+                                       .bar_against = "memset, memcpy"},
+              returned);
     return bench_end();
 }

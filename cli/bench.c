@@ -35,7 +35,7 @@ static const char usage[] =
     "  --list          the questions and who is asked, and no more\n"
     "  --only TEXT     only where TEXT is part of 'QUESTION CONTENDER'\n"
     "  --quick         fewer operations and samples: less than 3 minutes\n"
-    "                  instead of a quarter of an hour\n"
+    "                  instead of half an hour\n"
     "  --check         one short sample: whether the answers are right\n"
     "  --reps N        samples of each contender, at most (15; 7 if quick)\n"
     "  --seconds S     how long to ask, all questions together, about (780;\n"

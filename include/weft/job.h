@@ -25,8 +25,8 @@ struct weft_text {
 
 // Any bytes. As an argument they are copied at submit, and the job may write to
 // its copy until it ends; as a result they are the caller's, to be freed by
-// weft_bytes_free. In a job, make a result with weft_bytes_copy, or hand over
-// memory from malloc.
+// weft_bytes_free. In a job, make a result with weft_bytes_new or
+// weft_bytes_copy, or hand over memory from malloc.
 struct weft_bytes {
     void *data;
     size_t len;
@@ -65,6 +65,15 @@ WEFT_BEGIN
 // character. The structure has the same name: in C++, too, it is written
 // `struct weft_text`. Threads: any. Blocks: no. Since 0.1.
 WEFT_API struct weft_text weft_text(const char *format, ...) WEFT_PRINTF(1, 2);
+
+// Room for the len bytes of a job's result, for its body to fill; data is NULL
+// (and len 0) if there is no memory or len is 0. The bytes have any value. The
+// body returns it, perhaps with a smaller len, or gives it to weft_bytes_free.
+// In a worker process a large result that was made there is not copied on its
+// way out; the room is the job's own until it ends, is not from malloc (no
+// free, no realloc), and a child of fork does not have it. Elsewhere it is from
+// malloc. Threads: any. Blocks: no. Since 0.1.
+WEFT_API struct weft_bytes weft_bytes_new(size_t len);
 
 // A copy of len bytes in memory from malloc; data is NULL (and len 0) if
 // there is no memory or len is 0. Since 0.1.

@@ -38,7 +38,7 @@ struct combination {
     uint32_t won;   // atomic: somebody decides. After that f may be gone
     uint32_t phase; // atomic: BUILT, DECIDED
     size_t refs;    // atomic
-    size_t left;    // atomic: inputs that are not done
+    size_t left;    // atomic: inputs that are not done, or decide
     size_t n;
     struct input input[];
 };
@@ -113,16 +113,25 @@ static void decide(struct combination *c, int code, const char *text)
         cancel_inputs(c);
 }
 
-// One input is done.
+// Whether an input with this code decides, whatever the others do.
+static bool decides(enum how how, int code)
+{
+    return how == RACE || (how == ALL) == (code < 0);
+}
+
+// One input is done. Only those that do not decide are counted: so the count
+// ends only where none decides, however long one that does takes to say so.
 static void note(struct combination *c, size_t i)
 {
     weft_future *f = c->input[i].future;
-    // acq_rel: only the count matters; the last one ends it
-    bool last = __atomic_sub_fetch(&c->left, 1, __ATOMIC_ACQ_REL) == 0;
     int code = weft_future_code(f);
-    if (code < 0 && (c->how != ANY || last))
+    // acq_rel: only the count matters; the last one ends it
+    if (!decides(c->how, code) &&
+        __atomic_sub_fetch(&c->left, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    if (code < 0)
         decide(c, code, weft_future_text(f));
-    else if (code >= 0 && (c->how != ALL || last))
+    else
         decide(c, c->how == ALL ? 0 : (int)i, NULL);
 }
 
@@ -171,7 +180,7 @@ static weft_future *combine(enum how how, weft_future *const *set, size_t n,
     c->left = c->n = n;
     for (size_t i = 0; i < n; i++) {
         wi_require_in(function, set[i] != NULL, set,
-                      "a future must not be NULL");
+                      "a future of the set must not be NULL");
         c->input[i].of = c;
         c->input[i].future = weft_future_ref(set[i]);
     }

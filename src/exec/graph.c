@@ -54,17 +54,17 @@ void weft_graph_free(weft_graph *g)
     free(g);
 }
 
-static void must_rest(weft_graph *g)
+static void must_rest(const char *function, weft_graph *g)
 {
-    wi_require(!__atomic_load_n(&g->runs, __ATOMIC_ACQUIRE), g,
-               "a graph that runs must not be changed");
+    wi_require_in(function, !__atomic_load_n(&g->runs, __ATOMIC_ACQUIRE), g,
+                  "a graph that runs must not be changed");
     g->checked = false;
 }
 
 int weft_graph_add(weft_graph *g, int (*fn)(void *arg), void *arg)
 {
     wi_need(g);
-    must_rest(g);
+    must_rest(__func__, g);
     if (g->count == INT_MAX / 2)
         return -EOVERFLOW;
     if (g->count == g->room) {
@@ -82,7 +82,7 @@ int weft_graph_add(weft_graph *g, int (*fn)(void *arg), void *arg)
 int weft_graph_edge(weft_graph *g, int before, int after)
 {
     wi_need(g);
-    must_rest(g);
+    must_rest(__func__, g);
     if (before < 0 || after < 0 || before >= g->count || after >= g->count)
         return -EINVAL;
     struct step *step = &g->steps[before];

@@ -52,6 +52,19 @@ struct weft_text weft_text(const char *format, ...)
     return text;
 }
 
+const struct wi_bytes_ops *wi_bytes_ops;
+
+struct weft_bytes weft_bytes_new(size_t len)
+{
+    struct weft_bytes bytes = {NULL, 0};
+    if (len > 0 && wi_bytes_ops != NULL)
+        bytes.data = wi_bytes_ops->take(len);
+    if (len > 0 && bytes.data == NULL)
+        bytes.data = malloc(len);
+    bytes.len = bytes.data != NULL ? len : 0;
+    return bytes;
+}
+
 struct weft_bytes weft_bytes_copy(const void *data, size_t len)
 {
     wi_need_some(data, len);
@@ -69,7 +82,8 @@ void weft_bytes_free(struct weft_bytes *bytes)
 {
     if (bytes == NULL)
         return;
-    free(bytes->data);
+    if (wi_bytes_ops == NULL || !wi_bytes_ops->is_taken(bytes->data))
+        free(bytes->data);
     *bytes = (struct weft_bytes){NULL, 0};
 }
 

@@ -18,6 +18,15 @@ struct wi_job_frame {
     char text[256];
 };
 
+// Where bytes for results come from in a worker process; NULL elsewhere, and
+// set before the first job. take: NULL if malloc will do. is_taken: what came
+// from take, and is not to be freed.
+struct wi_bytes_ops {
+    void *(*take)(size_t len);
+    bool (*is_taken)(const void *data);
+};
+extern const struct wi_bytes_ops *wi_bytes_ops;
+
 // Calls the job's body as part of the caller's record: 0, or the code of
 // weft_fail with its text in frame->text. result has room for result_size. A
 // text is ended on its way in and out.

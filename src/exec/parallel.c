@@ -194,13 +194,20 @@ static inline bool is_call(const weft_executor *ex)
            wi_worker_forks_for(here->worker, ex) && wi_scope_plain(here->self);
 }
 
+// Not for nothing, and not for more than a grain, which is at least one.
+static inline bool is_one_piece(size_t begin, size_t end, size_t grain)
+{
+    return begin < end && end - begin <= (grain > 0 ? grain : 1);
+}
+
+// The usual loop of one piece is done here; start_loop does any.
 int weft_parallel_for_with(size_t begin, size_t end, weft_range_function *fn,
                            void *arg,
                            const struct weft_parallel_options *options)
 {
     size_t size = options != NULL ? options->size : 0;
-    if (fn == NULL || size < sizeof *options || begin >= end ||
-        end - begin - 1 > options->grain - (options->grain > 0) ||
+    if (fn == NULL || size < sizeof *options ||
+        !is_one_piece(begin, end, options->grain) ||
         !is_call(options->executor))
         return start_loop(begin, end, fn, arg, options);
     int rc = fn(begin, end, arg);

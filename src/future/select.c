@@ -481,10 +481,11 @@ static int prepare(struct select *s)
         const struct weft_case *c = &s->cases[i];
         if ((unsigned)c->kind > WEFT_CASE_IS_SIGNAL)
             return -EINVAL;
-        wi_require(c->object != NULL ||
-                       !(is_queue(c) || c->kind == WEFT_CASE_IS_FUTURE ||
-                         c->kind == WEFT_CASE_IS_SIGNAL),
-                   s->cases, "a case has no object");
+        wi_require_in("weft_select_with",
+                      c->object != NULL ||
+                          !(is_queue(c) || c->kind == WEFT_CASE_IS_FUTURE ||
+                            c->kind == WEFT_CASE_IS_SIGNAL),
+                      c, "the object of a case must not be NULL");
         s->slots[i].armed = false;
         s->slots[i].next = NULL;
         if (c->kind == WEFT_CASE_IS_AFTER)

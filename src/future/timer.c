@@ -503,8 +503,9 @@ static bool list_joiner(struct timer *t, struct wi_waiter *joiner)
 {
     wi_mutex_lock(&home_of(t)->lock);
     bool must = t->state != IDLE;
-    wi_require(t->state != RUNNING || t->firing->runner != joiner->task, t,
-               "a timer's function must not join its own timer");
+    wi_require_in("weft_timer_join",
+                  t->state != RUNNING || t->firing->runner != joiner->task, t,
+                  "a timer's function must not join its own timer");
     if (must)
         wi_waiters_add(&t->joiners, joiner);
     wi_mutex_unlock(&home_of(t)->lock);

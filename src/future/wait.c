@@ -116,6 +116,13 @@ static int count_done(weft_future *const *futures, size_t n)
     return done;
 }
 
+static void need_each(const char *function, weft_future *const *set, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        wi_require_in(function, set[i] != NULL, set,
+                      "a future of the set must not be NULL");
+}
+
 int weft_wait(weft_future *const *set, size_t n, enum weft_wait_mode mode,
               double timeout)
 {
@@ -127,6 +134,7 @@ int weft_wait(weft_future *const *set, size_t n, enum weft_wait_mode mode,
         return rc;
     if (n > INT32_MAX || (unsigned)mode > WEFT_FIRST_FAILED)
         return -EINVAL;
+    need_each(__func__, set, n);
     struct set_node few[ON_STACK], *nodes = few;
     if (n > ON_STACK && (nodes = malloc(n * sizeof *nodes)) == NULL)
         return -ENOMEM;
@@ -163,6 +171,7 @@ int weft_gather_into(weft_future **set, size_t n, void *results, size_t size,
                      int *codes)
 {
     wi_need_some(set, n);
+    need_each(__func__, set, n);
     int rc = weft_wait(set, n, WEFT_ALL_COMPLETED, (double)INFINITY);
     if (rc < 0) {
         give_up_all(set, n, rc);
@@ -228,6 +237,7 @@ static void done_fire(struct wi_node *node, struct wi_task *t)
 weft_as_completed *weft_as_completed_open(weft_future *const *set, size_t n)
 {
     wi_need_some(set, n);
+    need_each(__func__, set, n);
     weft_as_completed *it = malloc(sizeof *it + n * sizeof it->nodes[0]);
     if (it == NULL)
         return &no_memory;

@@ -341,8 +341,11 @@ int weft_listener_open(int fd, weft_listener **listener)
     if (l == NULL)
         return -ENOMEM;
     wi_os_set_nonblocking(fd);
-    if (l->tcp) // connections inherit it; a refusal only makes them slower
+    if (l->tcp) { // a refusal only makes the connections slower
+        // They inherit it, but for those that are there already.
         wi_os_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        l->early = wi_os_pending(fd);
+    }
     errno = saved;
     l->fds[l->count++] = fd;
     *listener = l;
@@ -366,6 +369,29 @@ int weft_listener_address(weft_listener *l, size_t i,
 }
 
 // Accepting -------------------------------------------------------------------
+
+// Whether it is one of the connections that came early.
+static bool is_early(weft_listener *l)
+{
+    unsigned left = __atomic_load_n(&l->early, __ATOMIC_RELAXED);
+
+    // relaxed: it is a count, and nothing else depends on it
+    while (left > 0 &&
+           !__atomic_compare_exchange_n(&l->early, &left, left - 1, true,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        continue;
+    return left > 0;
+}
+
+int wi_listener_stream(weft_listener *l, int fd, weft_stream **stream)
+{
+    int saved = errno;
+
+    if (is_early(l))
+        wi_os_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    errno = saved;
+    return wi_stream_of_socket(fd, l->tcp, stream);
+}
 
 // One attempt at each socket.
 static int try_all(weft_listener *l, struct weft_address *peer)
@@ -426,7 +452,7 @@ int weft_listener_accept(weft_listener *l, weft_stream **stream,
     do
         fd = accept_one(l, peer != NULL ? peer : &unused);
     while (fd < 0 && wi_accept_again(fd));
-    return fd < 0 ? fd : wi_stream_of_socket(fd, l->tcp, stream);
+    return fd < 0 ? fd : wi_listener_stream(l, fd, stream);
 }
 
 // Ending ----------------------------------------------------------------------

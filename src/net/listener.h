@@ -15,6 +15,7 @@ struct weft_listener {
     bool stopped;        // under the lock: for good
     weft_group *serving; // under the lock: accepts now; canceled by a stop
     bool tcp;            // else Unix sockets
+    unsigned early;      // atomic: connections that had come before it was ours
     unsigned count;      // of fds
     int set;             // watches all fds if there are several; else -1
     char *path;          // of a Unix socket: to be removed at the end, or NULL
@@ -26,6 +27,9 @@ struct weft_listener {
 bool wi_accept_again(int code);
 
 bool wi_listener_stopped(weft_listener *listener);
+
+// The stream of a connection that was accepted; if it fails, fd is closed.
+int wi_listener_stream(weft_listener *l, int fd, weft_stream **stream);
 
 // Closes the sockets, and removes the file. Once.
 void wi_listener_shut(weft_listener *listener);

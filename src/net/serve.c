@@ -131,7 +131,7 @@ static int start_connection(struct server *server, int fd)
         weft_close(fd);
         return -ENOMEM;
     }
-    rc = wi_stream_of_socket(fd, server->listener->tcp, &c->stream);
+    rc = wi_listener_stream(server->listener, fd, &c->stream);
     if (rc < 0) {
         free(c);
         return rc;
@@ -336,8 +336,8 @@ static int enter(weft_listener *listener, weft_group *group)
     int rc = 0;
 
     wi_mutex_lock(&listener->lock);
-    wi_require(listener->serving == NULL, listener,
-               "a listener is served once at a time");
+    wi_require_in("weft_serve_with", listener->serving == NULL, listener,
+                  "a listener is served once at a time");
     if (listener->stopped)
         rc = -WEFT_ECLOSED;
     else

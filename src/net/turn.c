@@ -1,9 +1,23 @@
 // SPDX-License-Identifier: MIT
+//
+// turn.c: who comes alone, which is usual, takes the turn and gives it back by
+// one compare-and-swap each. Who finds it taken says so in the state, under the
+// lock, and from then on the turn goes through the lock until nobody is in
+// line: nobody gets past those who wait.
 #include "net/turn.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "sched/park.h"
+
+// FREE and TAKEN become each other without the lock; IN_LINE is made and left
+// under it.
+enum wi_turn_state {
+    FREE,
+    TAKEN,
+    IN_LINE, // taken, and the end of the turn looks at the line
+};
 
 // In the storage of who waits.
 struct wi_turn_waiter {
@@ -33,9 +47,11 @@ static struct wi_task *pass_on(struct wi_turn *turn)
 {
     struct wi_turn_waiter *next = turn->first;
 
-    turn->taken = next != NULL;
-    if (next == NULL)
+    if (next == NULL) {
+        // release: pairs with the acquire of the next one's beginning
+        __atomic_store_n(&turn->state, FREE, __ATOMIC_RELEASE);
         return NULL;
+    }
     turn->first = next->next;
     if (turn->first == NULL)
         turn->last = NULL;
@@ -86,33 +102,52 @@ static int wait_in_line(struct wi_turn *turn, struct wi_turn_waiter *waiter)
     return 0;
 }
 
+// True: the turn has become free meanwhile, and is the caller's.
+static bool line_up(struct wi_turn *turn, struct wi_turn_waiter *waiter)
+{
+    bool mine;
+
+    wi_mutex_lock(&turn->lock);
+    // acquire: pairs with the release of the last turn's end
+    mine = __atomic_exchange_n(&turn->state, IN_LINE, __ATOMIC_ACQUIRE) == FREE;
+    if (!mine) {
+        if (turn->last != NULL)
+            turn->last->next = waiter;
+        else
+            turn->first = waiter;
+        turn->last = waiter;
+    }
+    wi_mutex_unlock(&turn->lock);
+    return mine;
+}
+
 int wi_turn_begin(struct wi_turn *turn)
 {
     struct wi_turn_waiter waiter = {0};
     int rc = wi_check_scopes();
-    bool mine;
+    unsigned state = FREE;
 
     if (rc < 0)
         return rc;
+    // acquire: pairs with the release of the last turn's end
+    if (__atomic_compare_exchange_n(&turn->state, &state, TAKEN, false,
+                                    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        return 0;
     waiter.task = wi_self();
-    wi_mutex_lock(&turn->lock);
-    mine = !turn->taken;
-    turn->taken = true;
-    if (!mine) {
-        if (turn->last != NULL)
-            turn->last->next = &waiter;
-        else
-            turn->first = &waiter;
-        turn->last = &waiter;
-    }
-    wi_mutex_unlock(&turn->lock);
-    return mine ? 0 : wait_in_line(turn, &waiter);
+    return line_up(turn, &waiter) ? 0 : wait_in_line(turn, &waiter);
 }
 
 void wi_turn_end(struct wi_turn *turn)
 {
+    struct wi_task *next;
+    unsigned state = TAKEN;
+
+    // release: pairs with the acquire of the next one's beginning
+    if (__atomic_compare_exchange_n(&turn->state, &state, FREE, false,
+                                    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        return;
     wi_mutex_lock(&turn->lock);
-    struct wi_task *next = pass_on(turn);
+    next = pass_on(turn);
     wi_mutex_unlock(&turn->lock);
     if (next != NULL)
         wi_unpark(next);

@@ -6,15 +6,13 @@
 #ifndef WI_NET_TURN_H
 #define WI_NET_TURN_H
 
-#include <stdbool.h>
-
 #include "os/futex.h"
 
 struct wi_turn_waiter;
 
 struct wi_turn {
-    struct wi_mutex lock; // for all below
-    bool taken;
+    unsigned state;       // atomic: enum wi_turn_state
+    struct wi_mutex lock; // for the line
     struct wi_turn_waiter *first, *last;
 };
 

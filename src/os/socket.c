@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -59,6 +60,17 @@ int wi_os_get_option(int fd, int level, int name)
     if (getsockopt(fd, level, name, &value, &size) < 0)
         return -errno;
     return value;
+}
+
+// Of a socket that listens, the kernel puts that count there (Linux 2.6.24).
+unsigned wi_os_pending(int listener)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof(info);
+
+    if (getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+        return 0;
+    return info.tcpi_unacked;
 }
 
 int wi_os_linger_never(int fd)

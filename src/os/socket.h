@@ -20,6 +20,9 @@ int wi_os_peer_address(int fd, struct sockaddr *addr, socklen_t *len);
 int wi_os_set_option(int fd, int level, int name, int value);
 int wi_os_get_option(int fd, int level, int name);
 
+// How many connections wait at a TCP listener to be accepted; 0 if unknown.
+unsigned wi_os_pending(int listener);
+
 // Closing fd is to reset the connection.
 int wi_os_linger_never(int fd);
 

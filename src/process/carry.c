@@ -128,6 +128,21 @@ int wi_carry_array_get(struct wi_type type, void *bytes, size_t size, size_t n,
 
 // Places ----------------------------------------------------------------------
 
+static void say_far(struct wi_place *place, enum wi_form form)
+{
+    place->form = form;
+    place->inline_size = sizeof place->far;
+    memcpy(place->line, &place->far, sizeof place->far);
+}
+
+int wi_place_mapped(struct wi_place *place)
+{
+    if (place->far.size >> WI_WINDOW_BITS != 0)
+        return -WEFT_ETOOBIG;
+    say_far(place, WI_FORM_WINDOW);
+    return 0;
+}
+
 int wi_place_write(struct wi_place *place, const void *bytes)
 {
     size_t size = place->far.size;
@@ -140,23 +155,19 @@ int wi_place_write(struct wi_place *place, const void *bytes)
     }
     if (size >> WI_WINDOW_BITS != 0)
         return -WEFT_ETOOBIG;
-    place->inline_size = sizeof place->far;
-    memcpy(place->line, &place->far, sizeof place->far);
     if (size <= WI_PAYLOAD) {
-        place->form = WI_FORM_PAYLOAD;
+        say_far(place, WI_FORM_PAYLOAD);
         if (size > 0)
             memcpy(place->payload, bytes, size);
         return 0;
     }
-    place->form = WI_FORM_WINDOW;
+    say_far(place, WI_FORM_WINDOW);
     return wi_os_memfd_write(place->fd, place->window, bytes, size);
 }
 
 void wi_place_parcel(struct wi_place *place)
 {
-    place->form = WI_FORM_PARCEL;
-    place->inline_size = sizeof place->far;
-    memcpy(place->line, &place->far, sizeof place->far);
+    say_far(place, WI_FORM_PARCEL);
 }
 
 int wi_place_look(struct wi_place *place)

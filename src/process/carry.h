@@ -58,6 +58,9 @@ struct wi_place {
 // Writes far.size bytes to the place and says in form and inline_size where.
 int wi_place_write(struct wi_place *place, const void *bytes);
 
+// The same for bytes that lie in the window already.
+int wi_place_mapped(struct wi_place *place);
+
 // The same for bytes that lie in a parcel already: far.at says where.
 void wi_place_parcel(struct wi_place *place);
 

@@ -42,7 +42,8 @@
 #include "process/supervisor.h"
 #include "sched/park.h"
 
-enum { ROOM = 32 << 10, TURN = 64, BUSY = 1 };
+enum { ROOM = 32 << 10, TURN = 64, BUSY = 1, END_TEXT = 400 };
+enum { VERDICT_NS = 20000000 };
 #define STOP_SECONDS 5
 
 struct call {
@@ -60,6 +61,7 @@ struct link {
     weft_connection *c;
     unsigned users;     // who sends, and the supervisor while it listens
     bool lost;          // nobody listens any more
+    unsigned deaths;    // of the manager's process before it
     struct call *calls; // without an answer
 };
 
@@ -80,13 +82,16 @@ struct weft_manager {
     char name[32];
     unsigned restarts; // that are left
     weft_future *process;
-    uint32_t ended; // futex: the process has, for good
+    unsigned deaths;         // processes that have ended
+    char last_end[END_TEXT]; // how the last of them did
+    struct call *late;       // under way when it was lost: see lose
+    struct wi_alarm verdict; // fail them although it is not reaped
+    uint32_t ended;          // futex: the process has, for good
 };
 
 // Says what is known of the end of the manager's process; without the lock.
 // Of one that was lost just now that is who it was: how it ended is known when
 // it is reaped.
-enum { END_TEXT = 400 };
 static const char *end_text(weft_manager *m, char text[END_TEXT])
 {
     static const char has_ended[] = "the manager's process has ended";
@@ -209,6 +214,48 @@ static void leave_link(struct link *l)
     l->m->dead = l;
 }
 
+static void fail_all(struct call *calls, int code, const char *text)
+{
+    while (calls != NULL) {
+        struct call *next = calls->next;
+        fail(calls, code, text);
+        calls = next;
+    }
+}
+
+static struct call *take_late(weft_manager *m)
+{
+    wi_mutex_lock(&m->lock);
+    struct call *calls = m->late;
+    m->late = NULL;
+    wi_mutex_unlock(&m->lock);
+    return calls;
+}
+
+static void verdict_rang(struct wi_alarm *alarm)
+{
+    weft_manager *m =
+        (weft_manager *)((char *)alarm - offsetof(weft_manager, verdict));
+    char text[END_TEXT];
+    fail_all(take_late(m), -WEFT_ECRASHED, end_text(m, text));
+}
+
+// Under the lock. Until the process is reaped, which will be at once.
+static struct call *put_off(weft_manager *m, struct call *calls)
+{
+    struct call **end = &m->late;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = calls;
+    m->verdict.ring = verdict_rang;
+    wi_alarm_set(&m->verdict, wi_os_now() + VERDICT_NS);
+    return NULL;
+}
+
+// On the supervisor's thread. The kernel closes a dying process's sockets just
+// before it tells of its death. So who has started it keeps the calls that were
+// under way until then: they shall say how it ended. process_ended comes on
+// this thread, and m stays until it has.
 static void lose(struct link *l)
 {
     weft_manager *m = l->m;
@@ -224,13 +271,14 @@ static void lose(struct link *l)
     int code = m->closing     ? -WEFT_EJOBCANCELED
                : m->code != 0 ? m->code
                               : -WEFT_ECRASHED;
+    bool crashed = code == -WEFT_ECRASHED && m->own;
+    if (crashed && m->deaths != l->deaths) // there is another one, perhaps
+        memcpy(text, m->last_end, sizeof text);
+    else if (crashed && m->code == 0 && calls != NULL)
+        calls = put_off(m, calls);
     leave_link(l);
     wi_mutex_unlock(&m->lock);
-    while (calls != NULL) {
-        struct call *next = calls->next;
-        fail(calls, code, code == -WEFT_ECRASHED ? text : NULL);
-        calls = next;
-    }
+    fail_all(calls, code, code == -WEFT_ECRASHED ? text : NULL);
 }
 
 // One message; -EAGAIN: there is none.
@@ -303,7 +351,8 @@ static int connect_link(weft_manager *m)
     else
         wi_os_close(fd);
     if (rc == 0) {
-        *l = (struct link){.m = m, .watch = {heard}, .c = c, .users = 1};
+        *l = (struct link){
+            .m = m, .watch = {heard}, .c = c, .users = 1, .deaths = m->deaths};
         l->end.run = end_link;
         rc = wi_supervisor_watch(fd, &l->watch);
     }
@@ -403,10 +452,9 @@ static void send_call(struct link *l, struct call *call, struct wi_call_head *h,
         return;
     }
     int rc = weft_connection_send(l->c, h, size);
-    struct call *mine = rc < 0 ? take_call(l, h->call) : NULL;
+    struct call *mine = rc < 0 && rc != -EPIPE ? take_call(l, h->call) : NULL;
     if (mine != NULL)
-        fail(mine, rc == -EPIPE ? -WEFT_ECRASHED : rc,
-             rc == -EPIPE ? end_text(l->m, text) : NULL);
+        fail(mine, rc, NULL);
 }
 
 static weft_future *call_on(struct link *l, const struct weft_job *job,
@@ -500,7 +548,13 @@ static void process_ended(weft_future *f, void *arg)
 {
     weft_manager *m = arg;
     int code = weft_future_code(f);
+    char text[END_TEXT];
+    end_text(m, text);
+    wi_alarm_stop(&m->verdict);
+    fail_all(take_late(m), -WEFT_ECRASHED, text);
     wi_mutex_lock(&m->lock);
+    m->deaths++;
+    memcpy(m->last_end, text, sizeof text);
     bool again = !m->closing && code == -WEFT_ECRASHED && m->restarts > 0;
     if (again)
         m->restarts--;

@@ -737,6 +737,16 @@ static void bury(struct wi_member *member)
     free_member(member);
 }
 
+// Without memory for one more watch it goes on unwatched until there is: that
+// it dies is seen by its life word, that it can be freed only then.
+static void watch_end(struct wi_member *member)
+{
+    member->watched =
+        wi_supervisor_watch(member->child.pidfd, &member->pidfd_watch) == 0;
+    if (!member->watched)
+        wi_alarm_set(&member->pool->retry, wi_os_now() + verdict_ns);
+}
+
 // What there is to do for one member; all that can be done now.
 static void look_at_member(struct wi_member *member)
 {
@@ -744,13 +754,14 @@ static void look_at_member(struct wi_member *member)
         member->adopted = true;
         if (member->launch_code < 0 || member->child.pidfd < 0)
             member->reaped = true; // it never was, or is no more
-        else
-            wi_supervisor_watch(member->child.pidfd, &member->pidfd_watch);
-        wi_spec_hear(&member->pool->set.spec, member->captures,
-                     member->pool->set.name, member->child.pid);
+        if (wi_spec_hear(&member->pool->set.spec, member->captures,
+                         member->pool->set.name, member->child.pid) < 0)
+            wi_member_kill(member, "could not be heard: no memory");
         if (member->state == WI_MEMBER_STARTING)
             look_at_stage(member); // its bell may have rung before
     }
+    if (member->adopted && !member->watched && !member->reaped)
+        watch_end(member);
     // acquire: pairs with the release of the life thread
     bool gone = __atomic_load_n(&member->lifeline.gone, __ATOMIC_ACQUIRE);
     if (gone && member->retiring && !member->held) {

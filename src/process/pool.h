@@ -126,7 +126,8 @@ struct wi_member {
     enum wi_member_state state;
     int launch_code;
     bool launching;  // the launcher has it
-    bool adopted;    // its pidfd is watched
+    bool adopted;    // what there was to do at its start is done
+    bool watched;    // its pidfd is; needed only until it is reaped
     bool idle;       // on the idle list
     bool retiring;   // has been told to leave
     bool held;       // the lock was left for a large argument or result

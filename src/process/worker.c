@@ -32,6 +32,7 @@
 #include "os/spin.h"
 #include "process/room.h"
 #include "process/spec.h"
+#include "process/tray.h"
 #include "process/unpack.h"
 #include "sched/park.h"
 #include "sched/task.h"
@@ -47,6 +48,9 @@ static struct wi_spin spinning;
 static struct wi_kept kept_args;
 static bool writes[WI_JOB_NAMES]; // the job writes all over its argument
 static bool bell_due;             // the main thread's: see call_parent
+
+// As the bytes of an answer: they lie in the window already (tray.h).
+static const char in_window[1];
 
 static bool has_request(void *arg);
 
@@ -115,7 +119,8 @@ int wi_worker_tell(struct wi_frame *frame, const void *bytes, uint64_t size,
                               .fd = WI_BOOT_FD,
                               .window = window,
                               .far = {.size = size, .count = frame->form}};
-        rc = wi_place_write(&to, bytes);
+        rc = bytes == in_window ? wi_place_mapped(&to)
+                                : wi_place_write(&to, bytes);
         frame->form = (uint8_t)to.form;
         frame->inline_size = (uint16_t)to.inline_size;
     } else if (size > 0 && size <= WI_PAYLOAD) {
@@ -242,6 +247,20 @@ static bool copy_out(struct request *r, uint32_t at)
     return rc == 0;
 }
 
+static int call_body(const struct weft_job *job, const void *arg, void *result,
+                     struct answer *a, bool *tray)
+{
+    struct wi_worker_self *self = &wi_worker_self;
+    self->frame = &a->job;
+    int code = wi_job_call(job, arg, result, &a->job);
+    self->frame = NULL;
+    struct weft_bytes bytes = {NULL, 0};
+    if (code >= 0 && job->result_kind == WEFT_BYTES)
+        bytes = *(struct weft_bytes *)result;
+    *tray = wi_tray_end(self->ticket, bytes.data, bytes.len);
+    return code;
+}
+
 // Runs one job; its result's bytes go into the answer.
 static void run_single(const struct weft_job *job, struct request *r,
                        struct answer *a)
@@ -251,11 +270,12 @@ static void run_single(const struct weft_job *job, struct request *r,
     void *result =
         job->result_size > ROOM ? malloc(job->result_size) : result_room;
     int code = arg == NULL || result == NULL ? -ENOMEM : 0;
+    bool tray = false;
     if (code == 0)
         code = wi_carry_get(wi_arg_type(job), r->bytes, r->size, arg);
     a->job.text[0] = '\0';
     if (code == 0)
-        code = wi_job_call(job, arg, result, &a->job);
+        code = call_body(job, arg, result, a, &tray);
     if (code < 0) {
         answer_text(a, code, job->name, a->job.text);
     } else {
@@ -263,7 +283,9 @@ static void run_single(const struct weft_job *job, struct request *r,
         a->size = wi_carry_size(type, result);
         a->bytes = a->heap = NULL;
         if (type.kind == WEFT_BYTES) {
-            a->bytes = a->heap = ((struct weft_bytes *)result)->data;
+            void *data = ((struct weft_bytes *)result)->data;
+            a->bytes = tray ? in_window : data;
+            a->heap = tray ? NULL : data;
         } else if (result == result_room) {
             wi_carry_put(type, result, a->room);
             a->bytes = a->room;
@@ -387,6 +409,8 @@ static void run_job(const struct weft_job *job, struct request *r,
     struct wi_worker_self *self = &wi_worker_self;
     uint16_t outer = self->ticket;
     uint64_t id = self->record->id;
+    const struct wi_job_frame *frame = self->frame;
+    self->frame = NULL;
     self->ticket = r->slot.ticket;
     self->record->id = r->slot.id;
     self->depth++;
@@ -398,6 +422,7 @@ static void run_job(const struct weft_job *job, struct request *r,
     wi_remote_go_on();
     wi_ring_phase(self->ring, WI_PHASE_TELLING);
     self->depth--;
+    self->frame = frame;
     self->record->id = id;
     self->ticket = outer;
 }
@@ -576,6 +601,7 @@ _Noreturn void wi_worker_main(struct wi_boot *boot)
         wi_boot_cannot(boot, -ENOMEM, "no memory to begin with");
     may_spin = !wi_os_cpu_scarce();
     wi_remote_start();
+    wi_tray_start();
     settle(boot);
     initialize(boot);
     confine(boot);

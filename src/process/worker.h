@@ -17,15 +17,17 @@ struct wi_worker_self {
     uint16_t ticket;        // the main thread's: of the job on top
     unsigned depth;         // the main thread's: jobs on its stack
     struct wi_task *record; // of the main thread
-    struct wi_mutex tell;   // for what follows: any thread may speak
-    uint32_t frames;        // written
+    // The main thread's: of the job on top, if it may have a tray.
+    const struct wi_job_frame *frame;
+    struct wi_mutex tell; // for what follows: any thread may speak
+    uint32_t frames;      // written
 };
 extern struct wi_worker_self wi_worker_self;
 
 // Runs the next request if there is one; main thread only.
 bool wi_worker_run_one(void);
 
-// Writes a frame: `far` bytes at `bytes` go with it. Any thread; may sleep
+// Writes a frame: `size` bytes at `bytes` go with it. Any thread; may sleep
 // until there is a free place.
 int wi_worker_tell(struct wi_frame *frame, const void *bytes, uint64_t size,
                    uint64_t window);

@@ -87,8 +87,8 @@ static int wait_until(struct weft_condition *condition, struct held held,
                       int64_t deadline)
 {
     struct wi_task *self = wi_sync_self(condition);
-    wi_require(wi_lock_is_mine(held.lock, self), condition,
-               "whoever waits for a condition holds the lock");
+    wi_require_in("weft_condition_wait", wi_lock_is_mine(held.lock, self),
+                  condition, "whoever waits for a condition holds the lock");
     int rc = wi_scope_test(self);
     if (rc < 0)
         return rc;
@@ -107,8 +107,8 @@ static int wait_for(struct weft_condition *condition, struct held held,
     if (predicate == NULL)
         return wait_until(condition, held, deadline);
     struct wi_task *self = wi_sync_self(condition);
-    wi_require(wi_lock_is_mine(held.lock, self), condition,
-               "whoever waits for a condition holds the lock");
+    wi_require_in("weft_condition_wait", wi_lock_is_mine(held.lock, self),
+                  condition, "whoever waits for a condition holds the lock");
     int rc = wi_scope_test(self);
     while (rc == 0 && !predicate(arg))
         rc = wait_until(condition, held, deadline);

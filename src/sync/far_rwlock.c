@@ -246,8 +246,9 @@ void wi_far_rwlock_read_release(struct weft_rwlock *lock)
 {
     struct wi_task *self = wi_here.self;
     struct view v = take(lock);
-    wi_require(v.mine != NULL && v.mine->readers > 0, lock,
-               "nobody in this process has this lock for reading");
+    wi_require_in("weft_rwlock_read_release",
+                  v.mine != NULL && v.mine->readers > 0, lock,
+                  "nobody in this process has this lock for reading");
     v.mine->readers--;
     give(&v);
     if (self != NULL && self->held > 0)
@@ -293,6 +294,8 @@ void wi_far_rwlock_fini(struct weft_rwlock *lock)
         weft_arena_free(v.line.arena, share);
     }
     wi_far_give(&v.line);
-    wi_require(!held, lock, "a lock that ends is not held");
-    wi_require(!waited, lock, "nobody waits for a lock that ends");
+    wi_require_in("weft_rwlock_fini", !held, lock,
+                  "a lock that ends is not held");
+    wi_require_in("weft_rwlock_fini", !waited, lock,
+                  "nobody waits for a lock that ends");
 }

@@ -28,8 +28,8 @@ weft_queue wi_queue_nomem = {
 
 bool wi_queue_init(weft_queue *q, const struct weft_queue_options *options)
 {
-    wi_require(options->kind <= WEFT_QUEUE_RENDEZVOUS, NULL,
-               "there is no such kind of queue");
+    wi_require_in("weft_queue_new_with", options->kind <= WEFT_QUEUE_RENDEZVOUS,
+                  NULL, "there is no such kind of queue");
     bool meets = options->kind == WEFT_QUEUE_RENDEZVOUS;
     *q = (weft_queue){.item = options->item ? options->item : sizeof(void *),
                       .limit = meets ? 0 : NO_LIMIT,

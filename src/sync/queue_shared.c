@@ -25,12 +25,13 @@ static void be_shared(weft_queue *q, void (*drop)(void *item))
 bool wi_queue_new_shared(weft_queue *q, const struct weft_queue_options *o)
 {
     bool records = o->bytes != 0;
-    wi_require(o->kind == WEFT_QUEUE_FIFO, NULL,
-               "a queue in an arena is a FIFO");
-    wi_require(!records || (o->item == 0 && o->maxsize == 0), NULL,
-               "a queue of records has no .item and no .maxsize");
-    wi_require(
-        records || o->item != 0, NULL,
+    static const char function[] = "weft_queue_new_with";
+    wi_require_in(function, o->kind == WEFT_QUEUE_FIFO, NULL,
+                  "a queue in an arena is a FIFO");
+    wi_require_in(function, !records || (o->item == 0 && o->maxsize == 0), NULL,
+                  "a queue of records has no .item and no .maxsize");
+    wi_require_in(
+        function, records || o->item != 0, NULL,
         "items in an arena have a size: pointers mean nothing elsewhere");
     be_shared(q, o->drop);
     size_t limit = records ? o->bytes : o->maxsize ? o->maxsize : LIMIT;
@@ -51,9 +52,10 @@ int wi_queue_open_shared(weft_arena *a, void *place, weft_queue *q)
 ssize_t wi_queue_move_shared(weft_queue *q, struct wi_transfer *t,
                              int64_t deadline)
 {
-    wi_require(q->handle.item != 0, q,
-               "this queue holds records: use weft_queue_put_bytes and "
-               "weft_queue_get_bytes");
+    wi_require_in(t->put ? "weft_queue_put_with" : "weft_queue_get_with",
+                  q->handle.item != 0, q,
+                  "this queue holds records: use weft_queue_put_bytes and "
+                  "weft_queue_get_bytes");
     struct wi_shared_transfer move = {
         .items = t->items, .n = t->n, .put = t->put};
     return wi_shared_queue_move(&q->handle, &move, deadline);
@@ -66,8 +68,10 @@ static ssize_t move_record(weft_queue *q, struct wi_shared_transfer *move,
 {
     if (!q->shared && q->closed != 0 && q->closed != -WEFT_ECLOSED)
         return q->closed; // it could not be made or opened
-    wi_require(q->shared && q->handle.item == 0, q,
-               "this queue holds items: it was made without .bytes");
+    wi_require_in(move->put ? "weft_queue_put_bytes_with"
+                            : "weft_queue_get_bytes_with",
+                  q->shared && q->handle.item == 0, q,
+                  "this queue holds items: it was made without .bytes");
     return wi_shared_queue_move(&q->handle, move, deadline);
 }
 

@@ -14,8 +14,8 @@ static bool deeper(struct weft_rlock *lock)
 {
     if (!wi_lock_is_mine(&lock->lock, wi_here.self))
         return false;
-    wi_require(lock->depth < UINT32_MAX, lock,
-               "a lock is acquired at most 2^32 - 1 times at once");
+    wi_require_in("weft_rlock_acquire", lock->depth < UINT32_MAX, lock,
+                  "a lock is acquired at most 2^32 - 1 times at once");
     lock->depth++;
     return true;
 }

@@ -318,9 +318,11 @@ static void expect_unused(struct weft_rwlock *lock)
 {
     struct wi_place *first = wi_line_lock(&lock->line);
     wi_line_unlock(&lock->line, first);
-    wi_require(wi_owner_of(lock->writer) == 0 && lock->readers == 0, lock,
-               "a lock that ends is not held");
-    wi_require(first == NULL, lock, "nobody waits for a lock that ends");
+    wi_require_in("weft_rwlock_fini",
+                  wi_owner_of(lock->writer) == 0 && lock->readers == 0, lock,
+                  "a lock that ends is not held");
+    wi_require_in("weft_rwlock_fini", first == NULL, lock,
+                  "nobody waits for a lock that ends");
 }
 
 void weft_rwlock_fini(struct weft_rwlock *lock)

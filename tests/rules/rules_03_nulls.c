@@ -41,6 +41,20 @@ static void on_time(void *arg)
     (void)arg;
 }
 
+// A set of two with a NULL in it.
+static weft_future **gap(void)
+{
+    static weft_future *set[2];
+    set[0] = weft_promise_future(weft_promise_new());
+    return set;
+}
+
+static struct weft_case *no_object(void)
+{
+    static struct weft_case of = WEFT_CASE_FUTURE(NULL);
+    return &of;
+}
+
 static bool always(void *arg)
 {
     (void)arg;
@@ -405,6 +419,9 @@ static struct weft_rlock *rlock(void)
     REFUSED(weft_get_into(NULL, data, 8))                                      \
     REFUSED(weft_get_into(future(), NULL, 8))                                  \
     REFUSED(weft_wait(NULL, 1, WEFT_ALL_COMPLETED, 1))                         \
+    REFUSED(weft_wait(gap(), 2, WEFT_ALL_COMPLETED, 1))                        \
+    REFUSED(weft_gather_into(gap(), 2, NULL, 0, numbers))                      \
+    REFUSED(weft_as_completed_open(gap(), 2))                                  \
     REFUSED(weft_gather_into(NULL, 1, data, 8, numbers))                       \
     ALLOWED(weft_gather_into(set(), 1, NULL, 8, numbers))                      \
     ALLOWED(weft_gather_into(set(), 1, data, 8, NULL))                         \
@@ -701,6 +718,7 @@ static struct weft_rlock *rlock(void)
     REFUSED(weft_group_failure(NULL, 1, &(const char *){0}))                   \
     ALLOWED(weft_group_failure(weft_group_open(), 1, NULL))                    \
     /* select.h */                                                             \
+    REFUSED(weft_select_with(no_object(), 1, NULL))                            \
     REFUSED(weft_select_with(NULL, 1, NULL))                                   \
     ALLOWED(weft_select_with(&(struct weft_case)WEFT_CASE_AFTER(0), 1, NULL))  \
     /* semaphore.h */                                                          \

@@ -151,7 +151,10 @@ WEFT_TEST(a_text_without_nul_is_cut_alike_in_every_pool)
 
 WEFT_JOB(int, sleeper, int, seconds)
 {
-    return weft_sleep(seconds);
+    int rc = weft_sleep(seconds);
+    if (rc < 0)
+        weft_fail(rc, "woken early");
+    return rc;
 }
 
 static void closes_at_once(weft_executor *ex)

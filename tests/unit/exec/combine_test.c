@@ -370,4 +370,51 @@ WEFT_TEST(completers_and_cancels_meet, .timeout = 60)
     weft_executor_close(ex);
 }
 
+// Two promises, kept at one moment by two threads.
+struct both {
+    weft_promise *first, *second;
+    int codes[2];
+    int ready;
+};
+
+static int keep_second(void *arg)
+{
+    struct both *b = arg;
+    kit_count(&b->ready);
+    while (kit_load(&b->ready) < 2)
+        continue;
+    return weft_promise_keep(b->second, b->codes[1], NULL, 0, NULL);
+}
+
+typedef weft_future *combine_with(weft_future *const *set, size_t n,
+                                  const struct weft_combine_options *options);
+
+static int keep_both(combine_with *with, int first, int second)
+{
+    struct both b = {
+        weft_promise_new(), weft_promise_new(), {first, second}, 0};
+    weft_future *set[2] = {weft_promise_future(b.first),
+                           weft_promise_future(b.second)};
+    weft_future *f = with(set, 2, NULL);
+    weft_future *thread = weft_thread_start(keep_second, &b);
+    kit_count(&b.ready);
+    while (kit_load(&b.ready) < 2)
+        continue;
+    weft_promise_keep(b.first, first, NULL, 0, NULL);
+    kit_assert_code(weft_join(thread), 0);
+    weft_future_unref(set[0]);
+    weft_future_unref(set[1]);
+    return weft_join(f);
+}
+
+WEFT_TEST(no_input_decides_by_coming_last, .timeout = 60)
+{
+    for (int i = 0; i < 150; i++) {
+        kit_assert_code(keep_both(weft_all_with, -EIO, 0), -EIO);
+        kit_assert_code(keep_both(weft_any_with, -EIO, 0), 1);
+        kit_assert_code(keep_both(weft_any_with, 0, -EIO), 0);
+        kit_assert_code(keep_both(weft_all_with, 0, -EIO), -EIO);
+    }
+}
+
 WEFT_TEST_MAIN("combine")

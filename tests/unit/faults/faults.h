@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,7 +22,8 @@ enum fault_kind {
     FAULT_MEMORY = 1,
     FAULT_FDS = 2,
     FAULT_THREADS = 4,
-    FAULT_ROOM = 8, // in a file: that of shared memory
+    FAULT_ROOM = 8,     // in a file: that of shared memory
+    FAULT_WATCHES = 16, // of descriptors, by epoll
 };
 
 // Atomic, as the library's own threads make calls too.
@@ -94,6 +96,16 @@ ROOM_FAULT(int, fallocate, (int fd, int mode, off_t at, off_t size),
            (fd, mode, at, size))
 ROOM_FAULT(ssize_t, pwrite, (int fd, const void *data, size_t size, off_t at),
            (fd, data, size, at))
+
+int __real_epoll_ctl(int set, int op, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int set, int op, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int set, int op, int fd, struct epoll_event *event)
+{
+    if (op != EPOLL_CTL_ADD || !fails(FAULT_WATCHES))
+        return __real_epoll_ctl(set, op, fd, event);
+    errno = ENOSPC;
+    return -1;
+}
 
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);

@@ -94,10 +94,9 @@ enum {
 static void try_all(use *fn, unsigned kinds)
 {
     static const char *const names[] = {
-        [FAULT_MEMORY] = "memory",
-        [FAULT_FDS] = "descriptors",
-        [FAULT_THREADS] = "threads",
-        [FAULT_ROOM] = "room",
+        [FAULT_MEMORY] = "memory",   [FAULT_FDS] = "descriptors",
+        [FAULT_THREADS] = "threads", [FAULT_ROOM] = "room",
+        [FAULT_WATCHES] = "watches",
     };
     const char *only = getenv("FAULT");
     if (only != NULL) {
@@ -130,6 +129,12 @@ static void try_all(use *fn, unsigned kinds)
     static int use_##name(void);                                               \
     SCARCE_OF(name, room, FAULT_ROOM)                                          \
     SCARCE(name)
+
+// Of what has processes also without the means to hear of them.
+#define SCARCE_PROCESSES(name)                                                 \
+    static int use_##name(void);                                               \
+    SCARCE_OF(name, watches, FAULT_WATCHES)                                    \
+    SCARCE_SHARED(name)
 
 // Tasks -----------------------------------------------------------------------
 
@@ -396,9 +401,29 @@ SCARCE(wide_maps)
     return first_of(rc, weft_executor_close(ex));
 }
 
-SCARCE_SHARED(process_pools)
+SCARCE_PROCESSES(process_pools)
 {
     return use_pool(weft_process_pool(.workers = 1));
+}
+
+// More than a pipe takes: somebody has to read it.
+WEFT_JOB(long, say_much)
+{
+    static char line[1 << 10];
+    memset(line, '.', sizeof line);
+    for (int i = 0; i < 128; i++)
+        if (write(1, line, sizeof line) != sizeof line)
+            weft_fail(-errno, "write");
+    return 0;
+}
+
+SCARCE_PROCESSES(pools_that_are_heard)
+{
+    const struct weft_process_options like = {.size = sizeof like,
+                                              .out = WEFT_DEV_CAPTURE};
+    weft_executor *ex = weft_process_pool(.workers = 1, .process = &like);
+    int rc = weft_join(weft_submit(ex, say_much));
+    return first_of(rc, weft_executor_close(ex));
 }
 
 static int nothing(void *arg)
@@ -407,7 +432,7 @@ static int nothing(void *arg)
     return 0;
 }
 
-SCARCE_SHARED(processes)
+SCARCE_PROCESSES(processes)
 {
     int rc = weft_join(weft_process_start(nothing, "x", 2));
     HOLDS(rc <= 0);
@@ -415,7 +440,7 @@ SCARCE_SHARED(processes)
 }
 
 // Arguments and results that lie in windows behind the rings.
-SCARCE_SHARED(large_arguments)
+SCARCE_PROCESSES(large_arguments)
 {
     enum { SIZE = 300000 };
     char *much = calloc(1, SIZE);
@@ -491,7 +516,7 @@ WEFT_JOB(long, add_to_state, long, x)
     return *(long *)weft_manager_state() += x;
 }
 
-SCARCE_SHARED(managers)
+SCARCE_PROCESSES(managers)
 {
     weft_manager *m = weft_manager_start(count_new, NULL, 0);
     long sum = 0;

@@ -378,8 +378,7 @@ KIT_BOTH(a_great_many_can_be_pending)
     free(timers);
 }
 
-// Timers that are freed when they are over
-// -------------------------------------
+// Timers that are freed when they are over ------------------------------------
 
 static int made, over;
 

@@ -168,14 +168,13 @@ WEFT_TEST(death_fails_what_is_under_way, .timeout = 20)
     // No sanitizer makes an exit of this one.
     weft_future *first = weft_manager_call(m, crash, SIGKILL);
     weft_future *behind = weft_manager_call(other, deposit, 5);
-    snprintf(part, sizeof part, "process %d", (int)pid);
+    snprintf(part, sizeof part, "bank: process %d died of signal", (int)pid);
     expect_text(first, -WEFT_ECRASHED, part);
     int rc = weft_join(behind);
     ck_assert_msg(rc == -WEFT_ECRASHED || rc == 0, "%s", weft_error_name(rc));
     // For good: now and later, for the owner and for others.
     while (call_deposit(m, 5) != -WEFT_ECRASHED)
         weft_yield();
-    snprintf(part, sizeof part, "bank: process %d died of signal", (int)pid);
     while (weft_process_children(&pid, 1) > 0)
         weft_yield();
     expect_text(weft_manager_call(m, deposit, 5), -WEFT_ECRASHED, part);
@@ -196,7 +195,8 @@ WEFT_TEST(it_is_started_again, .timeout = 30)
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(call_deposit(m, 1), 101); // afresh each time
         ck_assert_int_eq(call_deposit(other, 1), 102);
-        expect(weft_manager_call(m, crash, SIGKILL), -WEFT_ECRASHED);
+        expect_text(weft_manager_call(m, crash, SIGKILL), -WEFT_ECRASHED,
+                    "died of signal");
         long sum; // who calls on an old connection may hear of its end
         while ((sum = call_deposit(other, 0)) == -WEFT_ECRASHED)
             ;

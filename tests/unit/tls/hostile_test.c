@@ -15,7 +15,7 @@
 #include "authority.h"
 
 enum {
-    STRIDE = 3,   // of the bytes at which it happens; from a random one on
+    STRIDE = 3,   // of the bytes of a handshake at which it happens
     PATIENCE = 10 // seconds; who needs them hangs
 };
 
@@ -161,10 +161,14 @@ static int serve(void *arg)
 static int ask(void *arg)
 {
     struct side *s = arg;
-    char answer[6];
+    char answer[6], session[32];
+    static int number;
 
     WEFT_TIMEOUT(PATIENCE);
-    s->start = weft_tls_start(client_tls, &s->stream, .host = "here.test");
+    // none is resumed: they all have the same to say
+    snprintf(session, sizeof(session), "session %d", number++);
+    s->start = weft_tls_start(client_tls, &s->stream, .host = "here.test",
+                              .session = session);
     if (s->start == 0)
         s->talk = (int)weft_stream_write(s->stream, "question", 8);
     if (s->talk == 8)
@@ -235,7 +239,7 @@ static void everywhere(enum deed deed)
             // no cut is the end
             if (who == 1 && sides[1].tap.done && (deed == CUT || deed == RESET))
                 ck_assert_int_ne(sides[0].end, 0);
-            at += STRIDE;
+            at += sides[0].start == 0 && sides[1].start == 0 ? 1 : STRIDE;
         } while (sides[who].tap.done);
         // nothing has happened to the last one
         ck_assert_int_eq(sides[0].start, 0);
