@@ -211,7 +211,9 @@ struct wi_worker *wi_worker_new(struct wi_runtime *runtime, unsigned index)
     worker->fork_runs = 0;
     worker->forks_shared = 0;
     worker->forks_stolen = 0;
-    worker->forks_asked = false;
+    // relaxed: a late push may look at it; a mark that it leaves does no harm,
+    // as a range that begins then is asked
+    __atomic_store_n(&worker->forks_asked, false, __ATOMIC_RELAXED);
     worker->watch = (struct wi_watched){.here = NULL};
     // release: pairs with the acquire of a late push in wi_mail
     __atomic_store_n(&worker->inbox, NULL, __ATOMIC_RELEASE);

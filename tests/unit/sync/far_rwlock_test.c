@@ -41,10 +41,12 @@ static int read_and_write(struct table *t, long n)
             return rc;
         if (t->a != t->b)
             return -EIO;
-        t->a += write;
+        if (write)
+            t->a++;
         if (i % 16 == 0)
             weft_yield();
-        t->b += write;
+        if (write)
+            t->b++;
         if (write)
             weft_rwlock_write_release(&t->lock);
         else
