@@ -125,6 +125,7 @@ static bool open_modern_uring(struct wi_loop **loop)
     if (wi_uring_modern(*loop))
         return true;
     wi_loop_uring.close(*loop);
+    *loop = NULL; // should epoll not be had either
     return false;
 }
 #else

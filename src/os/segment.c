@@ -44,6 +44,21 @@ static bool too_big(uint64_t end)
            limit.rlim_cur != RLIM_INFINITY && end > limit.rlim_cur;
 }
 
+// The kernel refuses a seal against writing while somebody holds one of the
+// pages, and cannot tell a writer from itself, who looks at pages to move them
+// or to give them back. That passes; it waits for some of the time itself.
+static int seal(int fd, int seals)
+{
+    enum { TRIES = 10 };
+    int rc = -1;
+    for (int i = 0; i < TRIES && rc != 0; i++) {
+        rc = fcntl(fd, F_ADD_SEALS, seals);
+        if (rc != 0 && errno != EBUSY)
+            break;
+    }
+    return rc != 0 ? -errno : 0;
+}
+
 static int begin(int fd, size_t size, bool certain)
 {
     int rc = certain                           ? wi_os_segment_grow(fd, 0, size)
@@ -156,9 +171,7 @@ int wi_os_segment_seal(int fd, void *map, size_t limit)
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     if (empty == MAP_FAILED)
         return -errno;
-    int rc = fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SEAL);
-    if (rc != 0)
-        rc = -errno;
+    int rc = seal(fd, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SEAL);
     int back =
         map_at(map, fd, limit, rc == 0 ? PROT_READ : PROT_READ | PROT_WRITE);
     return rc < 0 ? rc : back;
@@ -172,10 +185,8 @@ int wi_os_sealed_new(const char *name, const void *data, size_t size)
     if (fd < 0)
         return fd;
     int rc = wi_os_memfd_write(fd, 0, data, size);
-    if (rc == 0 &&
-        fcntl(fd, F_ADD_SEALS,
-              F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-        rc = -errno;
+    if (rc == 0)
+        rc = seal(fd, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
     if (rc < 0)
         close(fd);
     return rc < 0 ? rc : fd;

@@ -24,6 +24,7 @@ enum fault_kind {
     FAULT_THREADS = 4,
     FAULT_ROOM = 8,     // in a file: that of shared memory
     FAULT_WATCHES = 16, // of descriptors, by epoll
+    FAULT_SEALS = 32,   // against writing: busy
 };
 
 // Atomic, as the library's own threads make calls too.
@@ -118,6 +119,21 @@ int __wrap_open(const char *path, int flags, ...)
     if (!fails(FAULT_FDS))
         return __real_open(path, flags, mode);
     errno = EMFILE;
+    return -1;
+}
+
+int __real_fcntl(int fd, int command, ...);
+int __wrap_fcntl(int fd, int command, ...);
+int __wrap_fcntl(int fd, int command, ...)
+{
+    va_list list;
+    va_start(list, command);
+    long argument = va_arg(list, long);
+    va_end(list);
+    if (command != F_ADD_SEALS || !(argument & F_SEAL_WRITE) ||
+        !fails(FAULT_SEALS))
+        return __real_fcntl(fd, command, argument);
+    errno = EBUSY;
     return -1;
 }
 

@@ -580,4 +580,31 @@ SCARCE(sockets_of_a_thread)
     return talk(NULL);
 }
 
+// Seals -----------------------------------------------------------------------
+
+// The kernel itself may hold a page for a moment, and then refuses a seal.
+WEFT_TEST(a_seal_that_is_refused_for_a_moment)
+{
+    enum { MUCH = 300000 };
+    static char much[MUCH];
+    weft_connection *pair[2];
+    weft_arena *a;
+
+    ck_assert_int_eq(weft_connection_pair(pair), 0);
+    faults_arm(FAULT_SEALS, 0, 3);
+    ck_assert_int_eq(weft_connection_send(pair[0], much, MUCH), 0);
+    ck_assert_int_eq(fault_calls, 4);
+    ck_assert_int_eq(weft_connection_receive(pair[1], much, MUCH), MUCH);
+    ck_assert_int_eq(weft_arena_new(1 << 20, &a), 0);
+    faults_arm(FAULT_SEALS, 0, 3);
+    ck_assert_int_eq(weft_arena_seal(a), 0);
+    faults_arm(FAULT_SEALS, 0, 1000); // somebody does write
+    ck_assert_int_eq(weft_connection_send(pair[0], much, MUCH), -EBUSY);
+    faults_arm(0, -1, 0);
+    ck_assert_int_eq(weft_connection_send(pair[0], much, MUCH), 0);
+    weft_arena_close(a);
+    weft_connection_close(pair[0]);
+    weft_connection_close(pair[1]);
+}
+
 WEFT_TEST_MAIN("faults")
