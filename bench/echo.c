@@ -202,14 +202,18 @@ static void program_memory(const struct bench_ask *ask,
     memory_round(ask, reply, NULL);
 }
 
-#define PEER(text, function, binary, needs)                                    \
+#define OTHER(text, role, function, binary, needs)                             \
     {                                                                          \
-        text, BENCH_PEER, .fn = function, .program = binary, .package = needs  \
+        text, role, .fn = function, .program = binary, .package = needs        \
     }
+#define PEER(text, function, binary, needs)                                    \
+    OTHER(text, BENCH_PEER, function, binary, needs)
 
 #define SIDES(raw, uring, epoll, program, epoll_bar)                           \
     {                                                                          \
         {"weft io_uring", BENCH_WEFT, .fn = uring},                            \
+            OTHER("io_uring loop", BENCH_FLOOR, program, "echo_ring",          \
+                  "liburing-dev"),                                             \
             {"weft epoll", BENCH_WEFT, .fn = epoll, .bar = epoll_bar},         \
             {"epoll loop", BENCH_FLOOR, .fn = raw},                            \
             PEER("libuv", program, "echo_libuv", "libuv1-dev"),                \

@@ -139,6 +139,45 @@ static void serial_side(const struct bench_ask *ask, struct bench_reply *reply)
     reply->more[1] = bench_rss() / 1e6;
 }
 
+// fib on a split deque and nothing else: a slot for each child, in it what the
+// child is to do, a look at who asks for one, and at the join one whether the
+// child is private still. There are no thieves.
+struct slot {
+    long (*run)(struct slot *top, long n);
+    long n;
+};
+
+static struct {
+    struct slot slots[256];
+    struct slot *ask;   // a fork from here on has to see who asks
+    struct slot *split; // those before it could be stolen
+} bare;
+
+static long bare_fib(struct slot *top, long n)
+{
+    if (n < 2)
+        return n;
+    *top = (struct slot){bare_fib, n - 1};
+    if (top >= __atomic_load_n(&bare.ask, __ATOMIC_RELAXED))
+        bench_fail("somebody asked");
+    long b = bare_fib(top + 1, n - 2);
+    if (top < __atomic_load_n(&bare.split, __ATOMIC_RELAXED))
+        bench_fail("somebody stole");
+    return bare_fib(top, top->n) + b;
+}
+
+static void deque_side(const struct bench_ask *ask, struct bench_reply *reply)
+{
+    long n = ask->param[2];
+    bare.ask = &bare.slots[255];
+    bare.split = bare.slots;
+    double cpu = bench_cpu(), wall = bench_wall();
+    reply->answer = (uint64_t)bare_fib(bare.slots, n);
+    reply->value = (bench_wall() - wall) / kernel_scale(FIB, n);
+    reply->more[0] = (bench_cpu() - cpu) / kernel_scale(FIB, n);
+    reply->more[1] = bench_rss() / 1e6;
+}
+
 struct question {
     const char *name[2]; // on one worker, on two
     const char *what;
@@ -206,6 +245,12 @@ static const struct question questions[] = {
 
 static void ask(const struct question *q, int two)
 {
+    static const struct bench_side
+        none = {0},
+        deque = {"split deque", BENCH_FLOOR, .fn = deque_side},
+        // A goroutine for each call takes a second for a million of them.
+        go = {"Go", BENCH_PEER, .program = "fork_join_go",
+              .package = "golang-go"};
     bool is_small = q->kernel == SKYNET || q->kernel == NQUEENS;
     const struct bench_side sides[] = {
         {"weft", BENCH_WEFT, .fn = weft_side},
@@ -215,10 +260,10 @@ static void ask(const struct question *q, int two)
          .package = "libtbb-dev"},
         {"rayon", BENCH_PEER, .program = "fork_join_rayon",
          .package = "librust-rayon-dev"},
-        // A goroutine for each call takes a second for a million of them.
-        {is_small ? "Go" : NULL, BENCH_PEER, .program = "fork_join_go",
-         .package = "golang-go"},
-        {0}};
+        is_small                       ? go
+        : q->kernel == FIB && two == 0 ? deque
+                                       : none,
+        none};
     bench_ask(
         &(struct bench_question){
             .name = q->name[two],

@@ -211,8 +211,7 @@ bool bench_have_uring(void)
 void bench_ask_backends(const struct bench_question *q,
                         const struct bench_side *sides)
 {
-    bool uring = bench_have_uring();
-    if (!uring)
-        bench_skip(q->name, sides[0].name, "no io_uring here");
-    bench_ask(q, uring ? sides : sides + 1);
+    for (; strstr(sides->name, "io_uring") && !bench_have_uring(); sides++)
+        bench_skip(q->name, sides->name, "no io_uring here");
+    bench_ask(q, sides);
 }

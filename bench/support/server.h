@@ -54,7 +54,7 @@ double bench_cpu_of(pid_t pid);
 // Whether the kernel, or who runs the machine, allows io_uring.
 bool bench_have_uring(void);
 
-// Asks a question whose first side is Weft on io_uring, if that can be had.
+// Asks a question whose first sides are by io_uring: those if it can be had.
 void bench_ask_backends(const struct bench_question *q,
                         const struct bench_side *sides);
 
