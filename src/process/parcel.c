@@ -13,13 +13,14 @@
 #include "os/futex.h"
 #include "os/memfd.h"
 #include "os/segment.h"
+#include "process/views.h"
 
 // MOST: each is a mapping, of which a process has 65,530.
-enum { PAGE = 4096, KEPT_BYTES = 64 << 20, KEPT = 64, WASTE = 2, MOST = 16384 };
+enum { KEPT_BYTES = 64 << 20, KEPT = 64, WASTE = 2, MOST = 16384 };
 
 static struct wi_mutex lock; // for all that follows
 static int file = -1, reader = -1;
-static uint64_t end = PAGE; // of the file; 0 is no parcel's place
+static uint64_t end = WI_VIEW_PAGE; // of the file; 0 is no parcel's place
 static struct wi_parcel *kept;
 static size_t kept_bytes, kept_count;
 static size_t count; // of all, kept or not
@@ -111,7 +112,7 @@ struct wi_parcel *wi_parcel_new(size_t size)
 {
     if (reader < 0 || size < WI_PARCEL_LEAST || size > SIZE_MAX / 2)
         return NULL;
-    size = (size + PAGE - 1) / PAGE * PAGE;
+    size = wi_view_pages(size);
     struct wi_parcel *parcel = take_kept(size);
     if (parcel == NULL)
         parcel = make(size);
@@ -185,7 +186,7 @@ static void fresh(void)
     if (reader >= 0)
         wi_os_close(reader);
     file = reader = -1;
-    end = PAGE;
+    end = WI_VIEW_PAGE;
     kept = NULL;
     kept_bytes = kept_count = count = 0;
 }
