@@ -141,6 +141,13 @@ int wi_job_call(const struct weft_job *job, const void *arg, void *result,
     return frame->code;
 }
 
+char *wi_job_text(const struct weft_job *job, const struct wi_job_frame *frame)
+{
+    char name[128] = "job ";
+    wi_text_copy(name + 4, sizeof name - 4, job->name);
+    return wi_text_join(name, frame->text);
+}
+
 int wi_job_late(struct wi_job_frame *frame, bool began)
 {
     const char *text = began ? "ran past its deadline"

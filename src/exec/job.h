@@ -33,6 +33,10 @@ extern const struct wi_bytes_ops *wi_bytes_ops;
 int wi_job_call(const struct weft_job *job, const void *arg, void *result,
                 struct wi_job_frame *frame);
 
+// What a failed job says: its name, and the text of the frame, in memory from
+// malloc; NULL: no memory.
+char *wi_job_text(const struct weft_job *job, const struct wi_job_frame *frame);
+
 // The code and the text of a job whose deadline has passed.
 int wi_job_late(struct wi_job_frame *frame, bool began);
 

@@ -11,7 +11,6 @@
 #include <weft/error.h>
 
 #include "base/cold.h"
-#include "base/text.h"
 #include "exec/job.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -83,10 +82,8 @@ static void *result_room(struct wi_task *t)
 static WI_COLD int fail_with(struct wi_task *t, int code,
                              const struct wi_job_frame *frame)
 {
-    char name[128] = "job ";
-    wi_text_copy(name + 4, sizeof name - 4, t->job->name);
     if (wi_task_need_extra(t))
-        t->extra->text = wi_text_join(name, frame->text);
+        t->extra->text = wi_job_text(t->job, frame);
     return code;
 }
 

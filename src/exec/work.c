@@ -17,7 +17,6 @@
 #include <weft/error.h>
 #include <weft/scope.h>
 
-#include "base/text.h"
 #include "exec/job.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -163,11 +162,9 @@ static void run_into(weft_work *work, void *result)
 {
     const struct weft_job *job = work->job;
     struct wi_job_frame frame;
-    char name[128] = "job ";
     frame.text[0] = '\0';
     int code = wi_future_own_code(run_body(work, result, &frame));
-    wi_text_copy(name + 4, sizeof name - 4, job->name);
-    char *text = code < 0 ? wi_text_join(name, frame.text) : NULL;
+    char *text = code < 0 ? wi_job_text(job, &frame) : NULL;
     advance(work, RUNNING, ENDED);
     wi_external_complete(work->f, code, result, job->result_size,
                          code >= 0 && job->result_kind == WEFT_BYTES, text);
