@@ -123,18 +123,17 @@ static void need_each(const char *function, weft_future *const *set, size_t n)
                       "a future of the set must not be NULL");
 }
 
-int weft_wait(weft_future *const *set, size_t n, enum weft_wait_mode mode,
-              double timeout)
+// function: the public one, for what it says of a wrong set.
+static int wait_for(const char *function, weft_future *const *set, size_t n,
+                    enum weft_wait_mode mode, int64_t deadline)
 {
-    wi_need_some(set, n);
     struct wi_task *self = wi_self();
-    int64_t deadline = wi_deadline_in(timeout, __func__);
     int rc = self == NULL ? -ENOMEM : wi_scope_test(self);
     if (rc < 0 || n == 0)
         return rc;
     if (n > INT32_MAX || (unsigned)mode > WEFT_FIRST_FAILED)
         return -EINVAL;
-    need_each(__func__, set, n);
+    need_each(function, set, n);
     struct set_node few[ON_STACK], *nodes = few;
     if (n > ON_STACK && (nodes = malloc(n * sizeof *nodes)) == NULL)
         return -ENOMEM;
@@ -143,6 +142,13 @@ int weft_wait(weft_future *const *set, size_t n, enum weft_wait_mode mode,
     if (nodes != few)
         free(nodes);
     return rc < 0 ? rc : count_done(set, n);
+}
+
+int weft_wait(weft_future *const *set, size_t n, enum weft_wait_mode mode,
+              double timeout)
+{
+    wi_need_some(set, n);
+    return wait_for(__func__, set, n, mode, wi_deadline_in(timeout, __func__));
 }
 
 // Gather ----------------------------------------------------------------------
@@ -171,8 +177,7 @@ int weft_gather_into(weft_future **set, size_t n, void *results, size_t size,
                      int *codes)
 {
     wi_need_some(set, n);
-    need_each(__func__, set, n);
-    int rc = weft_wait(set, n, WEFT_ALL_COMPLETED, (double)INFINITY);
+    int rc = wait_for(__func__, set, n, WEFT_ALL_COMPLETED, WI_FOREVER);
     if (rc < 0) {
         give_up_all(set, n, rc);
         return rc;
