@@ -24,7 +24,6 @@
 
 #include <weft/error.h>
 #include <weft/executor.h>
-#include <weft/scope.h>
 
 #include "base/options.h"
 #include "exec/chunk.h"
