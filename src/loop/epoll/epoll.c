@@ -189,7 +189,11 @@ static void wait_in_line(struct epoll_loop *loop, struct epoll_file *file,
     if (io->own)
         file->level = 1;
 
-    if (anew || (file->registered & sides) != sides)
+    // Some of those in /proc and /sys the kernel would take, and say that they
+    // are ready: never that a read of them would not block.
+    if (file->kind == WI_FD_DISK)
+        rc = -EPERM;
+    else if (anew || (file->registered & sides) != sides)
         rc = tell_kernel(loop, file, sides);
     if (rc == -EPERM) {
         loop->base.count.fallbacks++;
