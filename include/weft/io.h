@@ -93,10 +93,11 @@ WEFT_API int weft_accept(int fd, struct sockaddr *addr, socklen_t *len);
 // Since 0.1.
 WEFT_API int weft_connect(int fd, const struct sockaddr *addr, socklen_t len);
 
-// Closes fd: calls that wait on it in this process return -ECANCELED, and
-// connections that it has but nobody has claimed are closed. Waits until every
-// loop has let go of fd. Returns 0 or -EBADF. Blocks: the caller only. Cancels:
-// no. Threads: any. Errors: -EBADF, -WEFT_EFORKED. Since 0.1.
+// Closes fd: calls that wait on it in this process return -ECANCELED, and so do
+// those that begin meanwhile; connections that it has but nobody has claimed
+// are closed. Waits until every loop has let go of fd. Returns 0 or -EBADF.
+// Blocks: the caller only. Cancels: no. Threads: any. Errors: -EBADF,
+// -WEFT_EFORKED. Since 0.1.
 WEFT_API int weft_close(int fd);
 
 // The name of the backend that the caller's waits go through: "uring" or

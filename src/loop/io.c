@@ -152,8 +152,9 @@ static ssize_t in_thread(struct wi_io *io)
     if (n < 0)
         return n;
     wi_fd_enter(record, &waiter);
-    n = -EAGAIN;
-    if (reads(io) && wi_fd_share(record, NULL) == WI_FD_ELSEWHERE)
+    n = wi_fd_closing(record) ? -ECANCELED : -EAGAIN;
+    if (n == -EAGAIN && reads(io) &&
+        wi_fd_share(record, NULL) == WI_FD_ELSEWHERE)
         n = take(record, io, NULL);
     if (n == -EAGAIN)
         n = wait_in_thread(record, io, kind);
@@ -333,10 +334,10 @@ int weft_close(int fd)
         return -EBADF;
     if (wi_forked())
         return -WEFT_EFORKED;
-    if (wi_fd_is_known(fd))
-        wi_fd_retire(fd, wi_loop_here(&rc));
-    else
+    if (!wi_fd_is_known(fd))
         wi_fd_count_close(fd);
+    else if (!wi_fd_retire(fd, wi_loop_here(&rc)))
+        fd = -1; // the other one closes it
     // EINTR: Linux has closed it all the same.
     rc = close(fd) < 0 && errno == EBADF ? -EBADF : 0;
     errno = saved;

@@ -87,11 +87,12 @@ static int learn(struct epoll_loop *loop, struct epoll_file *file, int fd)
 
     if (kind < 0)
         return kind;
+    if (!wi_fd_note(record, &loop->base))
+        return -ECANCELED;
     file->fd = fd;
     file->kind = (uint8_t)kind;
     file->ready = IN | OUT; // nobody knows: try
     file->known = kind != WI_FD_DISK;
-    wi_fd_note(record, &loop->base);
     return 0;
 }
 

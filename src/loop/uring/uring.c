@@ -37,13 +37,14 @@ static int learn(struct uring_loop *loop, struct uring_file *file, int fd)
 
     if (kind < 0)
         return kind;
+    if (!wi_fd_note(record, &loop->base))
+        return -ECANCELED;
     file->fd = fd;
     file->kind = (uint8_t)kind;
     file->patience = 2;
     file->full = kind == WI_FD_TCP; // the first request may be there already
     file->end = 1;
     file->known = kind != WI_FD_DISK;
-    wi_fd_note(record, &loop->base);
     return 0;
 }
 
