@@ -6,6 +6,10 @@
 // has been given to these calls is closed with weft_close, so that no event of
 // the old file reaches the next one with the same number.
 //
+// A call that need not wait returns at once; but a task that has made many in a
+// row lets the others run first, so that one whose peer is quick does not keep
+// its thread for itself.
+//
 // Reading ahead. On io_uring, Weft takes from the kernel what will be asked
 // for: connections of a listener from the first weft_accept on, and the bytes
 // of a stream socket that weft_accept or weft_connect has made, once

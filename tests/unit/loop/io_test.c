@@ -648,6 +648,60 @@ WEFT_TEST(a_file_that_grows_past_the_cache_in_a_thread, .timeout = 20)
     ck_assert_int_gt(n, 0);
 }
 
+// Others get their turn also beside a task that never has to wait: one that is
+// ready, one whose descriptor becomes ready meanwhile, and one that sleeps.
+static int note(void *arg)
+{
+    ++*(int *)arg;
+    return 0;
+}
+
+struct noter {
+    int fd, *noted;
+};
+
+static int note_byte(void *arg)
+{
+    const struct noter *n = arg;
+    char byte;
+
+    ck_assert_int_eq(weft_read(n->fd, &byte, 1), 1);
+    return note(n->noted);
+}
+
+static int note_late(void *arg)
+{
+    weft_sleep(0.001);
+    return note(arg);
+}
+
+LOOP_TEST(who_never_waits_keeps_nobody_waiting, .timeout = 20)
+{
+    char buf[16];
+    int noted, fds[2], endless = open("/dev/zero", O_RDONLY);
+
+    ck_assert_int_ge(endless, 0);
+    unix_pair(fds);
+    for (int kind = 0; kind < 3; kind++) {
+        struct noter n = {fds[0], &noted};
+        weft_future *other = kind == 0   ? weft_task_start(note, &noted)
+                             : kind == 1 ? weft_task_start(note_late, &noted)
+                                         : weft_task_start(note_byte, &n);
+
+        noted = 0;
+        if (kind != 0)
+            weft_yield(); // until it waits
+        if (kind > 1)
+            ck_assert_int_eq(weft_write(fds[1], "x", 1), 1);
+        while (!noted)
+            ck_assert_int_eq(weft_read(endless, buf, sizeof(buf)), 16);
+        weft_join(other);
+    }
+    close_both(fds);
+    ck_assert_int_eq(weft_close(endless), 0);
+    return 0;
+}
+
 LOOP_TEST(timer_descriptors)
 {
     int fd = timerfd_create(CLOCK_MONOTONIC, 0); // blocking
