@@ -199,8 +199,10 @@ static ssize_t take_left(struct wi_left *left, struct wi_io *io)
 {
     if (io->code == WI_IO_POLL)
         return WEFT_READABLE;
-    if (io->code == WI_IO_READ)
+    if (io->code == WI_IO_READ && !left->listener)
         return take_bytes(left, io);
+    if (io->code != WI_IO_ACCEPT || !left->listener)
+        return left->listener ? -ENOTCONN : -EINVAL; // as the kernel would say
     if (left->taken == left->size) {
         ssize_t end = left->end;
         left->end = 1;
@@ -299,9 +301,9 @@ static void evict(struct wi_fd *record, int fd)
     }
 }
 
-static void drop_left(struct wi_left *left, bool listener)
+static void drop_left(struct wi_left *left)
 {
-    for (uint32_t i = left->taken; listener && i < left->size; i++)
+    for (uint32_t i = left->taken; left->listener && i < left->size; i++)
         close(left->data.conns[i]);
     free(left);
 }
@@ -309,12 +311,9 @@ static void drop_left(struct wi_left *left, bool listener)
 static void clear(struct wi_fd *record)
 {
     struct wi_left *left;
-    bool listener;
 
     wi_mutex_lock(&record->lock);
     left = record->left;
-    // Only a listener is read ahead on without being adopted.
-    listener = !(record->flags & WI_FD_ADOPTED);
     record->left = NULL;
     record->closer = NULL;
     record->reader = 0;
@@ -325,7 +324,7 @@ static void clear(struct wi_fd *record)
     __atomic_store_n(&record->loops, 0, __ATOMIC_RELAXED);
     wi_mutex_unlock(&record->lock);
     if (left)
-        drop_left(left, listener);
+        drop_left(left);
 }
 
 bool wi_fd_is_known(int fd)

@@ -25,6 +25,7 @@
 // What a loop had read ahead when it gave up a descriptor. From malloc.
 struct wi_left {
     int32_t end;    // after the bytes: 1 nothing known, <= 0 what ends them
+    bool listener;  // it has connections, else bytes
     uint32_t size;  // bytes, or connections
     uint32_t taken; // of them
     union {

@@ -43,6 +43,7 @@
 #include "loop/fd.h"
 #include "loop/queue.h"
 #include "loop/table.h"
+#include "os/report.h"
 
 #define EVENTS   256        // taken from the kernel at once
 #define PATIENCE 15         // of a listener with one connection at a time
@@ -464,6 +465,9 @@ static int epoll_poll(struct wi_loop *base, int64_t deadline)
         deadline = 0;
     base->count.turns++;
     n = wait_ns(loop, time_left(deadline));
+    if (n < 0 && errno == EBADF)
+        wi_panic("epoll_wait", base,
+                 "the loop's descriptor was closed by somebody else");
     wi_loop_look(base);
     for (int i = 0; i < n; i++) {
         struct epoll_file *file = find_event(loop, loop->events[i].data.u64);
