@@ -14,7 +14,8 @@
 // Acceptors pause while there are as many connections as are allowed, or while
 // the system has no descriptor or memory for one more. Then new connections
 // stand in the kernel's queue, and an acceptor goes on when a connection has
-// ended, or after a moment, since others may have given descriptors back.
+// ended, or after a moment, since others may have given descriptors back. They
+// pause as well when accept goes on failing for another reason that may pass.
 #include <weft/net.h>
 
 #include <errno.h>
@@ -40,6 +41,7 @@ struct server;
 struct acceptor {
     struct server *server;
     int fd;
+    unsigned failures;    // of accept, in a row
     struct wi_task *task; // under the server's lock: pauses
 };
 
@@ -225,6 +227,17 @@ static int await_descriptors(struct acceptor *a)
     return rc == -ETIMEDOUT ? wi_check_scopes() : rc;
 }
 
+// No connection has come of it, and perhaps none will for a while.
+static int try_again(struct acceptor *a, int code)
+{
+    if (wi_accept_is_failing(++a->failures) &&
+        !wi_accept_is_failing(a->failures - 1))
+        wi_report("weft_serve: no connection can be accepted: %s (%s); it is "
+                  "tried again less and less often",
+                  weft_strerror(code), weft_error_name(code));
+    return wi_accept_rest(a->failures);
+}
+
 static int accept_next(struct acceptor *a)
 {
     int rc = await_place(a);
@@ -232,11 +245,12 @@ static int accept_next(struct acceptor *a)
     if (rc < 0)
         return rc;
     rc = wi_io_accept_own(a->fd, NULL, NULL);
+    if (wi_accept_again(rc))
+        return try_again(a, rc);
+    a->failures = 0;
     if (rc >= 0)
         rc = start_connection(a->server, rc);
-    if (is_exhausted(rc))
-        rc = await_descriptors(a);
-    return wi_accept_again(rc) ? 0 : rc;
+    return is_exhausted(rc) ? await_descriptors(a) : rc;
 }
 
 static int acceptor_body(void *arg)
