@@ -382,8 +382,8 @@ KIT_BOTH(a_socket_that_listens_no_more)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     kit_assert_code(weft_address_parse(&address, "127.0.0.1", 0), 0);
-    ck_assert_int_eq(
-        bind(fd, (struct sockaddr *)&address.storage, address.len), 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address.storage, address.len),
+                     0);
     ck_assert_int_eq(listen(fd, 4), 0);
     kit_assert_code(weft_listener_open(fd, &s.listener), 0);
     kit_assert_code(weft_listener_address(s.listener, 0, &address), 0);
