@@ -396,6 +396,41 @@ KIT_BOTH(a_socket_that_listens_no_more)
     weft_listener_close(s.listener);
 }
 
+static int come_in(void *arg)
+{
+    const struct weft_address *to = arg;
+    weft_stream *stream;
+
+    kit_assert_code(weft_address_connect(to, &stream), 0);
+    exchange(stream);
+    exchange(stream);
+    return weft_stream_close(stream);
+}
+
+// The limit is that of the server, not of each of its sockets.
+KIT_BOTH(a_limit_for_several_sockets, .timeout = 20)
+{
+    static const char *const more[] = {"127.0.0.4", "127.0.0.5"};
+    struct weft_address at[3];
+    weft_future *clients[9];
+    struct server s = {.handler = echo, .limit = 2};
+
+    kit_assert_code(weft_tcp_listen("127.0.0.1", 0, &s.listener, .also = more,
+                                    .also_count = 2),
+                    0);
+    for (size_t i = 0; i < 3; i++)
+        kit_assert_code(weft_listener_address(s.listener, i, &at[i]), 0);
+    s.task = weft_task_start(server_body, &s);
+    for (int i = 0; i < 9; i++)
+        clients[i] = weft_task_start(come_in, &at[i % 3]);
+    for (int i = 0; i < 9; i++)
+        kit_assert_code(weft_join(clients[i]), 0);
+    weft_listener_stop(s.listener);
+    server_end(&s, 0);
+    ck_assert_int_eq(s.served, 9);
+    ck_assert_int_le(s.most, 2);
+}
+
 static int serve_several(void *arg)
 {
     static const char *const more[] = {"127.0.0.4"};
