@@ -170,6 +170,14 @@ static ssize_t in_thread(struct wi_io *io)
     return n;
 }
 
+// Not in the middle of a callback, which others do not expect to be left.
+static void give_way(struct wi_loop *loop)
+{
+    loop->unwaited = 0;
+    if (wi_here.ending == 0 && wi_here.canceling == NULL)
+        wi_worker_give_way(wi_here.worker, wi_self());
+}
+
 ssize_t wi_io_perform(struct wi_io *io)
 {
     // A loop of the parent's would wait for ever, and io_uring's hand it what
@@ -185,10 +193,8 @@ ssize_t wi_io_perform(struct wi_io *io)
         n = loop ? in_task(loop, io) : rc < 0 ? rc : in_thread(io);
     }
     errno = saved;
-    if (loop && !io->waiter && loop->unwaited >= UNWAITED) {
-        loop->unwaited = 0;
-        wi_worker_give_way(wi_here.worker, wi_self());
-    }
+    if (loop && !io->waiter && loop->unwaited >= UNWAITED)
+        give_way(loop);
     return n;
 }
 

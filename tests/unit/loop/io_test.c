@@ -702,6 +702,40 @@ LOOP_TEST(who_never_waits_keeps_nobody_waiting, .timeout = 20)
     return 0;
 }
 
+// Only a callback is not left before it is done.
+static void write_much(weft_future *f, void *arg)
+{
+    struct noter *n = arg;
+    int noted = *n->noted;
+
+    (void)f;
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_eq(weft_write(n->fd, "x", 1), 1);
+    ck_assert_int_eq(*n->noted, noted);
+}
+
+static int end_at_once(void *unused)
+{
+    (void)unused;
+    return 0;
+}
+
+LOOP_TEST(a_callback_that_writes_much_is_not_left)
+{
+    int noted = 0;
+    struct noter n = {open("/dev/null", O_WRONLY), &noted};
+    weft_future *first = weft_task_start(end_at_once, NULL);
+    weft_future *other = weft_task_start(note, &noted);
+
+    ck_assert_int_ge(n.fd, 0);
+    ck_assert_int_eq(weft_future_on_done(first, write_much, &n), 0);
+    ck_assert_int_eq(weft_join(first), 0);
+    ck_assert_int_eq(weft_join(other), 0);
+    ck_assert_int_eq(noted, 1);
+    ck_assert_int_eq(weft_close(n.fd), 0);
+    return 0;
+}
+
 LOOP_TEST(timer_descriptors)
 {
     int fd = timerfd_create(CLOCK_MONOTONIC, 0); // blocking
