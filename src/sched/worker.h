@@ -204,6 +204,10 @@ void wi_worker_wait(struct wi_worker *worker, struct wi_task *self);
 // Puts the caller behind all ready tasks and runs the others first.
 void wi_worker_yield(struct wi_worker *worker, struct wi_task *self);
 
+// The same, when what comes from outside has been looked at: for a task that
+// has got much without waiting, and may go on like that.
+void wi_worker_give_way(struct wi_worker *worker, struct wi_task *self);
+
 // Runs t, unstarted and claimed, at once, on a stack of its own: the caller
 // goes on when t has ended or parks for the first time. False if there is no
 // memory for a stack: then nothing was done.
