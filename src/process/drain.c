@@ -10,6 +10,11 @@
 // publishes a frame then rings, once. Under load the supervisor does not set it
 // again at once but looks again after 50 us; so a busy worker makes no system
 // call.
+//
+// A worker may speak as fast as it is heard. So nobody hears one for longer
+// than its ring was full, and whoever has more to do than to listen passes the
+// rest on to the supervisor. One that has a job to be ended (`condemned`) is
+// heard by the supervisor alone, who would not get its turn otherwise.
 #include "process/pool.h"
 
 #include <errno.h>
@@ -192,13 +197,19 @@ static void hear(struct wi_member *member, struct wi_frame *frame, uint32_t at,
         wi_ask(member, frame, at);
 }
 
+bool wi_may_hear(const struct wi_member *member)
+{
+    return !member->held && member->state == WI_MEMBER_READY &&
+           (!member->condemned || wi_supervisor_is_self());
+}
+
 bool wi_drain(struct wi_member *member, struct wi_outcomes *out)
 {
     struct wi_pool *pool = member->pool;
     struct wi_ring *ring = member->ring;
     unsigned n = 0;
-    while (!member->held && member->state == WI_MEMBER_READY &&
-           !wi_outcomes_full(out) && wi_has_said(member)) {
+    while (n < WI_FRAMES && wi_may_hear(member) && !wi_outcomes_full(out) &&
+           wi_has_said(member)) {
         uint32_t at = member->heard;
         struct wi_frame frame = ring->frames[at % WI_FRAMES];
         hear(member, &frame, at, out);
@@ -221,8 +232,12 @@ bool wi_listen(struct wi_member *member)
     // relaxed: the fence orders it before the look
     __atomic_store_n(word, 1, __ATOMIC_RELAXED);
     wi_arch_fence(); // pairs with the worker's fence after a frame
-    if (!wi_has_said(member) || member->held)
+    if (!wi_has_said(member))
         return true;
+    if (member->held) { // when it is let go, the pool is tended
+        member->unheard = true;
+        return true;
+    }
     // relaxed: only who gets the 1 rings
     __atomic_exchange_n(word, 0, __ATOMIC_RELAXED);
     return false;

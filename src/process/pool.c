@@ -298,7 +298,14 @@ void wi_pjob_stop(struct wi_pjob *job, int code, const char *text,
         wi_pool_tend(job->pool);
         return;
     }
-    // Only the end of its worker ends it.
+    wi_pjob_kill(job, code, text, out);
+}
+
+// Only the end of its worker ends it.
+void wi_pjob_kill(struct wi_pjob *job, int code, const char *text,
+                  struct wi_outcomes *out)
+{
+    struct wi_member *member = job->member;
     member->flights[job->ticket].job = NULL;
     job->member = NULL;
     wi_pjob_end(job, code, text, out);
@@ -358,13 +365,8 @@ static void deadline_passed(struct wi_alarm *alarm)
     job->rung = true;
     struct wi_member *member = member_of(job);
     uint64_t id = job->id;
-    // What it has said already counts.
-    while (member != NULL && job->id == id && wi_drain(member, &out)) {
-        wi_mutex_unlock(&pool->lock);
-        wi_outcomes_tell(&out);
-        wi_mutex_lock(&pool->lock);
-        member = job->id == id ? member_of(job) : NULL;
-    }
+    if (member != NULL)
+        wi_member_take_in(member); // what it has said already counts
     if (job->id == id && job->state != WI_JOB_FREE &&
         job->deadline <= wi_os_now())
         wi_pjob_stop(job, -WEFT_EJOBTIMEOUT, "ran past its deadline", &out);
@@ -640,7 +642,7 @@ static void dismiss(struct wi_pool *pool)
         wait.deadline = WI_FOREVER;
         wi_mutex_lock(&pool->lock);
         for (struct wi_member *m = pool->members; m != NULL; m = m->next)
-            wi_member_kill(m, "did not leave");
+            wi_member_finish(m, "did not leave");
         wi_mutex_unlock(&pool->lock);
     }
 }
