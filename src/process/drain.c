@@ -23,6 +23,7 @@
 
 #include <weft/error.h>
 
+#include "os/memfd.h"
 #include "process/carry.h"
 
 static void go_mad(struct wi_member *member)
@@ -44,28 +45,42 @@ static struct wi_place frame_place(struct wi_member *member,
                              .inline_size = frame->inline_size};
 }
 
+enum { LARGE = 1 << 20 };
+
+// The bytes of a place, in memory from malloc. A result may have holes, which
+// cost the worker nothing: they cost nothing here either. NULL: no memory.
+static void *read_bytes(const struct wi_place *place, int *rc)
+{
+    size_t size = place->far.size;
+    bool holes = place->form == WI_FORM_WINDOW && size >= LARGE &&
+                 !wi_os_memfd_holds(place->fd, size);
+    void *bytes = holes ? calloc(1, size + 1) : malloc(size + 1);
+    *rc = bytes == NULL ? -ENOMEM
+          : holes
+              ? wi_os_memfd_read_sparse(place->fd, place->window, bytes, size)
+              : wi_place_read(place, bytes);
+    return bytes;
+}
+
 // Reads the bytes of a result, without the lock if they are many. Meanwhile
 // nobody else drains this member. NULL with *rc set: no memory, or nonsense.
 static void *fetch(struct wi_member *member, struct wi_place *place,
                    unsigned ticket, int *rc)
 {
-    void *bytes = malloc(place->far.size + 1);
-    *rc = bytes == NULL ? -ENOMEM : 0;
-    if (bytes == NULL)
-        return NULL;
     bool many = place->form == WI_FORM_WINDOW;
     if (many) {
         member->held = true;
         wi_mutex_unlock(&member->pool->lock);
     }
-    *rc = wi_place_read(place, bytes);
+    void *bytes = read_bytes(place, rc);
     wi_kept_note(&member->kept, place, ticket);
     if (many) {
         wi_mutex_lock(&member->pool->lock);
         member->held = false;
         wi_pool_tend(member->pool); // there may have been signs of death
     }
-    ((char *)bytes)[place->far.size] = '\0';
+    if (bytes != NULL)
+        ((char *)bytes)[place->far.size] = '\0';
     return bytes;
 }
 

@@ -208,6 +208,8 @@ static int verdict(struct process *p, const struct wi_os_end *end,
 static int fetch_result(struct process *p, struct weft_bytes *bytes)
 {
     uint64_t size = wi_boot_words(p->boot)->result_size;
+    if (!wi_os_memfd_holds(p->memfd, size))
+        return -WEFT_EPROTO;
     if (size >> WI_ID_BITS != 0 || (bytes->data = malloc(size)) == NULL)
         return -ENOMEM;
     bytes->len = size;

@@ -3,11 +3,13 @@
 // not have.
 #include "jobs.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 
 #include "process/ring.h"
+#include "process/worker.h"
 
 static weft_executor *ex;
 
@@ -229,6 +231,164 @@ WEFT_TEST(a_worker_that_feigns_a_fault_is_ended, .timeout = 20)
 WEFT_TEST(so_is_one_that_feigns_death, .timeout = 20)
 {
     feigned(&weft_job_feign_death);
+}
+
+// What they do not have -------------------------------------------------------
+
+// Says that it is done, with a text that has no end.
+WEFT_JOB(struct weft_text, endless, int, letter)
+{
+    struct wi_worker_self *self = &wi_worker_self;
+    struct wi_frame frame = {.kind = WI_FRAME_DONE,
+                             .form = WI_FORM_PAYLOAD,
+                             .ticket = self->ticket,
+                             .inline_size = sizeof(struct wi_far)};
+    struct wi_far far = {.size = WEFT_TEXT_SIZE, .count = 1};
+    memcpy(frame.data, &far, sizeof far);
+    memset(self->ring->frame_payload[self->frames % WI_FRAMES], letter,
+           WEFT_TEXT_SIZE);
+    say(self->ring, self->frames, frame);
+    hang_on();
+    return weft_text("never");
+}
+
+WEFT_TEST(a_text_that_lacks_its_end_gets_one)
+{
+    int letter = 'a';
+    struct weft_text text;
+    ex = weft_process_pool(.workers = 1);
+    ck_assert_int_eq(weft_map(ex, endless, &letter, 1, &text), 0);
+    ck_assert_uint_eq(strnlen(text.s, sizeof text.s), sizeof text.s - 1);
+    weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL);
+}
+
+struct page {
+    char bytes[4000];
+};
+
+WEFT_JOB(long, sum, struct page, page)
+{
+    long all = 0;
+    for (size_t i = 0; i < sizeof page.bytes; i++)
+        all += page.bytes[i];
+    return all;
+}
+
+WEFT_JOB(long, seal_memory)
+{
+    for (int seal = 0x10; seal > 0; seal /= 2) // from F_SEAL_FUTURE_WRITE on
+        fcntl(WI_BOOT_FD, F_ADD_SEALS, seal);
+    return fcntl(WI_BOOT_FD, F_GET_SEALS) & ~F_SEAL_SHRINK & 0x1e;
+}
+
+WEFT_TEST(the_memory_of_a_worker_cannot_be_sealed)
+{
+    struct page page;
+    memset(page.bytes, 1, sizeof page.bytes);
+    ex = weft_process_pool(.workers = 1);
+    expect_long(weft_submit(ex, seal_memory), 0);
+    expect_long(weft_submit_job(ex, &weft_job_sum, &page), sizeof page.bytes);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+#define CLAIM ((size_t)1 << 32)
+
+static size_t resident(void)
+{
+    size_t all, mine = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    ck_assert_int_eq(fscanf(f, "%zu %zu", &all, &mine), 2);
+    fclose(f);
+    return mine * 4096;
+}
+
+// A result of which one page is there.
+WEFT_JOB(struct weft_bytes, claim_a_result)
+{
+    uint64_t window = wi_window_result(wi_worker_self.ticket);
+    struct wi_frame frame = {.kind = WI_FRAME_DONE,
+                             .form = WI_FORM_WINDOW,
+                             .ticket = wi_worker_self.ticket,
+                             .inline_size = sizeof(struct wi_far)};
+    struct wi_far far = {.size = CLAIM};
+    memcpy(frame.data, &far, sizeof far);
+    if (ftruncate(WI_BOOT_FD, (off_t)(window + CLAIM)) != 0 ||
+        pwrite(WI_BOOT_FD, "word", 4, (off_t)window + 4096) != 4)
+        weft_fail(-errno, "no window");
+    else
+        say(wi_worker_self.ring, wi_worker_self.frames, frame);
+    hang_on();
+    return (struct weft_bytes){NULL, 0};
+}
+
+WEFT_TEST(a_claimed_result_costs_what_it_cost_the_worker)
+{
+    struct weft_bytes bytes = {NULL, 0};
+    if (WI_ASAN || WI_TSAN)
+        weft_test_skip("a sanitizer has memory of its own for it");
+    ex = weft_process_pool(.workers = 1);
+    expect_long(weft_submit(ex, square, 5), 25);
+    size_t before = resident();
+    int rc = weft_result(weft_submit(ex, claim_a_result), &bytes);
+    ck_assert_uint_lt(resident(), before + CLAIM / 16);
+    ck_assert(rc == 0 || rc == -ENOMEM);
+    if (rc == 0) {
+        ck_assert_uint_eq(bytes.len, CLAIM);
+        ck_assert_mem_eq((char *)bytes.data + 4095, "\0word", 6);
+    }
+    weft_bytes_free(&bytes);
+    weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL);
+}
+
+WEFT_JOB(long, length, struct weft_bytes, bytes)
+{
+    return (long)bytes.len;
+}
+
+// An argument for another job of which nothing is there.
+WEFT_JOB(long, claim_an_argument, uint64_t, size)
+{
+    struct wi_submit submit = {.id = 0, .size = size};
+    struct wi_frame frame = {.kind = WI_FRAME_SUBMIT,
+                             .ticket = wi_worker_self.ticket,
+                             .proxy = WI_PROXIES - 1};
+    wi_name_job(&weft_job_length, &submit.job);
+    memcpy(frame.data, &submit, sizeof submit);
+    off_t end = (off_t)(wi_window_up(frame.proxy) + size);
+    if (ftruncate(WI_BOOT_FD, end) != 0)
+        return -errno;
+    struct wi_reply *reply = &wi_worker_self.ring->replies[0];
+    say(wi_worker_self.ring, wi_worker_self.frames++, frame);
+    uint64_t one = 1;
+    if (write(WI_BELL_FD, &one, sizeof one) < 0)
+        return -errno;
+    while (__atomic_load_n(&reply->sequence, __ATOMIC_ACQUIRE) == 0)
+        usleep(100);
+    return -reply->code;
+}
+
+WEFT_TEST(a_claimed_argument_is_refused)
+{
+    ex = weft_process_pool(.workers = 1);
+    expect_long(weft_submit(ex, claim_an_argument, (uint64_t)1 << 26),
+                WEFT_EPROTO);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+static int claim_in_a_process(void *arg)
+{
+    (void)arg;
+    struct wi_boot *boot = wi_entry_boot();
+    uint64_t size = (uint64_t)1 << 26;
+    if (ftruncate(WI_BOOT_FD, (off_t)(wi_boot_result_at(boot) + size)) != 0)
+        return -errno;
+    wi_boot_words(boot)->result_size = size;
+    return 0;
+}
+
+WEFT_TEST(so_is_what_a_process_claims_to_return)
+{
+    expect(weft_process_start(claim_in_a_process, NULL, 0), -WEFT_EPROTO);
 }
 
 WEFT_TEST_MAIN("lying workers")
