@@ -391,4 +391,19 @@ WEFT_TEST(so_is_what_a_process_claims_to_return)
     expect(weft_process_start(claim_in_a_process, NULL, 0), -WEFT_EPROTO);
 }
 
+static int spoil_all(void *arg)
+{
+    memset(wi_entry_boot(), 'x', WI_BOOT_PAGES);
+    raise(SIGKILL);
+    return arg != NULL;
+}
+
+// Its name is not looked for in what it may have spoiled.
+WEFT_TEST(a_process_that_spoils_all_that_it_can_write)
+{
+    for (int i = 0; i < 5; i++)
+        expect_text(weft_process_start(spoil_all, NULL, 0, .name = "mad"),
+                    -WEFT_ECRASHED, "mad: process");
+}
+
 WEFT_TEST_MAIN("lying workers")
