@@ -156,6 +156,37 @@ WEFT_TEST(a_job_that_forks)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
+// Afterwards it is a process like any other: nobody's futures but its own, and
+// no pool but its own.
+static int begin_anew(void)
+{
+    if (weft_fork_child() != 0)
+        return 1;
+    if (weft_join(weft_future_open(12345)) != -ESRCH)
+        return 2;
+    if (weft_join(weft_submit(weft_executor_open(0), square, 3)) != -ESRCH)
+        return 3;
+    return 7;
+}
+
+WEFT_JOB(long, fork_anew)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(begin_anew());
+    waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+WEFT_TEST(a_job_that_forks_and_begins_anew)
+{
+    ex = weft_process_pool(.workers = 1);
+    expect_long(weft_submit(ex, fork_anew), 7);
+    expect_long(weft_submit(ex, square, 5), 25);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
 WEFT_JOB(long, run_a_shell)
 {
     return system("exit 3") >> 8;
