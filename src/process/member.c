@@ -295,6 +295,15 @@ void wi_member_retire(struct wi_member *member)
     // release: with all that was published before; the worker reads it last
     __atomic_store_n(&member->ring->stop, 1, __ATOMIC_RELEASE);
     wi_ring_wake(&member->ring->parked);
+    if (member->flying == 0)
+        wi_member_leaves(member);
+}
+
+void wi_member_leaves(struct wi_member *member)
+{
+    int64_t leave = member->pool->set.leave;
+    if (member->state == WI_MEMBER_READY && leave < WI_FOREVER / 2)
+        wi_alarm_set(&member->verdict, wi_os_now() + leave);
 }
 
 void wi_member_kill(struct wi_member *member, const char *why)
@@ -500,6 +509,8 @@ static void verdict_rang(struct wi_alarm *alarm)
 {
     struct wi_member *member = MEMBER_OF(alarm, verdict);
     wi_mutex_lock(&member->pool->lock);
+    if (member->state == WI_MEMBER_READY) // it was to leave
+        wi_member_kill(member, "did not leave");
     if (!member->late)
         wi_pool_tend(member->pool);
     else if (only_seems_dead(member) && !wi_os_child_stopped(&member->child))

@@ -111,7 +111,8 @@ struct wi_member {
     struct wi_launch launch; // first
     struct wi_watch pidfd_watch, bell_watch;
     struct wi_alarm poll;    // look again although no bell rang
-    struct wi_alarm verdict; // tell of a death although the pidfd is late
+    struct wi_alarm verdict; // tell of a death although the pidfd is late; or
+                             // the time to leave is over
     struct wi_alarm overrun; // a job will have run too long; or SIGKILL is due
     struct wi_lifeline lifeline;
     struct wi_pool *pool;
@@ -346,6 +347,7 @@ void wi_member_kill(struct wi_member *member, const char *why);
 void wi_member_finish(struct wi_member *member, const char *why); // seems dead
 void wi_member_stop(struct wi_member *member, const char *why);
 void wi_member_retire(struct wi_member *member);
+void wi_member_leaves(struct wi_member *member); // has nothing left to do
 // Takes in all that it has said by now. On the supervisor, under the lock,
 // which it leaves in between; the member stays. Returns the number of frames.
 uint32_t wi_member_take_in(struct wi_member *member);
