@@ -367,6 +367,7 @@ int weft_thread_pool_stats(weft_executor *ex,
     wi_need(stats);
     struct weft_thread_pool_stats all = {.size = stats->size};
     wi_require(ex != NULL, ex, "an executor must not be NULL");
+    ex = wi_executor_unbound(ex, NULL);
     if (ex->ops == &thread_pool_ops)
         tell((struct thread_pool *)ex, &all);
     else if (!wi_blocking_pool_tell(ex, &all))

@@ -493,7 +493,9 @@ KIT_BOTH(a_pool_tells_what_it_does)
             kit_assert_code(weft_join(busy[i]), 0);
         }
         do
-            kit_assert_code(weft_thread_pool_stats(ex, &s), 0);
+            kit_assert_code(weft_thread_pool_stats(
+                                weft_executor_with(ex, .deadline = 1), &s),
+                            0);
         while (s.ended < 2); // counted after the waiters were told
         weft_executor_close(ex);
     }
