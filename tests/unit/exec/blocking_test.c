@@ -284,4 +284,61 @@ WEFT_TEST(the_watchdog_names_what_it_cannot_help, .timeout = 20)
     ck_assert_int_eq(status, 0);
 }
 
+// The end -----------------------------------------------------------------
+
+static int leave_now, canceling, end_now, closing;
+
+static int fail_when_told(void *arg)
+{
+    (void)arg;
+    while (kit_load(&leave_now) == 0)
+        sched_yield();
+    return -EIO;
+}
+
+static void end_when_told(weft_future *f, void *arg)
+{
+    (void)f;
+    (void)arg;
+    kit_count(&canceling);
+    while (kit_load(&end_now) == 0)
+        sched_yield();
+}
+
+static int cancel_it(void *job)
+{
+    return weft_cancel(job);
+}
+
+static int close_it(void *ex)
+{
+    kit_count(&closing);
+    return weft_executor_close(ex);
+}
+
+// A job that is canceled ends on the thread of who cancels it, maybe when the
+// pool has no thread any more. A close that waits for it is told even so.
+WEFT_TEST(a_close_waits_for_a_job_that_no_thread_of_the_pool_has, .timeout = 20)
+{
+    struct weft_thread_pool_stats s = {.size = sizeof s};
+    weft_executor *ex = weft_thread_pool(.workers = 1, .blocking = true,
+                                         .initializer = fail_when_told);
+    weft_future *job = weft_submit(ex, write_byte, 'x');
+    kit_assert_code(weft_future_on_done(job, end_when_told, NULL), 0);
+    weft_future *cancels = weft_thread_start(cancel_it, job);
+    kit_await(&canceling, 1);
+    kit_count(&leave_now);
+    do
+        kit_assert_code(weft_thread_pool_stats(ex, &s), 0);
+    while (s.workers > 0);
+    weft_future *closes = weft_thread_start(close_it, ex);
+    kit_await(&closing, 1);
+    for (int i = 0; i < 1000; i++) // most times it waits by then
+        sched_yield();
+    kit_count(&end_now);
+    kit_assert_code(weft_join(cancels), 0);
+    kit_assert_code(weft_join(closes), 0);
+    kit_assert_code(weft_join(job), -WEFT_EJOBCANCELED);
+}
+
 WEFT_TEST_MAIN("blocking")
