@@ -89,6 +89,28 @@ KIT_BOTH(a_blocked_job_waits_for_a_parked_one)
     kit_gate_free(&gate);
 }
 
+static weft_executor *own_pool;
+
+WEFT_JOB(int, wait_for_another)
+{
+    int rc = 1;
+    weft_join(weft_submit(own_pool, write_byte, 'a'));
+    return weft_result(weft_submit(own_pool, write_byte, 'b'), &rc) < 0 ? -1
+                                                                        : rc;
+}
+
+// A job that waits in Weft lends its place.
+KIT_BOTH(a_job_waits_for_another_one_of_a_pool_of_one, .timeout = 20)
+{
+    int rc = 1;
+    open_ends();
+    own_pool = weft_thread_pool(.workers = 1, .blocking = true);
+    weft_future *f = weft_submit(own_pool, wait_for_another);
+    kit_assert_code(weft_result(f, &rc), 0);
+    ck_assert_int_eq(rc, 0);
+    kit_assert_code(weft_executor_close(own_pool), 0);
+}
+
 // More jobs than threads: they wait for their turn and all run.
 static int inside, most;
 

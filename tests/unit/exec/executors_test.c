@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Every executor passes the same suite: the library's, and two as users write
 // them, of which one stands in examples/.
+#include <weft/work.h>
+
 #include "exec/job.h"
 #include "executor_suite.h"
 #include "latest_first.h"
@@ -69,6 +71,10 @@ KIT_BOTH(a_late_result_is_dropped_with_its_memory)
         weft_future *f = weft_submit(weft_executor_with(ex, .deadline = 0.02),
                                      bytes_after, 0.04);
         kit_assert_code(weft_result(f, &bytes), -WEFT_EJOBTIMEOUT);
+        int before = kit_load(&taken);
+        f = weft_submit(weft_executor_with(ex, .deadline = -1), bytes_after, 0);
+        kit_assert_code(weft_result(f, &bytes), -WEFT_EJOBTIMEOUT);
+        ck_assert_int_eq(kit_load(&taken), before); // it did not begin
         weft_executor_close(ex);
         ck_assert_int_eq(given_back, taken);
     }
@@ -139,6 +145,16 @@ WEFT_TEST(a_job_closes_its_pool, .signal = SIGABRT)
 WEFT_TEST(a_job_closes_its_blocking_pool, .signal = SIGABRT)
 {
     close_from_within(blocking());
+}
+
+WEFT_TEST(a_work_that_is_freed_says_so)
+{
+    weft_future *f;
+    long two = 2;
+    weft_work_free(weft_work_new(&weft_job_suite_square, &two, NULL, &f));
+    kit_assert_code(weft_get_into(f, NULL, 0), -WEFT_EABANDONED);
+    ck_assert_ptr_nonnull(strstr(weft_future_text(f), "before it ran"));
+    weft_future_unref(f);
 }
 
 // Closing looks at each job a few times, not at all of them for each.
