@@ -155,9 +155,9 @@ WEFT_BEGIN
 WEFT_API weft_executor *
 weft_thread_pool_with(const struct weft_thread_pool_options *options);
 
-// What a thread pool does, as it was at some moments of the call. Set
-// stats->size. Blocks: no. Threads: any. Returns 0; -EINVAL if ex is no thread
-// pool. Since 0.1.
+// What a thread pool does, as it was at some moments of the call; ex may be
+// bound. Set stats->size. Blocks: no. Threads: any. Returns 0; -EINVAL if ex is
+// no thread pool. Since 0.1.
 WEFT_API int weft_thread_pool_stats(weft_executor *ex,
                                     struct weft_thread_pool_stats *stats);
 
