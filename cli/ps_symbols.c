@@ -60,6 +60,7 @@ static bool find_in_core(const struct ps_core *core, uint64_t address,
 struct image {
     const char *bytes;
     size_t size;
+    uint64_t *looks; // into it and others
 };
 
 static bool open_image(const struct ps_target *target, const char *path,
@@ -80,7 +81,8 @@ static bool open_image(const struct ps_target *target, const char *path,
     close(fd);
     if (bytes == MAP_FAILED)
         return false;
-    *image = (struct image){bytes, (size_t)stat.st_size};
+    image->bytes = bytes;
+    image->size = (size_t)stat.st_size;
     return true;
 }
 
@@ -120,10 +122,9 @@ static bool to_address(const struct image *image, const Elf64_Ehdr *head,
     return false;
 }
 
-// What a broken program or core makes this look at, by all calls together:
-// symbols, with a file as so many of them.
+// What a broken program or core makes a caller look at: symbols, with a file as
+// so many of them.
 enum { LOOKS_MAX = 1 << 27, LOOKS_OF_FILE = 1 << 12 };
-static uint64_t looks;
 
 static bool find_in_table(const struct image *image, const Elf64_Shdr *symbols,
                           const Elf64_Shdr *strings, uint64_t address,
@@ -132,9 +133,9 @@ static bool find_in_table(const struct image *image, const Elf64_Shdr *symbols,
     uint64_t n = symbols->sh_size / sizeof(Elf64_Sym);
     const char *table = at(image, symbols->sh_offset, n, sizeof(Elf64_Sym));
     const char *names = at(image, strings->sh_offset, strings->sh_size, 1);
-    looks++;
+    ++*image->looks;
     for (uint64_t i = 0; table != NULL && names != NULL && i < n; i++) {
-        if (looks++ > LOOKS_MAX)
+        if (++*image->looks > LOOKS_MAX)
             return false;
         Elf64_Sym s;
         memcpy(&s, table + i * sizeof s, sizeof s);
@@ -170,13 +171,13 @@ static bool find_symbol(const struct image *image, const Elf64_Ehdr *head,
 }
 
 bool ps_symbol(const struct ps_target *target, uint64_t address, char *text,
-               size_t size)
+               size_t size, uint64_t *looks)
 {
     static struct mapping mapping;
-    struct image image;
+    struct image image = {.looks = looks};
     uint64_t inside;
-    looks += LOOKS_OF_FILE;
-    if (looks > LOOKS_MAX)
+    *looks += LOOKS_OF_FILE;
+    if (*looks > LOOKS_MAX)
         return false;
     bool found = target->core ? find_in_core(target->core, address, &mapping)
                               : find_mapping(target->pid, address, &mapping);

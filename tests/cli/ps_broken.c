@@ -43,7 +43,7 @@ __attribute__((used)) struct wi_root wi_root = {
 };
 
 // More copies of Weft than anybody has; they are there in mode 10.
-#define ROOTS 64
+#define ROOTS     64
 #define ROOT_SIZE 2400 // as a number, for the assembler
 _Static_assert(sizeof(struct wi_root) == ROOT_SIZE, "of another size");
 #define TEXT_(x) #x
@@ -65,10 +65,10 @@ __asm__(".macro weft_note root\n"
         "weft_note wi_root\n"
         ".set at, 0\n"
         ".rept " TEXT(ROOTS) "\n"
-        "weft_note wi_roots+at\n"
-        ".set at, at + " TEXT(ROOT_SIZE) "\n"
-        ".endr\n"
-        ".popsection\n");
+                             "weft_note wi_roots+at\n"
+                             ".set at, at + " TEXT(ROOT_SIZE) "\n"
+                                                              ".endr\n"
+                                                              ".popsection\n");
 
 static void spoil(int mode)
 {
