@@ -53,7 +53,8 @@ enum weft_start_method {
 
 struct weft_process_options {
     size_t size;
-    const char *name;        // copied; shown by `weft ps` and in error texts
+    const char *name;        // copied; shown by `weft ps` and in error texts,
+                             // and weft_current_name of the child
     const char *program;     // path of another program to exec instead of this
                              // one; it must have the same build of fn in it
     const char *const *argv; // NULL-terminated arguments the child sees; NULL:
