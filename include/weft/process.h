@@ -151,7 +151,8 @@ WEFT_BEGIN
 // for none; pointers inside do not travel). The returned int travels whole:
 // -EINVAL is -EINVAL in weft_join. A death without a return gives
 // -WEFT_ECRASHED with the signal or the exit status in the text. Cancel sends
-// SIGTERM, then SIGKILL after .grace. Never NULL.
+// SIGTERM, then SIGKILL after .grace. It does not outlive this process, whose
+// exit does not wait for it, as it does for a thread: join it. Never NULL.
 // Blocks: no; with WEFT_START_FORK until the copy is made. Threads: any.
 // Errors: a failed future with -WEFT_ENOENTRY,
 // -EAGAIN, -ENOMEM, -ENOENT (.program or .cwd), -EBADF (.in, .out, .err or
