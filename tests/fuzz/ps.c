@@ -41,7 +41,7 @@
 enum {
     SEGMENTS_MAX = 256,
     PART_MAX = 1 << 19,
-    RELRO_MAX = 1 << 18,
+    OF_FILE_MAX = 1 << 22,
     EDITS_MAX = 24
 };
 
@@ -156,15 +156,19 @@ static void note_file(struct note *note, uint64_t begin, uint64_t end,
 }
 
 // What of a mapping the core has: of code only the beginning, which leads to
-// the notes; of data the first part; nothing of a sanitizer's shadow.
-static uint64_t wanted(uint64_t size, const char *rights, uint64_t offset)
+// the notes; of data the first part, of that of programs and libraries more,
+// also of what the linker has protected; nothing of a sanitizer's shadow.
+static uint64_t wanted(uint64_t size, const char *rights, uint64_t offset,
+                       bool of_file)
 {
+    uint64_t most = of_file ? OF_FILE_MAX : PART_MAX;
+
     if (rights[0] != 'r' || size > (uint64_t)1 << 28)
         return 0;
-    // What the linker has protected is data, too.
-    if (rights[1] != 'w' && rights[2] != 'x' && offset != 0)
-        return size < RELRO_MAX ? size : 0;
-    uint64_t most = rights[1] == 'w' ? PART_MAX : offset == 0 ? 4096 : 0;
+    if (rights[1] != 'w' && offset == 0)
+        most = 4096;
+    else if (rights[1] != 'w' && rights[2] == 'x')
+        most = 0;
     return size < most ? size : most;
 }
 
@@ -175,14 +179,18 @@ static void add_segment(uint64_t address, uint64_t size)
             (struct segment){address, size, 0};
 }
 
-// The chunk of records, and the pointer to it, may lie far within a mapping.
+// The chunk of records, and the pointer to it, may lie far within a mapping:
+// another part begins there.
 static void add_part(uint64_t begin, uint64_t end, uint64_t size)
 {
-    uint64_t within[] = {core.chunk, core.first / 4096 * 4096};
+    uint64_t first = core.first / 4096 * 4096;
+    uint64_t within[] = {core.chunk < first ? core.chunk : first,
+                         core.chunk < first ? first : core.chunk};
 
     for (size_t i = 0; i < 2; i++)
-        if (within[i] - begin < end - begin && within[i] - begin > size) {
-            add_segment(begin, size);
+        if (within[i] - begin < end - begin) {
+            uint64_t before = within[i] - begin;
+            add_segment(begin, size < before ? size : before);
             begin = within[i];
             size = end - begin < PART_MAX ? end - begin : PART_MAX;
         }
@@ -217,7 +225,8 @@ static void read_maps(pid_t pid, struct note *note)
         if (name[0] == '/')
             note_file(note, begin, end, offset, name);
         if (name[0] != '[' || !strcmp(name, "[heap]"))
-            add_part(begin, end, wanted(end - begin, rights, offset));
+            add_part(begin, end,
+                     wanted(end - begin, rights, offset, name[0] == '/'));
     }
     fclose(maps);
 }
