@@ -128,6 +128,7 @@ static struct {
     size_t heads; // bytes before the memory
     uint64_t root, first, chunk, records[64], extras[64];
     size_t record_count;
+    struct wi_root_field fields[WI_ROOT_FIELDS];
     pid_t pid; // of the program
     int memory;
 } core;
@@ -329,9 +330,10 @@ static void find_places(void)
     for (size_t i = 0; i < core.segment_count && !core.root; i++) {
         const struct segment *s = &core.segments[i];
         for (size_t at = 0; at + sizeof(struct wi_root) <= s->size; at += 8)
-            if (!memcmp(core.bytes + s->offset + at, WI_ROOT_MAGIC, 8))
+            if (!memcmp(core.bytes + s->offset + at, target.roots, 64))
                 core.root = s->address + at;
     }
+    memcpy(core.fields, target.roots[0].fields, sizeof core.fields);
     ps_table_free(&table);
     ps_target_close(&target);
 }
@@ -366,26 +368,59 @@ static uint64_t to_offset(uint64_t address)
     return core.size;
 }
 
+// A field that the root tells of, of a structure at an address.
+static uint64_t field_of(unsigned in, uint32_t pick, uint64_t address)
+{
+    const struct wi_root_field *fields = core.fields;
+    uint32_t n = 0;
+
+    for (unsigned round = 0; round < 2; round++)
+        for (size_t i = 0; i < WI_ROOT_FIELDS && fields[i].name[0]; i++)
+            if (fields[i].in == in && n++ == pick % 16)
+                return to_offset(address + fields[i].offset);
+    return to_offset(address);
+}
+
+static uint64_t in_root(size_t at)
+{
+    return to_offset(core.root + at);
+}
+
 static uint64_t place_of(const struct edit *e)
 {
+    static const size_t names[] = {offsetof(struct wi_root, phases),
+                                   offsetof(struct wi_root, kinds),
+                                   offsetof(struct wi_root, waits)};
     size_t i = e->index % core.record_count;
-    uint32_t offset = e->offset & 1 ? e->offset >> 1 : e->offset / 8 * 4;
+    uint32_t offset = e->offset;
 
-    switch (e->place % 8) {
+    switch (e->place % 12) {
     case 0: // anywhere
         return offset % core.size;
     case 1: // headers and notes
         return offset % core.heads;
     case 2:
-    case 3:
-        return to_offset(core.root + offset % sizeof(struct wi_root));
+        return in_root(offset % sizeof(struct wi_root));
+    case 3: // its numbers
+        return in_root(offsetof(struct wi_root, version) + offset % 14 * 4);
     case 4:
-        return to_offset(core.chunk + offset % 64);
-    case 5:
+        return in_root(offsetof(struct wi_root, owned_waits) + offset % 3 * 4);
+    case 5: // how many names there are, and a name
+        return in_root(names[offset % 3]);
     case 6:
-        return to_offset(core.records[i] + offset % 192);
+        return in_root(names[offset % 3] + 4 +
+                       e->index % WI_ROOT_NAMES * WI_ROOT_NAME_SIZE);
+    case 7: // where a field lies, and how wide it is
+        return in_root(offsetof(struct wi_root, fields) +
+                       e->index % 16 * sizeof(struct wi_root_field) +
+                       WI_ROOT_NAME_SIZE + offset % 4 * 2);
+    case 8:
+        return field_of(WI_ROOT_CHUNK, offset, core.chunk);
+    case 9:
+    case 10:
+        return field_of(WI_ROOT_RECORD, offset, core.records[i]);
     default:
-        return to_offset(core.extras[i] + offset % 64);
+        return field_of(WI_ROOT_EXTRA, offset, core.extras[i]);
     }
 }
 
@@ -530,7 +565,7 @@ static void run_one(uint64_t seed)
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         words[i] = next(&seed);
-    size_t n = 1 + next(&seed) % 6;
+    size_t n = 1 + next(&seed) % 12;
     LLVMFuzzerTestOneInput((const uint8_t *)words,
                            n * sizeof(struct edit) + next(&seed) % 2);
 }
