@@ -82,7 +82,7 @@ static void tell_failure(const struct server *server, int code)
     if (server->options->on_failure != NULL)
         server->options->on_failure(code, server->arg);
     else
-        weft_future_unref(wi_future_failed(code, "a handler of weft_serve"));
+        wi_future_unobserved(code, "a connection", "a handler of weft_serve");
 }
 
 // The last touch of the server by a connection.

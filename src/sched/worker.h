@@ -172,6 +172,13 @@ struct wi_runtime {
     struct wi_roamers roamers __attribute__((aligned(64)));
 };
 
+// Whether it has nothing to do. relaxed: a hint.
+static inline bool wi_worker_sleeps(const struct wi_worker *worker)
+{
+    const uint64_t *idle = &worker->runtime->idle[worker->index / 64];
+    return __atomic_load_n(idle, __ATOMIC_RELAXED) >> worker->index % 64 & 1;
+}
+
 // worker.c --------------------------------------------------------------------
 
 // From now on overflows of stacks are told, and locks that are NULL.
