@@ -583,8 +583,7 @@ LOOP_TEST(odd_files)
 LOOP_TEST(files_without_a_disk, .timeout = 20)
 {
     static const char *const paths[] = {"/proc/version", "/proc/loadavg",
-                                        "/sys/kernel/mm/transparent_hugepage/"
-                                        "enabled"};
+                                        "/sys/kernel/uevent_seqnum"};
     char buf[64];
 
     for (size_t i = 0; i < 3; i++) {
