@@ -245,10 +245,14 @@ static void job_ended(struct wi_runtime *mark)
 {
     struct blocking_pool *pool = pool_of_mark(mark);
     wi_mutex_lock(&pool->lock);
-    pool->jobs--;
-    if (pool->jobs == 0 && pool->closing)
+    bool last = --pool->jobs == 0 && pool->closing;
+    if (last)
         ring(pool, INT32_MAX);
+    // Else the last thread tells it.
+    struct wi_task *closer = last && pool->threads == 0 ? pool->closer : NULL;
     wi_mutex_unlock(&pool->lock);
+    if (closer != NULL)
+        wi_unpark(closer); // frees the pool
 }
 
 static int enqueue(struct blocking_pool *pool, struct wi_task *t,

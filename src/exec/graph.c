@@ -4,7 +4,12 @@
 // it still waits for; who takes the count to 0 runs it. In a run each frame
 // goes on with one of the steps that its own step has made ready, and forks the
 // others: the forks are joined when the chain ends, so a run is an ordinary
-// fork-join run whose tree is found on the way.
+// fork-join run whose tree is found on the way. A long chain joins its newest
+// fork before it makes another one too many: a run has room for a million, and
+// a graph may have more.
+//
+// An edge that is drawn twice is counted twice, and counted down twice: so
+// nobody need look whether it is there, among as many as a step may have.
 #include <weft/graph.h>
 
 #include <errno.h>
@@ -86,13 +91,11 @@ int weft_graph_edge(weft_graph *g, int before, int after)
     if (before < 0 || after < 0 || before >= g->count || after >= g->count)
         return -EINVAL;
     struct step *step = &g->steps[before];
-    for (unsigned i = 0; i < step->count; i++) {
-        if (step->after[i] == after)
-            return 0;
-    }
+    if (step->count == INT_MAX / 2 || g->steps[after].before == INT_MAX)
+        return -EOVERFLOW;
     if (step->count == step->room) {
         unsigned room = step->room == 0 ? 4 : 2 * step->room;
-        int *list = realloc(step->after, room * sizeof *list);
+        int *list = realloc(step->after, (size_t)room * sizeof *list);
         if (list == NULL)
             return -ENOMEM;
         step->after = list;
@@ -242,6 +245,11 @@ static bool count_down(weft_graph *g, int i)
     return __atomic_sub_fetch(&g->steps[i].waiting, 1, __ATOMIC_ACQ_REL) == 0;
 }
 
+// Forks of one chain that are not joined. Those of the chains that are called
+// from each other's joins fit into a run's range, as far as their frames fit
+// into a stack.
+enum { MOST_FORKS = 128 };
+
 WEFT_FORKABLE(int, run_from, w, weft_graph *, g, int, at)
 {
     size_t forked = 0;
@@ -253,10 +261,12 @@ WEFT_FORKABLE(int, run_from, w, weft_graph *, g, int, at)
             int next = step->after[k];
             if (!count_down(g, next))
                 continue;
-            if (at >= 0) {
+            if (at >= 0 && forked == MOST_FORKS)
+                weft_join_child(w, run_from);
+            else
+                forked += at >= 0;
+            if (at >= 0)
                 weft_fork(w, run_from, g, at);
-                forked++;
-            }
             at = next;
         }
     }

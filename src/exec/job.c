@@ -156,6 +156,16 @@ int wi_job_late(struct wi_job_frame *frame, bool began)
     return -WEFT_EJOBTIMEOUT;
 }
 
+int wi_job_ended(const struct weft_job *job, int code, int64_t deadline,
+                 void *result, struct wi_job_frame *frame)
+{
+    if (code < 0 || deadline == WI_FOREVER || deadline > wi_os_now())
+        return code;
+    if (job->result_kind == WEFT_BYTES) // nobody will be given them
+        weft_bytes_free(result);
+    return wi_job_late(frame, true);
+}
+
 // The list of all jobs --------------------------------------------------------
 
 static struct wi_mutex jobs_lock;

@@ -40,6 +40,11 @@ char *wi_job_text(const struct weft_job *job, const struct wi_job_frame *frame);
 // The code and the text of a job whose deadline has passed.
 int wi_job_late(struct wi_job_frame *frame, bool began);
 
+// The code of a job whose body has returned just now: that of wi_job_late if
+// its deadline has passed meanwhile. Then its result is dropped.
+int wi_job_ended(const struct weft_job *job, int code, int64_t deadline,
+                 void *result, struct wi_job_frame *frame);
+
 // A copy of a job's argument: up to 8 bytes in *word, more in memory from
 // malloc (*word points to it, *heap is true). A struct weft_bytes is copied
 // with what it points to. 0, -ENOMEM.

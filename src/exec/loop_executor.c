@@ -2,7 +2,8 @@
 //
 // Jobs as tasks of an event loop. The loop's own queue keeps their order; the
 // executor only remembers what has not ended, so that close can cancel it and
-// wait for it.
+// wait for it: in lists by how far each is, as close may find very many of
+// which it wants none, or none any more.
 #include <weft/work.h>
 
 #include <errno.h>
@@ -30,26 +31,55 @@ struct entry {
     weft_work *work;
     weft_future *f;
     struct wi_task *runner; // NULL: it has not begun
+    bool asked;             // to cancel
 };
+
+enum { WAITING, BEGUN, ASKED, LISTS };
 
 struct loop_executor {
     weft_executor base;
     struct wi_runtime *runtime;
     uint32_t born;        // wi_fresh_number
     struct wi_mutex lock; // for all below
-    struct entry *entries;
+    struct entry *lists[LISTS];
+    size_t count; // of entries
     bool closing;
     struct wi_task *closer;
 };
 
+static void enlist(struct entry *e, struct entry **list)
+{
+    e->next = *list;
+    e->link = list;
+    if (e->next != NULL)
+        e->next->link = &e->next;
+    *list = e;
+}
+
+static void unlist(struct entry *e)
+{
+    *e->link = e->next;
+    if (e->next != NULL)
+        e->next->link = e->link;
+}
+
 static void add(struct loop_executor *ex, struct entry *e)
 {
     wi_mutex_lock(&ex->lock);
-    e->next = ex->entries;
-    e->link = &ex->entries;
-    if (e->next != NULL)
-        e->next->link = &e->next;
-    ex->entries = e;
+    enlist(e, &ex->lists[WAITING]);
+    ex->count++;
+    wi_mutex_unlock(&ex->lock);
+}
+
+static void begin(struct entry *e)
+{
+    struct loop_executor *ex = e->of;
+    wi_mutex_lock(&ex->lock);
+    e->runner = wi_self();
+    if (!e->asked) {
+        unlist(e);
+        enlist(e, &ex->lists[BEGUN]);
+    }
     wi_mutex_unlock(&ex->lock);
 }
 
@@ -58,10 +88,8 @@ static void take_out(struct entry *e)
 {
     struct loop_executor *ex = e->of;
     wi_mutex_lock(&ex->lock);
-    *e->link = e->next;
-    if (e->next != NULL)
-        e->next->link = e->link;
-    struct wi_task *closer = ex->entries == NULL ? ex->closer : NULL;
+    unlist(e);
+    struct wi_task *closer = --ex->count == 0 ? ex->closer : NULL;
     wi_mutex_unlock(&ex->lock);
     if (closer != NULL)
         wi_unpark(closer);
@@ -71,9 +99,7 @@ static void take_out(struct entry *e)
 static int run_entry(void *arg)
 {
     struct entry *e = arg;
-    wi_mutex_lock(&e->of->lock);
-    e->runner = wi_self();
-    wi_mutex_unlock(&e->of->lock);
+    begin(e);
     weft_work_run(e->work);
     weft_work_free(e->work);
     take_out(e);
@@ -141,11 +167,14 @@ static weft_future *find_to_cancel(struct loop_executor *ex, bool begun_too)
 {
     weft_future *found = NULL;
     wi_mutex_lock(&ex->lock);
-    for (struct entry *e = ex->entries; e != NULL && found == NULL;
-         e = e->next) {
-        if ((begun_too || e->runner == NULL) &&
-            !wi_external_cancel_requested(e->f))
-            found = weft_future_ref(e->f);
+    struct entry *e = ex->lists[WAITING];
+    if (e == NULL && begun_too)
+        e = ex->lists[BEGUN];
+    if (e != NULL) {
+        found = weft_future_ref(e->f);
+        e->asked = true;
+        unlist(e);
+        enlist(e, &ex->lists[ASKED]);
     }
     wi_mutex_unlock(&ex->lock);
     return found;
@@ -171,7 +200,7 @@ static bool is_empty(void *arg)
 {
     struct loop_executor *ex = arg;
     wi_mutex_lock(&ex->lock);
-    bool empty = ex->entries == NULL;
+    bool empty = ex->count == 0;
     wi_mutex_unlock(&ex->lock);
     return empty;
 }
@@ -180,10 +209,12 @@ static bool is_empty(void *arg)
 static bool is_within(const struct loop_executor *ex)
 {
     const struct wi_task *self = wi_here.self;
-    const struct entry *e = self != NULL ? ex->entries : NULL;
-    while (e != NULL && e->runner != self)
-        e = e->next;
-    return e != NULL;
+    for (int i = BEGUN; self != NULL && i < LISTS; i++) {
+        for (const struct entry *e = ex->lists[i]; e != NULL; e = e->next)
+            if (e->runner == self)
+                return true;
+    }
+    return false;
 }
 
 static int close_loop(weft_executor *base,

@@ -101,8 +101,7 @@ static int run_job(struct wi_task *t)
         free(t->arg);
         t->flags &= (uint8_t)~WI_HEAP_ARG;
     }
-    if (code >= 0 && t->deadline != WI_FOREVER && t->deadline <= wi_os_now())
-        code = wi_job_late(&frame, true);
+    code = wi_job_ended(t->job, code, t->deadline, result, &frame);
     if (code < 0)
         return fail_with(t, code, &frame);
     t->result_size = t->job->result_size;

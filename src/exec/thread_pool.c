@@ -367,6 +367,7 @@ int weft_thread_pool_stats(weft_executor *ex,
     wi_need(stats);
     struct weft_thread_pool_stats all = {.size = stats->size};
     wi_require(ex != NULL, ex, "an executor must not be NULL");
+    ex = wi_executor_unbound(ex, NULL);
     if (ex->ops == &thread_pool_ops)
         tell((struct thread_pool *)ex, &all);
     else if (!wi_blocking_pool_tell(ex, &all))
@@ -408,11 +409,11 @@ static int begin_thread(struct wi_runtime *runtime)
     // acquire: pairs with the store in await_threads
     if (code < 0 && __atomic_load_n(&pool->usable, __ATOMIC_ACQUIRE))
         break_pool(pool);
-    struct wi_task *starter = __atomic_load_n(&pool->starter, __ATOMIC_RELAXED);
-    // acq_rel: pairs with the load in await_threads, after which there may be
-    // no pool
-    __atomic_fetch_add(&pool->begun, 1, __ATOMIC_ACQ_REL);
-    wi_unpark(starter);
+    // seq_cst, both: either we see who waits just now, or that one sees our
+    // count; pairs with resize and await_threads. The pool stays until this
+    // thread is joined.
+    __atomic_fetch_add(&pool->begun, 1, __ATOMIC_SEQ_CST);
+    wi_unpark(__atomic_load_n(&pool->starter, __ATOMIC_SEQ_CST));
     return code;
 }
 
@@ -421,7 +422,8 @@ static int await_threads(struct thread_pool *pool, unsigned n)
 {
     const struct wi_wait wait = {
         .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
-    while (__atomic_load_n(&pool->begun, __ATOMIC_ACQUIRE) < n)
+    // seq_cst: after `starter`; pairs with begin_thread
+    while (__atomic_load_n(&pool->begun, __ATOMIC_SEQ_CST) < n)
         wi_park(&wait);
     return __atomic_load_n(&pool->init_code, __ATOMIC_RELAXED) == 0
                ? 0
@@ -484,8 +486,9 @@ static int resize(struct thread_pool *pool, unsigned workers)
     if (workers > pool->most)
         // seq_cst: before any of the new ones ends a job; pairs with sum
         __atomic_store_n(&pool->most, workers, __ATOMIC_SEQ_CST);
-    // relaxed: a thread that is started for it sees it
-    __atomic_store_n(&pool->starter, self, __ATOMIC_RELAXED);
+    // seq_cst: before the look at the count; a spare's initializer may be
+    // ending just now. Pairs with begin_thread
+    __atomic_store_n(&pool->starter, self, __ATOMIC_SEQ_CST);
     int rc = wi_watchdog_resize(pool->runtime, workers);
     if (rc < 0 || pool->initializer == NULL)
         return rc;

@@ -152,10 +152,7 @@ static int run_body(weft_work *work, void *result, struct wi_job_frame *frame)
     set_group(work, NULL);
     weft_group_close(group);
     weft_scope_leave(&shield);
-    if (code >= 0 && work->deadline != WI_FOREVER &&
-        work->deadline <= wi_os_now())
-        code = wi_job_late(frame, true);
-    return code;
+    return wi_job_ended(work->job, code, work->deadline, result, frame);
 }
 
 static void run_into(weft_work *work, void *result)

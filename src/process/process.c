@@ -23,6 +23,7 @@
 // status, which has 8 bits.
 #include <weft/error.h>
 #include <weft/process.h>
+#include <weft/thread.h>
 
 #include <errno.h>
 #include <math.h>
@@ -880,6 +881,8 @@ _Noreturn void wi_process_main(struct wi_boot *boot)
         wi_boot_cannot(boot, -WEFT_ENOJOB, "the function");
     if (!wi_boot_arg(boot, &arg))
         wi_boot_cannot(boot, -ENOMEM, "the argument");
+    if (boot->name[0] != '\0') // without memory it has none
+        (void)weft_set_current_name(boot->name);
     rc = wi_os_sandbox_enter(&boot->sandbox, &what);
     if (rc < 0)
         wi_boot_cannot(boot, rc, what);

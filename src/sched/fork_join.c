@@ -19,9 +19,10 @@
 // children to steal, a look at the inbox, the end of the run. So nothing of
 // this costs a fork anything. A worker that is about to sleep asks after it
 // has announced its sleep; the owner takes the request, then publishes, then
-// looks for sleepers. Owners and thieves who see others sleep ask again: so
-// there is a request as long as somebody sleeps. The first forks of a run are
-// answered as if somebody had asked.
+// looks for sleepers. An owner who sees others sleep asks again for them, and a
+// range that begins meanwhile is asked at once: so there is a request in each
+// range as long as somebody sleeps (tests/model/ask.pml). The first forks of a
+// run are answered as if somebody had asked.
 //
 // A worker may have very many ranges: one for each child that waits. So that
 // none of this goes through all of them each time, the worker has a count of
@@ -226,6 +227,16 @@ static bool is_canceled(const struct wi_forks *forks)
     return __atomic_load_n(&forks->run->canceled, __ATOMIC_SEQ_CST);
 }
 
+// Whether somebody wants something who may have found no range to ask, or one
+// that has taken its request since.
+static bool is_wanted(struct wi_worker *worker)
+{
+    // relaxed, both: after the caller's barrier; pairs with announce and
+    // inbox_push in idle.c, which come before their look at the ranges
+    return worker->ready != NULL || wi_runtime_has_idle(worker->runtime) ||
+           __atomic_load_n(&worker->inbox, __ATOMIC_RELAXED) != NULL;
+}
+
 // The range becomes the worker's newest, where thieves find it.
 static void range_begin(struct wi_forks *forks, struct wi_fork_run *run)
 {
@@ -247,8 +258,9 @@ static void range_begin(struct wi_forks *forks, struct wi_fork_run *run)
     // seq_cst: release for a thief, who finds it whole, pairs with newest; and
     // before the looks below: who asks all ranges, or cancels, finds us, or we
     // see it
-    __atomic_store_n(&worker->forks, forks, __ATOMIC_SEQ_CST);
-    if (are_all_asked(worker))
+    (void)__atomic_exchange_n(&worker->forks, forks, __ATOMIC_SEQ_CST);
+    wi_arch_fence_after_rmw();
+    if (are_all_asked(worker) || is_wanted(worker))
         ask(forks);
     if (is_canceled(forks))
         forks->head.stack_low = UINTPTR_MAX;
@@ -505,8 +517,6 @@ static int run_stolen(void *arg)
     struct wi_forks *forks = arg;
     weft_worker *slot = forks->job;
     range_begin(forks, forks_of(slot)->run);
-    if (wi_runtime_has_idle(forks->worker->runtime))
-        set_ask(forks, NULL);
     slot->run(forks->slots, slot->data);
     range_end(forks);
     finish(slot);
@@ -546,13 +556,10 @@ static weft_worker *find(struct wi_worker *worker, struct wi_forks *to)
     struct wi_runtime *runtime = worker->runtime;
     unsigned count = wi_runtime_live(runtime);
     for (unsigned i = 0; i < count; i++) {
-        struct wi_worker *from = runtime->workers[(worker->random + i) % count];
-        weft_worker *slot = steal_from(from, to);
-        if (slot != NULL) {
-            if (wi_runtime_has_idle(runtime))
-                wi_fork_ask_worker(from);
+        weft_worker *slot =
+            steal_from(runtime->workers[(worker->random + i) % count], to);
+        if (slot != NULL)
             return slot;
-        }
     }
     return NULL;
 }
@@ -759,7 +766,7 @@ int wi_fork_root(struct wi_fork_run *of, weft_fork_function *run, void *data)
     // no run inside another one. All of this worker's stacks count for that.
     if (!runtime->solo) {
         forks->eager = is_outermost ? 2 * wi_runtime_count(runtime) : 0;
-        if (is_outermost || wi_runtime_has_idle(runtime))
+        if (is_outermost)
             set_ask(forks, NULL);
     }
     run(forks->slots, data);

@@ -89,6 +89,28 @@ KIT_BOTH(a_blocked_job_waits_for_a_parked_one)
     kit_gate_free(&gate);
 }
 
+static weft_executor *own_pool;
+
+WEFT_JOB(int, wait_for_another)
+{
+    int rc = 1;
+    weft_join(weft_submit(own_pool, write_byte, 'a'));
+    return weft_result(weft_submit(own_pool, write_byte, 'b'), &rc) < 0 ? -1
+                                                                        : rc;
+}
+
+// A job that waits in Weft lends its place.
+KIT_BOTH(a_job_waits_for_another_one_of_a_pool_of_one, .timeout = 20)
+{
+    int rc = 1;
+    open_ends();
+    own_pool = weft_thread_pool(.workers = 1, .blocking = true);
+    weft_future *f = weft_submit(own_pool, wait_for_another);
+    kit_assert_code(weft_result(f, &rc), 0);
+    ck_assert_int_eq(rc, 0);
+    kit_assert_code(weft_executor_close(own_pool), 0);
+}
+
 // More jobs than threads: they wait for their turn and all run.
 static int inside, most;
 
@@ -282,6 +304,63 @@ WEFT_TEST(the_watchdog_names_what_it_cannot_help, .timeout = 20)
     ck_assert_int_eq(write(more[1], "g", 1), 1);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert_int_eq(status, 0);
+}
+
+// The end -----------------------------------------------------------------
+
+static int leave_now, canceling, end_now, closing;
+
+static int fail_when_told(void *arg)
+{
+    (void)arg;
+    while (kit_load(&leave_now) == 0)
+        sched_yield();
+    return -EIO;
+}
+
+static void end_when_told(weft_future *f, void *arg)
+{
+    (void)f;
+    (void)arg;
+    kit_count(&canceling);
+    while (kit_load(&end_now) == 0)
+        sched_yield();
+}
+
+static int cancel_it(void *job)
+{
+    return weft_cancel(job);
+}
+
+static int close_it(void *ex)
+{
+    kit_count(&closing);
+    return weft_executor_close(ex);
+}
+
+// A job that is canceled ends on the thread of who cancels it, maybe when the
+// pool has no thread any more. A close that waits for it is told even so.
+WEFT_TEST(a_close_waits_for_a_job_that_no_thread_of_the_pool_has, .timeout = 20)
+{
+    struct weft_thread_pool_stats s = {.size = sizeof s};
+    weft_executor *ex = weft_thread_pool(.workers = 1, .blocking = true,
+                                         .initializer = fail_when_told);
+    weft_future *job = weft_submit(ex, write_byte, 'x');
+    kit_assert_code(weft_future_on_done(job, end_when_told, NULL), 0);
+    weft_future *cancels = weft_thread_start(cancel_it, job);
+    kit_await(&canceling, 1);
+    kit_count(&leave_now);
+    do
+        kit_assert_code(weft_thread_pool_stats(ex, &s), 0);
+    while (s.workers > 0);
+    weft_future *closes = weft_thread_start(close_it, ex);
+    kit_await(&closing, 1);
+    for (int i = 0; i < 1000; i++) // most times it waits by then
+        sched_yield();
+    kit_count(&end_now);
+    kit_assert_code(weft_join(cancels), 0);
+    kit_assert_code(weft_join(closes), 0);
+    kit_assert_code(weft_join(job), -WEFT_EJOBCANCELED);
 }
 
 WEFT_TEST_MAIN("blocking")

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Every executor passes the same suite: the library's, and two as users write
 // them, of which one stands in examples/.
+#include <weft/work.h>
+
+#include "exec/job.h"
 #include "executor_suite.h"
 #include "latest_first.h"
 
@@ -27,6 +30,56 @@ static weft_executor *blocking(void)
 static weft_executor *processes(void)
 {
     return weft_process_pool(.workers = 2);
+}
+
+// A result that came too late ---------------------------------------------
+
+static int taken, given_back;
+
+static void *take(size_t size)
+{
+    kit_count(&taken);
+    return malloc(size);
+}
+
+// Counts, and leaves the memory to free.
+static bool count_back(const void *data)
+{
+    if (data != NULL)
+        kit_count(&given_back);
+    return false;
+}
+
+// Overruns the deadline of its submit, as a body may that never waits.
+WEFT_JOB(struct weft_bytes, bytes_after, double, seconds)
+{
+    double end = weft_now() + seconds;
+    while (weft_now() < end)
+        sched_yield();
+    return weft_bytes_new(1000);
+}
+
+KIT_BOTH(a_late_result_is_dropped_with_its_memory)
+{
+    static const struct wi_bytes_ops counting = {take, count_back};
+    weft_executor *(*const make[])(void) = {
+        weft_inline_executor, weft_loop_executor, one_thread, blocking};
+    wi_bytes_ops = &counting;
+    for (size_t i = 0; i < sizeof make / sizeof make[0]; i++) {
+        weft_executor *ex = make[i]();
+        struct weft_bytes bytes;
+        weft_future *f = weft_submit(weft_executor_with(ex, .deadline = 0.02),
+                                     bytes_after, 0.04);
+        kit_assert_code(weft_result(f, &bytes), -WEFT_EJOBTIMEOUT);
+        int before = kit_load(&taken);
+        f = weft_submit(weft_executor_with(ex, .deadline = -1), bytes_after, 0);
+        kit_assert_code(weft_result(f, &bytes), -WEFT_EJOBTIMEOUT);
+        ck_assert_int_eq(kit_load(&taken), before); // it did not begin
+        weft_executor_close(ex);
+        ck_assert_int_eq(given_back, taken);
+    }
+    wi_bytes_ops = NULL;
+    ck_assert_int_gt(taken, 0);
 }
 
 KIT_BOTH(inline_executor, .timeout = 60)
@@ -92,6 +145,30 @@ WEFT_TEST(a_job_closes_its_pool, .signal = SIGABRT)
 WEFT_TEST(a_job_closes_its_blocking_pool, .signal = SIGABRT)
 {
     close_from_within(blocking());
+}
+
+WEFT_TEST(a_work_that_is_freed_says_so)
+{
+    weft_future *f;
+    long two = 2;
+    weft_work_free(weft_work_new(&weft_job_suite_square, &two, NULL, &f));
+    kit_assert_code(weft_get_into(f, NULL, 0), -WEFT_EABANDONED);
+    ck_assert_ptr_nonnull(strstr(weft_future_text(f), "before it ran"));
+    weft_future_unref(f);
+}
+
+// Closing looks at each job a few times, not at all of them for each.
+KIT_BOTH(a_loop_executor_cancels_very_many, .timeout = 60)
+{
+    enum { MANY = 200000 };
+    for (int mode = WEFT_CLOSE_CANCEL_PENDING; mode <= WEFT_CLOSE_CANCEL_ALL;
+         mode++) {
+        weft_executor *ex = weft_loop_executor();
+        for (int i = 0; i < MANY; i++)
+            weft_future_unref(weft_submit(ex, suite_square, i));
+        kit_assert_code(
+            weft_executor_close(ex, .mode = (enum weft_close_mode)mode), 0);
+    }
 }
 
 WEFT_TEST(a_job_closes_its_loop_executor, .signal = SIGABRT)

@@ -239,6 +239,73 @@ WEFT_TEST(a_fork_lets_a_parked_job_of_its_worker_go_on, .timeout = 30)
     weft_executor_close(ex);
 }
 
+// A message that came while its worker ran a plain job, when there was nothing
+// to ask: the child that the worker steals next lets it in. Both workers are
+// busy all the time, so nobody asks for anything else.
+static int busy, may_share, shared, ended;
+
+static void spin_until(const int *counter)
+{
+    while (kit_load(counter) == 0)
+        sched_yield();
+}
+
+WEFT_FORKABLE(int, fork_for_a_while, w)
+{
+    double end = weft_now() + weft_test_seconds(3);
+    while (kit_load(&went_on) == 0 && weft_now() < end) {
+        weft_fork(w, nothing);
+        weft_join_child(w, nothing);
+    }
+    int in_time = kit_load(&went_on);
+    kit_count(&ended);
+    return in_time;
+}
+
+WEFT_FORKABLE(int, share_one, w)
+{
+    weft_fork(w, fork_for_a_while);
+    kit_count(&shared);
+    spin_until(&ended);
+    return weft_join_child(w, fork_for_a_while);
+}
+
+WEFT_JOB(int, share_when_told)
+{
+    int in_time = 0;
+    kit_count(&busy);
+    spin_until(&may_share);
+    kit_assert_code(weft_fork_run(NULL, &in_time, share_one), 0);
+    return in_time;
+}
+
+WEFT_JOB(int, spin_until_shared)
+{
+    kit_count(&in_the_run);
+    spin_until(&shared);
+    return 0;
+}
+
+WEFT_TEST(a_stolen_child_lets_in_what_came_before_it, .timeout = 30)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    gate = kit_gate_new();
+    weft_future *shares = weft_submit(ex, share_when_told);
+    kit_await(&busy, 1);
+    weft_future *parked = weft_submit(ex, go_on_after_the_gate);
+    weft_future *spins = weft_submit(ex, spin_until_shared);
+    kit_await(&in_the_run, 1); // where the other one is parked by now
+    kit_gate_open(&gate);
+    kit_count(&may_share);
+    int in_time = 0;
+    kit_assert_code(weft_result(shares, &in_time), 0);
+    ck_assert_msg(in_time, "the parked job went on when the child had ended");
+    kit_assert_code(weft_join(parked), 0);
+    kit_assert_code(weft_join(spins), 0);
+    kit_gate_free(&gate);
+    weft_executor_close(ex);
+}
+
 WEFT_FORKABLE(long, sleepy, w, int, depth)
 {
     if (depth == 0) {

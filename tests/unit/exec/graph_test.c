@@ -194,4 +194,63 @@ WEFT_TEST(a_canceled_job_ends_its_run)
     weft_graph_free(self);
 }
 
+static int count_step(void *arg)
+{
+    return kit_count(arg);
+}
+
+// More than the children that one run may have.
+enum { VERY_MANY = 1100000 };
+
+WEFT_TEST(very_many_steps_wait_for_one, .timeout = 60)
+{
+    int ended = 0;
+    weft_graph *g = weft_graph_new();
+    int first = weft_graph_add(g, count_step, &ended);
+    for (int i = 0; i < VERY_MANY; i++) {
+        int next = weft_graph_add(g, count_step, &ended);
+        kit_assert_code(weft_graph_edge(g, first, next), 0);
+    }
+    kit_assert_code(weft_graph_run(g), 0);
+    ck_assert_int_eq(ended, VERY_MANY + 1);
+    weft_graph_free(g);
+}
+
+// Each step of a chain makes one more ready beside the next one.
+WEFT_TEST(a_very_long_chain_has_room, .timeout = 60)
+{
+    int ended = 0;
+    weft_graph *g = weft_graph_new();
+    int at = weft_graph_add(g, count_step, &ended);
+    for (int i = 0; i < VERY_MANY; i++) {
+        int beside = weft_graph_add(g, count_step, &ended);
+        int next = weft_graph_add(g, count_step, &ended);
+        kit_assert_code(weft_graph_edge(g, at, beside), 0);
+        kit_assert_code(weft_graph_edge(g, at, next), 0);
+        at = next;
+    }
+    kit_assert_code(weft_graph_run(g), 0);
+    ck_assert_int_eq(ended, 2 * VERY_MANY + 1);
+    weft_graph_free(g);
+}
+
+WEFT_TEST(an_edge_that_is_drawn_twice_is_as_one)
+{
+    int ended = 0, order[2];
+    weft_graph *g = weft_graph_new();
+    int a = weft_graph_add(g, count_step, &ended);
+    int b = weft_graph_add(g, count_step, &ended);
+    for (int i = 0; i < 3; i++)
+        kit_assert_code(weft_graph_edge(g, b, a), 0);
+    kit_assert_code(weft_graph_order(g, order), 0);
+    ck_assert_int_eq(order[0], b);
+    for (int turn = 1; turn <= 2; turn++) {
+        kit_assert_code(weft_graph_run(g), 0);
+        ck_assert_int_eq(ended, 2 * turn);
+    }
+    kit_assert_code(weft_graph_edge(g, a, b), 0);
+    ck_assert_int_eq(weft_graph_cycle(g, order, 2), 2);
+    weft_graph_free(g);
+}
+
 WEFT_TEST_MAIN("graph")

@@ -273,8 +273,46 @@ KIT_BOTH(a_job_whose_deadline_passed_before_its_turn)
     kit_gate_open(&gate);
     kit_assert_code(weft_join(first), 0);
     kit_assert_code(weft_join(late), -WEFT_EJOBTIMEOUT);
+    ck_assert_int_eq(kit_load(&ran), 1); // it did not begin
     kit_assert_code(weft_executor_close(ex), 0);
     kit_gate_free(&gate);
+}
+
+// Jobs that submit ------------------------------------------------------------
+
+static weft_executor *own_pool;
+static int waited_for;
+
+WEFT_JOB(int, say_it_ran)
+{
+    return kit_count(&waited_for);
+}
+
+// Computes on until another worker has run what it submits.
+WEFT_JOB(bool, submit_and_compute)
+{
+    double end = weft_now() + weft_test_seconds(5);
+    int before = kit_load(&waited_for);
+    weft_future_unref(weft_submit(own_pool, say_it_ran));
+    while (kit_load(&waited_for) == before && weft_now() < end)
+        sched_yield();
+    return kit_load(&waited_for) > before;
+}
+
+KIT_BOTH(a_job_wakes_a_worker_for_what_it_submits, .timeout = 30)
+{
+    own_pool = weft_thread_pool(.workers = 2);
+    for (int i = 0; i < 20; i++) {
+        struct weft_thread_pool_stats s = {.size = sizeof s};
+        bool in_time = false;
+        do
+            kit_assert_code(weft_thread_pool_stats(own_pool, &s), 0);
+        while (s.idle < 2);
+        weft_future *f = weft_submit(own_pool, submit_and_compute);
+        kit_assert_code(weft_result(f, &in_time), 0);
+        ck_assert(in_time);
+    }
+    kit_assert_code(weft_executor_close(own_pool), 0);
 }
 
 // Close -----------------------------------------------------------------------
@@ -493,7 +531,9 @@ KIT_BOTH(a_pool_tells_what_it_does)
             kit_assert_code(weft_join(busy[i]), 0);
         }
         do
-            kit_assert_code(weft_thread_pool_stats(ex, &s), 0);
+            kit_assert_code(weft_thread_pool_stats(
+                                weft_executor_with(ex, .deadline = 1), &s),
+                            0);
         while (s.ended < 2); // counted after the waiters were told
         weft_executor_close(ex);
     }

@@ -114,7 +114,7 @@ WEFT_TEST(it_drains, .timeout = 20)
     kit_assert_code(weft_executor_close(ex), 0);
 }
 
-WEFT_TEST(with_blocking, .timeout = 20)
+WEFT_TEST(with_blocking, .timeout = 8) // idle threads leave after 10 s
 {
     weft_executor *ex = weft_thread_pool(.blocking = true, .workers = 1);
     weft_future *fs[6];
@@ -175,6 +175,72 @@ WEFT_TEST(one_that_fails_breaks_the_pool)
     all_meet(ex, 2);
     kit_assert_code(weft_thread_pool_resize(ex, 3), -WEFT_EBROKEN);
     kit_assert_code(weft_join(weft_submit(ex, compute, 1)), -WEFT_EBROKEN);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+static int may_initialize;
+
+static int initialize_slowly(void *fails)
+{
+    if (__atomic_add_fetch(&initialized, 1, __ATOMIC_ACQ_REL) == 1)
+        return 0;
+    while (kit_load(&may_initialize) == 0)
+        sched_yield();
+    return *(bool *)fails ? -EIO : 0;
+}
+
+static int resize_it(void *arg)
+{
+    (void)arg;
+    return weft_thread_pool_resize(pool, 2);
+}
+
+WEFT_TEST(one_at_a_time, .timeout = 20)
+{
+    bool fails = false;
+    pool = weft_thread_pool(.workers = 1, .initializer = initialize_slowly,
+                            .init_arg = &fails);
+    weft_future *first = weft_thread_start(resize_it, NULL);
+    kit_await(&initialized, 2);
+    kit_assert_code(weft_thread_pool_resize(pool, 3), -EBUSY);
+    kit_count(&may_initialize);
+    kit_assert_code(weft_join(first), 0);
+    kit_assert_code(weft_thread_pool_resize(pool, 3), 0);
+    kit_assert_code(weft_executor_close(pool), 0);
+}
+
+// What waits when a pool breaks does not wait any longer.
+WEFT_TEST(what_waits_in_a_pool_that_breaks_fails, .timeout = 20)
+{
+    bool fails = true;
+    pool = weft_thread_pool(.workers = 1, .initializer = initialize_slowly,
+                            .init_arg = &fails);
+    weft_future *busy = weft_submit(pool, meet, 2);
+    kit_await(&met, 1);
+    weft_future *waits = weft_submit(pool, compute, 1);
+    weft_future *resizes = weft_thread_start(resize_it, NULL);
+    kit_await(&initialized, 2);
+    kit_count(&may_initialize);
+    kit_assert_code(weft_join(resizes), -WEFT_EBROKEN);
+    kit_assert_code(weft_join(waits), -WEFT_EBROKEN);
+    kit_count(&met);
+    kit_assert_code(weft_join(busy), 0);
+    kit_assert_code(weft_executor_close(pool), 0);
+}
+
+// Each counts what it ends on a line of its own: closing hears of all.
+WEFT_TEST(many_more_than_it_was_made_with, .timeout = 60)
+{
+    enum { MANY = 100 };
+    weft_future *fs[MANY];
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    kit_assert_code(weft_thread_pool_resize(ex, MANY), 0);
+    met = 0;
+    for (int i = 0; i < MANY; i++)
+        fs[i] = weft_submit(ex, meet, MANY);
+    kit_assert_code(weft_gather_into(fs, MANY, NULL, 0, NULL), 0);
+    while (stats_of(ex).ended < MANY)
+        sched_yield();
     kit_assert_code(weft_executor_close(ex), 0);
 }
 

@@ -331,4 +331,33 @@ KIT_BOTH(thousands_at_once, .timeout = 20)
     ck_assert_int_eq(runs, MANY);
 }
 
+// Misuse ----------------------------------------------------------------------
+
+static void wait_for_nobody(void)
+{
+    weft_future *futures[2] = {weft_task_start(kit_return, NULL), NULL};
+    weft_wait(futures, 2, WEFT_FIRST_COMPLETED, 0);
+}
+
+static void gather_nobody(void)
+{
+    weft_future *futures[2] = {weft_task_start(kit_return, NULL), NULL};
+    weft_gather_into(futures, 2, NULL, 0, NULL);
+}
+
+static void iterate_over_nobody(void)
+{
+    weft_future *futures[2] = {weft_task_start(kit_return, NULL), NULL};
+    weft_as_completed_close(weft_as_completed_open(futures, 2));
+}
+
+WEFT_TEST(a_set_without_a_future_in_it_aborts)
+{
+    kit_assert_aborts(wait_for_nobody, "weft_wait");
+    kit_assert_aborts(wait_for_nobody, "a future of the set must not be NULL");
+    kit_assert_aborts(gather_nobody, "a future of the set must not be NULL");
+    kit_assert_aborts(iterate_over_nobody,
+                      "a future of the set must not be NULL");
+}
+
 WEFT_TEST_MAIN("wait")
