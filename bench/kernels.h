@@ -271,10 +271,10 @@ static inline double kernel_scale(long kernel, long n)
 
 // Pipeline --------------------------------------------------------------------
 
-// Some ten nanoseconds; xorshift, George Marsaglia (2003).
-static inline uint64_t pipeline_work(uint64_t x)
+// Some ten nanoseconds a round; xorshift, George Marsaglia (2003).
+static inline uint64_t pipeline_work(uint64_t x, long rounds)
 {
-    for (int i = 0; i < 8; i++) {
+    for (long i = 0; i < 8 * rounds; i++) {
         x ^= x << 13;
         x ^= x >> 7;
         x ^= x << 17;

@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,6 +57,15 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
+// Wherever it stands among the arguments.
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+            return true;
+    return false;
+}
+
 static int run(int argc, char **argv)
 {
     if (argc < 2)
@@ -64,14 +74,16 @@ static int run(int argc, char **argv)
         (!strcmp(argv[1], "help") && argc == 2))
         return print_help();
     if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
-        return cmd_version(1, argv + 1);
+        return cmd_version(argc - 1, argv + 1);
     bool help = !strcmp(argv[1], "help"); // of a command
     const char *name = argv[help ? 2 : 1];
     const struct command *c = find_command(name);
     if (!c)
         return cli_usage(NULL, "no command '%s'", name);
-    if (help)
-        return c->run(2, (char *[]){argv[2], "--help", NULL});
+    if (help && argc > 3)
+        return cli_usage(NULL, "unexpected argument '%s'", argv[3]);
+    if (help || asks_for_help(argc - 1, argv + 1))
+        return c->run(2, (char *[]){(char *)c->name, "--help", NULL});
     return c->run(argc - 1, argv + 1);
 }
 

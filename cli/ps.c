@@ -167,8 +167,11 @@ int cmd_ps(int argc, char **argv)
         return code;
     int rc = o.core ? ps_target_open_core(&target, o.core)
                     : ps_target_open(&target, o.pid);
-    if (rc < 0)
-        return explain(&o, &target, rc);
+    if (rc < 0) {
+        code = explain(&o, &target, rc);
+        ps_target_close(&target);
+        return code;
+    }
     o.pid = target.pid;
     rc = ps_table_read(&table, &target);
     if (rc < 0)

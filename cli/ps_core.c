@@ -9,6 +9,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +22,10 @@ struct range {
     uint64_t begin, end; // addresses
     uint64_t offset;     // in the core, or in the file
     const char *name;    // of the file; NULL: the core
-    int fd;              // of the file; -1: it is not open
+    int fd; // of the file; NOT_OPEN, or a negative code: it cannot be opened
 };
+
+enum { NOT_OPEN = INT_MIN };
 
 struct ps_core {
     const char *bytes; // the whole file
@@ -38,16 +41,31 @@ static bool has(const struct ps_core *core, uint64_t offset, uint64_t size)
     return offset <= core->size && size <= core->size - offset;
 }
 
+// The open of a FIFO would wait for its other end, that of a device may do
+// anything.
+int ps_open_plain(const char *path, struct stat *st)
+{
+    if (stat(path, st) < 0)
+        return -errno;
+    if (!S_ISREG(st->st_mode))
+        return -ENOEXEC;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, st) == 0 && S_ISREG(st->st_mode))
+        return fd;
+    close(fd);
+    return -ENOEXEC;
+}
+
 static int map_file(struct ps_core *core, const char *path)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = ps_open_plain(path, &st);
 
     if (fd < 0)
-        return -errno;
-    int rc = fstat(fd, &st) < 0 ? -errno : 0;
-    if (rc == 0 && (!S_ISREG(st.st_mode) || st.st_size == 0))
-        rc = -ENOEXEC;
+        return fd;
+    int rc = st.st_size == 0 ? -ENOEXEC : 0;
     if (rc == 0) {
         core->size = (size_t)st.st_size;
         core->bytes = mmap(NULL, core->size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -80,8 +98,8 @@ static int take_files(struct ps_core *core, const char *note, size_t size)
     for (uint64_t i = 0; i < head[0] && memchr(name, 0, (size_t)(end - name));
          i++) {
         memcpy(entry, note + sizeof(head) + i * sizeof(entry), sizeof(entry));
-        core->mapped[core->mapped_count++] =
-            (struct range){entry[0], entry[1], entry[2] * head[1], name, -1};
+        core->mapped[core->mapped_count++] = (struct range){
+            entry[0], entry[1], entry[2] * head[1], name, NOT_OPEN};
         name += strlen(name) + 1;
     }
     return 0;
@@ -150,7 +168,7 @@ static int take_segments(struct ps_core *core, const Elf64_Ehdr *head)
         if (segment.p_type == PT_LOAD && segment.p_filesz > 0)
             core->dumped[core->dumped_count++] = (struct range){
                 segment.p_vaddr, segment.p_vaddr + segment.p_filesz,
-                segment.p_offset, NULL, -1};
+                segment.p_offset, NULL, NOT_OPEN};
     }
     return rc;
 }
@@ -238,8 +256,11 @@ static struct range *find(struct range *ranges, size_t n, uint64_t address)
 static bool read_file(struct range *range, uint64_t offset, void *to,
                       size_t size)
 {
-    if (range->fd < 0)
-        range->fd = open(range->name, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+
+    if (range->fd == NOT_OPEN)
+        range->fd =
+            range->name[0] == '/' ? ps_open_plain(range->name, &st) : -ENOENT;
     return range->fd >= 0 &&
            pread(range->fd, to, size, (off_t)offset) == (ssize_t)size;
 }

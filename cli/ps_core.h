@@ -6,9 +6,14 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 struct ps_core;
+
+// Opens a file whose name was found in a core or a process, and says what it
+// is. A descriptor, or a negative code; -ENOEXEC: it is no regular file.
+int ps_open_plain(const char *path, struct stat *st);
 
 // Opens the core file at `path`. 0 or a negative code; -ENOEXEC: it is none, or
 // one of another kind of machine. *pid: of the program, 0: not known.

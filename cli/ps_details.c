@@ -76,14 +76,14 @@ static void add_job(struct ps_table *table, struct ps_row *row,
 // What has no name is called by what it runs.
 static void add_function(struct ps_table *table, struct ps_row *row,
                          const struct ps_target *target,
-                         struct memo memos[MEMO_SIZE])
+                         struct memo memos[MEMO_SIZE], uint64_t *looks)
 {
     bool fresh;
     struct memo *memo = remember(memos, row->job, &fresh);
 
     if (fresh) {
         char *name = ps_table_text(table, FUNCTION_SIZE);
-        if (name && ps_symbol(target, row->job, name, FUNCTION_SIZE))
+        if (name && ps_symbol(target, row->job, name, FUNCTION_SIZE, looks))
             ps_make_plain(name);
         memo->name = name ? name : "";
     }
@@ -118,6 +118,7 @@ static void add_thread(struct ps_table *table, struct ps_row *row,
 void ps_table_details(struct ps_table *table, const struct ps_target *target)
 {
     struct memo jobs[MEMO_SIZE] = {0}, workers[MEMO_SIZE] = {0};
+    uint64_t looks = 0;
 
     for (size_t i = 0; i < table->count; i++) {
         struct ps_row *row = &table->rows[i];
@@ -125,7 +126,7 @@ void ps_table_details(struct ps_table *table, const struct ps_target *target)
             row->kind == row->model->root->kind_job)
             add_job(table, row, target, jobs);
         else if (row->name[0] == '\0' && has_function(row))
-            add_function(table, row, target, jobs);
+            add_function(table, row, target, jobs, &looks);
         if (row->native == 0 && row->owner &&
             !(row->owner & row->model->root->owner_thread))
             add_thread(table, row, target, workers);

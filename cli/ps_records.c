@@ -15,7 +15,12 @@ enum {
     CHUNK_HEAD_MAX = 1 << 16,
     CHUNK_BYTES_MAX = 1 << 24,
     EXTRA_MAX = 1024,
+    EXTRAS_MAX = 1 << 29,
+    READ_COST = 1024, // of a chunk, in bytes
 };
+// Of all chunks of a root together: one that is small may be read as if it were
+// as large as the one before.
+#define READ_MAX ((uint64_t)1 << 32)
 
 // Where the fields lie --------------------------------------------------------
 
@@ -144,7 +149,8 @@ typedef int chunk_reader(struct ps_table *table, const struct layout *layout,
 // chunks are as large as the one before.
 struct chunk {
     char *bytes;
-    size_t size; // of the last chunk, its head included
+    size_t size;   // of the last chunk, its head included
+    uint64_t read; // bytes, until now
 };
 
 // Reads `size` bytes of a chunk. 0 or a negative code.
@@ -158,6 +164,9 @@ static int read_bytes(struct chunk *chunk, const struct ps_target *target,
         chunk->bytes = moved;
         chunk->size = size;
     }
+    chunk->read += size + READ_COST;
+    if (chunk->read > READ_MAX)
+        return -E2BIG;
     return ps_target_read(target, address, chunk->bytes, size);
 }
 
@@ -272,6 +281,10 @@ static int read_extras(struct ps_table *table, const struct ps_target *target,
 
     for (size_t i = first; i < table->count; i++)
         n += table->rows[i].extra != 0;
+    if (size > 0 && n > EXTRAS_MAX / size) {
+        table->cut = true;
+        return 0;
+    }
     struct ps_piece *pieces = calloc(n + 1, sizeof(*pieces));
     char *extras = ps_table_text(table, (n + 1) * size);
     if (!pieces || !extras) {
@@ -345,9 +358,13 @@ static int compare_rows(struct ps_table *table, const struct layout *layout,
     struct ps_place *place = ps_table_from(table, address);
     struct ps_place *end = table->by_address + table->count;
 
-    for (; place < end && place->key < address + count * size; place++)
-        place->row->changing =
-            differs(place->row, layout, records + (place->key - address));
+    // Chunks that overlap have records that begin elsewhere in this one: those
+    // are no records of its own.
+    for (; place < end && place->key - address < count * size; place++)
+        if ((place->key - address) % size == 0 &&
+            place->row->model == layout->model)
+            place->row->changing =
+                differs(place->row, layout, records + (place->key - address));
     return 0;
 }
 

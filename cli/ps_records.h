@@ -52,6 +52,7 @@ struct ps_table {
     struct ps_place *by_id;
     struct ps_place *by_address;
     struct ps_place *by_group;
+    uint32_t *undone; // [i]: how many of the first i of these are not done
     struct ps_model *models; // one for each root
     struct ps_texts *texts;
     bool cut; // the chain of chunks was broken

@@ -60,6 +60,7 @@ static bool find_in_core(const struct ps_core *core, uint64_t address,
 struct image {
     const char *bytes;
     size_t size;
+    uint64_t *looks; // into it and others
 };
 
 static bool open_image(const struct ps_target *target, const char *path,
@@ -71,16 +72,17 @@ static bool open_image(const struct ps_target *target, const char *path,
         snprintf(inside, sizeof inside, "/proc/%d/root", (int)target->pid);
     snprintf(inside + strlen(inside), sizeof inside - strlen(inside), "%s",
              path);
-    int fd = open(inside, O_RDONLY | O_CLOEXEC);
+    int fd = ps_open_plain(inside, &stat);
     if (fd < 0)
         return false;
     void *bytes = MAP_FAILED;
-    if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) && stat.st_size > 0)
+    if (stat.st_size > 0)
         bytes = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     close(fd);
     if (bytes == MAP_FAILED)
         return false;
-    *image = (struct image){bytes, (size_t)stat.st_size};
+    image->bytes = bytes;
+    image->size = (size_t)stat.st_size;
     return true;
 }
 
@@ -120,6 +122,10 @@ static bool to_address(const struct image *image, const Elf64_Ehdr *head,
     return false;
 }
 
+// What a broken program or core makes a caller look at: symbols, with a file as
+// so many of them.
+enum { LOOKS_MAX = 1 << 27, LOOKS_OF_FILE = 1 << 12 };
+
 static bool find_in_table(const struct image *image, const Elf64_Shdr *symbols,
                           const Elf64_Shdr *strings, uint64_t address,
                           char *text, size_t size)
@@ -127,7 +133,10 @@ static bool find_in_table(const struct image *image, const Elf64_Shdr *symbols,
     uint64_t n = symbols->sh_size / sizeof(Elf64_Sym);
     const char *table = at(image, symbols->sh_offset, n, sizeof(Elf64_Sym));
     const char *names = at(image, strings->sh_offset, strings->sh_size, 1);
+    ++*image->looks;
     for (uint64_t i = 0; table != NULL && names != NULL && i < n; i++) {
+        if (++*image->looks > LOOKS_MAX)
+            return false;
         Elf64_Sym s;
         memcpy(&s, table + i * sizeof s, sizeof s);
         if (ELF64_ST_TYPE(s.st_info) != STT_FUNC || address < s.st_value ||
@@ -162,11 +171,14 @@ static bool find_symbol(const struct image *image, const Elf64_Ehdr *head,
 }
 
 bool ps_symbol(const struct ps_target *target, uint64_t address, char *text,
-               size_t size)
+               size_t size, uint64_t *looks)
 {
     static struct mapping mapping;
-    struct image image;
+    struct image image = {.looks = looks};
     uint64_t inside;
+    *looks += LOOKS_OF_FILE;
+    if (*looks > LOOKS_MAX)
+        return false;
     bool found = target->core ? find_in_core(target->core, address, &mapping)
                               : find_mapping(target->pid, address, &mapping);
     if (!found || !open_image(target, mapping.path, &image))

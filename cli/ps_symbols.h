@@ -12,8 +12,10 @@
 
 // Writes the function at an address of the process: "worker()" by the symbols
 // of the program or library that it lies in, or "program+0x12a9" if these have
-// none for it. False: there is no code of a file, or it cannot be read.
+// none for it. False: there is no code of a file, it cannot be read, or the
+// calls with the same *looks, 0 at first, have looked at too much: the target
+// may be somebody else's.
 bool ps_symbol(const struct ps_target *target, uint64_t address, char *text,
-               size_t size);
+               size_t size, uint64_t *looks);
 
 #endif

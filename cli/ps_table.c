@@ -79,12 +79,25 @@ static uint64_t group_of(const struct ps_row *row)
     return row->group;
 }
 
+static uint32_t *count_undone(const struct ps_table *table)
+{
+    uint32_t *undone = malloc((table->count + 1) * sizeof(*undone));
+
+    if (!undone)
+        return NULL;
+    undone[0] = 0;
+    for (size_t i = 0; i < table->count; i++)
+        undone[i + 1] = undone[i] + !ps_is_done(table->by_group[i].row);
+    return undone;
+}
+
 int ps_table_sort(struct ps_table *table)
 {
     table->by_id = places_of(table, id_of);
     table->by_address = places_of(table, address_of);
     table->by_group = places_of(table, group_of);
-    return table->by_id && table->by_address && table->by_group ? 0 : -ENOMEM;
+    table->undone = table->by_group ? count_undone(table) : NULL;
+    return table->by_id && table->by_address && table->undone ? 0 : -ENOMEM;
 }
 
 static struct ps_place *lower_bound(struct ps_place *places, size_t n,
@@ -119,14 +132,16 @@ struct ps_row *ps_table_find(const struct ps_table *table, uint64_t address)
 
 size_t ps_table_children(const struct ps_table *table, uint64_t address)
 {
-    const struct ps_place *end = table->by_group + table->count;
-    const struct ps_place *place =
-        lower_bound(table->by_group, table->count, address);
-    size_t n = 0;
+    const struct ps_place *all = table->by_group;
+    size_t first =
+        (size_t)(lower_bound(table->by_group, table->count, address) - all);
+    size_t past = table->count;
 
-    for (; place < end && place->key == address; place++)
-        n += !ps_is_done(place->row);
-    return n;
+    if (address != UINT64_MAX)
+        past =
+            (size_t)(lower_bound(table->by_group, table->count, address + 1) -
+                     all);
+    return table->undone[past] - table->undone[first];
 }
 
 // Waits -----------------------------------------------------------------------
@@ -291,5 +306,6 @@ void ps_table_free(struct ps_table *table)
     free(table->by_id);
     free(table->by_address);
     free(table->by_group);
+    free(table->undone);
     free(table->models);
 }

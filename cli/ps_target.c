@@ -9,12 +9,14 @@
 #include <sys/uio.h>
 
 #include "ps_core.h"
+#include "ps_records.h"
 
 enum {
     PIECES_AT_ONCE = 512, // below IOV_MAX
     GAP_MAX = 1024,       // bytes
     RUN_MAX = 1 << 16,    // bytes
     HEADERS_MAX = 64,
+    IMAGES_MAX = 4096,
     NOTES_MAX = 1 << 16, // bytes
 };
 
@@ -124,21 +126,32 @@ void ps_target_read_pieces(const struct ps_target *target,
 
 // The root --------------------------------------------------------------------
 
-static int read_root(struct ps_target *target, uint64_t address)
+// The names are printed, and come from elsewhere. One without an end is never
+// printed.
+static void make_plain(struct wi_root_names *names)
 {
-    struct wi_root *root = &target->roots[target->count];
-    int rc = ps_target_read(target, address, root, sizeof(*root));
+    for (size_t i = 0; i < WI_ROOT_NAMES; i++)
+        if (memchr(names->name[i], '\0', WI_ROOT_NAME_SIZE))
+            ps_make_plain(names->name[i]);
+}
 
-    if (rc < 0)
-        return rc;
-    if (memcmp(root->magic, WI_ROOT_MAGIC, sizeof(root->magic)) != 0)
-        return -ENOEXEC;
+// A note that leads to no root is passed over, as are more roots than fit.
+static void read_root(struct ps_target *target, uint64_t address)
+{
+    if (target->count == PS_ROOTS_MAX)
+        return;
+    struct wi_root *root = &target->roots[target->count];
+    if (ps_target_read(target, address, root, sizeof(*root)) < 0 ||
+        memcmp(root->magic, WI_ROOT_MAGIC, sizeof(root->magic)) != 0)
+        return;
     if (root->version != WI_ROOT_VERSION || root->size < sizeof(*root)) {
         target->newer = true;
-        return -ENOEXEC;
+        return;
     }
+    make_plain(&root->phases);
+    make_plain(&root->kinds);
+    make_plain(&root->waits);
     target->count++;
-    return 0;
 }
 
 static size_t align_up(size_t n, size_t to)
@@ -191,9 +204,12 @@ static void search_image(struct ps_target *target, uint64_t start)
     Elf64_Phdr segments[HEADERS_MAX];
     uint64_t bias = start;
 
-    if (ps_target_read(target, start, &head, sizeof(head)) < 0 ||
-        memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
-        head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_phnum > HEADERS_MAX ||
+    if (target->images == IMAGES_MAX ||
+        ps_target_read(target, start, &head, sizeof(head)) < 0 ||
+        memcmp(head.e_ident, ELFMAG, SELFMAG) != 0)
+        return;
+    target->images++;
+    if (head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_phnum > HEADERS_MAX ||
         head.e_phentsize != sizeof(Elf64_Phdr) ||
         ps_target_read(target, start + head.e_phoff, segments,
                        head.e_phnum * sizeof(Elf64_Phdr)) < 0)

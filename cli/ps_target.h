@@ -22,7 +22,8 @@ struct ps_target {
     struct ps_core *core; // NULL: a process
     size_t count;         // of roots: one for each copy of Weft in the process
     struct wi_root roots[PS_ROOTS_MAX];
-    bool newer; // a root was of a version that this program cannot read
+    unsigned images; // that were searched
+    bool newer;      // a root was of a version that this program cannot read
 };
 
 // Finds the roots. 0; -ESRCH, -EPERM; -ENOENT: it has no memory of its own (a

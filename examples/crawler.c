@@ -94,9 +94,9 @@ int main(int argc, char **argv)
     host = argv[1];
     port = (uint16_t)atoi(argv[2]);
     int rc = weft_run(crawl_all, &seconds, .interrupt = true);
-    printf("%d of %d pages fetched%s\n", fetched, known,
-           rc < 0 ? ", then the time was up" : "");
+    printf("%d of %d pages fetched%s%s\n", fetched, known,
+           rc < 0 ? ", then: " : "", rc < 0 ? weft_strerror(rc) : "");
     while (known > 0)
         free(pages[--known]);
-    return 0;
+    return rc < 0 && rc != -ETIMEDOUT;
 }

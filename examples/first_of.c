@@ -43,5 +43,8 @@ int main(void)
 {
     struct mirror m[] = {{"north", 30}, {"south", 0.05}, {"west", 60}};
 
-    return weft_run(fastest, m);
+    int rc = weft_run(fastest, m);
+    if (rc < 0)
+        fprintf(stderr, "first_of: %s\n", weft_strerror(rc));
+    return rc;
 }

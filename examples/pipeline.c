@@ -70,11 +70,11 @@ static int run(void *arg)
 int main(void)
 {
     int a[2], b[2];
-
     if (pipe(a) || pipe(b))
-        return 1;
+        return perror("pipeline"), 1;
     struct stage s[3] = {{-1, a[1], 0}, {a[0], b[1], 0}, {b[0], -1, 0}};
     int rc = weft_run(run, s);
-    printf("the sum of %d squares is %ld\n", NUMBERS, s[2].sum);
+    printf("the sum of %d squares is %ld%s%s\n", NUMBERS, s[2].sum,
+           rc < 0 ? " so far: " : "", rc < 0 ? weft_strerror(rc) : "");
     return rc;
 }

@@ -54,6 +54,8 @@ int main(int argc, char **argv)
         return 2;
     }
     int rc = weft_run(scan_all, NULL, .interrupt = true);
+    if (rc < 0)
+        fprintf(stderr, "port_scanner: %s\n", weft_strerror(rc));
     printf("%d open\n", open_ports);
     return rc < 0;
 }

@@ -19,10 +19,10 @@ static int serve(void *arg)
         ssize_t n = weft_udp_receive(fd, question, sizeof(question), &from);
         time_t now = time(NULL);
 
-        if (n == -ECANCELED)
-            return (int)n;
+        if (n == -WEFT_ETOOBIG || n == -ECONNREFUSED)
+            continue; // too long a question, a peer that has gone
         if (n < 0)
-            continue; // too long a question, or a peer that has gone
+            return (int)n;
         strftime(answer, sizeof(answer), "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
         weft_udp_send(fd, answer, strlen(answer), &from);
     }
@@ -60,7 +60,8 @@ static int both(void *arg)
     getsockname(fd, (struct sockaddr *)&address.storage, &address.len);
     weft_future *server = weft_task_start(serve, &fd, .name = "time");
     int rc = ask(weft_address_port(&address), answer, sizeof(answer));
-    printf("the time is %s\n", rc < 0 ? weft_strerror(rc) : answer);
+    if (rc == 0)
+        printf("the time is %s\n", answer);
     weft_cancel(server);
     weft_join(server);
     weft_close(fd);
@@ -69,5 +70,8 @@ static int both(void *arg)
 
 int main(void)
 {
-    return weft_run(both, NULL) < 0;
+    int rc = weft_run(both, NULL);
+    if (rc < 0)
+        fprintf(stderr, "time_service: %s\n", weft_strerror(rc));
+    return rc < 0;
 }

@@ -40,5 +40,8 @@ static int amain(void *arg)
 
 int main(void)
 {
-    return weft_run(amain, NULL);
+    int rc = weft_run(amain, NULL);
+    if (rc < 0)
+        fprintf(stderr, "timeout: %s\n", weft_strerror(rc));
+    return rc;
 }

@@ -35,9 +35,11 @@ static int talk(weft_stream *server)
     return n < 0 ? (int)n : rc;
 }
 
+static char why[200]; // the connect has failed
+
 static int run(void *arg)
 {
-    char **argv = arg, why[200] = "";
+    char **argv = arg;
     weft_stream *server;
     weft_tls *tls;
     int rc = weft_tls_client(&tls, .authorities = argv[3]);
@@ -51,9 +53,6 @@ static int run(void *arg)
         rc = talk(server);
         weft_stream_close(server);
     }
-    if (rc < 0)
-        fprintf(stderr, "tls_client: %s: %s\n", weft_error_name(rc),
-                why[0] ? why : weft_strerror(rc));
     return rc;
 }
 
@@ -63,5 +62,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: tls_client HOST PORT [AUTHORITIES]\n");
         return 2;
     }
-    return weft_run(run, argv, .interrupt = true) < 0;
+    int rc = weft_run(run, argv, .interrupt = true);
+    if (rc < 0)
+        fprintf(stderr, "tls_client: %s: %s\n", weft_error_name(rc),
+                why[0] ? why : weft_strerror(rc));
+    return rc < 0;
 }

@@ -72,6 +72,8 @@ int main(void)
 
     if (rc == 0)
         printf("%ld %ld %ld %ld\n", out[0], out[1], out[2], out[3]);
+    else
+        fprintf(stderr, "user_executor: %s\n", weft_strerror(rc));
     weft_executor_close(ex);
     return rc;
 }

@@ -8,6 +8,8 @@
 #ifndef WEFT_ERROR_H
 #define WEFT_ERROR_H
 
+#include <errno.h>
+
 #include <weft/base.h>
 
 // The one table: name, number, text.

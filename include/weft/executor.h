@@ -207,7 +207,8 @@ WEFT_API int weft_map_stream_job(weft_executor *ex, const struct weft_job *job,
                                  const struct weft_map_options *options);
 
 // Closes an executor: what was submitted ends as the mode says, then it is
-// freed. A submit that comes while it closes fails with -WEFT_ECLOSED, unless
+// freed. The exit of a program does not wait for one that is open: what it has
+// is lost. A submit that comes while it closes fails with -WEFT_ECLOSED, unless
 // one of its own jobs makes it, or, on threads, a task that a job has left
 // behind (such are canceled once all jobs have ended): what they submit ends as
 // well. After this has returned ex must not be used any more, as memory after

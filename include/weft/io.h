@@ -6,6 +6,10 @@
 // has been given to these calls is closed with weft_close, so that no event of
 // the old file reaches the next one with the same number.
 //
+// A call that need not wait returns at once; but a task that has made many in a
+// row lets the others run first, so that one whose peer is quick does not keep
+// its thread for itself.
+//
 // Reading ahead. On io_uring, Weft takes from the kernel what will be asked
 // for: connections of a listener from the first weft_accept on, and the bytes
 // of a stream socket that weft_accept or weft_connect has made, once
@@ -93,10 +97,11 @@ WEFT_API int weft_accept(int fd, struct sockaddr *addr, socklen_t *len);
 // Since 0.1.
 WEFT_API int weft_connect(int fd, const struct sockaddr *addr, socklen_t len);
 
-// Closes fd: calls that wait on it in this process return -ECANCELED, and
-// connections that it has but nobody has claimed are closed. Waits until every
-// loop has let go of fd. Returns 0 or -EBADF. Blocks: the caller only. Cancels:
-// no. Threads: any. Errors: -EBADF, -WEFT_EFORKED. Since 0.1.
+// Closes fd: calls that wait on it in this process return -ECANCELED, and so do
+// those that begin meanwhile; connections that it has but nobody has claimed
+// are closed. Waits until every loop has let go of fd. Returns 0 or -EBADF.
+// Blocks: the caller only. Cancels: no. Threads: any. Errors: -EBADF,
+// -WEFT_EFORKED. Since 0.1.
 WEFT_API int weft_close(int fd);
 
 // The name of the backend that the caller's waits go through: "uring" or

@@ -157,10 +157,11 @@ WEFT_API int weft_listener_accept(weft_listener *listener, weft_stream **stream,
 // it waits for the handlers and returns 0) or until the caller's scopes end it
 // (then they are canceled and waited for, and it returns -ECANCELED or
 // -ETIMEDOUT). While no descriptor is free, new connections wait, and nobody
-// who is served is disturbed. Blocks: the caller only. Threads: any; from a
-// plain thread the handlers run on the default loop. Once at a time for a
-// listener. Errors: -WEFT_ECLOSED (it was stopped before), -ENOMEM, and what
-// ends a listener for good. Since 0.1.
+// who is served is disturbed; nor while none can be accepted for another reason
+// that may pass, which is reported and tried again, at last once a second.
+// Blocks: the caller only. Threads: any; from a plain thread the handlers run
+// on the default loop. Once at a time for a listener. Errors: -WEFT_ECLOSED (it
+// was stopped before), -ENOMEM, and what ends a listener for good. Since 0.1.
 WEFT_API int weft_serve_with(weft_listener *listener, weft_handler *handler,
                              void *arg,
                              const struct weft_serve_options *options);

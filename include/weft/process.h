@@ -53,7 +53,8 @@ enum weft_start_method {
 
 struct weft_process_options {
     size_t size;
-    const char *name;        // copied; shown by `weft ps` and in error texts
+    const char *name;        // copied; shown by `weft ps` and in error texts,
+                             // and weft_current_name of the child
     const char *program;     // path of another program to exec instead of this
                              // one; it must have the same build of fn in it
     const char *const *argv; // NULL-terminated arguments the child sees; NULL:
@@ -150,7 +151,8 @@ WEFT_BEGIN
 // for none; pointers inside do not travel). The returned int travels whole:
 // -EINVAL is -EINVAL in weft_join. A death without a return gives
 // -WEFT_ECRASHED with the signal or the exit status in the text. Cancel sends
-// SIGTERM, then SIGKILL after .grace. Never NULL.
+// SIGTERM, then SIGKILL after .grace. It does not outlive this process, whose
+// exit does not wait for it, as it does for a thread: join it. Never NULL.
 // Blocks: no; with WEFT_START_FORK until the copy is made. Threads: any.
 // Errors: a failed future with -WEFT_ENOENTRY,
 // -EAGAIN, -ENOMEM, -ENOENT (.program or .cwd), -EBADF (.in, .out, .err or

@@ -9,7 +9,7 @@
 // One task or thread reads a stream at a time (a second one aborts the
 // program); any number may write: each write is whole, in the order of asking.
 // Reading and writing do not disturb each other. Who closes a stream has seen
-// to it that nobody uses it any more.
+// to it that nobody uses it any more: else that aborts the program as well.
 //
 // A read that fails has taken nothing: what it had got so far stands in the
 // buffer, and the next read of any kind gets it. That holds for a cancel, a

@@ -91,8 +91,9 @@ WEFT_API double weft_now(void);
 // The id of the running task, thread or job, as in weft_future_id. Since 0.1.
 WEFT_API uint64_t weft_current_id(void);
 
-// Copies the name of the running task or thread ("" if it has none); cut to
-// size - 1 bytes. Returns the name's whole length. Since 0.1.
+// Copies the name of the running task, job, thread or process ("" if it has
+// none; a job of a process pool has that of its record); cut to size - 1 bytes.
+// Returns the name's whole length. Since 0.1.
 WEFT_API size_t weft_current_name(char *name, size_t size);
 
 // The caller as something that can be unparked. Valid for ever: a waiter

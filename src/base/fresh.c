@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-enum { MODULES = 32 };
+enum { MODULES = 64 };
 
 uint32_t wi_forked_flag;
 uint32_t wi_fresh_number;
@@ -13,8 +13,9 @@ static size_t count;
 
 void wi_fresh_add(void (*fn)(void))
 {
-    if (count < MODULES)
-        modules[count++] = fn;
+    if (count == MODULES)
+        __builtin_trap(); // a state that stays as it was would be worse
+    modules[count++] = fn;
 }
 
 void wi_fresh_in_use(void)

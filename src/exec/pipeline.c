@@ -9,11 +9,16 @@
 // more items than tokens.
 //
 // A carrier that has nothing to do waits, and one that leaves something to do
-// calls for one more: one that waits on another worker, or, if there is none,
-// it forks one, for whichever worker is free first. So there are about as many
-// as workers, and as items that are held up in a stage. One that is called
-// looks for work after it has said that it comes, so one call at a time is
-// enough, if it can come: not while its worker runs the caller.
+// calls for one more: one that waits on a worker that sleeps, or else it forks
+// one, for whichever worker is free first. If others wait on that worker, one
+// of those comes in its place. So there are about as many as workers, and as
+// items that are held up in a stage. One that is called looks for work after it
+// has said that it comes, so one call at a time is enough, if it can come: not
+// while its worker runs the caller.
+//
+// With short items a carrier more may do harm (pace.h). Then it stands by: it
+// sleeps for some time, and looks again. It is still coming, so that nobody is
+// called meanwhile; when an item takes long, or waits, it goes to work.
 //
 // A gate is only ever waited for by a later ticket than the one inside, and the
 // lowest ticket is with a carrier, or in the list of those that can go on,
@@ -29,15 +34,25 @@
 #include <weft/fork.h>
 #include <weft/task.h>
 
+#include "arch/arch.h"
 #include "base/options.h"
+#include "exec/pace.h"
+#include "os/clock.h"
 #include "os/futex.h"
 #include "os/report.h"
 #include "sched/here.h"
 #include "sched/park.h"
 #include "sched/scope.h"
 #include "sched/task.h"
+#include "sched/worker.h"
 
-enum { TOKENS = 16, MOST_CARRIERS = WEFT_FORK_CHILDREN / 2, MOST_IDLE = 16 };
+enum { TOKENS = 16, MOST_CARRIERS = WEFT_FORK_CHILDREN / 2 };
+
+// In nanoseconds: for how long a carrier looks for work before it waits, and
+// for how long it stands by.
+enum { LOOK = 4000, STAND_BY = 50000, MOST_STAND_BY = 1000000 };
+
+enum { OFTEN = 64 }; // items after which a carrier looks whether it is of use
 
 // An item; its carrier's, the gate's that it waits at, or in one of the lists.
 struct token {
@@ -62,6 +77,15 @@ struct carrier {
     bool called; // atomic: it is not in the list any more
 };
 
+// A carrier, as it runs.
+struct self {
+    weft_worker *w;
+    size_t forked; // children that it has to join
+    bool gone;     // under the lock: the last of them was not needed
+    size_t tries;  // to find work, since it looked whether it is of use
+    struct wi_pace pace;
+};
+
 struct pipeline {
     const struct weft_stage *stages;
     size_t count;
@@ -71,44 +95,69 @@ struct pipeline {
     struct token *all;
     struct gate *gates; // one for each stage
     uint32_t making;    // atomic: a carrier is at the source
-    uint64_t made;      // of who is there: how many items
+    uint64_t made;      // atomic; of who is there: how many items
     uint32_t ended;     // atomic: no more are made
-    uint32_t callable;  // atomic: there may be work for somebody who would come
+    uintptr_t callable; // atomic: who may call somebody
 
     struct wi_mutex lock;      // of what follows
     struct token *free_tokens; // atomic: those without an item
+    size_t home;               // atomic: how many
     struct token *ready;       // atomic: these can go on
     struct carrier *waiting;
-    size_t idle;     // how many
-    size_t carriers; // that there are, and may be
-    size_t most;
-    bool coming;             // somebody has been called, and has not come yet,
-    struct wi_worker *where; // who waited on this worker; NULL: a new one
+    size_t carriers; // that there are
+    size_t at_work;  // atomic: those that neither wait nor have been called
+    bool forked;     // one of those has not begun
+    bool coming;     // one that waited has been called, and has not come yet,
+    struct wi_worker *where; // on this worker
     uint64_t failed;         // the ticket whose failure counts
     int code;                // atomic, for a look
 };
 
 // Carriers --------------------------------------------------------------------
 
-static bool can_call(const struct pipeline *p)
+// No more items are made.
+static void end(struct pipeline *p)
 {
-    return (!p->coming || p->where != NULL) &&
-           (p->waiting != NULL || p->carriers < p->most) &&
-           (p->free_tokens != NULL || p->ready != NULL);
+    // seq_cst: before the look whether all are through; pairs with is_done
+    __atomic_store_n(&p->ended, 1, __ATOMIC_SEQ_CST);
+}
+
+static bool has_ended(const struct pipeline *p)
+{
+    return __atomic_load_n(&p->ended, __ATOMIC_SEQ_CST) != 0;
+}
+
+enum { NOBODY, ANYBODY };
+
+// Who may call somebody: NOBODY, ANYBODY, or the carriers of one worker, for
+// whoever comes there does so only when that is free.
+static uintptr_t who_calls(const struct pipeline *p)
+{
+    bool some = p->waiting != NULL || p->carriers < MOST_CARRIERS;
+    bool work = p->ready != NULL || (p->free_tokens != NULL && !has_ended(p));
+    if (!some || !work || p->forked)
+        return NOBODY;
+    return !p->coming ? ANYBODY : (uintptr_t)p->where;
 }
 
 static void unlock(struct pipeline *p)
 {
     // seq_cst: before the caller's next look at the work; pairs with has_call
-    __atomic_store_n(&p->callable, can_call(p), __ATOMIC_SEQ_CST);
+    __atomic_store_n(&p->callable, who_calls(p), __ATOMIC_SEQ_CST);
     wi_mutex_unlock(&p->lock);
+}
+
+static bool may_call(uintptr_t who)
+{
+    return who == ANYBODY ||
+           (who != NOBODY && who == (uintptr_t)wi_here.worker);
 }
 
 // Whether to call somebody for the work that the caller has left.
 static bool has_call(struct pipeline *p)
 {
     // seq_cst: after that; pairs with unlock
-    return __atomic_load_n(&p->callable, __ATOMIC_SEQ_CST) != 0;
+    return may_call(__atomic_load_n(&p->callable, __ATOMIC_SEQ_CST));
 }
 
 static void wake(struct carrier *carrier)
@@ -119,38 +168,37 @@ static void wake(struct carrier *carrier)
     wi_unpark(task);
 }
 
-// Takes one out of the list that can come while the caller goes on, if there is
-// one; else *fork, unless many wait already, all on the caller's worker: then
-// one of those, once. Under the lock.
+// Takes one out of the list whose worker has nothing to do; else *fork, for
+// whichever worker is free next. If there are too many: any, once. Under the
+// lock.
 static struct carrier *take_waiting(struct pipeline *p, bool *fork)
 {
     struct carrier **link = &p->waiting;
-    while (*link != NULL && (*link)->worker == wi_here.worker)
+    while (*link != NULL && !wi_worker_sleeps((*link)->worker))
         link = &(*link)->next;
-    *fork = *link == NULL && p->carriers < p->most && p->idle < MOST_IDLE;
+    *fork = *link == NULL && p->carriers < MOST_CARRIERS;
     if (*link == NULL && !*fork && !p->coming)
         link = &p->waiting;
     struct carrier *carrier = *link;
-    if (carrier == NULL)
-        return NULL;
-    *link = carrier->next;
-    p->idle--;
+    if (carrier != NULL)
+        *link = carrier->next;
     return carrier;
 }
 
-// Calls somebody; true: the caller has to fork a carrier.
+// Calls somebody, if the caller may; true: it has to fork a carrier.
 static bool call(struct pipeline *p)
 {
     bool fork = false;
     struct carrier *carrier = NULL;
     wi_mutex_lock(&p->lock);
-    // One that is called to the caller's own worker comes when that is free.
-    if (can_call(p) && (!p->coming || p->where == wi_here.worker))
+    if (may_call(who_calls(p))) {
         carrier = take_waiting(p, &fork);
-    if (carrier != NULL || fork) {
-        p->coming = true;
-        p->where = fork ? NULL : carrier->worker;
+        p->forked = fork;
         p->carriers += fork;
+    }
+    if (carrier != NULL) {
+        p->coming = true;
+        p->where = carrier->worker;
     }
     unlock(p);
     if (carrier != NULL)
@@ -158,30 +206,20 @@ static bool call(struct pipeline *p)
     return fork;
 }
 
-static void come(struct pipeline *p)
+// Whether all items are through, too.
+static bool is_done(struct pipeline *p)
 {
-    wi_mutex_lock(&p->lock);
-    p->coming = false;
-    unlock(p);
+    // seq_cst: after the token has been put there, or the carrier has become a
+    // waiting one; pairs with end and put_home
+    return has_ended(p) &&
+           __atomic_load_n(&p->home, __ATOMIC_SEQ_CST) == p->tokens;
 }
 
-static bool has_ended(struct pipeline *p)
+static void wake_all(struct pipeline *p)
 {
-    // seq_cst: after the carrier has become a waiting one; pairs with end
-    return __atomic_load_n(&p->ended, __ATOMIC_SEQ_CST) != 0;
-}
-
-// No more items are made, and nobody has to wait for any.
-static void end(struct pipeline *p)
-{
-    if (has_ended(p))
-        return;
-    // seq_cst: before the look at who waits; pairs with await_call
-    __atomic_store_n(&p->ended, 1, __ATOMIC_SEQ_CST);
     wi_mutex_lock(&p->lock);
     struct carrier *carrier = p->waiting;
     p->waiting = NULL;
-    p->idle = 0;
     unlock(p);
     while (carrier != NULL) {
         struct carrier *next = carrier->next;
@@ -196,12 +234,13 @@ static bool has_ready(struct pipeline *p)
     return __atomic_load_n(&p->ready, __ATOMIC_SEQ_CST) != NULL;
 }
 
+// seq_cst: the same; pairs with put_home and make_item
 static bool has_work(struct pipeline *p)
 {
-    // seq_cst: the same; pairs with make_item
-    return has_ready(p) || has_ended(p) ||
+    return has_ready(p) || is_done(p) ||
            (__atomic_load_n(&p->making, __ATOMIC_SEQ_CST) == 0 &&
-            __atomic_load_n(&p->free_tokens, __ATOMIC_SEQ_CST) != NULL);
+            __atomic_load_n(&p->free_tokens, __ATOMIC_SEQ_CST) != NULL &&
+            !has_ended(p));
 }
 
 // Takes the carrier out of the list; false: it has been called.
@@ -214,52 +253,167 @@ static bool stop_waiting(struct pipeline *p, struct carrier *carrier)
     bool found = *link != NULL;
     if (found)
         *link = carrier->next;
-    p->idle -= found;
     unlock(p);
     return found;
+}
+
+// Under the lock.
+static void start_waiting(struct pipeline *p, struct carrier *carrier)
+{
+    carrier->next = p->waiting;
+    p->waiting = carrier;
+}
+
+// relaxed, both: for a look; written under the lock
+static size_t at_work(const struct pipeline *p)
+{
+    return __atomic_load_n(&p->at_work, __ATOMIC_RELAXED);
+}
+
+static void set_at_work(struct pipeline *p, size_t count)
+{
+    __atomic_store_n(&p->at_work, count, __ATOMIC_RELAXED);
+}
+
+static void go_to_work(struct pipeline *p, bool called)
+{
+    wi_mutex_lock(&p->lock);
+    p->coming &= !called;
+    set_at_work(p, p->at_work + 1);
+    unlock(p);
+}
+
+// Takes one out of the list that waits on the caller's worker. Under the lock.
+static struct carrier *take_own(struct pipeline *p)
+{
+    struct carrier **link = &p->waiting;
+    while (*link != NULL && (*link)->worker != wi_here.worker)
+        link = &(*link)->next;
+    struct carrier *carrier = *link;
+    if (carrier != NULL)
+        *link = carrier->next;
+    return carrier;
+}
+
+// Of one that has been forked, or is the first. false: it is not needed, for
+// another one comes on its worker, now if not before.
+static bool begin(struct pipeline *p, struct self *parent)
+{
+    struct carrier *carrier = NULL;
+    wi_mutex_lock(&p->lock);
+    p->forked = false;
+    bool needed = !p->coming || p->where != wi_here.worker;
+    if (needed && (carrier = take_own(p)) != NULL) {
+        needed = false;
+        p->coming = true;
+        p->where = carrier->worker;
+    }
+    if (!needed)
+        parent->gone = true;
+    p->carriers -= !needed;
+    set_at_work(p, p->at_work + needed);
+    unlock(p);
+    if (carrier != NULL)
+        wake(carrier);
+    return needed;
+}
+
+// Until it is called, the time has come, or the run is canceled: but then the
+// items that there are still have to get through.
+static void wait_for_call(struct pipeline *p, weft_worker *w,
+                          struct carrier *carrier, int64_t until)
+{
+    bool ended = has_ended(p);
+    int64_t end = ended ? WI_FOREVER : wi_scope_deadline(carrier->task);
+    const struct wi_wait wait = {.object = p,
+                                 .deadline = until < end ? until : end,
+                                 .kind = WI_WAIT_QUEUE};
+    // acquire: pairs with wake
+    while (!__atomic_load_n(&carrier->called, __ATOMIC_ACQUIRE)) {
+        wi_park(&wait);
+        bool enough = (!ended && weft_fork_canceled(w)) ||
+                      (until != WI_FOREVER && wi_os_now() >= until);
+        if (enough && stop_waiting(p, carrier))
+            return;
+    }
 }
 
 // Waits until there may be something to do, or until the run is canceled.
 static void await_call(struct pipeline *p, weft_worker *w)
 {
     struct carrier carrier = {.task = wi_self(), .worker = wi_here.worker};
-    const struct wi_wait wait = {.object = p,
-                                 .deadline = wi_scope_deadline(carrier.task),
-                                 .kind = WI_WAIT_QUEUE};
     wi_mutex_lock(&p->lock);
-    carrier.next = p->waiting;
-    p->waiting = &carrier;
-    p->idle++;
+    set_at_work(p, p->at_work - 1);
+    start_waiting(p, &carrier);
+    p->coming = false; // here is one who can
     unlock(p);
-    if (has_work(p) && stop_waiting(p, &carrier))
-        return;
-    // acquire: pairs with wake
-    while (!__atomic_load_n(&carrier.called, __ATOMIC_ACQUIRE)) {
-        wi_park(&wait);
-        if (weft_fork_canceled(w) && stop_waiting(p, &carrier))
-            return;
+    bool called = !has_work(p) || !stop_waiting(p, &carrier);
+    if (called)
+        wait_for_call(p, w, &carrier, WI_FOREVER);
+    go_to_work(p, called);
+}
+
+// Waits for `time` while others go on, or until it is called. works: the caller
+// is still at work, and is not when it comes back; false: it is the only one.
+static bool stand_by(struct pipeline *p, weft_worker *w, int64_t time,
+                     bool works)
+{
+    struct carrier carrier = {.task = wi_self(), .worker = wi_here.worker};
+    wi_mutex_lock(&p->lock);
+    bool alone = p->at_work <= works;
+    // Else somebody else is coming, who will call when there is a need.
+    bool comes = !works || !p->coming;
+    if (!alone) {
+        p->where = comes ? carrier.worker : p->where;
+        p->coming = true;
+        set_at_work(p, p->at_work - works);
+        start_waiting(p, &carrier);
     }
-    come(p);
+    unlock(p);
+    if (!alone)
+        wait_for_call(p, w, &carrier, comes ? wi_os_now() + time : WI_FOREVER);
+    return !alone;
 }
 
 // Tokens ----------------------------------------------------------------------
 
-// seq_cst, both: pairs with has_work
-static void put_token(struct pipeline *p, struct token **list,
-                      struct token *token)
+// The stores are seq_cst: they pair with has_work and is_done.
+
+static void put_ready(struct pipeline *p, struct token *token)
 {
     wi_mutex_lock(&p->lock);
-    token->next = *list;
-    __atomic_store_n(list, token, __ATOMIC_SEQ_CST);
+    token->next = p->ready;
+    __atomic_store_n(&p->ready, token, __ATOMIC_SEQ_CST);
     unlock(p);
 }
 
-static struct token *take_token(struct pipeline *p, struct token **list)
+static struct token *take_ready(struct pipeline *p)
 {
     wi_mutex_lock(&p->lock);
-    struct token *token = *list;
+    struct token *token = p->ready;
     if (token != NULL)
-        __atomic_store_n(list, token->next, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&p->ready, token->next, __ATOMIC_SEQ_CST);
+    unlock(p);
+    return token;
+}
+
+static void put_home(struct pipeline *p, struct token *token)
+{
+    wi_mutex_lock(&p->lock);
+    token->next = p->free_tokens;
+    __atomic_store_n(&p->free_tokens, token, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&p->home, p->home + 1, __ATOMIC_SEQ_CST);
+    unlock(p);
+}
+
+static struct token *take_home(struct pipeline *p)
+{
+    wi_mutex_lock(&p->lock);
+    struct token *token = p->free_tokens;
+    if (token != NULL) {
+        __atomic_store_n(&p->free_tokens, token->next, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&p->home, p->home - 1, __ATOMIC_SEQ_CST);
+    }
     unlock(p);
     return token;
 }
@@ -295,7 +449,7 @@ static bool leave_gate(struct pipeline *p, struct gate *gate, uint64_t ticket)
     struct token *next = __atomic_exchange_n(
         &gate->waiting[(ticket + 1) % p->tokens], NULL, __ATOMIC_SEQ_CST);
     if (next != NULL)
-        put_token(p, &p->ready, next);
+        put_ready(p, next);
     return next != NULL;
 }
 
@@ -336,7 +490,8 @@ static bool make_item(struct pipeline *p, struct token *token)
     *token = (struct token){.ticket = p->made, .stage = 1, .lives = true};
     if (!has_ended(p))
         code = run_stage(p, 0, &token->item);
-    p->made += code == 0;
+    // relaxed: who looks wants to know about how many
+    __atomic_store_n(&p->made, p->made + (code == 0), __ATOMIC_RELAXED);
     if (code < 0)
         fail(p, token->ticket, code);
     else if (code > 0)
@@ -358,20 +513,20 @@ static void run_next_stage(struct pipeline *p, weft_worker *w,
     }
 }
 
-// A carrier, as it runs.
-struct self {
-    weft_worker *w;
-    size_t forked; // children that it has to join
-};
-
-WEFT_FORKABLE_DECLARE(int, run_carrier, w, struct pipeline *, p);
+WEFT_FORKABLE_DECLARE(int, run_carrier, w, struct pipeline *, p, struct self *,
+                      parent);
 
 // The caller has left some work that another carrier can do.
 static void call_another(struct pipeline *p, struct self *self)
 {
     if (!has_call(p) || !call(p))
         return;
-    weft_fork(self->w, run_carrier, p);
+    if (self->gone) { // it ends, or has ended
+        weft_join_child(self->w, run_carrier);
+        self->forked--;
+        self->gone = false;
+    }
+    weft_fork(self->w, run_carrier, p, self);
     weft_fork_share(self->w); // a stage may block
     self->forked++;
 }
@@ -394,16 +549,87 @@ static bool carry(struct pipeline *p, struct self *self, struct token *token)
 }
 
 // One that can go on, if there is one; the carrier's own, which has no item,
-// goes back.
-static struct token *take_ready(struct pipeline *p, struct self *self,
-                                struct token *own)
+// goes home.
+static struct token *go_on(struct pipeline *p, struct self *self,
+                           struct token *own)
 {
-    struct token *ready = has_ready(p) ? take_token(p, &p->ready) : NULL;
+    struct token *ready = has_ready(p) ? take_ready(p) : NULL;
     if (ready == NULL || own == NULL)
         return ready;
-    put_token(p, &p->free_tokens, own);
+    put_home(p, own);
     call_another(p, self);
     return ready;
+}
+
+static uint64_t made_by_all(const struct pipeline *p)
+{
+    return __atomic_load_n(&p->made, __ATOMIC_RELAXED); // a count
+}
+
+static size_t busy(const struct pipeline *p)
+{
+    size_t count = at_work(p);
+    size_t workers = wi_runtime_count(wi_here.worker->runtime);
+    return count < workers ? count : workers;
+}
+
+static bool is_over(struct pipeline *p, const struct self *self)
+{
+    return has_ended(p) || weft_fork_canceled(self->w);
+}
+
+// Leaves the work to others while the carrier is of no use; its own token, or
+// NULL, goes back then. false: it is of use.
+static bool give_way(struct pipeline *p, struct self *self, struct token **own)
+{
+    struct wi_pace *pace = &self->pace;
+    bool stood = false;
+    bool go = is_over(p, self) || wi_pace_stay(pace, made_by_all(p), busy(p));
+    if (!go && *own != NULL) {
+        put_home(p, *own);
+        *own = NULL;
+    }
+    for (int64_t time = STAND_BY; !go;) {
+        wi_pace_look(pace, made_by_all(p));
+        if (!stand_by(p, self->w, time, !stood))
+            break;
+        stood = true;
+        go = is_over(p, self) || wi_pace_try(pace, made_by_all(p), busy(p));
+        time = time < MOST_STAND_BY ? 2 * time : time;
+    }
+    if (stood)
+        go_to_work(p, true);
+    wi_pace_look(pace, made_by_all(p));
+    self->tries = 0;
+    return stood;
+}
+
+// For a short time; true: there is some.
+static bool look_for_work(struct pipeline *p, const struct self *self)
+{
+    do {
+        if (wi_os_now() - self->pace.looked > LOOK)
+            return false;
+        wi_arch_relax();
+    } while (!has_work(p));
+    return true;
+}
+
+// Takes an item from the source, with its own token or one that is at home.
+static struct token *make_one(struct pipeline *p, struct self *self,
+                              struct token *own)
+{
+    if (own == NULL && !has_ended(p))
+        own = take_home(p);
+    if (own == NULL)
+        return NULL;
+    if (make_item(p, own)) {
+        self->pace.own++;
+        call_another(p, self);
+        return own;
+    }
+    put_home(p, own);
+    return NULL;
 }
 
 // What the carrier does next; NULL: nothing any more. `own` is the token that
@@ -411,36 +637,37 @@ static struct token *take_ready(struct pipeline *p, struct self *self,
 static struct token *next_token(struct pipeline *p, struct self *self,
                                 struct token *own)
 {
-    for (;;) {
-        struct token *ready = take_ready(p, self, own);
-        if (ready != NULL)
-            return ready;
+    for (;; own = NULL) {
+        struct token *next = go_on(p, self, own);
+        if (next != NULL)
+            return next;
         if (weft_fork_canceled(self->w))
             end(p);
-        if (has_ended(p))
+        if (self->tries++ > OFTEN)
+            give_way(p, self, &own);
+        next = make_one(p, self, own);
+        if (next != NULL)
+            return next;
+        if (is_done(p)) {
+            wake_all(p);
             return NULL;
-        if (own == NULL)
-            own = take_token(p, &p->free_tokens);
-        if (own != NULL && make_item(p, own)) {
-            call_another(p, self);
-            return own;
         }
-        if (own != NULL)
-            put_token(p, &p->free_tokens, own);
-        own = NULL;
-        await_call(p, self->w);
+        if (has_ended(p) ||
+            (!look_for_work(p, self) && !give_way(p, self, &next)))
+            await_call(p, self->w);
     }
 }
 
-WEFT_FORKABLE_BODY(int, run_carrier, w, struct pipeline *, p)
+WEFT_FORKABLE_BODY(int, run_carrier, w, struct pipeline *, p, struct self *,
+                   parent)
 {
-    struct self self = {w, 0};
+    struct self self = {.w = w};
     struct token *token = NULL;
-    come(p);
-    while ((token = next_token(p, &self, token)) != NULL) {
-        if (!carry(p, &self, token))
-            token = NULL;
-    }
+    if (!begin(p, parent))
+        return 0;
+    wi_pace_look(&self.pace, made_by_all(p));
+    while ((token = next_token(p, &self, token)) != NULL)
+        token = carry(p, &self, token) ? token : NULL;
     for (; self.forked > 0; self.forked--)
         weft_join_child(self.w, run_carrier);
     return 0;
@@ -477,6 +704,7 @@ static int make_parts(struct pipeline *p)
     for (size_t i = 0; i + 1 < p->tokens; i++)
         p->all[i].next = &p->all[i + 1];
     p->free_tokens = p->all;
+    p->home = p->tokens;
     return 0;
 }
 
@@ -490,7 +718,6 @@ int weft_pipeline_with(const struct weft_stage *stages, size_t n,
     p.options = options;
     p.tokens = options->tokens != 0 ? options->tokens : TOKENS;
     p.carriers = 1;
-    p.most = p.tokens < MOST_CARRIERS ? p.tokens : MOST_CARRIERS;
     if (n == 0)
         return -EINVAL;
     for (size_t i = 0; i < n; i++)
@@ -501,7 +728,7 @@ int weft_pipeline_with(const struct weft_stage *stages, size_t n,
         rc = make_parts(&p);
     if (rc < 0)
         return rc;
-    rc = weft_fork_run(options->executor, NULL, run_carrier, &p);
+    rc = weft_fork_run(options->executor, NULL, run_carrier, &p, NULL);
     free_parts(&p);
     return rc < 0 ? rc : p.code;
 }

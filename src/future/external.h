@@ -75,6 +75,9 @@ int wi_external_waits_for(weft_future *f, weft_future *target);
 // the one immortal future for -ENOMEM.
 weft_future *wi_future_failed(int code, const char *text);
 
+// Tells of a failure that no future carries, as of one that nobody asked for.
+void wi_future_unobserved(int code, const char *what, const char *text);
+
 // A handle on the live future with this id in this process, or NULL.
 weft_future *wi_future_find(uint64_t id);
 

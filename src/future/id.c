@@ -4,6 +4,7 @@
 // has asked for the id, so only those stand in the table here; the table holds
 // no reference, and a record leaves it with its last one.
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <weft/error.h>
@@ -113,19 +114,27 @@ weft_future *weft_future_open(uint64_t id)
 
 // Last words ------------------------------------------------------------------
 
-static void report(struct wi_task *t)
+void wi_future_unobserved(int code, const char *what, const char *text)
 {
-    const char *text =
-        t->extra != NULL && t->extra->text != NULL ? t->extra->text : "";
     void (*hook)(int, const char *) =
         __atomic_load_n(&unobserved, __ATOMIC_ACQUIRE);
     if (hook != NULL)
-        hook(t->code, text);
+        hook(code, text);
     else
-        wi_report("a failure nobody asked for: %s %llu %s: %s (%s)%s%s",
-                  wi_kind_name(t->kind), (unsigned long long)t->id,
-                  wi_task_name(t), weft_strerror(t->code),
-                  weft_error_name(t->code), *text ? ": " : "", text);
+        wi_report("a failure nobody asked for: %s: %s (%s)%s%s", what,
+                  weft_strerror(code), weft_error_name(code), *text ? ": " : "",
+                  text);
+}
+
+static void report(struct wi_task *t)
+{
+    const char *name = wi_task_name(t);
+    char what[128];
+    snprintf(what, sizeof what, "%s %llu%s%s", wi_kind_name(t->kind),
+             (unsigned long long)t->id, *name ? " " : "", name);
+    wi_future_unobserved(
+        t->code, what,
+        t->extra != NULL && t->extra->text != NULL ? t->extra->text : "");
 }
 
 void wi_future_last_words(struct wi_task *t)

@@ -10,7 +10,8 @@
 // Why weft_close waits for the loops: a loop that has queued, but not yet
 // submitted, an operation on fd would otherwise hand it to the kernel after
 // the number belongs to another file. And a request that the kernel holds
-// keeps the file open: the peer would see no end.
+// keeps the file open: the peer would see no end. While it waits nothing new
+// begins on fd: nobody would end that.
 #include "loop/fd.h"
 
 #include <errno.h>
@@ -198,8 +199,10 @@ static ssize_t take_left(struct wi_left *left, struct wi_io *io)
 {
     if (io->code == WI_IO_POLL)
         return WEFT_READABLE;
-    if (io->code == WI_IO_READ)
+    if (io->code == WI_IO_READ && !left->listener)
         return take_bytes(left, io);
+    if (io->code != WI_IO_ACCEPT || !left->listener)
+        return left->listener ? -ENOTCONN : -EINVAL; // as the kernel would say
     if (left->taken == left->size) {
         ssize_t end = left->end;
         left->end = 1;
@@ -287,7 +290,6 @@ static void evict(struct wi_fd *record, int fd)
         wi_mutex_lock(&record->lock);
         left = !record->waiters;
         if (!left) {
-            set_flags(record, WI_FD_CLOSING, 0);
             record->closer = wi_self();
             for (struct wi_fd_waiter *w = record->waiters; w; w = w->next)
                 wi_unpark(w->task);
@@ -299,9 +301,9 @@ static void evict(struct wi_fd *record, int fd)
     }
 }
 
-static void drop_left(struct wi_left *left, bool listener)
+static void drop_left(struct wi_left *left)
 {
-    for (uint32_t i = left->taken; listener && i < left->size; i++)
+    for (uint32_t i = left->taken; left->listener && i < left->size; i++)
         close(left->data.conns[i]);
     free(left);
 }
@@ -309,12 +311,9 @@ static void drop_left(struct wi_left *left, bool listener)
 static void clear(struct wi_fd *record)
 {
     struct wi_left *left;
-    bool listener;
 
     wi_mutex_lock(&record->lock);
     left = record->left;
-    // Only a listener is read ahead on without being adopted.
-    listener = !(record->flags & WI_FD_ADOPTED);
     record->left = NULL;
     record->closer = NULL;
     record->reader = 0;
@@ -325,7 +324,7 @@ static void clear(struct wi_fd *record)
     __atomic_store_n(&record->loops, 0, __ATOMIC_RELAXED);
     wi_mutex_unlock(&record->lock);
     if (left)
-        drop_left(left, listener);
+        drop_left(left);
 }
 
 bool wi_fd_is_known(int fd)
@@ -347,15 +346,29 @@ void wi_fd_count_close(int fd)
         __atomic_fetch_add(&record->generation, 1, __ATOMIC_RELAXED);
 }
 
-void wi_fd_retire(int fd, struct wi_loop *self)
+// From now on nothing begins on fd. False: somebody has said so before.
+static bool begin_closing(struct wi_fd *record)
+{
+    bool first;
+
+    wi_mutex_lock(&record->lock);
+    first = !wi_fd_closing(record);
+    set_flags(record, WI_FD_CLOSING, 0);
+    wi_mutex_unlock(&record->lock);
+    return first;
+}
+
+bool wi_fd_retire(int fd, struct wi_loop *self)
 {
     struct wi_fd *record = find(fd);
     uint64_t loops;
 
     if (!record)
-        return;
-    // acquire: pairs with the release in wi_fd_note
-    loops = __atomic_load_n(&record->loops, __ATOMIC_ACQUIRE);
+        return true;
+    if (!begin_closing(record))
+        return false;
+    // acq_rel RMW: see wi_fd_note
+    loops = __atomic_fetch_or(&record->loops, 0, __ATOMIC_ACQ_REL);
     if (self && (loops & self->bit)) {
         self->ops->forget(self, fd);
         if (!(self->bit & WI_LOOP_MANY))
@@ -365,4 +378,5 @@ void wi_fd_retire(int fd, struct wi_loop *self)
         wi_loop_tell(loops, self, WI_IO_FORGET, fd);
     evict(record, fd);
     clear(record);
+    return true;
 }

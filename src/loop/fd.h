@@ -25,6 +25,7 @@
 // What a loop had read ahead when it gave up a descriptor. From malloc.
 struct wi_left {
     int32_t end;    // after the bytes: 1 nothing known, <= 0 what ends them
+    bool listener;  // it has connections, else bytes
     uint32_t size;  // bytes, or connections
     uint32_t taken; // of them
     union {
@@ -53,11 +54,11 @@ struct wi_fd {
 };
 
 enum wi_fd_flags {
-    WI_FD_ADOPTED = 1, // made by weft_accept or weft_connect
-    WI_FD_SHARED = 2,  // more than one reader: never read ahead
-    WI_FD_LEFT = 4,    // `left` is not NULL
-    WI_FD_CLAIMED = 8, // `reader` is not 0
-    WI_FD_CLOSING = 16,
+    WI_FD_ADOPTED = 1,  // made by weft_accept or weft_connect
+    WI_FD_SHARED = 2,   // more than one reader: never read ahead
+    WI_FD_LEFT = 4,     // `left` is not NULL
+    WI_FD_CLAIMED = 8,  // `reader` is not 0
+    WI_FD_CLOSING = 16, // somebody is in wi_fd_retire: nothing begins
 };
 
 // The record of fd (>= 0); NULL if there is no memory.
@@ -79,12 +80,16 @@ void wi_fd_adopt(int fd, uint8_t kind, struct wi_loop *self);
 // fd is going to be connected by Weft.
 void wi_fd_adopt_client(struct wi_fd *record);
 
-// `loop` is going to remember something about fd.
-static inline void wi_fd_note(struct wi_fd *record, struct wi_loop *loop)
+// `loop` is going to remember something about fd. False: it must not, as fd is
+// being closed.
+static inline bool wi_fd_note(struct wi_fd *record, struct wi_loop *loop)
 {
     wi_loop_use(loop);
-    // release: who sees the bit in wi_fd_retire sees that the loop is used
-    __atomic_fetch_or(&record->loops, loop->bit, __ATOMIC_RELEASE);
+    // acq_rel RMW, as in wi_fd_retire: whichever comes second sees what the
+    // other one has done before, so either this one sees that fd is being
+    // closed, or that one the bit, and that the loop is used
+    __atomic_fetch_or(&record->loops, loop->bit, __ATOMIC_ACQ_REL);
+    return !(__atomic_load_n(&record->flags, __ATOMIC_RELAXED) & WI_FD_CLOSING);
 }
 
 enum wi_fd_claim {
@@ -115,7 +120,7 @@ void wi_fd_enter(struct wi_fd *record, struct wi_fd_waiter *waiter);
 void wi_fd_leave(struct wi_fd *record, struct wi_fd_waiter *waiter);
 static inline bool wi_fd_closing(const struct wi_fd *record)
 {
-    // relaxed: set before the waiter is unparked
+    // relaxed: who does not see it yet is unparked later
     return __atomic_load_n(&record->flags, __ATOMIC_RELAXED) & WI_FD_CLOSING;
 }
 
@@ -127,7 +132,8 @@ bool wi_fd_is_known(int fd);
 void wi_fd_count_close(int fd);
 
 // Makes every loop and thread let go of fd, and the record blank. `self` is
-// the caller's own loop, or NULL. Parks.
-void wi_fd_retire(int fd, struct wi_loop *self);
+// the caller's own loop, or NULL. Parks. False: somebody else is at it already,
+// and the caller must not close fd.
+bool wi_fd_retire(int fd, struct wi_loop *self);
 
 #endif

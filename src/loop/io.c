@@ -26,6 +26,10 @@
 // The most that one read or write moves, as in the kernel.
 #define MOST 0x7ffff000u
 
+// So many calls in a row that did not have to wait, and others get their turn.
+// Else whose peer is quick enough would keep a worker for itself.
+#define UNWAITED 128
+
 static const uint16_t wait_kinds[] = {
     [WI_IO_POLL] = WI_WAIT_FD,         [WI_IO_READ] = WI_WAIT_READ,
     [WI_IO_WRITE] = WI_WAIT_WRITE,     [WI_IO_ACCEPT] = WI_WAIT_ACCEPT,
@@ -76,8 +80,12 @@ static ssize_t in_task_once(struct wi_loop *loop, struct wi_io *io)
     io->done = 0;
     io->waiter = NULL;
     loop->ops->submit(loop, io);
-    if (!io->done)
+    if (io->done) {
+        loop->unwaited++;
+    } else {
+        loop->unwaited = 0;
         why = wait_done(loop, io);
+    }
     return io->result == -ECANCELED && why ? why : io->result;
 }
 
@@ -152,8 +160,9 @@ static ssize_t in_thread(struct wi_io *io)
     if (n < 0)
         return n;
     wi_fd_enter(record, &waiter);
-    n = -EAGAIN;
-    if (reads(io) && wi_fd_share(record, NULL) == WI_FD_ELSEWHERE)
+    n = wi_fd_closing(record) ? -ECANCELED : -EAGAIN;
+    if (n == -EAGAIN && reads(io) &&
+        wi_fd_share(record, NULL) == WI_FD_ELSEWHERE)
         n = take(record, io, NULL);
     if (n == -EAGAIN)
         n = wait_in_thread(record, io, kind);
@@ -166,7 +175,7 @@ ssize_t wi_io_perform(struct wi_io *io)
     // A loop of the parent's would wait for ever, and io_uring's hand it what
     // is asked for here.
     int saved = errno, rc = wi_forked() ? -WEFT_EFORKED : wi_check_scopes();
-    struct wi_loop *loop;
+    struct wi_loop *loop = NULL;
     ssize_t n = rc;
 
     if (io->fd < 0)
@@ -176,6 +185,10 @@ ssize_t wi_io_perform(struct wi_io *io)
         n = loop ? in_task(loop, io) : rc < 0 ? rc : in_thread(io);
     }
     errno = saved;
+    if (loop && !io->waiter && loop->unwaited >= UNWAITED) {
+        loop->unwaited = 0;
+        wi_worker_give_way(wi_here.worker, wi_self());
+    }
     return n;
 }
 
@@ -333,10 +346,10 @@ int weft_close(int fd)
         return -EBADF;
     if (wi_forked())
         return -WEFT_EFORKED;
-    if (wi_fd_is_known(fd))
-        wi_fd_retire(fd, wi_loop_here(&rc));
-    else
+    if (!wi_fd_is_known(fd))
         wi_fd_count_close(fd);
+    else if (!wi_fd_retire(fd, wi_loop_here(&rc)))
+        fd = -1; // the other one closes it
     // EINTR: Linux has closed it all the same.
     rc = close(fd) < 0 && errno == EBADF ? -EBADF : 0;
     errno = saved;

@@ -99,6 +99,7 @@ struct wi_loop {
     struct wi_io *mail;   // any thread: operations posted to this loop
     uint32_t woken;       // any thread: a wake is under way
     uint32_t used;        // owner writes: `active` counts the one
+    uint32_t unwaited;    // public calls in a row for which no task had to wait
 };
 
 // The bit that all loops beyond the 63rd share.

@@ -32,6 +32,7 @@ struct message {
 struct vector {
     const struct iovec *parts;
     int n;
+    bool disk; // which is always ready: nothing tells when to try again
 };
 
 struct move {
@@ -130,6 +131,8 @@ static ssize_t writev_call(const struct wi_io *io)
     ssize_t n = outcome(syscall(SYS_pwritev2, io->fd, v->parts, (long)v->n, -1L,
                                 -1L, RWF_NOWAIT));
 
+    if (n == -EAGAIN && v->disk)
+        return -EOPNOTSUPP;
     if (n != -EOPNOTSUPP && n != -ENOSYS && n != -EINVAL)
         return n;
     flags = fcntl(io->fd, F_GETFL);
@@ -138,9 +141,9 @@ static ssize_t writev_call(const struct wi_io *io)
     return -EOPNOTSUPP;
 }
 
-static ssize_t writev_file(int fd, const struct iovec *parts, int n)
+static ssize_t writev_file(int fd, int kind, const struct iovec *parts, int n)
 {
-    struct vector v = {parts, n};
+    struct vector v = {parts, n, kind == WI_FD_DISK};
     struct wi_io io = {
         .code = WI_IO_CALL,
         .fd = fd,
@@ -173,7 +176,7 @@ ssize_t weft_writev(int fd, const struct iovec *parts, int n)
     if (n > WI_IO_PARTS)
         n = WI_IO_PARTS;
     if (!wi_fd_is_socket((uint8_t)kind))
-        return writev_file(fd, parts, n);
+        return writev_file(fd, kind, parts, n);
     message.msg_iov = (struct iovec *)parts;
     message.msg_iovlen = (size_t)n;
     return weft_sendmsg(fd, &message, 0);

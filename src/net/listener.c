@@ -17,6 +17,7 @@
 #include <weft/dns.h>
 #include <weft/error.h>
 #include <weft/io.h>
+#include <weft/task.h>
 
 #include "base/options.h"
 #include "loop/fd.h"
@@ -29,8 +30,11 @@
 
 enum {
     BACKLOG = 4096,
+    FAILURES = 8, // of accept in a row that are taken for as many connections
     PORT_TRIES = 16, // to find one port that is free on several addresses
 };
+
+#define MOST_PAUSE 1.0 // seconds
 
 // -EPERM is what a firewall's rule makes of one connection; and of every wait,
 // a machine that refuses the backend which was asked for.
@@ -59,6 +63,22 @@ bool wi_accept_again(int code)
     default:
         return false;
     }
+}
+
+bool wi_accept_is_failing(unsigned failures)
+{
+    return failures > FAILURES;
+}
+
+int wi_accept_rest(unsigned failures)
+{
+    double pause = 0.001;
+
+    if (!wi_accept_is_failing(failures))
+        return 0;
+    for (; failures > FAILURES + 1 && pause < MOST_PAUSE; failures--)
+        pause *= 2;
+    return weft_sleep(pause < MOST_PAUSE ? pause : MOST_PAUSE);
 }
 
 bool wi_listener_stopped(weft_listener *listener)
@@ -445,13 +465,16 @@ int weft_listener_accept(weft_listener *l, weft_stream **stream,
     wi_require(l != NULL, NULL, "listener must not be NULL");
     wi_need(stream);
     struct weft_address unused;
+    unsigned failures = 0;
     int fd;
 
     if (wi_listener_stopped(l))
         return -WEFT_ECLOSED;
-    do
-        fd = accept_one(l, peer != NULL ? peer : &unused);
-    while (fd < 0 && wi_accept_again(fd));
+    do {
+        fd = wi_accept_rest(failures++);
+        if (fd == 0)
+            fd = accept_one(l, peer != NULL ? peer : &unused);
+    } while (fd < 0 && wi_accept_again(fd));
     return fd < 0 ? fd : wi_listener_stream(l, fd, stream);
 }
 

@@ -23,8 +23,15 @@ struct weft_listener {
     int fds[];
 };
 
-// Whether an error of accept is that of one connection, which is gone.
+// Whether an error of accept is that of one connection, which is gone; as far
+// as can be known.
 bool wi_accept_again(int code);
+
+// Such errors can be for a long time, too: of a filter or a network that has
+// gone. After many in a row the next attempt waits, longer each time, up to a
+// second. 0, or the code of the scope that ends the wait.
+int wi_accept_rest(unsigned failures);
+bool wi_accept_is_failing(unsigned failures);
 
 bool wi_listener_stopped(weft_listener *listener);
 

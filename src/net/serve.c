@@ -14,7 +14,8 @@
 // Acceptors pause while there are as many connections as are allowed, or while
 // the system has no descriptor or memory for one more. Then new connections
 // stand in the kernel's queue, and an acceptor goes on when a connection has
-// ended, or after a moment, since others may have given descriptors back.
+// ended, or after a moment, since others may have given descriptors back. They
+// pause as well when accept goes on failing for another reason that may pass.
 #include <weft/net.h>
 
 #include <errno.h>
@@ -40,6 +41,7 @@ struct server;
 struct acceptor {
     struct server *server;
     int fd;
+    unsigned failures;    // of accept, in a row
     struct wi_task *task; // under the server's lock: pauses
 };
 
@@ -80,7 +82,7 @@ static void tell_failure(const struct server *server, int code)
     if (server->options->on_failure != NULL)
         server->options->on_failure(code, server->arg);
     else
-        weft_future_unref(wi_future_failed(code, "a handler of weft_serve"));
+        wi_future_unobserved(code, "a connection", "a handler of weft_serve");
 }
 
 // The last touch of the server by a connection.
@@ -121,32 +123,6 @@ static int connection_body(void *arg)
     return 0;
 }
 
-static int start_connection(struct server *server, int fd)
-{
-    struct connection *c = malloc(sizeof(*c));
-    weft_future *f;
-    int rc;
-
-    if (c == NULL) {
-        weft_close(fd);
-        return -ENOMEM;
-    }
-    rc = wi_listener_stream(server->listener, fd, &c->stream);
-    if (rc < 0) {
-        free(c);
-        return rc;
-    }
-    c->server = server;
-    wi_mutex_lock(&server->lock);
-    server->live++;
-    wi_mutex_unlock(&server->lock);
-    f = weft_task_start(connection_body, c, .group = server->connections,
-                        .drop = connection_drop, .name = server->options->name);
-    weft_future_code(f); // one that was dropped has been told to the peer
-    weft_future_unref(f);
-    return 0;
-}
-
 // Acceptors -------------------------------------------------------------------
 
 static bool is_exhausted(int code)
@@ -168,8 +144,8 @@ static void set_pausing(struct acceptor *a, struct wi_task *task)
     wi_mutex_unlock(&a->server->lock);
 }
 
-// Waits while the server is full.
-static int await_place(struct acceptor *a)
+// Waits while the server is full. `take`: then takes a place.
+static int await_place(struct acceptor *a, bool take)
 {
     const struct wi_wait wait = {
         .object = a->server->listener,
@@ -184,11 +160,53 @@ static int await_place(struct acceptor *a)
         wi_mutex_lock(&a->server->lock);
         full = is_full(a->server);
         a->task = full ? wi_self() : NULL;
+        a->server->live += take && !full;
         wi_mutex_unlock(&a->server->lock);
         if (full)
             rc = wi_park(&wait);
     } while (full && rc == 0);
-    set_pausing(a, NULL);
+    if (rc < 0)
+        set_pausing(a, NULL);
+    return rc;
+}
+
+// In a place of its own, which is taken already.
+static int start_in_place(struct server *server, int fd)
+{
+    struct connection *c = malloc(sizeof(*c));
+    weft_future *f;
+    int rc;
+
+    if (c == NULL) {
+        weft_close(fd);
+        return -ENOMEM;
+    }
+    rc = wi_listener_stream(server->listener, fd, &c->stream);
+    if (rc < 0) {
+        free(c);
+        return rc;
+    }
+    c->server = server;
+    f = weft_task_start(connection_body, c, .group = server->connections,
+                        .drop = connection_drop, .name = server->options->name);
+    weft_future_code(f); // one that was dropped has been told to the peer
+    weft_future_unref(f);
+    return 0;
+}
+
+// Another acceptor may have had the last place meanwhile: then the connection
+// waits here.
+static int start_connection(struct acceptor *a, int fd)
+{
+    int rc = await_place(a, true);
+
+    if (rc < 0) {
+        weft_close(fd);
+        return rc;
+    }
+    rc = start_in_place(a->server, fd);
+    if (rc < 0)
+        connection_ended(a->server);
     return rc;
 }
 
@@ -225,18 +243,30 @@ static int await_descriptors(struct acceptor *a)
     return rc == -ETIMEDOUT ? wi_check_scopes() : rc;
 }
 
+// No connection has come of it, and perhaps none will for a while.
+static int try_again(struct acceptor *a, int code)
+{
+    if (wi_accept_is_failing(++a->failures) &&
+        !wi_accept_is_failing(a->failures - 1))
+        wi_report("weft_serve: no connection can be accepted: %s (%s); it is "
+                  "tried again less and less often",
+                  weft_strerror(code), weft_error_name(code));
+    return wi_accept_rest(a->failures);
+}
+
 static int accept_next(struct acceptor *a)
 {
-    int rc = await_place(a);
+    int rc = await_place(a, false);
 
     if (rc < 0)
         return rc;
     rc = wi_io_accept_own(a->fd, NULL, NULL);
+    if (wi_accept_again(rc))
+        return try_again(a, rc);
+    a->failures = 0;
     if (rc >= 0)
-        rc = start_connection(a->server, rc);
-    if (is_exhausted(rc))
-        rc = await_descriptors(a);
-    return wi_accept_again(rc) ? 0 : rc;
+        rc = start_connection(a, rc);
+    return is_exhausted(rc) ? await_descriptors(a) : rc;
 }
 
 static int acceptor_body(void *arg)

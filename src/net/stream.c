@@ -636,6 +636,8 @@ static void leave_buffer(weft_stream *s, const char *function)
     // acquire: pairs with the release in wi_stream_end_read
     if (__atomic_load_n(&c->reading, __ATOMIC_ACQUIRE))
         wi_panic(function, s, "somebody reads the stream that is closed");
+    if (wi_turn_is_taken(&c->writers))
+        wi_panic(function, s, "somebody writes the stream that is closed");
     free(c->bytes);
     c->bytes = NULL;
 }

@@ -14,7 +14,7 @@
 // FREE and TAKEN become each other without the lock; IN_LINE is made and left
 // under it.
 enum wi_turn_state {
-    FREE,
+    FREE, // 0: see turn.h
     TAKEN,
     IN_LINE, // taken, and the end of the turn looks at the line
 };

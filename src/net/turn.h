@@ -6,6 +6,8 @@
 #ifndef WI_NET_TURN_H
 #define WI_NET_TURN_H
 
+#include <stdbool.h>
+
 #include "os/futex.h"
 
 struct wi_turn_waiter;
@@ -19,5 +21,12 @@ struct wi_turn {
 // 0: it is the caller's turn until wi_turn_end. Else -ECANCELED, -ETIMEDOUT.
 int wi_turn_begin(struct wi_turn *turn);
 void wi_turn_end(struct wi_turn *turn);
+
+// Whether somebody has the turn: for one who knows that nobody should.
+static inline bool wi_turn_is_taken(const struct wi_turn *turn)
+{
+    // acquire: pairs with the release of the last turn's end
+    return __atomic_load_n(&turn->state, __ATOMIC_ACQUIRE) != 0;
+}
 
 #endif

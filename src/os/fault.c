@@ -91,7 +91,6 @@ void wi_os_fault_install(struct wi_fault *fault, int bell)
     page = fault;
     owner = getpid();
     fault_bell = bell;
-    wi_os_backtrace_prepare();
     use_alternate_stack();
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         struct sigaction action, old;

@@ -27,7 +27,8 @@ struct wi_fault {
 
 // From now on a fault or an abort writes *fault and rings the bell (-1: none)
 // before the process dies as it would have died. Handlers that the program has
-// installed are left alone. Once more: for another page.
+// installed are left alone. Once more: for another page. Which module a frame
+// lies in is known of those that wi_os_backtrace_prepare has noted.
 void wi_os_fault_install(struct wi_fault *fault, int bell);
 
 #endif

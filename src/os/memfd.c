@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <weft/error.h>
@@ -41,7 +42,7 @@ int wi_os_memfd_new(const char *name, size_t size)
     if (fd < 0)
         return -errno;
     if (ftruncate(fd, (off_t)size) != 0 ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) != 0) {
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
         int rc = -errno;
         close(fd);
         return rc;
@@ -161,6 +162,37 @@ int wi_os_memfd_read(int fd, uint64_t offset, void *data, size_t size)
         offset += (uint64_t)n;
     }
     return 0;
+}
+
+int wi_os_memfd_read_sparse(int fd, uint64_t offset, void *data, size_t size)
+{
+    struct stat st;
+    uint64_t end = offset + size;
+    if (fstat(fd, &st) != 0 || (uint64_t)st.st_size < end)
+        return -WEFT_EPROTO;
+    for (uint64_t at = offset; at < end;) {
+        off_t from = lseek(fd, (off_t)at, SEEK_DATA);
+        if (from < 0 && errno == ENXIO)
+            return 0; // a hole up to the end
+        off_t to = from < 0 ? from : lseek(fd, from, SEEK_HOLE);
+        if (to < 0)
+            return wi_os_memfd_read(fd, at, (char *)data + (at - offset),
+                                    end - at);
+        uint64_t first = (uint64_t)from < end ? (uint64_t)from : end;
+        uint64_t last = (uint64_t)to < end ? (uint64_t)to : end;
+        int rc = wi_os_memfd_read(fd, first, (char *)data + (first - offset),
+                                  last - first);
+        if (rc < 0)
+            return rc;
+        at = last;
+    }
+    return 0;
+}
+
+bool wi_os_memfd_holds(int fd, uint64_t size)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && (uint64_t)st.st_blocks >= size / 512;
 }
 
 void wi_os_memfd_punch(int fd, uint64_t offset, uint64_t size)

@@ -10,7 +10,8 @@
 #include <stdint.h>
 
 // Makes size zero bytes; the file cannot shrink, so that the other side cannot
-// make a mapping fault. Returns a close-on-exec descriptor or a negative code.
+// make a mapping fault, and cannot be sealed against writing or growing.
+// Returns a close-on-exec descriptor or a negative code.
 int wi_os_memfd_new(const char *name, size_t size);
 
 // Maps size bytes from the start, shared and writable; a child of fork does
@@ -37,6 +38,14 @@ int64_t wi_os_memfd_undo(void *map, size_t size);
 // -WEFT_EPROTO if the file ends before.
 int wi_os_memfd_write(int fd, uint64_t offset, const void *data, size_t size);
 int wi_os_memfd_read(int fd, uint64_t offset, void *data, size_t size);
+
+// The same into memory that is zero: what the file has no pages for, needs none
+// there either.
+int wi_os_memfd_read_sparse(int fd, uint64_t offset, void *data, size_t size);
+
+// Whether the file has pages for so many bytes: what somebody says to have
+// written there, he has paid for.
+bool wi_os_memfd_holds(int fd, uint64_t size);
 
 // Gives the pages of a range back to the system; it reads as zeros again.
 void wi_os_memfd_punch(int fd, uint64_t offset, uint64_t size);

@@ -190,6 +190,14 @@ bool wi_os_child_stopped(const struct wi_os_child *child)
     return stat != NULL && (stat[1] == 'T' || stat[1] == 't');
 }
 
+bool wi_os_child_dumps(const struct wi_os_child *child)
+{
+    char path[32], text[4096];
+    snprintf(path, sizeof path, "/proc/%d/status", (int)child->pid);
+    return wi_os_read_text(path, text, sizeof text) &&
+           strstr(text, "\nCoreDumping:\t1") != NULL;
+}
+
 void wi_os_child_close(struct wi_os_child *child)
 {
     if (child->pidfd >= 0)

@@ -37,6 +37,9 @@ double wi_os_child_cpu(const struct wi_os_child *child);
 
 // Whether somebody has stopped the child: a signal or a debugger.
 bool wi_os_child_stopped(const struct wi_os_child *child);
+
+// Whether its core is being written.
+bool wi_os_child_dumps(const struct wi_os_child *child);
 void wi_os_child_close(struct wi_os_child *child);
 
 // Opens the pidfd of a child of this process that is known by its number. 0, or

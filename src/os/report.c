@@ -12,7 +12,10 @@ enum { LINE = 512 };
 _Noreturn void wi_panic(const char *function, const void *object,
                         const char *rule)
 {
-    wi_report("%s: %p: %s", function, (void *)(uintptr_t)object, rule);
+    if (object == NULL)
+        wi_report("%s: %s", function, rule);
+    else
+        wi_report("%s: %p: %s", function, (void *)(uintptr_t)object, rule);
     abort();
 }
 

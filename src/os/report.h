@@ -8,7 +8,8 @@
 
 #include <weft/base.h>
 
-// Writes "weft: FUNCTION: OBJECT: RULE" to standard error and aborts.
+// Writes "weft: FUNCTION: OBJECT: RULE" to standard error and aborts; without
+// the object where that is NULL.
 _Noreturn void wi_panic(const char *function, const void *object,
                         const char *rule);
 

@@ -177,6 +177,15 @@ int wi_os_segment_seal(int fd, void *map, size_t limit)
     return rc < 0 ? rc : back;
 }
 
+bool wi_os_sealed_has(int fd, uint64_t size)
+{
+    enum { WHOLE = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW };
+    struct stat st;
+    int seals = fcntl(fd, F_GET_SEALS);
+    return seals >= 0 && (seals & WHOLE) == WHOLE && fstat(fd, &st) == 0 &&
+           (uint64_t)st.st_size == size && wi_os_memfd_holds(fd, size);
+}
+
 int wi_os_sealed_new(const char *name, const void *data, size_t size)
 {
     if (too_big(size))

@@ -45,6 +45,11 @@ int wi_os_segment_seal(int fd, void *map, size_t limit);
 // Makes a memfd of size bytes that nobody will ever change.
 int wi_os_sealed_new(const char *name, const void *data, size_t size);
 
+// Whether fd is such a file of size bytes, all of which were written. What
+// another process sends may be anything else: a file that has no end, or that
+// makes its reader wait.
+bool wi_os_sealed_has(int fd, uint64_t size);
+
 int wi_os_dup(int fd); // close-on-exec, or a negative code
 bool wi_os_fd_is_open(int fd);
 size_t wi_os_fd_limit(void); // how many may be open

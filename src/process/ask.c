@@ -279,6 +279,8 @@ static int read_submit(struct wi_member *member, const struct wi_frame *frame,
             return -EINVAL;
         wi_pjob_take_terms(job, terms);
     }
+    if (place.form == WI_FORM_WINDOW && !wi_os_memfd_holds(place.fd, ask->size))
+        return -WEFT_EPROTO;
     void *room = wi_pjob_room(job, ask->size);
     if (room == NULL)
         return -ENOMEM;

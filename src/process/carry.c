@@ -107,6 +107,8 @@ int wi_carry_array_get(struct wi_type type, void *bytes, size_t size, size_t n,
         if (type.size != 0 && size / type.size < n)
             return -WEFT_EPROTO;
         memcpy(values, bytes, n * type.size);
+        for (size_t i = 0; i < n && type.kind == WEFT_TEXT; i++)
+            ((struct weft_text *)values)[i].s[WEFT_TEXT_SIZE - 1] = '\0';
         return 0;
     }
     char *at = bytes;

@@ -224,7 +224,9 @@ static int receive_packet(struct local *c, char *data, size_t size)
 static int read_file(struct local *c, void *data)
 {
     int file = c->fds.fd[0];
-    int rc = wi_os_memfd_read(file, 0, data, c->head.size);
+    int rc = -WEFT_EPROTO;
+    if (wi_os_sealed_has(file, c->head.size))
+        rc = wi_os_memfd_read(file, 0, data, c->head.size);
     wi_os_close(file);
     c->fds.n--;
     memmove(&c->fds.fd[0], &c->fds.fd[1], c->fds.n * sizeof c->fds.fd[0]);

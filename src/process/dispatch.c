@@ -77,6 +77,8 @@ void wi_flight_end(struct wi_member *member, unsigned ticket)
         member->state == WI_MEMBER_READY) {
         member->pool->active--;
         wi_member_idle(member);
+        if (member->retiring)
+            wi_member_leaves(member);
     }
 }
 

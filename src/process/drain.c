@@ -10,6 +10,11 @@
 // publishes a frame then rings, once. Under load the supervisor does not set it
 // again at once but looks again after 50 us; so a busy worker makes no system
 // call.
+//
+// A worker may speak as fast as it is heard. So nobody hears one for longer
+// than its ring was full, and whoever has more to do than to listen passes the
+// rest on to the supervisor. One that has a job to be ended (`condemned`) is
+// heard by the supervisor alone, who would not get its turn otherwise.
 #include "process/pool.h"
 
 #include <errno.h>
@@ -18,6 +23,7 @@
 
 #include <weft/error.h>
 
+#include "os/memfd.h"
 #include "process/carry.h"
 
 static void go_mad(struct wi_member *member)
@@ -39,28 +45,42 @@ static struct wi_place frame_place(struct wi_member *member,
                              .inline_size = frame->inline_size};
 }
 
+enum { LARGE = 1 << 20 };
+
+// The bytes of a place, in memory from malloc. A result may have holes, which
+// cost the worker nothing: they cost nothing here either. NULL: no memory.
+static void *read_bytes(const struct wi_place *place, int *rc)
+{
+    size_t size = place->far.size;
+    bool holes = place->form == WI_FORM_WINDOW && size >= LARGE &&
+                 !wi_os_memfd_holds(place->fd, size);
+    void *bytes = holes ? calloc(1, size + 1) : malloc(size + 1);
+    *rc = bytes == NULL ? -ENOMEM
+          : holes
+              ? wi_os_memfd_read_sparse(place->fd, place->window, bytes, size)
+              : wi_place_read(place, bytes);
+    return bytes;
+}
+
 // Reads the bytes of a result, without the lock if they are many. Meanwhile
 // nobody else drains this member. NULL with *rc set: no memory, or nonsense.
 static void *fetch(struct wi_member *member, struct wi_place *place,
                    unsigned ticket, int *rc)
 {
-    void *bytes = malloc(place->far.size + 1);
-    *rc = bytes == NULL ? -ENOMEM : 0;
-    if (bytes == NULL)
-        return NULL;
     bool many = place->form == WI_FORM_WINDOW;
     if (many) {
         member->held = true;
         wi_mutex_unlock(&member->pool->lock);
     }
-    *rc = wi_place_read(place, bytes);
+    void *bytes = read_bytes(place, rc);
     wi_kept_note(&member->kept, place, ticket);
     if (many) {
         wi_mutex_lock(&member->pool->lock);
         member->held = false;
         wi_pool_tend(member->pool); // there may have been signs of death
     }
-    ((char *)bytes)[place->far.size] = '\0';
+    if (bytes != NULL)
+        ((char *)bytes)[place->far.size] = '\0';
     return bytes;
 }
 
@@ -192,13 +212,19 @@ static void hear(struct wi_member *member, struct wi_frame *frame, uint32_t at,
         wi_ask(member, frame, at);
 }
 
+bool wi_may_hear(const struct wi_member *member)
+{
+    return !member->held && member->state == WI_MEMBER_READY &&
+           (!member->condemned || wi_supervisor_is_self());
+}
+
 bool wi_drain(struct wi_member *member, struct wi_outcomes *out)
 {
     struct wi_pool *pool = member->pool;
     struct wi_ring *ring = member->ring;
     unsigned n = 0;
-    while (!member->held && member->state == WI_MEMBER_READY &&
-           !wi_outcomes_full(out) && wi_has_said(member)) {
+    while (n < WI_FRAMES && wi_may_hear(member) && !wi_outcomes_full(out) &&
+           wi_has_said(member)) {
         uint32_t at = member->heard;
         struct wi_frame frame = ring->frames[at % WI_FRAMES];
         hear(member, &frame, at, out);
@@ -221,8 +247,12 @@ bool wi_listen(struct wi_member *member)
     // relaxed: the fence orders it before the look
     __atomic_store_n(word, 1, __ATOMIC_RELAXED);
     wi_arch_fence(); // pairs with the worker's fence after a frame
-    if (!wi_has_said(member) || member->held)
+    if (!wi_has_said(member))
         return true;
+    if (member->held) { // when it is let go, the pool is tended
+        member->unheard = true;
+        return true;
+    }
     // relaxed: only who gets the 1 rings
     __atomic_exchange_n(word, 0, __ATOMIC_RELAXED);
     return false;

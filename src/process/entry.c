@@ -30,6 +30,7 @@
 #include <stdlib.h>
 
 #include "future/fork.h"
+#include "os/backtrace.h"
 #include "os/memfd.h"
 #include "os/process.h"
 #include "os/report.h"
@@ -140,6 +141,8 @@ static _Noreturn void run_child(void)
     bool worker = boot->kind == WI_BOOT_WORKER;
     if (worker)
         wi_os_be_victim();
+    if (!preloaded) // the zygote has noted them
+        wi_os_backtrace_prepare();
     wi_os_fault_install(&words->fault, worker ? WI_BELL_FD : -1);
     int at = worker ? wi_os_life_hold(words->life) : -1;
     words->life_at = at < 0 ? -1 : at;
@@ -153,7 +156,8 @@ static _Noreturn void run_child(void)
 
 _Noreturn void wi_entry_reborn(int at, bool is_preloaded)
 {
-    wi_fork_refresh();
+    if (!is_preloaded) // a zygote has done that before
+        wi_fork_refresh();
     wi_boot_at = at;
     preloaded = is_preloaded;
     entered = true;

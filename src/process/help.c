@@ -13,11 +13,14 @@
 //
 // While a thread spins, the workers' bells are off. Every way out of here ends
 // with all of them on again, or with nothing left that was said: see wi_listen.
+// What a thread that was called cannot take in itself, because others have the
+// locks or because a worker says more and more, it passes on to the supervisor.
 #include <errno.h>
 
 #include "arch/arch.h"
 #include "os/clock.h"
 #include "os/cpu.h"
+#include "os/event.h"
 #include "os/life.h"
 #include "process/pool.h"
 #include "os/spin.h"
@@ -25,7 +28,7 @@
 #include "sched/park.h"
 #include "sched/task.h"
 
-enum { QUICK_NS = 50000, MOST_WORDS = 8 };
+enum { QUICK_NS = 50000, MOST_WORDS = 8, MOST_TURNS = 16 };
 
 static unsigned cpus;
 static bool no_waitv; // the kernel has no futex_waitv
@@ -68,37 +71,45 @@ static void each_member(bool (*fn)(struct wi_member *member, void *arg),
 // Taking in -------------------------------------------------------------------
 
 // A member that has said something, pinned so that it stays when the locks are
-// left; NULL: none, or somebody else is at it.
-static struct wi_member *find_in(struct wi_pool *pool)
+// left; NULL: none, or (busy) somebody else is at it.
+static struct wi_member *find_in(struct wi_pool *pool, bool *busy)
 {
-    if (!wi_mutex_try(&pool->lock))
+    if (!wi_mutex_try(&pool->lock)) {
+        *busy = true;
         return NULL;
+    }
     struct wi_member *m = pool->members;
-    while (m != NULL &&
-           (m->state != WI_MEMBER_READY || m->held || !wi_has_said(m)))
-        m = m->next;
+    for (; m != NULL; m = m->next) {
+        if (m->state != WI_MEMBER_READY || !wi_has_said(m))
+            continue;
+        if (wi_may_hear(m))
+            break;
+        *busy = true;
+    }
     if (m != NULL)
         m->pins++;
     wi_mutex_unlock(&pool->lock);
     return m;
 }
 
-static struct wi_member *find(void)
+static struct wi_member *find(bool *busy)
 {
     struct wi_member *member = NULL;
-    if (!wi_mutex_try(&wi_pools_lock))
+    if (!wi_mutex_try(&wi_pools_lock)) {
+        *busy = true;
         return NULL;
+    }
     for (struct wi_pool *p = wi_pools; p != NULL && member == NULL; p = p->next)
-        member = find_in(p);
+        member = find_in(p, busy);
     wi_mutex_unlock(&wi_pools_lock);
     return member;
 }
 
 // Takes in some of what was said, if nobody else is about to. Whether there
 // was something.
-static bool take_in(void)
+static bool take_in(bool *busy)
 {
-    struct wi_member *member = find();
+    struct wi_member *member = find(busy);
     struct wi_outcomes out;
     out.n = 0;
     if (member == NULL)
@@ -112,6 +123,16 @@ static bool take_in(void)
     wi_mutex_unlock(&pool->lock);
     wi_outcomes_tell(&out);
     return true;
+}
+
+// The same for all of it. false: some may be left.
+static bool take_in_all(void)
+{
+    bool busy = false;
+    for (int turn = 0; turn < MOST_TURNS; turn++)
+        if (!take_in(&busy))
+            return !busy;
+    return false;
 }
 
 // Spinning --------------------------------------------------------------------
@@ -143,15 +164,28 @@ static bool bell_on(struct wi_member *member, void *arg)
     return *quiet;
 }
 
+// The same, where the supervisor is to hear what there is.
+static bool pass_on(struct wi_member *member, void *arg)
+{
+    (void)arg;
+    if (member->state == WI_MEMBER_READY &&
+        __atomic_load_n(&member->ring->listening, __ATOMIC_RELAXED) == 0 &&
+        !wi_listen(member))
+        wi_os_event_set(member->bell);
+    return true;
+}
+
 static void bells_on(void)
 {
-    bool quiet;
-    do {
+    bool quiet = false, busy;
+    for (int turn = 0; turn < MOST_TURNS && !quiet; turn++) {
         quiet = true;
         each_member(bell_on, &quiet);
         if (!quiet)
-            take_in();
-    } while (!quiet);
+            take_in(&busy);
+    }
+    if (!quiet)
+        each_member(pass_on, NULL);
 }
 
 static bool woken(struct wi_task *self)
@@ -162,7 +196,8 @@ static bool woken(struct wi_task *self)
 
 static bool look(void *self)
 {
-    take_in();
+    bool busy;
+    take_in(&busy);
     return woken(self);
 }
 
@@ -200,6 +235,7 @@ struct doze {
     uint32_t *words[MOST_WORDS];
     unsigned n;
     bool said;
+    bool called[MOST_WORDS];
 };
 
 static bool lie_down(struct wi_member *member, void *arg)
@@ -217,18 +253,23 @@ static bool lie_down(struct wi_member *member, void *arg)
     return doze->n < MOST_WORDS;
 }
 
+// A dozer: its member stays.
 static void get_up(struct doze *doze)
 {
-    for (unsigned i = 0; i < doze->n; i++) {
-        struct wi_pool *pool = doze->members[i]->pool;
-        wi_mutex_lock(&pool->lock);
+    for (unsigned i = 0; i < doze->n; i++)
         // acq_rel: as in wi_ring_wake; if it was 0, we were called
-        __atomic_exchange_n(doze->words[i], 0, __ATOMIC_ACQ_REL);
-        doze->members[i]->dozers--;
+        doze->called[i] =
+            __atomic_exchange_n(doze->words[i], 0, __ATOMIC_ACQ_REL) == 0;
+    bool all = take_in_all(); // what we were called for, and what came with it
+    for (unsigned i = 0; i < doze->n; i++) {
+        struct wi_member *member = doze->members[i];
+        struct wi_pool *pool = member->pool;
+        wi_mutex_lock(&pool->lock);
+        if (doze->called[i] && !all && wi_has_said(member))
+            wi_os_event_set(member->bell);
+        member->dozers--;
         wi_mutex_unlock(&pool->lock);
     }
-    while (take_in()) // what we were called for, and what came with it
-        ;
 }
 
 // While the thread takes in, its word says that it is awake, so that whoever

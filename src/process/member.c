@@ -17,7 +17,9 @@
 // at once more: what is still READY goes back to the front of the queue, what
 // had begun has failed; the failed ones are told as soon as it is known how it
 // ended: from the crash page, from /proc or from the pidfd; or 20 ms later
-// without that. A new worker is asked for at once.
+// without that. A new worker is asked for at once. Page and word are the
+// worker's own to write: one that lives a second later is killed, unless a
+// debugger has it or its core is being written.
 //
 // Starts that come to nothing are repeated after 10 ms, 20 ms ... 5 s; after
 // five in a row without any worker left (twelve, if they were killed), the pool
@@ -47,7 +49,7 @@ enum {
 static const int64_t poll_ns = 50000, verdict_ns = 20000000,
                      first_pause_ns = 10000000, last_pause_ns = 5000000000,
                      trim_ns = 1000000000, audit_ns = 100000000,
-                     hidden_ns = 10000000;
+                     doubt_ns = 1000000000, hidden_ns = 10000000;
 
 static struct wi_member *of_launch(struct wi_launch *launch)
 {
@@ -293,6 +295,15 @@ void wi_member_retire(struct wi_member *member)
     // release: with all that was published before; the worker reads it last
     __atomic_store_n(&member->ring->stop, 1, __ATOMIC_RELEASE);
     wi_ring_wake(&member->ring->parked);
+    if (member->flying == 0)
+        wi_member_leaves(member);
+}
+
+void wi_member_leaves(struct wi_member *member)
+{
+    int64_t leave = member->pool->set.leave;
+    if (member->state == WI_MEMBER_READY && leave < WI_FOREVER / 2)
+        wi_alarm_set(&member->verdict, wi_os_now() + leave);
 }
 
 void wi_member_kill(struct wi_member *member, const char *why)
@@ -305,6 +316,22 @@ void wi_member_kill(struct wi_member *member, const char *why)
     if (!member->launching && member->child.pid != 0)
         wi_os_child_signal_group(&member->child, wi_os_sigkill);
     wi_pool_tend(member->pool);
+}
+
+// Whether there is still one to be killed of which only signs of death were
+// seen. What it looks like in a core is worth the wait.
+static bool only_seems_dead(struct wi_member *member)
+{
+    return member->state == WI_MEMBER_LOST && member->why == NULL &&
+           !member->launching && !member->reaped && member->child.pidfd >= 0 &&
+           !wi_os_child_dumps(&member->child);
+}
+
+void wi_member_finish(struct wi_member *member, const char *why)
+{
+    if (only_seems_dead(member))
+        wi_os_child_signal_group(&member->child, wi_os_sigkill);
+    wi_member_kill(member, why);
 }
 
 void wi_member_stop(struct wi_member *member, const char *why)
@@ -408,7 +435,7 @@ uint32_t wi_member_take_in(struct wi_member *member)
     struct wi_outcomes out;
     uint32_t before = member->heard;
     out.n = 0;
-    while (wi_drain(member, &out)) {
+    while (member->heard - before < WI_FRAMES && wi_drain(member, &out)) {
         wi_mutex_unlock(&member->pool->lock);
         wi_outcomes_tell(&out);
         wi_mutex_lock(&member->pool->lock);
@@ -420,6 +447,7 @@ uint32_t wi_member_take_in(struct wi_member *member)
 static void attend(struct wi_member *member)
 {
     uint32_t n;
+    member->unheard = false;
     do {
         n = wi_member_take_in(member);
         if (n >= MANY && member->state == WI_MEMBER_READY) {
@@ -481,8 +509,14 @@ static void verdict_rang(struct wi_alarm *alarm)
 {
     struct wi_member *member = MEMBER_OF(alarm, verdict);
     wi_mutex_lock(&member->pool->lock);
+    if (member->state == WI_MEMBER_READY) // it was to leave
+        wi_member_kill(member, "did not leave");
+    if (!member->late)
+        wi_pool_tend(member->pool);
+    else if (only_seems_dead(member) && !wi_os_child_stopped(&member->child))
+        wi_os_child_signal_group(&member->child, wi_os_sigkill);
     member->late = true;
-    wi_pool_tend(member->pool);
+    wi_alarm_set(&member->verdict, wi_os_now() + doubt_ns);
     wi_mutex_unlock(&member->pool->lock);
 }
 
@@ -585,12 +619,13 @@ static void lose(struct wi_member *member)
     wi_pool_tend(pool);
     if (!was_ready)
         judge_start(member);
-    if (member->reaped || has_faulted(member))
+    if (member->reaped)
         return;
     // The life word: it is dying, and cannot be reaped yet.
-    member->late = wi_os_child_peek(&member->child, &member->end);
-    if (!member->late)
-        wi_alarm_set(&member->verdict, wi_os_now() + verdict_ns);
+    member->late =
+        has_faulted(member) || wi_os_child_peek(&member->child, &member->end);
+    wi_alarm_set(&member->verdict,
+                 wi_os_now() + (member->late ? doubt_ns : verdict_ns));
 }
 
 // What had not begun goes back to the queue, oldest first, and the futures that
@@ -680,12 +715,16 @@ static bool tell_victims(struct wi_member *member, struct wi_outcomes *out)
     return true;
 }
 
-// Ends what is doomed among the jobs that have begun, now that it may be seen
-// whether they still run: see is_certain in pool.c. false: out is full, or the
-// worker has said more.
+// Ends what is doomed among the jobs that have begun: see is_certain in pool.c.
+// What was called back cannot begin, and what had ended before that was said
+// before that, so it is certain that the others run, whatever else the worker
+// says meanwhile. false: out is full, or somebody holds the worker.
 static bool end_doomed(struct wi_member *member, struct wi_outcomes *out)
 {
+    wi_recall_all(member);
     wi_member_take_in(member);
+    if (member->held)
+        return false;
     member->condemned = false;
     for (unsigned i = 0; i < WI_TICKETS; i++) {
         struct wi_pjob *job = member->flights[i].job;
@@ -694,7 +733,7 @@ static bool end_doomed(struct wi_member *member, struct wi_outcomes *out)
         if (wi_outcomes_full(out))
             member->condemned = true;
         else if (member->state == WI_MEMBER_READY)
-            wi_pjob_stop(job, job->doomed, wi_doom_text(job->doomed), out);
+            wi_pjob_kill(job, job->doomed, wi_doom_text(job->doomed), out);
     }
     return !member->condemned;
 }
@@ -762,6 +801,8 @@ static void look_at_member(struct wi_member *member)
     }
     if (member->adopted && !member->watched && !member->reaped)
         watch_end(member);
+    if (member->unheard && !member->held)
+        attend(member);
     // acquire: pairs with the release of the life thread
     bool gone = __atomic_load_n(&member->lifeline.gone, __ATOMIC_ACQUIRE);
     if (gone && member->retiring && !member->held) {

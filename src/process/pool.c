@@ -30,6 +30,7 @@
 #include "process/carry.h"
 #include "process/parcel.h"
 #include "process/room.h"
+#include "process/zygote.h"
 #include "sched/here.h"
 #include "sched/scope.h"
 
@@ -298,7 +299,14 @@ void wi_pjob_stop(struct wi_pjob *job, int code, const char *text,
         wi_pool_tend(job->pool);
         return;
     }
-    // Only the end of its worker ends it.
+    wi_pjob_kill(job, code, text, out);
+}
+
+// Only the end of its worker ends it.
+void wi_pjob_kill(struct wi_pjob *job, int code, const char *text,
+                  struct wi_outcomes *out)
+{
+    struct wi_member *member = job->member;
     member->flights[job->ticket].job = NULL;
     job->member = NULL;
     wi_pjob_end(job, code, text, out);
@@ -358,13 +366,8 @@ static void deadline_passed(struct wi_alarm *alarm)
     job->rung = true;
     struct wi_member *member = member_of(job);
     uint64_t id = job->id;
-    // What it has said already counts.
-    while (member != NULL && job->id == id && wi_drain(member, &out)) {
-        wi_mutex_unlock(&pool->lock);
-        wi_outcomes_tell(&out);
-        wi_mutex_lock(&pool->lock);
-        member = job->id == id ? member_of(job) : NULL;
-    }
+    if (member != NULL)
+        wi_member_take_in(member); // what it has said already counts
     if (job->id == id && job->state != WI_JOB_FREE &&
         job->deadline <= wi_os_now())
         wi_pjob_stop(job, -WEFT_EJOBTIMEOUT, "ran past its deadline", &out);
@@ -624,6 +627,24 @@ static void end_all_jobs(void *pool)
     end_jobs(pool, true);
 }
 
+// Kills the workers that are left. Whether the start of one is under way in a
+// zygote: then nothing of it is there to be killed but the zygote, and the next
+// one may be no better.
+static bool kill_all(struct wi_pool *pool)
+{
+    struct wi_zygote *zygote = NULL;
+    wi_mutex_lock(&pool->lock);
+    for (struct wi_member *m = pool->members; m != NULL; m = m->next) {
+        wi_member_finish(m, "did not leave");
+        if (m->launching && m->launch.method == WEFT_START_ZYGOTE)
+            zygote = m->launch.zygote;
+    }
+    if (zygote != NULL)
+        wi_zygote_give_up(zygote);
+    wi_mutex_unlock(&pool->lock);
+    return zygote != NULL;
+}
+
 // Sends the workers home, and kills who has not gone in a second.
 static void dismiss(struct wi_pool *pool)
 {
@@ -637,11 +658,8 @@ static void dismiss(struct wi_pool *pool)
     while (!is_over(pool, true)) {
         if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
             continue;
-        wait.deadline = WI_FOREVER;
-        wi_mutex_lock(&pool->lock);
-        for (struct wi_member *m = pool->members; m != NULL; m = m->next)
-            wi_member_kill(m, "did not leave");
-        wi_mutex_unlock(&pool->lock);
+        wait.deadline =
+            kill_all(pool) ? wi_os_now() + pool->set.leave : WI_FOREVER;
     }
 }
 

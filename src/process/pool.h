@@ -111,7 +111,8 @@ struct wi_member {
     struct wi_launch launch; // first
     struct wi_watch pidfd_watch, bell_watch;
     struct wi_alarm poll;    // look again although no bell rang
-    struct wi_alarm verdict; // tell of a death although the pidfd is late
+    struct wi_alarm verdict; // tell of a death although the pidfd is late; or
+                             // the time to leave is over
     struct wi_alarm overrun; // a job will have run too long; or SIGKILL is due
     struct wi_lifeline lifeline;
     struct wi_pool *pool;
@@ -136,6 +137,7 @@ struct wi_member {
     bool blocked;    // its job waits
     bool late;       // the verdict is due
     bool condemned;  // a job that it runs is doomed: it gets no other
+    bool unheard;    // it has said something while somebody held it
     unsigned dozers; // threads that sleep on ring->waiter
     unsigned pins;   // threads that use it without the lock
     const char *why; // it was killed, for the texts
@@ -271,6 +273,9 @@ struct wi_pool *wi_pool_of(weft_executor *ex); // NULL: it is no process pool
 // unless the job is doomed only: then it will fail soon, or be done.
 void wi_pjob_stop(struct wi_pjob *job, int code, const char *text,
                   struct wi_outcomes *out);
+// Ends a job that runs, and its worker.
+void wi_pjob_kill(struct wi_pjob *job, int code, const char *text,
+                  struct wi_outcomes *out);
 const char *wi_doom_text(int code); // of a job that is doomed
 
 // queue.c, under the lock
@@ -313,9 +318,11 @@ void wi_member_not_idle(struct wi_member *member);
 bool wi_has_room(const struct wi_member *member); // for one more request
 
 // drain.c
-// Takes in what a member has said, as far as out has room; under the lock,
-// which it may leave for a while. Whether there was something.
+// Takes in what a member has said, as far as out has room, and not more than
+// its ring holds; under the lock, which it may leave for a while. Whether there
+// was something.
 bool wi_drain(struct wi_member *member, struct wi_outcomes *out);
+bool wi_may_hear(const struct wi_member *member); // whether wi_drain will
 static inline bool wi_has_said(struct wi_member *member)
 {
     uint32_t at = member->heard;
@@ -337,10 +344,12 @@ void wi_pool_audit(struct wi_alarm *alarm);
 // Under the lock: at once; as gently as the pool's grace says; when it has
 // nothing left to do.
 void wi_member_kill(struct wi_member *member, const char *why);
+void wi_member_finish(struct wi_member *member, const char *why); // seems dead
 void wi_member_stop(struct wi_member *member, const char *why);
 void wi_member_retire(struct wi_member *member);
-// Takes in all that it has said. On the supervisor, under the lock, which it
-// leaves in between; the member stays. Returns the number of frames.
+void wi_member_leaves(struct wi_member *member); // has nothing left to do
+// Takes in all that it has said by now. On the supervisor, under the lock,
+// which it leaves in between; the member stays. Returns the number of frames.
 uint32_t wi_member_take_in(struct wi_member *member);
 void wi_pool_leave(struct wi_pool *pool); // wakes the closer
 void wi_pool_break(struct wi_pool *pool, int code, const char *text);

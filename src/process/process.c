@@ -23,6 +23,7 @@
 // status, which has 8 bits.
 #include <weft/error.h>
 #include <weft/process.h>
+#include <weft/thread.h>
 
 #include <errno.h>
 #include <math.h>
@@ -65,8 +66,10 @@ struct process {
     bool canceled;
     int signal; // to send when it runs, 0: none
     struct wi_os_child child;
-    struct wi_boot *boot;
+    struct wi_boot *boot; // the child may write there: nothing is read again
     int memfd;
+    char name[32];
+    uint64_t result_at; // where in the file its bytes will lie
     struct wi_spec spec;
     struct wi_capture captures[2]; // of its output, its error
     struct wi_errand reap;         // its end cannot be watched
@@ -177,7 +180,7 @@ static void call_drop(struct process *p)
 
 static const char *name_of(const struct process *p)
 {
-    return p->boot->name[0] != '\0' ? p->boot->name : "process";
+    return p->name[0] != '\0' ? p->name : "process";
 }
 
 // What the future says of a process that has ended.
@@ -208,11 +211,12 @@ static int verdict(struct process *p, const struct wi_os_end *end,
 static int fetch_result(struct process *p, struct weft_bytes *bytes)
 {
     uint64_t size = wi_boot_words(p->boot)->result_size;
+    if (!wi_os_memfd_holds(p->memfd, size))
+        return -WEFT_EPROTO;
     if (size >> WI_ID_BITS != 0 || (bytes->data = malloc(size)) == NULL)
         return -ENOMEM;
     bytes->len = size;
-    int rc = wi_os_memfd_read(p->memfd, wi_boot_result_at(p->boot), bytes->data,
-                              size);
+    int rc = wi_os_memfd_read(p->memfd, p->result_at, bytes->data, size);
     if (rc < 0)
         free(bytes->data);
     return rc;
@@ -437,6 +441,7 @@ static int prepare_launch(struct process *p,
     if (rc < 0)
         return rc;
     rc = wi_spec_boot(&p->spec, p->boot, p->memfd);
+    p->result_at = wi_boot_result_at(p->boot);
     if (rc == 0)
         rc = wi_spec_capture(&p->spec, &p->launch, p->captures);
     p->launch.boot = p->boot;
@@ -458,6 +463,7 @@ static int prepare(struct process *p, weft_function *fn, const void *arg,
         return p->memfd;
     p->boot->kind = WI_BOOT_PROCESS;
     p->boot->body = body;
+    memcpy(p->name, p->boot->name, sizeof p->name);
     p->grace = o->grace;
     p->drop = o->drop;
     p->arg = (void *)(uintptr_t)arg;
@@ -875,6 +881,8 @@ _Noreturn void wi_process_main(struct wi_boot *boot)
         wi_boot_cannot(boot, -WEFT_ENOJOB, "the function");
     if (!wi_boot_arg(boot, &arg))
         wi_boot_cannot(boot, -ENOMEM, "the argument");
+    if (boot->name[0] != '\0') // without memory it has none
+        (void)weft_set_current_name(boot->name);
     rc = wi_os_sandbox_enter(&boot->sandbox, &what);
     if (rc < 0)
         wi_boot_cannot(boot, rc, what);

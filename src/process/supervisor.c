@@ -163,7 +163,10 @@ bool wi_alarm_stop(struct wi_alarm *alarm)
     return set;
 }
 
+static void count_round(struct wi_errand *errand);
+
 static uint32_t rounds; // futex word: how often count_round has run
+static struct wi_errand round_errand = {.run = count_round};
 
 static void count_round(struct wi_errand *errand)
 {
@@ -175,11 +178,10 @@ static void count_round(struct wi_errand *errand)
 
 void wi_supervisor_settle(void)
 {
-    static struct wi_errand errand = {.run = count_round};
     // The first round may have been under way already.
     for (int i = 0; i < 2; i++) {
         uint32_t before = __atomic_load_n(&rounds, __ATOMIC_ACQUIRE);
-        wi_supervisor_post(&errand);
+        wi_supervisor_post(&round_errand);
         while (__atomic_load_n(&rounds, __ATOMIC_ACQUIRE) == before)
             wi_os_futex_wait(&rounds, before, WI_FOREVER, false);
     }
@@ -213,6 +215,8 @@ static void fresh(void)
     supervisor.running = false;
     supervisor.lock = (struct wi_mutex){0};
     supervisor.first = NULL;
+    round_errand.posted = false; // another thread's, under way
+    is_self = false;
 }
 
 __attribute__((constructor)) static void register_fresh(void)

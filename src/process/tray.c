@@ -100,8 +100,7 @@ static bool end(struct wi_view *tray, const void *data, size_t size)
 bool wi_tray_end(unsigned ticket, const void *data, size_t size)
 {
     wi_mutex_lock(&lock);
-    struct wi_view *tray =
-        wi_view_find(&views, wi_window_result(ticket), true);
+    struct wi_view *tray = wi_view_find(&views, wi_window_result(ticket), true);
     bool result = tray != NULL && end(tray, data, size);
     wi_mutex_unlock(&lock);
     return result;

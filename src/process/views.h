@@ -35,9 +35,10 @@ static inline size_t wi_view_pages(size_t size)
 // A view of the part at `at`, one that is busy or one that is not; or NULL.
 struct wi_view *wi_view_find(struct wi_views *views, uint64_t at, bool busy);
 
-// One that is not busy, of size bytes at least, made if there is none. own: what
-// is written there is seen by this process alone; else it goes to the file,
-// which has room for it then. NULL: it cannot be had, or all places are busy.
+// One that is not busy, of size bytes at least, made if there is none. own:
+// what is written there is seen by this process alone; else it goes to the
+// file, which has room for it then. NULL: it cannot be had, or all places are
+// busy.
 struct wi_view *wi_view_take(struct wi_views *views, int fd, uint64_t at,
                              size_t size, bool own);
 

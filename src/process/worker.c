@@ -409,10 +409,12 @@ static void run_job(const struct weft_job *job, struct request *r,
     struct wi_worker_self *self = &wi_worker_self;
     uint16_t outer = self->ticket;
     uint64_t id = self->record->id;
+    const struct weft_job *outer_job = self->record->job;
     const struct wi_job_frame *frame = self->frame;
     self->frame = NULL;
     self->ticket = r->slot.ticket;
     self->record->id = r->slot.id;
+    self->record->job = job;
     self->depth++;
     wi_ring_phase(self->ring, WI_PHASE_RUNNING);
     if (r->count > 0)
@@ -423,6 +425,7 @@ static void run_job(const struct weft_job *job, struct request *r,
     wi_ring_phase(self->ring, WI_PHASE_TELLING);
     self->depth--;
     self->frame = frame;
+    self->record->job = outer_job;
     self->record->id = id;
     self->ticket = outer;
 }

@@ -551,6 +551,14 @@ bool wi_zygote_take(struct wi_launch *launch)
     return true;
 }
 
+void wi_zygote_give_up(struct wi_zygote *z)
+{
+    wi_mutex_lock(&lock);
+    if (z->state != GONE && z->child.pidfd >= 0)
+        wi_os_child_signal(&z->child, wi_os_sigkill);
+    wi_mutex_unlock(&lock);
+}
+
 // All of them -----------------------------------------------------------------
 
 static bool is_of(const struct wi_zygote *z, const char *program,

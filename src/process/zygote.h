@@ -21,6 +21,11 @@ int wi_zygote_of(const char *program, const struct wi_name *preload,
 // false: it cannot, and the child must be executed. Without a lock.
 bool wi_zygote_take(struct wi_launch *launch);
 
+// It has not answered for long, and somebody can wait no longer: it may be
+// stopped, or stuck in its preload function. It is killed, and replaced as one
+// that has died. Below the pools' locks.
+void wi_zygote_give_up(struct wi_zygote *zygote);
+
 // What parent and zygote say to each other; descriptors travel with an order.
 struct wi_zygote_order {
     uint32_t group;

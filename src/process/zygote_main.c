@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "future/fork.h"
+#include "os/backtrace.h"
 #include "os/blocked.h"
 #include "os/clock.h"
 #include "os/event.h"
@@ -84,6 +86,15 @@ static void check_alone(struct wi_boot *boot)
         wi_boot_cannot(boot, -EBUSY, "the preload function leaves threads");
 }
 
+// What each copy would have to do first, done once: a page that is not written
+// there is not copied.
+static void make_ready_to_copy(void)
+{
+    wi_fork_refresh();
+    wi_os_backtrace_prepare(); // the preload function may have loaded modules
+    wi_os_flush();             // or each copy would write it
+}
+
 _Noreturn void wi_zygote_main(struct wi_boot *boot)
 {
     struct wi_zygote_order order;
@@ -97,7 +108,7 @@ _Noreturn void wi_zygote_main(struct wi_boot *boot)
     if (rc < 0)
         wi_boot_cannot(boot, rc, "the preload function");
     check_alone(boot);
-    wi_os_flush(); // or each copy would write it
+    make_ready_to_copy();
     wi_boot_reach(boot, WI_STAGE_READY);
     reply(true, 0, -1);
     for (;;) {

@@ -76,7 +76,10 @@ const char *wi_task_name(const struct wi_task *t)
 {
     if (t->extra != NULL && t->extra->name[0] != '\0')
         return t->extra->name;
-    return t->kind == WI_KIND_JOB ? t->job->name : "";
+    // The main thread of a worker process has the job that it runs.
+    bool is_job = t->kind == WI_KIND_JOB ||
+                  (t->kind == WI_KIND_FOREIGN && t->job != NULL);
+    return is_job ? t->job->name : "";
 }
 
 void wi_task_describe(const struct wi_task *t, char *text, size_t size)

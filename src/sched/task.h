@@ -145,7 +145,8 @@ struct wi_task {
     // What it does and what came of it.
     union {
         weft_function *fn;
-        const struct weft_job *job; // WI_KIND_JOB
+        const struct weft_job *job; // WI_KIND_JOB; of a foreign thread: none,
+                                    // or what a worker process runs
     };
     void *arg;               // a job's argument of up to 8 bytes lies here
     struct wi_node *waiters; // under WI_LOCKED

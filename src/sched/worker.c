@@ -416,6 +416,12 @@ void wi_worker_yield(struct wi_worker *worker, struct wi_task *self)
     wi_worker_wait(worker, self);
 }
 
+void wi_worker_give_way(struct wi_worker *worker, struct wi_task *self)
+{
+    worker->switches = WI_FAIR;
+    wi_worker_yield(worker, self);
+}
+
 __attribute__((noinline)) struct wi_worker *wi_worker_here(void)
 {
     return wi_here.worker;

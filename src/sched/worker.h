@@ -172,6 +172,13 @@ struct wi_runtime {
     struct wi_roamers roamers __attribute__((aligned(64)));
 };
 
+// Whether it has nothing to do. relaxed: a hint.
+static inline bool wi_worker_sleeps(const struct wi_worker *worker)
+{
+    const uint64_t *idle = &worker->runtime->idle[worker->index / 64];
+    return __atomic_load_n(idle, __ATOMIC_RELAXED) >> worker->index % 64 & 1;
+}
+
 // worker.c --------------------------------------------------------------------
 
 // From now on overflows of stacks are told, and locks that are NULL.
@@ -196,6 +203,10 @@ void wi_worker_wait(struct wi_worker *worker, struct wi_task *self);
 
 // Puts the caller behind all ready tasks and runs the others first.
 void wi_worker_yield(struct wi_worker *worker, struct wi_task *self);
+
+// The same, when what comes from outside has been looked at: for a task that
+// has got much without waiting, and may go on like that.
+void wi_worker_give_way(struct wi_worker *worker, struct wi_task *self);
 
 // Runs t, unstarted and claimed, at once, on a stack of its own: the caller
 // goes on when t has ended or parks for the first time. False if there is no

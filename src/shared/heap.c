@@ -95,14 +95,20 @@ static void set(weft_arena *a, uint64_t *word, uint64_t value)
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-static void commit(weft_arena *a)
+// The transaction counts; the next one begins under the same lock.
+static void settle(weft_arena *a)
 {
     struct wi_segment *s = wi_segment_of(a);
     if (wi_heap_at_word != NULL)
         wi_heap_at_word(s->entries);
     // release: all words before
     __atomic_store_n(&s->entries, 0, __ATOMIC_RELEASE);
-    wi_shared_unlock(&s->heap_lock);
+}
+
+static void commit(weft_arena *a)
+{
+    settle(a);
+    wi_shared_unlock(&wi_segment_of(a)->heap_lock);
 }
 
 // Blocks ----------------------------------------------------------------------
@@ -227,8 +233,9 @@ static void carve(weft_arena *a, uint64_t at, uint64_t from, uint64_t to)
     set(a, &b->head, (to - from) | (from > at ? BEFORE_FREE : 0));
 }
 
-// Frees a used block, together with free neighbours.
-static void release(weft_arena *a, uint64_t at)
+// Frees a used block, together with free neighbours. Where the free block
+// begins.
+static uint64_t release(weft_arena *a, uint64_t at)
 {
     struct wi_segment *s = wi_segment_of(a);
     struct block *b = block_at(a, at);
@@ -246,6 +253,7 @@ static void release(weft_arena *a, uint64_t at)
         take_out(a, at);
     }
     make_free(a, at, end - at);
+    return at;
 }
 
 // Growing ---------------------------------------------------------------------
@@ -469,11 +477,12 @@ int wi_heap_give(weft_arena *a, uint64_t offset)
 
 // The dead --------------------------------------------------------------------
 
-// A block that was being handed out by a process that is dead; 0: none.
-static uint64_t find_orphan(weft_arena *a)
+// A block, from the one at `at` on, that belonged to a process that is dead or
+// was being handed out by one; 0: none.
+static uint64_t find_orphan(weft_arena *a, uint64_t at)
 {
     uint64_t end = wi_segment_of(a)->end - HEAD;
-    for (uint64_t at = WI_HEAP_BEGIN; at < end;) {
+    while (at < end) {
         const struct block *b = block_at(a, at);
         uint64_t tag = (b->owner - MARK) >> 1;
         if (!(b->head & FREE) && b->owner != MARK &&
@@ -490,14 +499,13 @@ void wi_heap_recover(weft_arena *a)
     // acq_rel: pairs with the release of who has found somebody dead
     if (__atomic_exchange_n(&s->unclean, 0, __ATOMIC_ACQ_REL) == 0)
         return;
-    uint64_t at;
-    do {
-        begin(a);
-        at = find_orphan(a);
-        if (at != 0)
-            release(a, at);
-        commit(a);
-    } while (at != 0);
+    begin(a);
+    uint64_t at = WI_HEAP_BEGIN;
+    while ((at = find_orphan(a, at)) != 0) {
+        at = release(a, at);
+        settle(a);
+    }
+    commit(a);
 }
 
 // Checking --------------------------------------------------------------------

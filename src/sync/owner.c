@@ -54,9 +54,11 @@ int wi_owner_wait(struct wi_task *self, struct wi_place *place,
 
 static void report(struct wi_task *t)
 {
-    wi_report("%s %llu %s ended while it held %u lock%s", wi_kind_name(t->kind),
-              (unsigned long long)t->id, wi_task_name(t), t->held,
-              t->held == 1 ? "" : "s");
+    const char *name = wi_task_name(t);
+
+    wi_report("%s %llu%s%s ended while it held %u lock%s",
+              wi_kind_name(t->kind), (unsigned long long)t->id,
+              name[0] ? " " : "", name, t->held, t->held == 1 ? "" : "s");
 }
 
 // Whoever waits without limit stored its edge before it looked at the owner:

@@ -21,6 +21,8 @@
 #include "base/options.h"
 #include "os/report.h"
 
+enum { HOST_ROOM = 256 }; // for a name, with the NUL
+
 static int key_index = -1; // of a connection's key, in its SSL
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 
@@ -144,17 +146,54 @@ static int choose_protocol(SSL *ssl, const unsigned char **out,
     return SSL_TLSEXT_ERR_OK;
 }
 
+// The name in a client's extension, which has this one form: the length of the
+// list, the kind of its only name, and that name with its length. False: it has
+// another. RFC 6066, 3.
+static bool read_name(const unsigned char *list, size_t size,
+                      char name[HOST_ROOM])
+{
+    size_t length = size > 5 ? size - 5 : 0;
+
+    if (length == 0 || length >= HOST_ROOM ||
+        (size_t)(list[0] << 8 | list[1]) != length + 3 ||
+        list[2] != TLSEXT_NAMETYPE_host_name ||
+        (size_t)(list[3] << 8 | list[4]) != length ||
+        memchr(list + 5, '\0', length) != NULL)
+        return false;
+    memcpy(name, list + 5, length);
+    name[length] = '\0';
+    return true;
+}
+
+// At the client's first word, before anything is made of it: later the session
+// that it wants to go on with would have been looked for in the wrong place.
+// OpenSSL gives the connection the other's certificate and the name of its
+// sessions, but not what it asks of its clients.
 static int choose_host(SSL *ssl, int *alert, void *arg)
 {
     weft_tls *tls = arg, *chosen;
-    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    const unsigned char *list;
+    char name[HOST_ROOM] = "";
+    size_t size;
 
-    chosen = tls->choose(name != NULL ? name : "", tls->arg);
-    if (chosen == NULL) {
-        *alert = SSL_AD_UNRECOGNIZED_NAME;
-        return SSL_TLSEXT_ERR_ALERT_FATAL;
-    }
-    SSL_set_SSL_CTX(ssl, chosen->context);
+    *alert = SSL_AD_DECODE_ERROR;
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &list, &size) &&
+        !read_name(list, size, name))
+        return SSL_CLIENT_HELLO_ERROR;
+    *alert = SSL_AD_UNRECOGNIZED_NAME;
+    chosen = tls->choose(name, tls->arg);
+    if (chosen == NULL || SSL_set_SSL_CTX(ssl, chosen->context) == NULL)
+        return SSL_CLIENT_HELLO_ERROR;
+    SSL_set_verify(ssl, SSL_CTX_get_verify_mode(chosen->context), NULL);
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+// Tells the client that its name is known, and has it kept with the session.
+static int welcome_host(SSL *ssl, int *alert, void *arg)
+{
+    (void)ssl;
+    (void)alert;
+    (void)arg;
     return SSL_TLSEXT_ERR_OK;
 }
 
@@ -221,7 +260,9 @@ static int load_trust(weft_tls *tls, const char *authorities, char *why,
 
 static void set_callbacks(weft_tls *tls)
 {
+    static uint64_t last;
     SSL_CTX *context = tls->context;
+    uint64_t number;
 
     SSL_CTX_set_app_data(context, tls);
     if (!tls->server) {
@@ -233,12 +274,16 @@ static void set_callbacks(weft_tls *tls)
                                     tls->protocols_size);
         return;
     }
-    SSL_CTX_set_session_id_context(context, (const unsigned char *)"weft", 4);
+    // Its sessions are no other's, which may ask more of its clients.
+    // relaxed: a number of its own is all that is wanted
+    number = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+    SSL_CTX_set_session_id_context(context, (const unsigned char *)&number,
+                                   sizeof(number));
     if (tls->protocols_size > 0)
         SSL_CTX_set_alpn_select_cb(context, choose_protocol, tls);
     if (tls->choose != NULL) {
-        SSL_CTX_set_tlsext_servername_callback(context, choose_host);
-        SSL_CTX_set_tlsext_servername_arg(context, tls);
+        SSL_CTX_set_client_hello_cb(context, choose_host, tls);
+        SSL_CTX_set_tlsext_servername_callback(context, welcome_host);
     }
 }
 

@@ -32,6 +32,7 @@
 #include <string.h>
 
 #include <weft/error.h>
+#include <weft/io.h>
 #include <weft/scope.h>
 #include <weft/semaphore.h>
 
@@ -384,6 +385,15 @@ int wi_tls_mutual(weft_tls **tls, bool server,
                                          options->why_size);
 }
 
+// Such a socket is always ready for one of the two.
+int wi_tls_never_ahead(weft_stream *stream)
+{
+    int rc =
+        weft_fd_wait(weft_stream_fd(stream), WEFT_READABLE | WEFT_WRITABLE);
+
+    return rc < 0 ? rc : 0;
+}
+
 int wi_tls_check_mutual(weft_stream *stream)
 {
     struct weft_tls_info info = {.size = sizeof(info)};
@@ -433,10 +443,14 @@ static int connect_to(weft_tls *tls, const char *host, uint16_t port,
     int rc;
     WEFT_TIMEOUT(timeout);
 
-    rc = weft_tls_connect_with(tls, host, port, stream, &start, NULL);
+    rc = weft_tcp_connect_with(host, port, stream, NULL);
     if (rc < 0)
         return rc;
-    rc = wi_tls_check_mutual(*stream);
+    rc = wi_tls_never_ahead(*stream);
+    if (rc == 0)
+        rc = weft_tls_start_with(tls, stream, &start);
+    if (rc == 0)
+        rc = wi_tls_check_mutual(*stream);
     if (rc == 0)
         rc = await_greeting(*stream, options);
     if (rc < 0)

@@ -15,6 +15,10 @@ enum { WI_TLS_GREETING_TIME = 10 }; // seconds, if the options have none
 int wi_tls_mutual(weft_tls **tls, bool server,
                   const struct weft_tls_connection_options *options);
 
+// Before the first byte is read of a new socket: no loop reads ahead on it
+// (io.h), so that who does not want to wait can ask the kernel what has come.
+int wi_tls_never_ahead(weft_stream *stream);
+
 // Whether both sides of a stream have shown their certificates and speak this
 // protocol: 0 or a code.
 int wi_tls_check_mutual(weft_stream *stream);

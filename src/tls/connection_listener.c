@@ -56,7 +56,9 @@ static int shake_hands(struct peer *p)
     int rc;
     WEFT_TIMEOUT(p->l->timeout);
 
-    rc = weft_tls_start(p->l->tls, &p->stream);
+    rc = wi_tls_never_ahead(p->stream);
+    if (rc == 0)
+        rc = weft_tls_start(p->l->tls, &p->stream);
     if (rc == 0)
         rc = wi_tls_check_mutual(p->stream);
     if (rc == 0)

@@ -66,6 +66,7 @@ struct tls_stream {
     bool sending;       // the reader or the writer empties `outgoing`
     weft_waiter *waits; // the other one, for that
     bool no_memory;
+    int failed;         // what every read returns from now on; 0: nothing
     char protocol[256]; // what ALPN has chosen
 };
 
@@ -330,6 +331,16 @@ static int call(struct tls_stream *t, enum what what, void *buf, size_t size,
     return ok == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, ok);
 }
 
+// What OpenSSL has failed with. It says so once; later it only refuses.
+static int fail(struct tls_stream *t, char *why, size_t why_size)
+{
+    int code = wi_tls_error(t->ssl, why, why_size);
+
+    if (t->failed == 0)
+        t->failed = code;
+    return t->failed;
+}
+
 // Does it until it is done: 0, 1 for the end, or a negative code.
 static int perform(struct tls_stream *t, enum what what, void *buf, size_t size,
                    size_t *done, char *why, size_t why_size)
@@ -343,7 +354,7 @@ static int perform(struct tls_stream *t, enum what what, void *buf, size_t size,
              : result == SSL_ERROR_WANT_READ   ? -EAGAIN
              : result == SSL_ERROR_ZERO_RETURN ? 1
              : t->no_memory                    ? -ENOMEM
-                            : wi_tls_error(t->ssl, why, why_size);
+                                               : fail(t, why, why_size);
         // Alerts go out also when it has failed.
         sent = have(&t->outgoing) > 0 ? flush(t, what == READING) : 0;
         pthread_mutex_unlock(&t->lock);
@@ -404,6 +415,8 @@ bool wi_tls_readable(weft_stream *s)
         ERR_clear_error();
         ok = SSL_peek_ex(t->ssl, &byte, 1, &done);
         result = ok == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, ok);
+        if (result == SSL_ERROR_SSL && !t->no_memory)
+            fail(t, NULL, 0);
         ERR_clear_error();
         pthread_mutex_unlock(&t->lock);
         if (result != SSL_ERROR_WANT_READ)

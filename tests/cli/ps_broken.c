@@ -42,15 +42,33 @@ __attribute__((used)) struct wi_root wi_root = {
     .kinds = {.count = 9},
 };
 
-__asm__(".pushsection .note.weft, \"a\", %note\n"
+// More copies of Weft than anybody has; they are there in mode 10.
+#define ROOTS     64
+#define ROOT_SIZE 2400 // as a number, for the assembler
+_Static_assert(sizeof(struct wi_root) == ROOT_SIZE, "of another size");
+#define TEXT_(x) #x
+#define TEXT(x)  TEXT_(x)
+extern struct wi_root wi_roots[ROOTS];
+struct wi_root wi_roots[ROOTS];
+
+// The first note leads to wi_root, the others to one of wi_roots each.
+__asm__(".macro weft_note root\n"
         ".balign 4\n"
         ".long 5\n"
         ".long 8\n"
         ".long 1\n"
         ".asciz \"Weft\"\n"
         ".balign 4\n"
-        ".quad wi_root - .\n"
-        ".popsection\n");
+        ".quad \\root - .\n"
+        ".endm\n"
+        ".pushsection .note.weft, \"a\", %note\n"
+        "weft_note wi_root\n"
+        ".set at, 0\n"
+        ".rept " TEXT(ROOTS) "\n"
+                             "weft_note wi_roots+at\n"
+                             ".set at, at + " TEXT(ROOT_SIZE) "\n"
+                                                              ".endr\n"
+                                                              ".popsection\n");
 
 static void spoil(int mode)
 {
@@ -76,6 +94,18 @@ static void spoil(int mode)
         wi_root.tag_bits = wi_root.generation = wi_root.one_tags = ~0u;
     if (mode == 9)
         wi_root.version++;
+    for (int i = 0; mode == 10 && i < ROOTS; i++)
+        wi_roots[i] = wi_root;
+    if (mode == 11) { // colours, and worse, as names
+        wi_root.phases.count = 32;
+        wi_root.kinds.count = 32;
+        for (int i = 0; i < 32; i++) {
+            strcpy(wi_root.phases.name[i], "\033[31mred");
+            strcpy(wi_root.kinds.name[i], "\302\233K\r\n");
+        }
+    }
+    if (mode == 12) // records that begin within those of another chunk
+        chunks[0].next = (struct chunk *)((char *)&chunks[0] + 4096);
 }
 
 int main(int argc, char **argv)

@@ -43,6 +43,7 @@
 #include "loop/fd.h"
 #include "loop/queue.h"
 #include "loop/table.h"
+#include "os/report.h"
 
 #define EVENTS   256        // taken from the kernel at once
 #define PATIENCE 15         // of a listener with one connection at a time
@@ -87,11 +88,12 @@ static int learn(struct epoll_loop *loop, struct epoll_file *file, int fd)
 
     if (kind < 0)
         return kind;
+    if (!wi_fd_note(record, &loop->base))
+        return -ECANCELED;
     file->fd = fd;
     file->kind = (uint8_t)kind;
     file->ready = IN | OUT; // nobody knows: try
     file->known = kind != WI_FD_DISK;
-    wi_fd_note(record, &loop->base);
     return 0;
 }
 
@@ -189,7 +191,11 @@ static void wait_in_line(struct epoll_loop *loop, struct epoll_file *file,
     if (io->own)
         file->level = 1;
 
-    if (anew || (file->registered & sides) != sides)
+    // Some of those in /proc and /sys the kernel would take, and say that they
+    // are ready: never that a read of them would not block.
+    if (file->kind == WI_FD_DISK)
+        rc = -EPERM;
+    else if (anew || (file->registered & sides) != sides)
         rc = tell_kernel(loop, file, sides);
     if (rc == -EPERM) {
         loop->base.count.fallbacks++;
@@ -459,6 +465,9 @@ static int epoll_poll(struct wi_loop *base, int64_t deadline)
         deadline = 0;
     base->count.turns++;
     n = wait_ns(loop, time_left(deadline));
+    if (n < 0 && errno == EBADF)
+        wi_panic("epoll_wait", base,
+                 "the loop's descriptor was closed by somebody else");
     wi_loop_look(base);
     for (int i = 0; i < n; i++) {
         struct epoll_file *file = find_event(loop, loop->events[i].data.u64);

@@ -338,6 +338,7 @@ static struct wi_left *pack(struct uring_loop *loop, struct uring_file *file)
     if (!left)
         return NULL;
     left->end = file->end;
+    left->listener = file->accepts;
     left->taken = 0;
     left->size = (uint32_t)(bytes + conns);
     stash_read(loop, file, left->data.bytes, bytes);
@@ -447,6 +448,7 @@ static bool ask(struct uring_loop *loop, struct uring_file *file,
         return false;
     }
     file->claim = claim == WI_FD_MINE ? URING_MINE : URING_EVERYONE;
+    file->accepts = io->code == WI_IO_ACCEPT;
     return true;
 }
 
@@ -478,6 +480,10 @@ bool uring_serve_ahead(struct uring_loop *loop, struct uring_file *file,
     if (file->claim == URING_UNASKED && !ask(loop, file, io))
         return true;
     if (file->claim == URING_EVERYONE)
+        return false;
+    // To read from a listener, to accept from a stream: the kernel will say it.
+    if (io->code != WI_IO_POLL &&
+        (io->code == WI_IO_ACCEPT) != (bool)file->accepts)
         return false;
     if (!file->waiting.head && serve(loop, file, io))
         return true;

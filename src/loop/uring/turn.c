@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "loop/uring/uring.h"
+#include "os/report.h"
 
 #define ROOM 8 // entries that one operation needs at most, and some
 
@@ -37,32 +38,51 @@ static bool kernel_has_work(struct uring_loop *loop)
            (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN);
 }
 
-// Errors (EINTR, EBUSY, EAGAIN) mean that less was done; the next turn goes on.
+// What the kernel has said to an entry. Most errors (EINTR, EBUSY, EAGAIN,
+// ETIME) mean that less was done, and the next turn goes on. These are for
+// ever, and leave every task that waits without an answer.
+static void check_entry(const struct uring_loop *loop, int rc)
+{
+    if (rc == -EPERM || rc == -EACCES || rc == -ENOSYS)
+        wi_panic("io_uring_enter", loop,
+                 "it is refused since a ring was made: a seccomp filter that "
+                 "comes later than the first wait must allow it, or set "
+                 "WEFT_BACKEND=epoll");
+    if (rc == -EBADF || rc == -ENXIO)
+        wi_panic("io_uring_enter", loop,
+                 "the ring's descriptor was closed by somebody else");
+}
+
+static int submit(struct uring_loop *loop)
+{
+    loop->base.count.turns++;
+    return io_uring_submit_and_get_events(&loop->ring);
+}
+
 static void enter_now(struct uring_loop *loop)
 {
-    if (!io_uring_sq_ready(&loop->ring) && !kernel_has_work(loop))
-        return;
-    loop->base.count.turns++;
-    io_uring_submit_and_get_events(&loop->ring);
+    if (io_uring_sq_ready(&loop->ring) || kernel_has_work(loop))
+        check_entry(loop, submit(loop));
 }
 
 static void enter_and_wait(struct uring_loop *loop, int64_t deadline)
 {
     struct __kernel_timespec timeout;
     struct io_uring_cqe *cqe;
+    bool limited = deadline != WI_FOREVER;
     int64_t left;
 
     loop->base.count.turns++;
-    if (deadline == WI_FOREVER) {
-        io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1, NULL, NULL);
-        return;
+    if (limited) {
+        left = deadline - wi_os_now();
+        if (left < 0)
+            left = 0;
+        timeout.tv_sec = left / 1000000000;
+        timeout.tv_nsec = left % 1000000000;
     }
-    left = deadline - wi_os_now();
-    if (left < 0)
-        left = 0;
-    timeout.tv_sec = left / 1000000000;
-    timeout.tv_nsec = left % 1000000000;
-    io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1, &timeout, NULL);
+    check_entry(loop,
+                io_uring_submit_and_wait_timeout(
+                    &loop->ring, &cqe, 1, limited ? &timeout : NULL, NULL));
 }
 
 // Completions -----------------------------------------------------------------
@@ -163,11 +183,21 @@ int uring_poll(struct wi_loop *base, int64_t deadline)
 
 // Entries ---------------------------------------------------------------------
 
+int uring_enter_first(struct uring_loop *loop)
+{
+    int rc;
+
+    do
+        rc = submit(loop);
+    while (rc == -EINTR || rc == -EAGAIN || rc == -EBUSY);
+    count_queued(loop);
+    return rc < 0 ? rc : 0;
+}
+
 void uring_flush(struct uring_loop *loop)
 {
     do {
-        loop->base.count.turns++;
-        io_uring_submit_and_get_events(&loop->ring);
+        check_entry(loop, submit(loop));
         reap(loop);
         if (io_uring_sq_ready(&loop->ring))
             sched_yield(); // the kernel has no memory for more right now

@@ -37,13 +37,14 @@ static int learn(struct uring_loop *loop, struct uring_file *file, int fd)
 
     if (kind < 0)
         return kind;
+    if (!wi_fd_note(record, &loop->base))
+        return -ECANCELED;
     file->fd = fd;
     file->kind = (uint8_t)kind;
     file->patience = 2;
     file->full = kind == WI_FD_TCP; // the first request may be there already
     file->end = 1;
     file->known = kind != WI_FD_DISK;
-    wi_fd_note(record, &loop->base);
     return 0;
 }
 
@@ -277,6 +278,17 @@ static void equip(struct uring_loop *loop)
     loop->multishot_recv = loop->multishot;
 }
 
+static void give_back(struct uring_loop *loop)
+{
+    io_uring_queue_exit(&loop->ring);
+    if (loop->buffers)
+        uring_buffers_close(loop->buffers);
+    if (loop->wake_fd >= 0)
+        close(loop->wake_fd);
+    wi_table_free(&loop->files);
+    free(loop);
+}
+
 static int uring_open(struct wi_loop **opened)
 {
     struct uring_loop *loop = calloc(1, sizeof(*loop));
@@ -288,17 +300,16 @@ static int uring_open(struct wi_loop **opened)
     }
     loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     rc = loop->wake_fd < 0 ? -errno : has_basics(loop) ? 0 : -ENOSYS;
+    if (rc == 0) {
+        equip(loop);
+        uring_arm_wake(loop);
+        rc = uring_enter_first(loop);
+    }
     if (rc < 0) {
-        if (loop->wake_fd >= 0)
-            close(loop->wake_fd);
-        io_uring_queue_exit(&loop->ring);
-        free(loop);
+        give_back(loop);
         return rc;
     }
-    equip(loop);
     wi_loop_init(&loop->base, &wi_loop_uring);
-    uring_arm_wake(loop);
-    uring_flush(loop);
     *opened = &loop->base;
     return 0;
 }
@@ -318,6 +329,7 @@ static void leave(struct uring_loop *loop, struct uring_file *file)
             uring_poll(&loop->base, WI_FOREVER);
     }
     free(file->conns);
+    file->conns = NULL; // others may still ask to forget it
 }
 
 static void leave_all(struct uring_loop *loop)
@@ -337,17 +349,12 @@ static void uring_close(struct wi_loop *base)
 
     leave_all(loop);
     wi_loop_fini(base);
-    io_uring_queue_exit(&loop->ring);
-    if (loop->buffers)
-        uring_buffers_close(loop->buffers);
     while (loop->aheads) {
         struct uring_ahead *ahead = loop->aheads;
         loop->aheads = ahead->made;
         free(ahead);
     }
-    close(loop->wake_fd);
-    wi_table_free(&loop->files);
-    free(loop);
+    give_back(loop);
 }
 
 const struct wi_loop_ops wi_loop_uring = {

@@ -70,6 +70,7 @@ struct uring_file {
     uint8_t patience; // how many repeats until it reads ahead
     uint8_t bulk;     // full provided buffers in a row
     uint8_t giving;   // enum uring_giving
+    uint8_t accepts;  // claimed for its connections, not its bytes
     int32_t end;      // what ends the stash, if <= 0: an error or the end
     struct uring_ahead *ahead; // the standing request, if there is one
     struct uring_stash stash;
@@ -164,6 +165,8 @@ int uring_poll(struct wi_loop *base, int64_t deadline);
 bool uring_make_room(struct uring_loop *loop);
 // An entry of the submission queue; the caller has made room.
 struct io_uring_sqe *uring_entry(struct uring_loop *loop);
+// The first entry: 0, or what it was refused with.
+int uring_enter_first(struct uring_loop *loop);
 // Gives the kernel all that is queued and takes what it has, without waiting.
 void uring_flush(struct uring_loop *loop);
 // Asks to end what has the tag `target`; the answer has the tag `answer`.

@@ -187,6 +187,37 @@ WEFT_TEST(very_many_items_wait_at_once, .timeout = 60)
     }
 }
 
+// Short items pass, of which one worker alone takes care; then the last ones
+// wait for each other. Those that stood by come.
+static int meet_at_the_end(void **item, void *arg)
+{
+    struct line *line = arg;
+    enum { LAST = 4 };
+    if ((intptr_t)*item <= line->limit - LAST)
+        return 0;
+    if (__atomic_add_fetch(&line->last, 1, __ATOMIC_SEQ_CST) == LAST)
+        kit_gate_open(&line->gate);
+    return kit_gate_wait(&line->gate);
+}
+
+WEFT_TEST(short_items_may_end_in_long_ones, .timeout = 60)
+{
+    const struct weft_stage stages[] = {
+        {make, false}, {meet_at_the_end, true}, {end, false}};
+    for (int i = 0; i < 60; i++) {
+        struct line line = {.limit = KIT_SANITIZED ? 3000 : 30000};
+        line.gate = kit_gate_new();
+        void *args[] = {&line, &line, &line};
+        weft_executor *ex = weft_thread_pool(.workers = 1 + (unsigned)i % 4);
+        kit_assert_code(weft_pipeline(stages, 3, args, .executor = ex,
+                                      .tokens = i % 3 == 0 ? 4 : 100),
+                        0);
+        ck_assert_int_eq(line.ended, line.limit);
+        weft_executor_close(ex);
+        kit_gate_free(&line.gate);
+    }
+}
+
 enum { STACKS = 64, STACK_BYTES = 1 << 16 };
 
 // The stacks that a stage was seen on: fewer than STACKS.

@@ -106,6 +106,65 @@ LOOP_TEST(a_listener_of_ones_own_in_all_weathers)
     return 0;
 }
 
+// Who reads from a listener, or accepts from a connection, hears what the
+// kernel says to it, also if a loop reads ahead on the descriptor, or another
+// one did.
+static int ask_the_wrong_way(void *arg)
+{
+    const int *fds = arg;
+    char byte;
+
+    ck_assert_int_eq(weft_read(fds[0], &byte, 1), -ENOTCONN);
+    ck_assert_int_eq(weft_accept(fds[1], NULL, NULL), -EINVAL);
+    return 0;
+}
+
+LOOP_TEST(the_wrong_kind_of_socket, .timeout = 20)
+{
+    struct sockaddr_in addr;
+    char name = 0;
+
+    for (int thread = 0; thread < 2; thread++) {
+        int listener = listen_loopback(&addr, 8), clients[2];
+
+        for (int i = 0; i < 2; i++)
+            clients[i] = connect_to(&addr);
+        int fd = weft_accept(listener, NULL, NULL), fds[] = {listener, fd};
+        warm_up(fd, clients[0]);
+        // on epoll it stands in line behind the reader
+        for (int waits = 0; waits < (on_uring() ? 2 : 1); waits++) {
+            struct call c = {.fd = fd, .size = 1};
+
+            if (waits)
+                call_start(&c, call_read);
+            else
+                ck_assert_int_eq(weft_write(clients[0], "ahead", 5), 5);
+            weft_sleep(0.001); // a turn of the loop, which may read ahead
+            if (thread)
+                ck_assert_int_eq(
+                    weft_join(weft_thread_start(ask_the_wrong_way, fds)), 0);
+            else
+                ask_the_wrong_way(fds);
+            if (!waits) {
+                char five[5];
+
+                ck_assert_int_eq(weft_read(fd, five, 5), 5);
+                ck_assert_mem_eq(five, "ahead", 5);
+                continue;
+            }
+            ck_assert_int_eq(weft_write(clients[0], &name, 1), 1);
+            ck_assert_int_eq(call_join(&c), 1);
+        }
+        int last = weft_accept(listener, NULL, NULL);
+        ck_assert_int_ge(last, 0);
+        ck_assert_int_eq(weft_close(last), 0);
+        ck_assert_int_eq(weft_close(fd), 0);
+        ck_assert_int_eq(weft_close(listener), 0);
+        close_both(clients);
+    }
+    return 0;
+}
+
 LOOP_TEST(the_peer_address_is_told)
 {
     struct sockaddr_in addr, peer, mine;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Which backend is chosen, and what is said when the wanted one is refused.
+#include "kit.h"
 #include "loop_test.h"
 
 #include <fcntl.h>
@@ -14,12 +15,12 @@
 
 #include "loop/loop.h"
 
-// From now on io_uring_setup fails with `code` in this process.
-static void refuse_rings(int code)
+// From now on a system call fails with `code` in this process.
+static void refuse_call(unsigned call, int code)
 {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
         BPF_STMT(BPF_RET | BPF_K,
                  SECCOMP_RET_ERRNO | ((unsigned)code & SECCOMP_RET_DATA)),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
@@ -31,6 +32,11 @@ static void refuse_rings(int code)
 
     ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
     ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+static void refuse_rings(int code)
+{
+    refuse_call(SYS_io_uring_setup, code);
 }
 
 static int say_backend(void *arg)
@@ -98,6 +104,103 @@ WEFT_TEST(epoll_where_uring_is_refused, .repeat = 4)
     refuse_rings(codes[weft_test_round() % 4]);
     ck_assert_int_eq(weft_run(say_backend, name), 0);
     ck_assert_str_eq(name, "epoll");
+}
+
+// A filter that knows of the one call only.
+WEFT_TEST(epoll_where_rings_cannot_be_entered, .repeat = 3)
+{
+    static const int codes[] = {EPERM, ENOSYS, EACCES};
+    char name[16] = "";
+
+    unsetenv("WEFT_BACKEND");
+    refuse_call(SYS_io_uring_enter, codes[weft_test_round() % 3]);
+    ck_assert_int_eq(weft_run(say_backend, name), 0);
+    ck_assert_str_eq(name, "epoll");
+}
+
+#if defined(WEFT_HAVE_URING)
+static int lose_the_ring(void *unused)
+{
+    int fds[2];
+    char byte;
+
+    (void)unused;
+    unix_pair(fds);
+    ck_assert_str_eq(weft_backend(), "uring");
+    refuse_call(SYS_io_uring_enter, EPERM);
+    return (int)weft_read(fds[0], &byte, 1);
+}
+
+static void enter_no_more(void)
+{
+    weft_run(lose_the_ring, NULL);
+}
+
+// Nobody would ever hear of anything again, and the thread would not rest.
+WEFT_TEST(a_filter_that_comes_too_late)
+{
+    setenv("WEFT_BACKEND", "uring", 1);
+    if (syscall(SYS_io_uring_setup, 0, NULL) < 0 && errno != EFAULT)
+        weft_test_skip("io_uring is not allowed here");
+    kit_assert_aborts(enter_no_more, "io_uring_enter");
+}
+
+static int ask_to_forget(void *fd)
+{
+    return weft_close((int)(intptr_t)fd);
+}
+
+static int take_over(void *fd)
+{
+    int taken = weft_accept((int)(intptr_t)fd, NULL, NULL);
+
+    return taken < 0 ? taken : weft_close(taken);
+}
+
+// Mail that comes when a loop has given up what it had read ahead.
+WEFT_TEST(mail_for_a_loop_that_closes)
+{
+    struct wi_loop *loop = NULL;
+    struct sockaddr_in addr;
+    int listener = listen_loopback(&addr, 8), clients[2];
+    struct wi_io io = {.code = WI_IO_ACCEPT, .fd = listener};
+
+    setenv("WEFT_BACKEND", "uring", 1);
+    if (syscall(SYS_io_uring_setup, 0, NULL) < 0 && errno != EFAULT)
+        weft_test_skip("io_uring is not allowed here");
+    ck_assert_int_eq(wi_loop_open(&loop), 0);
+    for (int i = 0; i < 2; i++) {
+        clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        ck_assert_int_eq(
+            connect(clients[i], (struct sockaddr *)&addr, sizeof(addr)), 0);
+    }
+    loop->ops->submit(loop, &io);
+    while (!io.done)
+        loop->ops->poll(loop, WI_FOREVER);
+    ck_assert_int_ge(io.result, 0);
+    weft_future *other = weft_thread_start(take_over, kit_number(listener));
+    while (!weft_done(other))
+        loop->ops->poll(loop, wi_os_now() + 1000000);
+    ck_assert_int_eq(weft_join(other), 0);
+    other = weft_thread_start(ask_to_forget, kit_number(listener));
+    while (!wi_loop_has_mail(loop))
+        usleep(100);
+    loop->ops->close(loop);
+    ck_assert_int_eq(weft_join(other), 0);
+    close((int)io.result);
+    close(clients[0]);
+    close(clients[1]);
+}
+#endif
+
+WEFT_TEST(a_ring_that_cannot_be_entered_is_an_error)
+{
+    char text[1024];
+
+    setenv("WEFT_BACKEND", "uring", 1);
+    refuse_call(SYS_io_uring_enter, EPERM);
+    ck_assert_int_lt(listen_to(read_code, text, sizeof(text)), 0);
+    ck_assert_ptr_nonnull(strstr(text, "WEFT_BACKEND=uring"));
 }
 
 WEFT_TEST(a_forced_backend_that_is_refused_is_an_error)

@@ -578,6 +578,130 @@ LOOP_TEST(odd_files)
     return 0;
 }
 
+// A file of /proc or /sys can be put into a set of epoll's, unlike one on a
+// disk, and there it is ready for ever.
+LOOP_TEST(files_without_a_disk, .timeout = 20)
+{
+    static const char *const paths[] = {"/proc/version", "/proc/loadavg",
+                                        "/sys/kernel/mm/transparent_hugepage/"
+                                        "enabled"};
+    char buf[64];
+
+    for (size_t i = 0; i < 3; i++) {
+        int fd = open(paths[i], O_RDONLY), fds[2];
+
+        if (fd < 0)
+            continue; // not on this machine
+        ck_assert_int_gt(weft_read(fd, buf, sizeof(buf)), 0);
+        ck_assert_int_eq(weft_close(fd), 0);
+        // what has the number next is heard of
+        unix_pair(fds);
+        struct call c = {.fd = fds[0]};
+        call_start(&c, call_read);
+        ck_assert_int_eq(weft_write(fds[1], "x", 1), 1);
+        ck_assert_int_eq(call_join(&c), 1);
+        close_both(fds);
+    }
+    return 0;
+}
+
+static ssize_t write_past_the_cache(void)
+{
+    char path[] = "/var/tmp/weft-loop-XXXXXX", *block = NULL;
+    int fd = mkostemp(path, O_DIRECT);
+    ssize_t n = 0;
+
+    if (fd < 0)
+        return -errno;
+    unlink(path);
+    ck_assert_int_eq(posix_memalign((void **)&block, 4096, 8192), 0);
+    memset(block, 'b', 8192);
+    for (int i = 0; i < 16 && n >= 0; i++) {
+        const struct iovec parts[] = {{block, 4096}, {block + 4096, 4096}};
+
+        n = weft_writev(fd, parts, 2);
+        ck_assert_int_ne(n, 0);
+    }
+    ck_assert_int_eq(weft_close(fd), 0);
+    free(block);
+    return n;
+}
+
+// To make a file longer takes locks: the kernel says "try again" to who must
+// not wait, and nothing tells when.
+LOOP_TEST(a_file_that_grows_past_the_cache, .timeout = 20)
+{
+    ssize_t n = write_past_the_cache();
+
+    if (n == -EINVAL)
+        weft_test_skip("this file system has no O_DIRECT");
+    ck_assert_int_gt(n, 0);
+    return 0;
+}
+
+WEFT_TEST(a_file_that_grows_past_the_cache_in_a_thread, .timeout = 20)
+{
+    ssize_t n = write_past_the_cache();
+
+    if (n == -EINVAL)
+        weft_test_skip("this file system has no O_DIRECT");
+    ck_assert_int_gt(n, 0);
+}
+
+// Others get their turn also beside a task that never has to wait: one that is
+// ready, one whose descriptor becomes ready meanwhile, and one that sleeps.
+static int note(void *arg)
+{
+    ++*(int *)arg;
+    return 0;
+}
+
+struct noter {
+    int fd, *noted;
+};
+
+static int note_byte(void *arg)
+{
+    const struct noter *n = arg;
+    char byte;
+
+    ck_assert_int_eq(weft_read(n->fd, &byte, 1), 1);
+    return note(n->noted);
+}
+
+static int note_late(void *arg)
+{
+    weft_sleep(0.001);
+    return note(arg);
+}
+
+LOOP_TEST(who_never_waits_keeps_nobody_waiting, .timeout = 20)
+{
+    char buf[16];
+    int noted, fds[2], endless = open("/dev/zero", O_RDONLY);
+
+    ck_assert_int_ge(endless, 0);
+    unix_pair(fds);
+    for (int kind = 0; kind < 3; kind++) {
+        struct noter n = {fds[0], &noted};
+        weft_future *other = kind == 0   ? weft_task_start(note, &noted)
+                             : kind == 1 ? weft_task_start(note_late, &noted)
+                                         : weft_task_start(note_byte, &n);
+
+        noted = 0;
+        if (kind != 0)
+            weft_yield(); // until it waits
+        if (kind > 1)
+            ck_assert_int_eq(weft_write(fds[1], "x", 1), 1);
+        while (!noted)
+            ck_assert_int_eq(weft_read(endless, buf, sizeof(buf)), 16);
+        weft_join(other);
+    }
+    close_both(fds);
+    ck_assert_int_eq(weft_close(endless), 0);
+    return 0;
+}
+
 LOOP_TEST(timer_descriptors)
 {
     int fd = timerfd_create(CLOCK_MONOTONIC, 0); // blocking

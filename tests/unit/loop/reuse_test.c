@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 
 LOOP_TEST(a_reused_number_gets_nothing_of_the_old_file)
 {
@@ -237,6 +238,73 @@ LOOP_TEST(accept_forgives_plain_close)
         warm_up(fds[0], fds[1]);
         close(fds[0]);
         close(fds[1]);
+    }
+    return 0;
+}
+
+// Another loop that knows a descriptor, and is in no hurry to let go of it.
+struct busy {
+    int fd;
+    bool knows, may_go; // any thread, atomically
+};
+
+static int know_it(void *arg)
+{
+    struct busy *b = arg;
+    char byte;
+
+    {
+        WEFT_TIMEOUT(0.001);
+        ck_assert_int_eq(weft_read(b->fd, &byte, 1), -ETIMEDOUT);
+    }
+    __atomic_store_n(&b->knows, true, __ATOMIC_SEQ_CST);
+    while (!__atomic_load_n(&b->may_go, __ATOMIC_SEQ_CST))
+        sched_yield(); // not weft_yield: it takes no mail
+    return 0;
+}
+
+static int busy_run(void *arg)
+{
+    return weft_run(know_it, arg);
+}
+
+static int call_close(void *arg)
+{
+    struct call *c = arg;
+
+    c->started = true;
+    c->result = weft_close(c->fd);
+    c->done = true;
+    return 0;
+}
+
+// While a close waits, nothing begins that it would not end.
+LOOP_TEST(nothing_begins_while_a_close_waits, .timeout = 20)
+{
+    for (int tcp = 0; tcp < 2; tcp++) {
+        int fds[2];
+        char byte;
+
+        tcp ? tcp_pair(fds) : unix_pair(fds);
+        struct busy busy = {.fd = fds[0]};
+        struct call close = {.fd = fds[0]}, task = close, thread = close;
+        weft_future *other = weft_thread_start(busy_run, &busy);
+
+        while (!__atomic_load_n(&busy.knows, __ATOMIC_SEQ_CST))
+            weft_sleep(0.0001);
+        call_start(&close, call_close);
+        ck_assert(!close.done);
+        call_start(&task, call_read);
+        thread.task = weft_thread_start(call_read, &thread);
+        ck_assert_int_eq(call_join(&thread), -ECANCELED);
+        ck_assert_int_eq(weft_close(fds[0]), -EBADF);
+        ck_assert(!close.done);
+        __atomic_store_n(&busy.may_go, true, __ATOMIC_SEQ_CST);
+        ck_assert_int_eq(call_join(&close), 0);
+        ck_assert_int_eq(call_join(&task), -ECANCELED);
+        ck_assert_int_eq(recv(fds[1], &byte, 1, MSG_DONTWAIT), 0);
+        ck_assert_int_eq(weft_close(fds[1]), 0);
+        ck_assert_int_eq(weft_join(other), 0);
     }
     return 0;
 }

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "net_test.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
 
 // A server in a task (or thread) of its own, and what it has seen.
 struct server {
@@ -217,9 +223,19 @@ static void tell(int code, const char *text)
     told = code;
 }
 
+static int failure; // what the next one gives
+
+static int fails_so(weft_stream *stream, void *arg)
+{
+    char line[10];
+    (void)arg;
+    ssize_t n = weft_stream_read_line(stream, line, sizeof line);
+    return n < 0 ? (int)n : failure;
+}
+
 static int serve_quietly(void *arg)
 {
-    return weft_serve(((struct server *)arg)->listener, fails, arg);
+    return weft_serve(((struct server *)arg)->listener, fails_so, arg);
 }
 
 KIT_BOTH(a_failure_that_nobody_asked_for_is_reported)
@@ -232,13 +248,18 @@ KIT_BOTH(a_failure_that_nobody_asked_for_is_reported)
     kit_assert_code(weft_listener_address(s.listener, 0, &address), 0);
     s.port = weft_address_port(&address);
     s.task = weft_task_start(serve_quietly, &s);
-    weft_stream *a = client(&s);
-    say(a, "1\n");
-    hear_end(a);
-    kit_assert_code(weft_stream_close(a), 0);
+    static const int codes[] = {-EDOM, -ENOMEM};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        failure = codes[i];
+        weft_stream *a = client(&s);
+        say(a, "1\n");
+        hear_end(a);
+        kit_assert_code(weft_stream_close(a), 0);
+        while (told != codes[i])
+            weft_yield();
+    }
     weft_listener_stop(s.listener);
     server_end(&s, 0);
-    kit_assert_code(told, -EDOM);
     weft_on_unobserved(NULL);
 }
 
@@ -280,6 +301,149 @@ KIT_BOTH(no_descriptors_left, .timeout = 20)
     server_end(&s, 0);
     ck_assert_int_eq(s.served, CLIENTS);
     ck_assert_int_lt(s.most, CLIENTS);
+}
+
+// From now on the calling thread cannot accept.
+static void refuse_accept(int code)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_accept4, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K,
+                 SECCOMP_RET_ERRNO | ((unsigned)code & SECCOMP_RET_DATA)),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {
+        .len = sizeof(filter) / sizeof(filter[0]),
+        .filter = filter,
+    };
+
+    ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+static double cpu_seconds(void)
+{
+    return (double)clock() / CLOCKS_PER_SEC;
+}
+
+static int stop_it(void *arg)
+{
+    weft_sleep(0.1);
+    weft_listener_stop(arg);
+    return 0;
+}
+
+// A refusal that lasts is no reason to spin, nor to give up; and others who
+// run on this thread are not disturbed.
+static int serve_while_refused(void *arg)
+{
+    static const char *const more[] = {"127.0.0.4"};
+    struct server s = {.handler = echo};
+    struct weft_address address;
+    weft_listener *l;
+    weft_stream *peer, *accepted;
+
+    (void)arg;
+    for (size_t also = 0; also < 2; also++) {
+        kit_assert_code(weft_tcp_listen("127.0.0.1", 0, &l, .also = more,
+                                        .also_count = also),
+                        0);
+        kit_assert_code(weft_listener_address(l, 0, &address), 0);
+        kit_assert_code(weft_address_connect(&address, &peer), 0);
+        if (also == 0)
+            refuse_accept(EPERM);
+        double before = cpu_seconds();
+        {
+            WEFT_TIMEOUT(0.5);
+            kit_assert_code(weft_serve(l, echo, &s), -ETIMEDOUT);
+        }
+        {
+            WEFT_TIMEOUT(0.5);
+            kit_assert_code(weft_listener_accept(l, &accepted, NULL),
+                            -ETIMEDOUT);
+        }
+        ck_assert_double_lt(cpu_seconds() - before, 0.5);
+        weft_future *stopper = weft_task_start(stop_it, l);
+        kit_assert_code(weft_serve(l, echo, &s), 0);
+        kit_assert_code(weft_join(stopper), 0);
+        weft_listener_close(l);
+        kit_assert_code(weft_stream_close(peer), 0);
+    }
+    return 0;
+}
+
+static void serve_refused(void)
+{
+    setenv("WEFT_BACKEND", "epoll", 1); // a ring's accept is no call of ours
+    exit(weft_run(serve_while_refused, NULL));
+}
+
+WEFT_TEST(accept_is_refused_for_long, .timeout = 20)
+{
+    char text[1024];
+    int status = kit_child(serve_refused, text, sizeof(text));
+
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s", text);
+    ck_assert_msg(strstr(text, "EPERM") != NULL, "%s", text);
+}
+
+// What can never pass ends it.
+KIT_BOTH(a_socket_that_listens_no_more)
+{
+    struct server s = {.handler = echo};
+    struct weft_address address;
+    weft_stream *peer;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    kit_assert_code(weft_address_parse(&address, "127.0.0.1", 0), 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address.storage, address.len),
+                     0);
+    ck_assert_int_eq(listen(fd, 4), 0);
+    kit_assert_code(weft_listener_open(fd, &s.listener), 0);
+    kit_assert_code(weft_listener_address(s.listener, 0, &address), 0);
+    s.task = weft_task_start(server_body, &s);
+    kit_assert_code(weft_address_connect(&address, &peer), 0);
+    exchange(peer);
+    ck_assert_int_eq(shutdown(fd, SHUT_RD), 0);
+    kit_assert_code(weft_join(s.task), -EINVAL);
+    kit_assert_code(weft_stream_close(peer), 0);
+    weft_listener_close(s.listener);
+}
+
+static int come_in(void *arg)
+{
+    const struct weft_address *to = arg;
+    weft_stream *stream;
+
+    kit_assert_code(weft_address_connect(to, &stream), 0);
+    exchange(stream);
+    exchange(stream);
+    return weft_stream_close(stream);
+}
+
+// The limit is that of the server, not of each of its sockets.
+KIT_BOTH(a_limit_for_several_sockets, .timeout = 20)
+{
+    static const char *const more[] = {"127.0.0.4", "127.0.0.5"};
+    struct weft_address at[3];
+    weft_future *clients[9];
+    struct server s = {.handler = echo, .limit = 2};
+
+    kit_assert_code(weft_tcp_listen("127.0.0.1", 0, &s.listener, .also = more,
+                                    .also_count = 2),
+                    0);
+    for (size_t i = 0; i < 3; i++)
+        kit_assert_code(weft_listener_address(s.listener, i, &at[i]), 0);
+    s.task = weft_task_start(server_body, &s);
+    for (int i = 0; i < 9; i++)
+        clients[i] = weft_task_start(come_in, &at[i % 3]);
+    for (int i = 0; i < 9; i++)
+        kit_assert_code(weft_join(clients[i]), 0);
+    weft_listener_stop(s.listener);
+    server_end(&s, 0);
+    ck_assert_int_eq(s.served, 9);
+    ck_assert_int_le(s.most, 2);
 }
 
 static int serve_several(void *arg)

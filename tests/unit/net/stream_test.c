@@ -896,6 +896,29 @@ static void close_under_a_reader(void)
     weft_run(close_early, NULL);
 }
 
+static int write_too_much(void *arg)
+{
+    static const char much[1000];
+
+    return (int)weft_stream_write(arg, much, sizeof(much));
+}
+
+static int abort_early(void *arg)
+{
+    weft_stream *pair[2];
+
+    (void)arg;
+    weft_stream_pair(pair, .room = 10);
+    weft_task_start(write_too_much, pair[1]);
+    weft_yield();
+    return weft_stream_abort(pair[1]);
+}
+
+static void abort_under_a_writer(void)
+{
+    weft_run(abort_early, NULL);
+}
+
 static void no_ops(void)
 {
     static const struct weft_stream_ops none = {.size = sizeof(none)};
@@ -908,6 +931,7 @@ WEFT_TEST(misuse_aborts)
 {
     kit_assert_aborts(two_readers, "one task or thread at a time may read");
     kit_assert_aborts(close_under_a_reader, "somebody reads the stream");
+    kit_assert_aborts(abort_under_a_writer, "somebody writes the stream");
     kit_assert_aborts(no_ops, "needs its size, read, write and close");
 }
 

@@ -132,6 +132,30 @@ WEFT_TEST(a_dead_process_keeps_nothing, .timeout = 30)
 }
 
 // Memory is used again: a thousand of 16 MiB are not 16 GiB.
+// Of each two buffers one is given away.
+WEFT_JOB(struct weft_buffer, make_many, int, n)
+{
+    for (int i = 0; i < n - 1; i++) {
+        weft_buffer_new(1);
+        weft_buffer_give(weft_buffer_new(1));
+    }
+    weft_buffer_new(1);
+    return weft_buffer_give(weft_buffer_new(1));
+}
+
+// One look through them is enough, however many there are.
+WEFT_TEST(a_dead_process_that_had_many_buffers, .timeout = 10)
+{
+    enum { N = 12000 };
+    struct weft_buffer last = {.len = 0};
+    weft_executor *ex = weft_process_pool(.workers = 1);
+    ck_assert_int_eq(weft_result(weft_submit(ex, make_many, N), &last), 0);
+    ck_assert_ptr_nonnull(weft_buffer_data(last));
+    ck_assert_uint_eq(stat_of(last).blocks, 2 * N);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+    ck_assert_uint_eq(stat_of(last).blocks, N);
+}
+
 WEFT_TEST(memory_is_recycled)
 {
     void *first = NULL;

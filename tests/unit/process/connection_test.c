@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -267,8 +268,6 @@ WEFT_TEST(what_is_no_message_is_an_error_and_the_next_is_fine)
         for (int fd = -1; fd <= zero; fd += zero + 1) {
             if (i == 2 && fd >= 0)
                 continue; // one descriptor was announced, and is there
-            if (i == 7 && fd >= 0)
-                continue; // a file that has 5 bytes
             send_raw(p[0], &bad[i], sizeof bad[i], fd);
             weft_connection_send(p[0], "good", 4);
             ck_assert_int_eq(weft_connection_receive(p[1], buf, 64),
@@ -277,13 +276,29 @@ WEFT_TEST(what_is_no_message_is_an_error_and_the_next_is_fine)
         }
     send_raw(p[0], "x", 1, -1);
     ck_assert_int_eq(weft_connection_receive(p[1], buf, 64), -WEFT_EPROTO);
-    // A file that ends early, or is none.
+    // A file that ends early, may be changed still, has holes, or is none.
     int pipe_ends[2], empty = open("/dev/null", O_RDONLY);
     ck_assert_int_eq(pipe(pipe_ends), 0);
     send_raw(p[0], &bad[7], sizeof bad[7], empty);
     ck_assert_int_eq(weft_connection_receive(p[1], buf, 64), -WEFT_EPROTO);
     send_raw(p[0], &bad[7], sizeof bad[7], pipe_ends[0]);
     ck_assert_int_eq(weft_connection_receive(p[1], buf, 64), -WEFT_EPROTO);
+    int file = memfd_create("file", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    ck_assert_int_eq(write(file, "abcde", 5), 5);
+    send_raw(p[0], &bad[7], sizeof bad[7], file);
+    ck_assert_int_eq(weft_connection_receive(p[1], buf, 64), -WEFT_EPROTO);
+    const struct wi_message_head large = {WI_MESSAGE_MAGIC, WI_MESSAGE_FILE, 0,
+                                          0, 1 << 20};
+    char *room = malloc(large.size);
+    ck_assert_int_eq(ftruncate(file, (off_t)large.size), 0);
+    ck_assert_int_eq(
+        fcntl(file, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW),
+        0);
+    send_raw(p[0], &large, sizeof large, file);
+    ck_assert_int_eq(weft_connection_receive(p[1], room, large.size),
+                     -WEFT_EPROTO);
+    free(room);
+    close(file);
     ck_assert_int_eq(weft_test_count_fds(), before + 3);
     // Longer than any packet may be.
     char *long_one = calloc(1, 60000);

@@ -3,6 +3,7 @@
 #include "jobs.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -155,6 +156,37 @@ WEFT_TEST(a_job_that_forks)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
+// Afterwards it is a process like any other: nobody's futures but its own, and
+// no pool but its own.
+static int begin_anew(void)
+{
+    if (weft_fork_child() != 0)
+        return 1;
+    if (weft_join(weft_future_open(12345)) != -ESRCH)
+        return 2;
+    if (weft_join(weft_submit(weft_executor_open(0), square, 3)) != -ESRCH)
+        return 3;
+    return 7;
+}
+
+WEFT_JOB(long, fork_anew)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(begin_anew());
+    waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+WEFT_TEST(a_job_that_forks_and_begins_anew)
+{
+    ex = weft_process_pool(.workers = 1);
+    expect_long(weft_submit(ex, fork_anew), 7);
+    expect_long(weft_submit(ex, square, 5), 25);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
 WEFT_JOB(long, run_a_shell)
 {
     return system("exit 3") >> 8;
@@ -274,13 +306,77 @@ WEFT_TEST(a_forked_parent_begins_anew)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
-// Scarcity --------------------------------------------------------------------
-
 static int nothing(void *arg)
 {
     (void)arg;
     return 0;
 }
+
+static int wait_for_ever(void *arg)
+{
+    (void)arg;
+    for (;;)
+        pause();
+    return 0;
+}
+
+static pid_t closer; // the thread that closes
+static int step;     // atomic: 1: the supervisor is busy, 2: it is about to
+
+static bool sleeps(pid_t thread)
+{
+    char path[64], text[512] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
+    FILE *f = fopen(path, "re");
+    ck_assert_ptr_nonnull(fgets(text, sizeof text, f));
+    fclose(f);
+    return strncmp(strrchr(text, ')'), ") S", 3) == 0;
+}
+
+static int use_a_pool(void)
+{
+    if (weft_fork_child() != 0)
+        return 2;
+    weft_executor *own = weft_process_pool(.workers = 1);
+    long value = 0;
+    int rc = weft_result(weft_submit(own, square, 4), &value);
+    if (rc != 0 || value != 16)
+        return 3;
+    return weft_executor_close(own) == 0 ? 0 : 4;
+}
+
+// On the thread that looks after processes, while another waits for it.
+static void fork_while_it_waits(weft_future *f, void *status)
+{
+    (void)f;
+    __atomic_store_n(&step, 1, __ATOMIC_RELEASE);
+    while (__atomic_load_n(&step, __ATOMIC_ACQUIRE) != 2 || !sleeps(closer))
+        sched_yield();
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(use_a_pool());
+    waitpid(pid, status, 0);
+}
+
+WEFT_TEST(a_fork_while_others_wait_for_the_supervisor, .timeout = 20)
+{
+    int status = -1;
+    weft_arena *a;
+    closer = weft_native_id();
+    ck_assert_int_eq(weft_arena_new(1 << 20, &a), 0);
+    weft_arena_ref(a, NULL); // from now on it is offered to others
+    weft_future *f = weft_process_start(wait_for_ever, NULL, 0);
+    ck_assert_int_eq(weft_future_on_done(f, fork_while_it_waits, &status), 0);
+    weft_process_kill(f);
+    while (__atomic_load_n(&step, __ATOMIC_ACQUIRE) != 1)
+        sched_yield();
+    __atomic_store_n(&step, 2, __ATOMIC_RELEASE);
+    weft_arena_close(a);
+    weft_join(f);
+    ck_assert_int_eq(status, 0);
+}
+
+// Scarcity --------------------------------------------------------------------
 
 // From now on only so many more descriptors can be open than are open now.
 static void limit_fds(int more)

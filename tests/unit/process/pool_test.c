@@ -64,6 +64,36 @@ static void close_pool(void)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
+WEFT_JOB(struct weft_text, who)
+{
+    struct weft_text name;
+    weft_current_name(name.s, sizeof name.s);
+    return name;
+}
+
+// One that has run another one meanwhile has its own name again.
+WEFT_JOB(struct weft_text, who_after, uint64_t, pool)
+{
+    struct weft_text name = {""};
+    weft_executor *ex = weft_executor_open(pool);
+    int rc = weft_result(weft_submit(ex, who), &name);
+    if (rc == 0 && strcmp(name.s, "who") == 0)
+        weft_current_name(name.s, sizeof name.s);
+    weft_executor_close(ex);
+    return name;
+}
+
+WEFT_TEST(a_job_knows_its_name)
+{
+    struct weft_text name;
+    weft_executor *ex = weft_process_pool(.workers = 1);
+    ck_assert_int_eq(weft_result(weft_submit(ex, who), &name), 0);
+    ck_assert_str_eq(name.s, "who");
+    ck_assert_int_eq(weft_result(weft_submit(ex, who_after, 0), &name), 0);
+    ck_assert_str_eq(name.s, "who_after");
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
 WEFT_TEST(numbers)
 {
     open_pool();

@@ -57,6 +57,25 @@ WEFT_TEST(a_result_travels_whole)
                codes[i]);
 }
 
+static int says_its_name(void *arg)
+{
+    char name[64];
+    (void)arg;
+    return weft_current_name(name, sizeof name) == 8 &&
+                   strcmp(name, "worker-7") == 0
+               ? 0
+               : -EINVAL;
+}
+
+WEFT_TEST(a_child_knows_its_name)
+{
+    expect(weft_process_start(says_its_name, NULL, 0, .name = "worker-7"), 0);
+    expect(weft_process_start(says_its_name, NULL, 0), -EINVAL);
+    expect(weft_process_start(says_its_name, NULL, 0, .name = "worker-7",
+                              .start = WEFT_START_ZYGOTE),
+           0);
+}
+
 static int check_none(void *arg)
 {
     return arg == NULL ? 7 : -1;

@@ -443,6 +443,49 @@ WEFT_TEST(workers_can_be_copies_of_a_zygote)
     work_with(WEFT_START_ZYGOTE);
 }
 
+// Orders that it has got will be answered never, or when nobody wants that. The
+// zygote is replaced, and nobody else notices.
+WEFT_TEST(a_pool_closes_though_its_zygote_is_stopped, .timeout = 20)
+{
+    if (!COPIES)
+        return;
+    struct weft_process_options like = {
+        .size = sizeof like, .start = WEFT_START_ZYGOTE, .preload = preload};
+    pid_t old;
+    ck_assert_int_eq(weft_join(weft_zygote_start(preload, NULL)), 0);
+    while ((old = zygote_pid()) == 0)
+        sched_yield();
+    ck_assert_int_eq(kill(old, SIGSTOP), 0);
+    weft_executor *ex =
+        weft_process_pool(.workers = 2, .process = &like, .leave = 0.1);
+    weft_future *f = zygote_start(nested, NULL, 0);
+    weft_future *job = weft_submit(ex, loaded, 5);
+    weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL);
+    expect(job, -WEFT_EJOBCANCELED);
+    expect(f, 5);
+    ck_assert_int_ne(zygote_pid(), old);
+}
+
+static int waits(void *arg)
+{
+    for_ever(arg);
+    return 0;
+}
+
+WEFT_TEST(so_does_one_whose_preload_function_never_returns, .timeout = 20)
+{
+    if (!COPIES)
+        return;
+    struct weft_process_options like = {
+        .size = sizeof like, .start = WEFT_START_ZYGOTE, .preload = waits};
+    weft_executor *ex =
+        weft_process_pool(.workers = 2, .process = &like, .leave = 0.1);
+    weft_future *job = weft_submit(ex, loaded, 5);
+    weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL);
+    expect(job, -WEFT_EJOBCANCELED);
+    ck_assert_int_eq(zygote_pid(), 0);
+}
+
 WEFT_TEST(workers_by_exec_preload_each)
 {
     work_with(WEFT_START_EXEC);

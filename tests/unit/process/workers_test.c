@@ -160,6 +160,27 @@ static int die(void *arg)
     abort();
 }
 
+static int stay(void *arg)
+{
+    for (;;)
+        pause();
+    return arg == NULL;
+}
+
+// Each worker has one job, then its finalizer. None of them stays for ever.
+WEFT_TEST(who_does_not_leave_in_time_is_killed, .timeout = 20)
+{
+    enum { N = 8 };
+    struct weft_worker_stats workers[4 * N];
+    ex = weft_process_pool(.workers = 1, .max_jobs = 1, .finalizer = stay,
+                           .leave = 0.05);
+    for (long i = 0; i < N; i++)
+        expect_long(weft_submit(ex, square, i), i * i);
+    while (weft_process_pool_workers(ex, workers, 4 * N) > 2)
+        weft_sleep(0.001);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
 WEFT_TEST(a_finalizer_that_fails_breaks_the_pool)
 {
     ex = weft_process_pool(.workers = 1, .max_jobs = 1, .finalizer = refuse);

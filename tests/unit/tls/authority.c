@@ -3,6 +3,7 @@
 
 #include "weft_test.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,13 +49,19 @@ static void write_key(const char *path, EVP_PKEY *key)
     fclose(file);
 }
 
-static void write_certificate(const char *path, X509 *certificate)
+static void append_certificate(const char *path, const char *mode,
+                               X509 *certificate)
 {
-    FILE *file = fopen(path, "w");
+    FILE *file = fopen(path, mode);
 
     ck_assert_ptr_nonnull(file);
     ck_assert(PEM_write_X509(file, certificate));
     fclose(file);
+}
+
+static void write_certificate(const char *path, X509 *certificate)
+{
+    append_certificate(path, "w", certificate);
 }
 
 static void extend(X509 *certificate, X509 *issuer, int what, const char *text)
@@ -117,4 +124,36 @@ void authority_issue(const char *name, const char *hosts, int from, int to,
     write_key(authority_path(file), key);
     X509_free(made);
     EVP_PKEY_free(key);
+}
+
+void authority_issue_far(const char *name, const char *hosts, int links)
+{
+    EVP_PKEY *keys[1000] = {ca_key};
+    X509 *made[1000] = {ca};
+    char file[100], between[32];
+
+    ck_assert_int_lt(links + 1, 1000);
+    for (int i = 1; i <= links + 1; i++) {
+        bool last = i == links + 1;
+
+        snprintf(between, sizeof(between), "Between %d", i);
+        keys[i] = EVP_EC_gen("P-256");
+        made[i] =
+            new_certificate(last ? name : between, keys[i], made[i - 1], -1, 1);
+        if (last)
+            extend(made[i], made[i - 1], NID_subject_alt_name, hosts);
+        else
+            extend(made[i], made[i - 1], NID_basic_constraints,
+                   "critical,CA:TRUE");
+        ck_assert(X509_sign(made[i], keys[i - 1], EVP_sha256()));
+    }
+    snprintf(file, sizeof(file), "%s.key", name);
+    write_key(authority_path(file), keys[links + 1]);
+    snprintf(file, sizeof(file), "%s.pem", name);
+    for (int i = links + 1; i > 0; i--) {
+        append_certificate(authority_path(file), i == links + 1 ? "w" : "a",
+                           made[i]);
+        X509_free(made[i]);
+        EVP_PKEY_free(keys[i]);
+    }
 }

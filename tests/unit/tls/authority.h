@@ -18,4 +18,8 @@ const char *authority_path(const char *name);
 void authority_issue(const char *name, const char *hosts, int from, int to,
                      int alone);
 
+// The same with `links` authorities between it and the one that is trusted; all
+// of them stand in NAME.pem.
+void authority_issue_far(const char *name, const char *hosts, int links);
+
 #endif

@@ -298,6 +298,34 @@ KIT_BOTH(without_waiting, .timeout = 20)
     close_both(&at, pair);
 }
 
+// Who never waits sees a message that has come, also one that was read before
+// anybody had asked for it.
+KIT_BOTH(a_busy_connection_without_waiting, .timeout = 20)
+{
+    weft_connection *pair[2];
+    struct at at;
+    char byte;
+    int rc;
+
+    connect_both(&at, pair);
+    for (int i = 0; i < 20; i++) { // in step, so that each read waits
+        struct sending s = {pair[1], 1};
+        weft_future *sender = weft_task_start(send_one, &s);
+
+        kit_assert_code(weft_connection_receive(pair[0], &byte, 1), 1);
+        kit_assert_code(weft_join(sender), 0);
+    }
+    for (int i = 0; i < 20; i++) {
+        kit_assert_code(weft_connection_send(pair[1], "z", 1), 0);
+        weft_sleep(0.0001); // a turn of the loop, which may read ahead
+        while ((rc = (int)weft_connection_receive(pair[0], &byte, 1,
+                                                  .nowait = true)) == -EAGAIN)
+            weft_sleep(0.0001);
+        kit_assert_code(rc, 1);
+    }
+    close_both(&at, pair);
+}
+
 // Who is refused --------------------------------------------------------------
 
 static void assert_refused(const struct at *at, struct side side,
@@ -602,6 +630,16 @@ KIT_BOTH(cut_in_the_middle, .timeout = 40)
     weft_connection *c;
     weft_stream *raw = open_hostile(&at, &c);
     kit_assert_code(weft_stream_abort(raw), 0);
+    kit_assert_code(weft_connection_receive(c, buf, 8), -WEFT_EENDED);
+    weft_connection_close(c);
+    // and seen by who does not wait
+    raw = open_hostile(&at, &c);
+    kit_assert_code(weft_stream_abort(raw), 0);
+    int rc;
+    while ((rc = (int)weft_connection_receive(c, buf, 8, .nowait = true)) ==
+           -EAGAIN)
+        weft_sleep(0.0001);
+    kit_assert_code(rc, -WEFT_EENDED);
     kit_assert_code(weft_connection_receive(c, buf, 8), -WEFT_EENDED);
     weft_connection_close(c);
     listen_no_more(&at);

@@ -6,8 +6,10 @@
 // taken for the end.
 #include "../net/net_test.h"
 
+#include <malloc.h>
 #include <math.h>
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include <weft/tls.h>
@@ -280,13 +282,20 @@ struct bare {
 };
 
 // What OpenSSL has made goes out; waits while there is no room.
-static void push(struct bare *b)
+static int try_to_push(struct bare *b)
 {
     char part[4096];
-    int n;
+    int n, written = 0;
 
-    while ((n = BIO_read(SSL_get_wbio(b->ssl), part, sizeof(part))) > 0)
-        kit_assert_code(weft_stream_write(b->stream, part, (size_t)n), n);
+    while (written >= 0 &&
+           (n = BIO_read(SSL_get_wbio(b->ssl), part, sizeof(part))) > 0)
+        written = (int)weft_stream_write(b->stream, part, (size_t)n);
+    return written < 0 ? written : 0;
+}
+
+static void push(struct bare *b)
+{
+    kit_assert_code(try_to_push(b), 0);
 }
 
 static void pull(struct bare *b)
@@ -305,6 +314,29 @@ static void bare_connect(struct bare *b, weft_stream *stream)
     b->ssl = SSL_new(b->context);
     SSL_set_bio(b->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
     while (SSL_connect(b->ssl) != 1) {
+        push(b);
+        pull(b);
+    }
+    push(b);
+}
+
+// A server of bare OpenSSL, of that version.
+static void bare_accept(struct bare *b, weft_stream *stream, int version)
+{
+    *b = (struct bare){.stream = stream};
+    b->context = SSL_CTX_new(TLS_server_method());
+    SSL_CTX_set_max_proto_version(b->context, version);
+    ck_assert_int_eq(SSL_CTX_use_certificate_file(b->context,
+                                                  authority_path("server.pem"),
+                                                  SSL_FILETYPE_PEM),
+                     1);
+    ck_assert_int_eq(SSL_CTX_use_PrivateKey_file(b->context,
+                                                 authority_path("server.key"),
+                                                 SSL_FILETYPE_PEM),
+                     1);
+    b->ssl = SSL_new(b->context);
+    SSL_set_bio(b->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    while (SSL_accept(b->ssl) != 1) {
         push(b);
         pull(b);
     }
@@ -418,6 +450,314 @@ KIT_TASK(key_updates_of_a_peer_that_does_not_read, .timeout = 60)
     ck_assert_uint_eq(h.got, UPDATES);
     kit_assert_code(weft_stream_abort(h.stream), 0);
     bare_close(&b);
+    give_back();
+}
+
+// A server that asks for a handshake anew -------------------------------------
+
+static int start_client(void *arg)
+{
+    struct held *h = arg;
+
+    return weft_tls_start(client_tls, &h->stream, .host = "here.test");
+}
+
+static int read_bytes(void *arg)
+{
+    struct held *h = arg;
+    char byte;
+    ssize_t n;
+
+    while ((n = weft_stream_read(h->stream, &byte, 1)) == 1)
+        h->got++;
+    return (int)n;
+}
+
+static int ask_anew(void *arg)
+{
+    struct bare *b = arg;
+    int rc = 0;
+
+    for (; rc == 0 && b->sent < UPDATES; b->sent++) {
+        ck_assert_int_eq(SSL_renegotiate(b->ssl), 1);
+        ck_assert_int_eq(SSL_do_handshake(b->ssl), 1); // says so, no more
+        SSL_write(b->ssl, "r", 1);
+        rc = try_to_push(b);
+    }
+    return rc;
+}
+
+// Each is refused with an alert. A peer that reads none of them comes to wait,
+// as with key updates; nothing is agreed on anew.
+KIT_TASK(handshakes_anew_of_a_server_that_does_not_read, .timeout = 60)
+{
+    weft_stream *pair[2];
+    struct bare b;
+    struct held h = {0};
+
+    configure();
+    kit_assert_code(weft_stream_pair(pair), 0);
+    h.stream = pair[1];
+    weft_future *started = weft_task_start(start_client, &h);
+    bare_accept(&b, pair[0], TLS1_2_VERSION);
+    kit_assert_code(weft_join(started), 0);
+    weft_future *reader = weft_task_start(read_bytes, &h);
+    weft_future *asker = weft_task_start(ask_anew, &b);
+    until_all_wait(&b, &h);
+    ck_assert_uint_gt(h.got, 0);
+    ck_assert_uint_lt(h.got, UPDATES / 2);
+    weft_cancel(asker);
+    kit_assert_code(weft_join(asker), -WEFT_EJOBCANCELED);
+    ck_assert_uint_lt(b.sent, UPDATES);
+    weft_cancel(reader);
+    kit_assert_code(weft_join(reader), -WEFT_EJOBCANCELED);
+    kit_assert_code(weft_stream_abort(h.stream), 0);
+    bare_close(&b);
+    give_back();
+}
+
+// The same by a client: it is refused once, and knows.
+KIT_TASK(a_handshake_anew_of_a_client, .timeout = 20)
+{
+    weft_stream *pair[2];
+    struct bare b = {0};
+    struct held h = {0};
+    int result;
+
+    configure();
+    kit_assert_code(weft_stream_pair(pair), 0);
+    h.stream = pair[1];
+    weft_future *started = weft_task_start(start_held, &h);
+    b.stream = pair[0];
+    b.context = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_max_proto_version(b.context, TLS1_2_VERSION);
+    b.ssl = SSL_new(b.context);
+    SSL_set_bio(b.ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    while (SSL_connect(b.ssl) != 1) {
+        push(&b);
+        pull(&b);
+    }
+    push(&b);
+    kit_assert_code(weft_join(started), 0);
+    weft_future *reader = weft_task_start(read_bytes, &h);
+    ck_assert_int_eq(SSL_renegotiate(b.ssl), 1);
+    while ((result = SSL_do_handshake(b.ssl)) != 1 &&
+           SSL_get_error(b.ssl, result) == SSL_ERROR_WANT_READ) {
+        push(&b);
+        pull(&b);
+    }
+    ck_assert_int_ne(result, 1);
+    ck_assert_int_eq(ERR_GET_REASON(ERR_peek_error()), SSL_R_NO_RENEGOTIATION);
+    push(&b);
+    weft_stream_shutdown(b.stream);
+    ck_assert_int_lt(weft_join(reader), 0);
+    kit_assert_code(weft_stream_abort(h.stream), 0);
+    bare_close(&b);
+    give_back();
+}
+
+// A flood of sessions to remember ---------------------------------------------
+
+static int hand_out_tickets(void *arg)
+{
+    struct bare *b = arg;
+
+    for (; b->sent < 2000; b->sent++) {
+        ck_assert_int_eq(SSL_new_session_ticket(b->ssl), 1);
+        ck_assert_int_eq(SSL_write(b->ssl, "t", 1), 1);
+        push(b);
+    }
+    SSL_shutdown(b->ssl);
+    push(b);
+    return 0;
+}
+
+// Bytes of memory, where the C library tells.
+static size_t in_use(void)
+{
+#if defined(__GLIBC__)
+    return KIT_SANITIZED ? 0 : mallinfo2().uordblks;
+#else
+    return 0;
+#endif
+}
+
+// The client keeps the last one.
+KIT_TASK(a_flood_of_tickets, .timeout = 60)
+{
+    weft_stream *pair[2];
+    struct bare b;
+    struct held h = {0};
+
+    configure();
+    kit_assert_code(weft_stream_pair(pair), 0);
+    h.stream = pair[1];
+    weft_future *started = weft_task_start(start_client, &h);
+    bare_accept(&b, pair[0], TLS1_3_VERSION);
+    kit_assert_code(weft_join(started), 0);
+    size_t before = in_use();
+    weft_future *giver = weft_task_start(hand_out_tickets, &b);
+    weft_future *reader = weft_task_start(read_bytes, &h);
+    kit_assert_code(weft_join(giver), 0);
+    kit_assert_code(weft_join(reader), 0);
+    ck_assert_uint_eq(h.got, 2000);
+    ck_assert_uint_lt(in_use(), before + 500000);
+    kit_assert_code(weft_stream_close(h.stream), 0);
+    bare_close(&b);
+    give_back();
+}
+
+// First words -----------------------------------------------------------------
+
+static weft_tls *choose_none(const char *name, void *arg)
+{
+    ck_assert_str_eq(name, arg); // else it was not understood
+    return NULL;
+}
+
+// What a server of several hosts comes to when these are a client's first bytes
+// and its last.
+static int first_bytes(const void *bytes, size_t size, const char *name)
+{
+    weft_tls *tls;
+    weft_stream *pair[2];
+
+    kit_assert_code(
+        weft_tls_server(&tls, .choose = choose_none, .arg = (void *)name), 0);
+    kit_assert_code(weft_stream_pair(pair), 0);
+    struct held h = {.stream = pair[1]};
+    weft_tls *kept = server_tls;
+    server_tls = tls;
+    weft_future *started = weft_task_start(start_held, &h);
+    kit_assert_code(weft_stream_write(pair[0], bytes, size), size);
+    kit_assert_code(weft_stream_shutdown(pair[0]), 0);
+    int code = weft_join(started);
+    server_tls = kept;
+    kit_assert_code(weft_stream_close(pair[0]), 0);
+    kit_assert_code(weft_stream_close(h.stream), 0);
+    weft_tls_unref(tls);
+    return code;
+}
+
+// The name in a client's first word with any byte changed of what is around it
+// and in it: it is the name that stands there, or none is asked for.
+KIT_TASK(names_that_are_malformed, .timeout = 30)
+{
+    static const char host[] = "host.that.is.asked.for.test";
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    SSL *ssl = SSL_new(context);
+    unsigned char bytes[4096];
+    int size;
+
+    configure();
+    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    ck_assert_int_eq(SSL_set_tlsext_host_name(ssl, host), 1);
+    SSL_connect(ssl);
+    size = BIO_read(SSL_get_wbio(ssl), bytes, sizeof(bytes));
+    ck_assert_int_gt(size, 0);
+    unsigned char *name = memmem(bytes, (size_t)size, host, strlen(host));
+    ck_assert_ptr_nonnull(name);
+    kit_assert_code(first_bytes(bytes, (size_t)size, host), -WEFT_ETLS);
+    for (int at = -5; at < (int)strlen(host); at++) {
+        for (int bit = 0; bit < 8; bit++) {
+            char asked[sizeof(host)];
+            unsigned char was = name[at];
+
+            name[at] ^= (unsigned char)(1 << bit);
+            if (at >= 0 && bit == 7) // and the end of a text in its middle
+                name[at] = 0;
+            memcpy(asked, name, sizeof(host) - 1);
+            asked[sizeof(host) - 1] = '\0';
+            kit_assert_code(first_bytes(bytes, (size_t)size, asked),
+                            -WEFT_ETLS);
+            name[at] = was;
+        }
+    }
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+    give_back();
+}
+
+// The hello of SSL 2.0, which could also ask for later versions.
+KIT_TASK(hellos_of_another_age, .timeout = 20)
+{
+    static const unsigned char versions[][2] = {
+        {0, 2}, {3, 0}, {3, 1}, {3, 3}, {3, 4}};
+
+    configure();
+    for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+        unsigned char hello[2 + 9 + 6 + 16] = {0x80, 9 + 6 + 16, 1};
+
+        memcpy(hello + 3, versions[i], 2);
+        hello[6] = 6;   // bytes of ciphers
+        hello[10] = 16; // of the challenge
+        memcpy(hello + 11, "\x00\x00\x2f\x00\xc0\x2f", 6);
+        kit_assert_code(first_bytes(hello, sizeof(hello), ""), -WEFT_ETLS);
+    }
+    give_back();
+}
+
+KIT_TASK(names_and_protocols_that_are_too_long)
+{
+    char name[300], list[600];
+    weft_stream *pair[2];
+    weft_tls *tls;
+
+    configure();
+    memset(name, 'a', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    memset(list, 'p', sizeof(list) - 1);
+    list[sizeof(list) - 1] = '\0';
+    kit_assert_code(weft_stream_pair(pair), 0);
+    kit_assert_code(weft_tls_start(client_tls, &pair[0], .host = name),
+                    -EINVAL);
+    kit_assert_code(weft_stream_close(pair[0]), 0);
+    kit_assert_code(weft_stream_close(pair[1]), 0);
+    kit_assert_code(weft_tls_client(&tls, .protocols = list), -EINVAL);
+    list[200] = list[400] = ','; // each is short enough, but not together
+    kit_assert_code(weft_tls_client(&tls, .protocols = list), -EINVAL);
+    give_back();
+}
+
+// Long chains of certificates -------------------------------------------------
+
+static int far_code(int links)
+{
+    struct held h = {0};
+    weft_stream *pair[2];
+    weft_tls *near = server_tls;
+    char why[200] = "";
+    int code;
+
+    authority_issue_far("far", "DNS:here.test", links);
+    kit_assert_code(weft_tls_server(&server_tls,
+                                    .certificate = authority_path("far.pem"),
+                                    .key = authority_path("far.key")),
+                    0);
+    kit_assert_code(weft_stream_pair(pair), 0);
+    h.stream = pair[1];
+    weft_future *started = weft_task_start(start_held, &h);
+    code = weft_tls_start(client_tls, &pair[0], .host = "here.test", .why = why,
+                          .why_size = sizeof(why));
+    ck_assert_int_eq(code == 0, why[0] == '\0');
+    if (code < 0) // it may have more to say than there is room for
+        kit_assert_code(weft_stream_abort(pair[0]), 0);
+    weft_join(started);
+    if (code == 0)
+        kit_assert_code(weft_stream_abort(pair[0]), 0);
+    kit_assert_code(weft_stream_abort(h.stream), 0);
+    weft_tls_unref(server_tls);
+    server_tls = near;
+    return code;
+}
+
+KIT_TASK(certificates_from_far_away, .timeout = 60)
+{
+    configure();
+    kit_assert_code(far_code(0), 0);
+    kit_assert_code(far_code(10), 0);
+    kit_assert_code(far_code(120), -WEFT_ECERT); // too long a chain
+    kit_assert_code(far_code(600), -WEFT_ETLS);  // too much to listen to
     give_back();
 }
 

@@ -242,6 +242,70 @@ KIT_TASK(a_server_of_several_hosts)
     weft_tls_unref(for_b);
 }
 
+// What one of the hosts asks of its clients is asked, whatever the others do;
+// and a session of another host, or of the same one when it asked for less, is
+// none that begins quicker.
+KIT_TASK(a_host_that_asks_for_certificates)
+{
+    struct weft_tls_info info = {.size = sizeof(info)};
+    weft_tls *server, *client, *known, *strict;
+    struct link l;
+    char byte;
+
+    authority_begin();
+    authority_issue("a", "DNS:a.test", -1, 1, 0);
+    authority_issue("b", "DNS:b.test", -1, 1, 0);
+    authority_issue("client", "email:a@here.test", -1, 10, 0);
+    for_a = server_config("a");
+    for_b = server_config("b");
+    kit_assert_code(weft_tls_server(&strict,
+                                    .certificate = authority_path("b.pem"),
+                                    .key = authority_path("b.key"),
+                                    .authorities = authority_path("ca.pem")),
+                    0);
+    kit_assert_code(
+        weft_tls_server(&server, .choose = choose, .arg = "argument"), 0);
+    kit_assert_code(weft_tls_client(&known,
+                                    .certificate = authority_path("client.pem"),
+                                    .key = authority_path("client.key"),
+                                    .authorities = authority_path("ca.pem")),
+                    0);
+    client = client_config();
+    // sessions of both, under one key
+    static const char *const hosts[] = {"a.test", "b.test"};
+    weft_tls *easy = for_b;
+    for (int i = 0; i < 4; i++) {
+        if (i == 2)
+            for_b = strict;
+        connect_in_memory(&l, i < 2 ? client : known, server, hosts[i % 2]);
+        ck_assert_msg(l.code == 0, "%s: %s", hosts[i % 2], l.why);
+        kit_assert_code(weft_tls_info(l.server.stream, &info), 0);
+        ck_assert_int_eq(info.verified, i == 3);
+        ck_assert_str_eq(info.host, hosts[i % 2]);
+        say(l.server.stream, "x");
+        hear(l.client, "x");
+        close_link(&l);
+    }
+    // has none, but a session of b's from when it did not ask
+    connect_in_memory(&l, client, server, "b.test");
+    ck_assert_int_lt(l.server.code, 0);
+    if (l.code == 0)
+        ck_assert_int_lt(weft_stream_read(l.client, &byte, 1), 0);
+    close_link(&l);
+    // whose session is b's own
+    connect_in_memory(&l, known, server, "b.test");
+    ck_assert_msg(l.code == 0, "%s", l.why);
+    kit_assert_code(weft_tls_info(l.server.stream, &info), 0);
+    ck_assert(info.resumed && info.verified);
+    close_link(&l);
+    weft_tls_unref(server);
+    weft_tls_unref(client);
+    weft_tls_unref(known);
+    weft_tls_unref(strict);
+    weft_tls_unref(easy);
+    weft_tls_unref(for_a);
+}
+
 static void check_protocol(const char *client_has, const char *server_has,
                            const char *chosen)
 {
