@@ -5,7 +5,6 @@
 // crowds come and go many times, so that each sample has many lives.
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <weft.h>
 
@@ -118,13 +117,9 @@ static const struct bench_side sides[] = {
     {"asyncio", BENCH_PEER, .program = "crowd_asyncio", .package = "python3"},
     {0}};
 
-// Those that take less than half a minute for a million.
-enum { FAST = 4 };
-static struct bench_side fast_sides[FAST + 1];
-
-static void ask(const char *name, const struct bench_side *those, long tasks,
-                long lives, unsigned reps)
+static void ask(const char *name, long tasks, long lives)
 {
+    bool million = tasks == 1000000;
     bench_ask(
         &(struct bench_question){.name = name,
                                  .what = "start, wait, be woken and end, CPU",
@@ -133,16 +128,11 @@ static void ask(const char *name, const struct bench_side *those, long tasks,
                                  .slow = true,
                                  .params = {{"tasks", tasks}},
                                  .more = {"bytes_while_waiting"},
-                                 .reps = reps},
-        those);
-}
-
-static void ask_million(const char *name, long tasks)
-{
-    memcpy(fast_sides, sides, FAST * sizeof *sides);
-    for (int i = FAST; sides[i].name; i++)
-        bench_skip(name, sides[i].name, "a sample takes half a minute");
-    ask(name, fast_sides, tasks, tasks, (unsigned)bench_pick(7, 1, 1));
+                                 .reps = million ? 7 : 0,
+                                 .without = {million ? "Boost.Fiber" : NULL,
+                                             million ? "asyncio" : NULL},
+                                 .why = "a sample takes half a minute"},
+        sides);
 }
 
 int main(int argc, char **argv)
@@ -150,17 +140,17 @@ int main(int argc, char **argv)
     bench_start("crowd", argc, argv);
     long lives = bench_pick(200000, 100000, 1000);
     long most = bench_pick(1000000, 1000000, 1000);
-    ask("crowd/10", sides, 10, lives, 0);
-    ask("crowd/100", sides, 100, lives, 0);
-    ask("crowd/1000", sides, 1000, lives, 0);
-    ask("crowd/10000", sides, bench_pick(10000, 10000, 500), lives, 0);
-    ask("crowd/100000", sides, bench_pick(100000, 100000, 500), lives, 0);
+    ask("crowd/10", 10, lives);
+    ask("crowd/100", 100, lives);
+    ask("crowd/1000", 1000, lives);
+    ask("crowd/10000", bench_pick(10000, 10000, 500), lives);
+    ask("crowd/100000", bench_pick(100000, 100000, 500), lives);
     // They need about 5 GB.
     if (bench_pick(0, 1, 0) && !bench_lists())
         bench_skip("crowd/1000000", "weft",
                    "takes a tenth of a short run: in a full one only");
     else if (bench_free_memory() > 8e9)
-        ask_million("crowd/1000000", most);
+        ask("crowd/1000000", most, most);
     else
         bench_skip("crowd/1000000", "weft", "needs 8 GB of free memory");
     return bench_end();

@@ -272,13 +272,26 @@ static const char *needs(const struct bench_side *side)
     return side->package ? side->package : side->program;
 }
 
-// Whether the contender takes part; says so if it is not there.
+static bool left_out(const struct bench_question *q,
+                     const struct bench_side *side)
+{
+    for (int i = 0; i < BENCH_WITHOUT && q->without[i] != NULL; i++)
+        if (strcmp(q->without[i], side->name) == 0)
+            return true;
+    return false;
+}
+
+// Whether the contender takes part; says why if it does not.
 static bool present(const struct bench_question *q,
                     const struct bench_side *side)
 {
     char why[128];
     if (!wanted(q->name, side->name))
         return false;
+    if (left_out(q, side)) {
+        bench_skip(q->name, side->name, q->why);
+        return false;
+    }
     if (is_there(side))
         return true;
     snprintf(why, sizeof why, "not built: needs %s", needs(side));
@@ -419,7 +432,7 @@ static void ask_directly(const struct bench_question *q, uint64_t ops,
 static void list(const struct bench_question *q, const struct bench_side *sides)
 {
     for (int i = 0; sides[i].name; i++)
-        if (wanted(q->name, sides[i].name))
+        if (wanted(q->name, sides[i].name) && !left_out(q, &sides[i]))
             printf("%s\t%s, %s\t%s\t%s\n", q->name, q->what, q->unit,
                    sides[i].name, is_there(&sides[i]) ? "" : needs(&sides[i]));
 }

@@ -29,7 +29,7 @@ enum bench_role {
     BENCH_PEER,  // what other libraries ask
 };
 
-enum { BENCH_PARAMS = 4, BENCH_MORE = 6 };
+enum { BENCH_PARAMS = 4, BENCH_MORE = 6, BENCH_WITHOUT = 2 };
 
 struct bench_param {
     const char *name;
@@ -78,6 +78,8 @@ struct bench_question {
     const char *bar_against;      // ... times the figure of this contender
     unsigned reps;                // 0: as the run says
     unsigned limit;               // seconds a sample may take; 0: enough
+    const char *without[BENCH_WITHOUT]; // contenders that are not asked,
+    const char *why;                    // and why not
 };
 
 // Reads the options: see bench_usage in bench.c.

@@ -45,12 +45,12 @@ static int read_and_write(struct table *t, long n)
             t->a++;
         if (i % 16 == 0)
             weft_yield();
-        if (write)
+        if (write) {
             t->b++;
-        if (write)
             weft_rwlock_write_release(&t->lock);
-        else
+        } else {
             weft_rwlock_read_release(&t->lock);
+        }
     }
     return 0;
 }
