@@ -21,6 +21,10 @@
 // Whoever makes a timer IDLE for good calls its `over`, without the lock: from
 // then on nothing here touches it.
 //
+// A timer goes to the service of whoever starts it. It leaves its old one, its
+// `home`, with the locks of both held: so who holds the lock of its home, and
+// has seen then that it is still that, may rely on it.
+//
 // When the run ends, the service's task is canceled with the rest of the root
 // group: then what is pending becomes IDLE. Services are recycled, never freed:
 // a timer's `home` may be looked at for ever.
@@ -89,10 +93,24 @@ _Static_assert(sizeof(struct timer) == sizeof(struct weft_timer) &&
                        offsetof(struct weft_timer, state),
                "the same storage");
 
-// Read before its lock is taken. acquire: pairs with the release in start.
+// Stays what it is as long as its lock is held. acquire: pairs with the
+// release in start.
 static struct service *home_of(const struct timer *t)
 {
     return __atomic_load_n(&t->home, __ATOMIC_ACQUIRE);
+}
+
+// The timer's home, locked; NULL: it was never started.
+static struct service *lock_home(const struct timer *t)
+{
+    struct service *home;
+    while ((home = home_of(t)) != NULL) {
+        wi_mutex_lock(&home->lock);
+        if (home_of(t) == home)
+            return home;
+        wi_mutex_unlock(&home->lock);
+    }
+    return NULL;
 }
 
 static struct wi_mutex services_lock; // also for the timers of a runtime
@@ -392,47 +410,78 @@ static bool take_out(struct timer *t)
     return true;
 }
 
-// A timer that goes to another run. One that runs in its old one stays there.
-static bool leave_home(struct timer *t, const struct service *s)
+// Both locks, in the order of their addresses; or the one.
+static void lock_both(struct service *s, struct service *home)
 {
-    struct service *home = home_of(t);
-    if (home == NULL || home == s)
-        return true;
-    wi_mutex_lock(&home->lock);
-    bool left = take_out(t) || t->state == IDLE;
-    if (left)
-        become_idle(t);
-    wi_mutex_unlock(&home->lock);
-    return left;
+    wi_mutex_lock(home < s ? &home->lock : &s->lock);
+    if (home != s)
+        wi_mutex_lock(home < s ? &s->lock : &home->lock);
+}
+
+static void unlock_both(struct service *s, struct service *home)
+{
+    wi_mutex_unlock(&s->lock);
+    if (home != s)
+        wi_mutex_unlock(&home->lock);
+}
+
+// Locks s and the timer's home, which is s for one that had none.
+static struct service *lock_with_home(struct service *s, struct timer *t)
+{
+    for (;;) {
+        struct service *none = NULL, *home = home_of(t);
+        // acq_rel: pairs with home_of. Two may start it for the first time
+        if (home == NULL &&
+            __atomic_compare_exchange_n(&t->home, &none, s, false,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            home = s;
+        else if (home == NULL)
+            home = none;
+        lock_both(s, home);
+        if (home_of(t) == home)
+            return home;
+        unlock_both(s, home);
+    }
+}
+
+// With both locks held. 0, or why it cannot be started there just now.
+static int may_start(const struct service *s, const struct service *home,
+                     const struct wi_runtime *runtime, const struct timer *t)
+{
+    if (!s->alive || s->runtime != runtime)
+        return -WEFT_ECLOSED;
+    // In another run, also in one that had this service before.
+    if (t->state == RUNNING && (home != s || t->firing->runtime != runtime))
+        return -EBUSY;
+    return 0;
 }
 
 static int start(struct service *s, const struct wi_runtime *runtime,
                  struct timer *t, const struct timer *given)
 {
     struct wi_task *task = NULL;
-    wi_mutex_lock(&s->lock);
-    if (!s->alive || s->runtime != runtime) {
-        wi_mutex_unlock(&s->lock);
-        return -WEFT_ECLOSED;
-    }
-    if (t->state == RUNNING && t->firing->runtime != runtime) {
-        wi_mutex_unlock(&s->lock); // in a run that had this service before
-        return -EBUSY;
+    struct service *home = lock_with_home(s, t);
+    int rc = may_start(s, home, runtime, t);
+    if (rc < 0) {
+        unlock_both(s, home);
+        return rc;
     }
     t->fn = given->fn;
     t->arg = given->arg;
     t->period = given->period;
     t->over = given->over;
-    // release: pairs with home_of
-    __atomic_store_n(&t->home, s, __ATOMIC_RELEASE);
     if (t->state == RUNNING) {
         t->entry.when = given->entry.when;
         t->flags = AGAIN;
     } else {
         take_out(t);
+        // release: pairs with home_of
+        __atomic_store_n(&t->home, s, __ATOMIC_RELEASE);
         task = set(s, t, given->entry.when);
     }
-    unlock_and_unpark(s, task);
+    unlock_both(s, home);
+    if (task != NULL)
+        wi_unpark(task);
     return 0;
 }
 
@@ -474,8 +523,6 @@ int weft_timer_start_with(struct weft_timer *timer, double seconds,
     int rc = service_of_caller(&s, &runtime);
     if (rc < 0)
         return rc;
-    if (!leave_home((struct timer *)timer, s))
-        return -EBUSY;
     return start(s, runtime, (struct timer *)timer, &given);
 }
 
@@ -483,11 +530,10 @@ int weft_timer_cancel(struct weft_timer *timer)
 {
     wi_need(timer);
     struct timer *t = (struct timer *)timer;
-    struct service *s = home_of(t);
+    struct service *s = lock_home(t);
     if (s == NULL)
         return 0;
     struct call over = {NULL, NULL};
-    wi_mutex_lock(&s->lock);
     bool prevented = take_out(t);
     if (prevented)
         over = end_timer(t);
@@ -501,14 +547,14 @@ int weft_timer_cancel(struct weft_timer *timer)
 // Whether the joiner has to sleep.
 static bool list_joiner(struct timer *t, struct wi_waiter *joiner)
 {
-    wi_mutex_lock(&home_of(t)->lock);
+    struct service *s = lock_home(t);
     bool must = t->state != IDLE;
     wi_require_in("weft_timer_join",
                   t->state != RUNNING || t->firing->runner != joiner->task, t,
                   "a timer's function must not join its own timer");
     if (must)
         wi_waiters_add(&t->joiners, joiner);
-    wi_mutex_unlock(&home_of(t)->lock);
+    wi_mutex_unlock(&s->lock);
     return must;
 }
 
@@ -527,10 +573,10 @@ int weft_timer_join(struct weft_timer *timer)
     while (rc == 0 && wi_waiter_state(&joiner) == WI_WAITER_LISTED)
         rc = wi_park(&wait);
     // Under the lock in any case: who woke it has left the timer then.
-    wi_mutex_lock(&home_of(t)->lock);
+    struct service *s = lock_home(t);
     if (!wi_waiters_remove(&t->joiners, &joiner))
         rc = 0; // it was over, at the latest just now
-    wi_mutex_unlock(&home_of(t)->lock);
+    wi_mutex_unlock(&s->lock);
     return rc;
 }
 
@@ -538,12 +584,12 @@ bool weft_timer_pending(struct weft_timer *timer)
 {
     wi_need(timer);
     struct timer *t = (struct timer *)timer;
-    if (home_of(t) == NULL)
+    struct service *s = lock_home(t);
+    if (s == NULL)
         return false;
-    wi_mutex_lock(&home_of(t)->lock);
     bool pending = t->state == PENDING || t->state == FIRED ||
                    (t->state == RUNNING && (t->flags & AGAIN)) ||
                    (t->state == RUNNING && t->period && !(t->flags & STOP));
-    wi_mutex_unlock(&home_of(t)->lock);
+    wi_mutex_unlock(&s->lock);
     return pending;
 }

@@ -502,12 +502,31 @@ KIT_BOTH(either_end_ends_a_stream)
     kit_assert_code(weft_executor_close(ex), 0);
 }
 
+static int make_five(void *in, void *arg)
+{
+    struct flow *flow = arg;
+    return flow->next == 5 ? -EPROTO : make(in, arg);
+}
+
+KIT_BOTH(a_failure_behind_elements_of_its_chunk_ends_a_stream)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    struct flow bad = {.end = N, .stop_at = -1};
+    kit_assert_code(
+        weft_map_stream(ex, square, make_five, take, &bad, .chunk = 8),
+        -EPROTO);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
 KIT_BOTH(a_stream_through_a_user_s_executor)
 {
     weft_executor *ex = weft_inline_executor();
     struct flow flow = {.end = N, .ordered = true, .stop_at = -1};
     kit_assert_code(
         weft_map_stream(ex, square, make, take, &flow, .ordered = true), 0);
+    struct flow judged = {.end = N, .stop_at = -1};
+    kit_assert_code(weft_map_stream(ex, square_but, make, take, &judged), 0);
+    ck_assert_uint_eq(judged.taken, N);
     ck_assert_uint_eq(flow.taken, N);
     kit_assert_code(weft_executor_close(ex), 0);
 }

@@ -507,4 +507,49 @@ KIT_BOTH(each_is_over_once_whoever_ends_it, .timeout = 60)
     kit_await(&over, made);
 }
 
+// Any thread may start and cancel a timer, also when it goes from one run to
+// another meanwhile.
+enum { SHARED = 4, TURNS = KIT_SANITIZED ? 20000 : 300000 };
+static struct weft_timer shared_timers[SHARED];
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+static int start_and_cancel(void *arg)
+{
+    uint32_t random = weft_test_seed() + (uint32_t)(uintptr_t)arg;
+    for (int i = 0; i < TURNS; i++) {
+        random = random * 1664525u + 1013904223u;
+        struct weft_timer *timer = &shared_timers[random >> 30];
+        double seconds = (random >> 28 & 1) + (random >> 20 & 15) * 1e-5;
+        int rc = random >> 29 & 1
+                     ? weft_timer_start(timer, seconds, nothing, NULL)
+                     : weft_timer_cancel(timer);
+        if (rc < 0 && rc != -EBUSY)
+            return rc;
+        if (i % 64 == 0)
+            weft_yield();
+    }
+    return 0;
+}
+
+static int start_and_cancel_in_a_run(void *arg)
+{
+    return weft_run(start_and_cancel, arg);
+}
+
+WEFT_TEST(timers_go_from_run_to_run, .timeout = 60)
+{
+    weft_future *fs[3];
+    for (int i = 0; i < 3; i++)
+        fs[i] = weft_thread_start(i == 0 ? start_and_cancel
+                                         : start_and_cancel_in_a_run,
+                                  kit_number(i));
+    kit_assert_code(weft_gather_into(fs, 3, NULL, 0, NULL), 0);
+    for (int i = 0; i < SHARED; i++)
+        weft_timer_cancel(&shared_timers[i]);
+}
+
 WEFT_TEST_MAIN("timer")
