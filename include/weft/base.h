@@ -6,9 +6,9 @@
 // The rules, once:
 //  - A function returns >= 0 for success or a negative code (error.h). Weft
 //    never reports through errno, and leaves errno as it found it.
-//  - Options come last, as in .name = "io", of macros over a function whose name
-//    ends in _with. An argument with a comma that no parentheses enclose, as
-//    that of a compound literal, is to be put into some:
+//  - Options come last, as in .name = "io", of macros over a function whose
+//    name ends in _with. An argument with a comma that no parentheses enclose,
+//    as that of a compound literal, is to be put into some:
 //    weft_queue_put(q, (&(struct pair){1, 2}), .timeout = 1).
 //  - Times are seconds in a double. Negative means 0, INFINITY (math.h) "no
 //    limit", NaN aborts the program: it is always a mistake.

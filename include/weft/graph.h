@@ -41,8 +41,8 @@ WEFT_API void weft_graph_free(weft_graph *g);
 WEFT_API int weft_graph_add(weft_graph *g, int (*fn)(void *arg), void *arg);
 
 // Step `after` begins when step `before` has ended. Returns 0, -ENOMEM, -EINVAL
-// if one of them does not exist, or -EOVERFLOW after a thousand million edges of
-// one step. The same edge twice is as one. Since 0.1.
+// if one of them does not exist, or -EOVERFLOW after a thousand million edges
+// of one step. The same edge twice is as one. Since 0.1.
 WEFT_API int weft_graph_edge(weft_graph *g, int before, int after);
 
 // The number of steps. Since 0.1.
