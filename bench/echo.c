@@ -9,6 +9,7 @@
 // requests that do not count, until tables and caches are warm.
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
