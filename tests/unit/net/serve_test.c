@@ -215,22 +215,22 @@ KIT_BOTH(a_handler_that_fails_harms_nobody)
     kit_assert_code(s.failure, -EDOM);
 }
 
-static int told;
+static int told; // atomic: the last failure
 
 static void tell(int code, const char *text)
 {
     ck_assert_ptr_nonnull(strstr(text, "handler"));
-    told = code;
+    __atomic_store_n(&told, code, __ATOMIC_RELEASE); // for who waits for it
 }
 
-static int failure; // what the next one gives
+static int failure; // atomic: what the next one gives
 
 static int fails_so(weft_stream *stream, void *arg)
 {
     char line[10];
     (void)arg;
     ssize_t n = weft_stream_read_line(stream, line, sizeof line);
-    return n < 0 ? (int)n : failure;
+    return n < 0 ? (int)n : kit_load(&failure);
 }
 
 static int serve_quietly(void *arg)
@@ -250,12 +250,12 @@ KIT_BOTH(a_failure_that_nobody_asked_for_is_reported)
     s.task = weft_task_start(serve_quietly, &s);
     static const int codes[] = {-EDOM, -ENOMEM};
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
-        failure = codes[i];
+        __atomic_store_n(&failure, codes[i], __ATOMIC_RELEASE);
         weft_stream *a = client(&s);
         say(a, "1\n");
         hear_end(a);
         kit_assert_code(weft_stream_close(a), 0);
-        while (told != codes[i])
+        while (kit_load(&told) != codes[i])
             weft_yield();
     }
     weft_listener_stop(s.listener);
