@@ -168,6 +168,22 @@ static void wake(struct carrier *carrier)
     wi_unpark(task);
 }
 
+// Takes out of the list what is there: NULL, at its end. Under the lock.
+static struct carrier *take_out(struct carrier **link)
+{
+    struct carrier *carrier = *link;
+    if (carrier != NULL)
+        *link = carrier->next;
+    return carrier;
+}
+
+// Somebody has been called, or stands by, there. Under the lock.
+static void expect(struct pipeline *p, struct wi_worker *where)
+{
+    p->coming = true;
+    p->where = where;
+}
+
 // Takes one out of the list whose worker has nothing to do; else *fork, for
 // whichever worker is free next. If there are too many: any, once. Under the
 // lock.
@@ -179,10 +195,7 @@ static struct carrier *take_waiting(struct pipeline *p, bool *fork)
     *fork = *link == NULL && p->carriers < MOST_CARRIERS;
     if (*link == NULL && !*fork && !p->coming)
         link = &p->waiting;
-    struct carrier *carrier = *link;
-    if (carrier != NULL)
-        *link = carrier->next;
-    return carrier;
+    return take_out(link);
 }
 
 // Calls somebody, if the caller may; true: it has to fork a carrier.
@@ -196,10 +209,8 @@ static bool call(struct pipeline *p)
         p->forked = fork;
         p->carriers += fork;
     }
-    if (carrier != NULL) {
-        p->coming = true;
-        p->where = carrier->worker;
-    }
+    if (carrier != NULL)
+        expect(p, carrier->worker);
     unlock(p);
     if (carrier != NULL)
         wake(carrier);
@@ -250,9 +261,7 @@ static bool stop_waiting(struct pipeline *p, struct carrier *carrier)
     wi_mutex_lock(&p->lock);
     while (*link != NULL && *link != carrier)
         link = &(*link)->next;
-    bool found = *link != NULL;
-    if (found)
-        *link = carrier->next;
+    bool found = take_out(link) != NULL;
     unlock(p);
     return found;
 }
@@ -289,10 +298,7 @@ static struct carrier *take_own(struct pipeline *p)
     struct carrier **link = &p->waiting;
     while (*link != NULL && (*link)->worker != wi_here.worker)
         link = &(*link)->next;
-    struct carrier *carrier = *link;
-    if (carrier != NULL)
-        *link = carrier->next;
-    return carrier;
+    return take_out(link);
 }
 
 // Of one that has been forked, or is the first. false: it is not needed, for
@@ -305,8 +311,7 @@ static bool begin(struct pipeline *p, struct self *parent)
     bool needed = !p->coming || p->where != wi_here.worker;
     if (needed && (carrier = take_own(p)) != NULL) {
         needed = false;
-        p->coming = true;
-        p->where = carrier->worker;
+        expect(p, carrier->worker);
     }
     if (!needed)
         parent->gone = true;
@@ -364,8 +369,8 @@ static bool stand_by(struct pipeline *p, weft_worker *w, int64_t time,
     // Else somebody else is coming, who will call when there is a need.
     bool comes = !works || !p->coming;
     if (!alone) {
-        p->where = comes ? carrier.worker : p->where;
-        p->coming = true;
+        if (comes)
+            expect(p, carrier.worker);
         set_at_work(p, p->at_work - works);
         start_waiting(p, &carrier);
     }
