@@ -3,40 +3,18 @@
 // Which backend is chosen, and what is said when the wanted one is refused.
 #include "kit.h"
 #include "loop_test.h"
+#include "refuse.h"
 
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "loop/loop.h"
 
-// From now on a system call fails with `code` in this process.
-static void refuse_call(unsigned call, int code)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K,
-                 SECCOMP_RET_ERRNO | ((unsigned)code & SECCOMP_RET_DATA)),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {
-        .len = sizeof(filter) / sizeof(filter[0]),
-        .filter = filter,
-    };
-
-    ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-    ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
-}
-
 static void refuse_rings(int code)
 {
-    refuse_call(SYS_io_uring_setup, code);
+    kit_refuse(SYS_io_uring_setup, code);
 }
 
 static int say_backend(void *arg)
@@ -113,7 +91,7 @@ WEFT_TEST(epoll_where_rings_cannot_be_entered, .repeat = 3)
     char name[16] = "";
 
     unsetenv("WEFT_BACKEND");
-    refuse_call(SYS_io_uring_enter, codes[weft_test_round() % 3]);
+    kit_refuse(SYS_io_uring_enter, codes[weft_test_round() % 3]);
     ck_assert_int_eq(weft_run(say_backend, name), 0);
     ck_assert_str_eq(name, "epoll");
 }
@@ -127,7 +105,7 @@ static int lose_the_ring(void *unused)
     (void)unused;
     unix_pair(fds);
     ck_assert_str_eq(weft_backend(), "uring");
-    refuse_call(SYS_io_uring_enter, EPERM);
+    kit_refuse(SYS_io_uring_enter, EPERM);
     return (int)weft_read(fds[0], &byte, 1);
 }
 
@@ -198,7 +176,7 @@ WEFT_TEST(a_ring_that_cannot_be_entered_is_an_error)
     char text[1024];
 
     setenv("WEFT_BACKEND", "uring", 1);
-    refuse_call(SYS_io_uring_enter, EPERM);
+    kit_refuse(SYS_io_uring_enter, EPERM);
     ck_assert_int_lt(listen_to(read_code, text, sizeof(text)), 0);
     ck_assert_ptr_nonnull(strstr(text, "WEFT_BACKEND=uring"));
 }

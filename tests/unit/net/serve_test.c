@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "net_test.h"
+#include "refuse.h"
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -303,25 +300,6 @@ KIT_BOTH(no_descriptors_left, .timeout = 20)
     ck_assert_int_lt(s.most, CLIENTS);
 }
 
-// From now on the calling thread cannot accept.
-static void refuse_accept(int code)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_accept4, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K,
-                 SECCOMP_RET_ERRNO | ((unsigned)code & SECCOMP_RET_DATA)),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {
-        .len = sizeof(filter) / sizeof(filter[0]),
-        .filter = filter,
-    };
-
-    ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-    ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
-}
-
 static double cpu_seconds(void)
 {
     return (double)clock() / CLOCKS_PER_SEC;
@@ -352,7 +330,7 @@ static int serve_while_refused(void *arg)
         kit_assert_code(weft_listener_address(l, 0, &address), 0);
         kit_assert_code(weft_address_connect(&address, &peer), 0);
         if (also == 0)
-            refuse_accept(EPERM);
+            kit_refuse(SYS_accept4, EPERM);
         double before = cpu_seconds();
         {
             WEFT_TIMEOUT(0.5);
