@@ -473,6 +473,19 @@ static int read_bytes(void *arg)
     return (int)n;
 }
 
+// A client of ours, in `h`, has agreed with the bare server.
+static void bare_serve(struct bare *b, struct held *h, int version)
+{
+    weft_stream *pair[2];
+
+    configure();
+    kit_assert_code(weft_stream_pair(pair), 0);
+    h->stream = pair[1];
+    weft_future *started = weft_task_start(start_client, h);
+    bare_accept(b, pair[0], version);
+    kit_assert_code(weft_join(started), 0);
+}
+
 static int ask_anew(void *arg)
 {
     struct bare *b = arg;
@@ -491,16 +504,10 @@ static int ask_anew(void *arg)
 // as with key updates; nothing is agreed on anew.
 KIT_TASK(handshakes_anew_of_a_server_that_does_not_read, .timeout = 60)
 {
-    weft_stream *pair[2];
     struct bare b;
     struct held h = {0};
 
-    configure();
-    kit_assert_code(weft_stream_pair(pair), 0);
-    h.stream = pair[1];
-    weft_future *started = weft_task_start(start_client, &h);
-    bare_accept(&b, pair[0], TLS1_2_VERSION);
-    kit_assert_code(weft_join(started), 0);
+    bare_serve(&b, &h, TLS1_2_VERSION);
     weft_future *reader = weft_task_start(read_bytes, &h);
     weft_future *asker = weft_task_start(ask_anew, &b);
     until_all_wait(&b, &h);
@@ -585,16 +592,10 @@ static size_t in_use(void)
 // The client keeps the last one.
 KIT_TASK(a_flood_of_tickets, .timeout = 60)
 {
-    weft_stream *pair[2];
     struct bare b;
     struct held h = {0};
 
-    configure();
-    kit_assert_code(weft_stream_pair(pair), 0);
-    h.stream = pair[1];
-    weft_future *started = weft_task_start(start_client, &h);
-    bare_accept(&b, pair[0], TLS1_3_VERSION);
-    kit_assert_code(weft_join(started), 0);
+    bare_serve(&b, &h, TLS1_3_VERSION);
     size_t before = in_use();
     weft_future *giver = weft_task_start(hand_out_tickets, &b);
     weft_future *reader = weft_task_start(read_bytes, &h);
