@@ -155,6 +155,11 @@ WORLDS(an_unbounded_queue_grows_and_shrinks, .timeout = 30)
         while (items-- > 0)
             sum -= get(q);
         ck_assert_int_eq(sum, 0);
+        // A ring is halved as it turns, however many there were at the most.
+        for (int i = 0; i < 40000; i++) {
+            kit_assert_code(put(q, 1), 0);
+            ck_assert_int_eq(get(q), 1);
+        }
         ck_assert_uint_le(q->capacity, 8192);
         weft_queue_free(q);
     }
