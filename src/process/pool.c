@@ -815,6 +815,9 @@ static int copy_spec(struct wi_pool *pool,
     WI_OPTIONS(given);
     struct weft_process_options all = *given;
     all.argv = NULL;
+    if (all.in == WEFT_DEV_PIPE || all.out == WEFT_DEV_PIPE ||
+        all.err == WEFT_DEV_PIPE) // whose?
+        return -EINVAL;
     if (all.in == 0)
         all.in = WEFT_DEV_NULL;
     if (o->program != NULL)
