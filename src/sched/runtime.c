@@ -191,16 +191,16 @@ static int add_worker(struct wi_runtime *runtime, const char *what,
                       unsigned number)
 {
     unsigned index = runtime->live;
-    struct wi_worker *worker = wi_worker_new(runtime, index);
+    struct wi_worker *worker = runtime->workers[index];
+    if (worker == NULL) // else its thread could not be started, then
+        worker = wi_worker_new(runtime, index);
     if (worker == NULL)
         return -ENOMEM;
-    runtime->workers[index] = worker;
+    // seq_cst: before it ends a job; pairs with the sums of a closing pool
+    __atomic_store_n(&runtime->workers[index], worker, __ATOMIC_SEQ_CST);
     int rc = start_worker(worker, what, number);
-    if (rc < 0) {
-        runtime->workers[index] = NULL;
-        wi_worker_free(worker);
+    if (rc < 0)
         return rc;
-    }
     // seq_cst: before the wake; pairs with the look at the queues after the
     // announcement of sleep. release: who sees it sees the worker
     __atomic_store_n(&runtime->live, index + 1, __ATOMIC_SEQ_CST);
