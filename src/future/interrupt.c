@@ -59,6 +59,17 @@ static int watch(void *arg)
     return 0;
 }
 
+// Without it the first SIGINT would do nothing at all.
+static int start_watcher(void)
+{
+    weft_future *f =
+        weft_task_start(watch, NULL, .group = interrupt.root, .name = "SIGINT");
+    int rc = weft_done(f) ? weft_future_code(f) : 0;
+
+    weft_future_unref(f);
+    return rc;
+}
+
 int wi_interrupt_begin(weft_group *root)
 {
     // acquire: pairs with the release in wi_interrupt_end
@@ -67,10 +78,12 @@ int wi_interrupt_begin(weft_group *root)
     interrupt.root = root;
     interrupt.watcher = NULL;
     interrupt.came = 0;
-    if (wi_os_interrupt_begin(on_first))
-        weft_future_unref(
-            weft_task_start(watch, NULL, .group = root, .name = "SIGINT"));
-    return 0;
+    int rc = wi_os_interrupt_begin(on_first);
+    if (rc > 0)
+        rc = start_watcher();
+    if (rc < 0)
+        wi_interrupt_end();
+    return rc;
 }
 
 void wi_interrupt_end(void)
