@@ -22,9 +22,8 @@
 typedef struct weft_graph weft_graph;
 
 struct weft_graph_options {
-    size_t size WEFT_0;
-    // A thread pool; NULL: as for weft_parallel_for.
-    weft_executor *executor WEFT_0;
+    size_t size;
+    weft_executor *executor; // a thread pool; NULL: as for weft_parallel_for
 };
 
 WEFT_BEGIN

@@ -55,9 +55,8 @@ struct weft_stream {
 };
 
 struct weft_memory_options {
-    size_t size WEFT_0;
-    // Bytes that a writer may be ahead of the reader; 0: 64 KiB.
-    size_t room WEFT_0;
+    size_t size;
+    size_t room; // bytes that a writer may be ahead of the reader; 0: 64 KiB
 };
 
 WEFT_BEGIN
