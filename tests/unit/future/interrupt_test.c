@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "future/interrupt.h"
+
 static int ended;
 
 static int wait_for_the_end(void *arg)
@@ -122,6 +124,28 @@ WEFT_TEST(one_run_at_a_time_has_it)
 {
     kit_assert_code(weft_run(nested, NULL, .interrupt = true), 3);
     kit_assert_code(weft_run(nested, NULL, .interrupt = true, .workers = 2), 3);
+}
+
+// The watcher of a run that has ended must not find the next run: it ends
+// first, has it begun or not.
+static int begin_and_end(void *arg)
+{
+    for (int yields = 0; yields < 3; yields++) {
+        weft_group *g = weft_group_open();
+        ck_assert_int_eq(wi_interrupt_begin(g), 0);
+        ck_assert_uint_eq(weft_group_size(g), 1);
+        for (int i = 0; i < yields; i++)
+            weft_yield();
+        wi_interrupt_end();
+        ck_assert_uint_eq(weft_group_size(g), 0);
+        kit_assert_code(weft_group_close(g), 0);
+    }
+    return arg != NULL;
+}
+
+WEFT_TEST(nothing_of_it_is_left_at_its_end)
+{
+    kit_assert_code(weft_run(begin_and_end, NULL), 0);
 }
 
 WEFT_TEST_MAIN("interrupt")
