@@ -18,6 +18,7 @@
 #include "base/cold.h"
 #include "base/fresh.h"
 #include "base/options.h"
+#include "exec/open_pools.h"
 #include "exec/pool.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -52,6 +53,7 @@ struct thread_pool {
     // atomic: not by workers; of the submits, those that the injector had no
     // room for
     uint64_t submitted, ended;
+    struct wi_open_pool open;
 };
 
 // The worker of the pool that calls, or NULL.
@@ -97,6 +99,15 @@ static bool all_ended(void *arg)
     struct thread_pool *pool = arg;
     uint64_t ended = count_ended(pool);
     return ended == count_submitted(pool);
+}
+
+static size_t jobs_under_way(weft_executor *ex)
+{
+    struct thread_pool *pool = (struct thread_pool *)ex;
+    uint64_t ended = count_ended(pool), submitted = count_submitted(pool);
+    if (own_worker(pool) != NULL)
+        ended++; // the one that exits
+    return submitted > ended ? submitted - ended : 0;
 }
 
 // The closer may free the pool once the last end is counted. One of the pool's
@@ -322,6 +333,7 @@ static int close_pool(weft_executor *ex,
                   "a pool cannot be closed by one of its own jobs");
     if (wi_is_parents(pool->born))
         return -WEFT_EFORKED;
+    wi_open_pools_remove(ex);
     pool->closer = wi_self();
     // seq_cst: before the sums; pairs with job_ended
     __atomic_store_n(&pool->closed, CLOSING, __ATOMIC_SEQ_CST);
@@ -524,8 +536,12 @@ weft_thread_pool_with(const struct weft_thread_pool_options *options)
     pool->base.ops = &thread_pool_ops;
     pool->born = wi_fresh_number;
     int rc = start_pool(pool, options);
-    if (rc == 0)
-        return &pool->base;
-    free_pool(pool);
-    return wi_broken_executor(rc);
+    if (rc < 0) {
+        free_pool(pool);
+        return wi_broken_executor(rc);
+    }
+    wi_open_pools_add(&pool->open, &pool->base,
+                      options->name != NULL ? options->name : "pool",
+                      jobs_under_way);
+    return &pool->base;
 }
