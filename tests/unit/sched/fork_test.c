@@ -170,6 +170,33 @@ WEFT_TEST(fork_from_a_thread)
                     0);
 }
 
+static uint64_t parents_id;
+
+static int open_parents_future(void)
+{
+    if (weft_fork_child() != 0)
+        return 1;
+    weft_future *f = weft_future_open(parents_id);
+    if (!weft_done(f) || weft_future_code(f) != -ESRCH)
+        return 2;
+    weft_future_unref(f);
+    return 42;
+}
+
+WEFT_TEST(a_fresh_runtime_knows_no_id_of_the_parent)
+{
+    weft_promise *promise = weft_promise_new();
+    weft_future *f = weft_promise_future(promise);
+    parents_id = weft_future_id(f);
+    kit_assert_code(weft_run(kit_return, NULL), 0);
+    in_child(open_parents_future, 42);
+    weft_future *again = weft_future_open(parents_id);
+    ck_assert_ptr_eq(again, f);
+    weft_future_unref(again);
+    weft_promise_keep(promise, 0, NULL, 0, NULL);
+    kit_assert_code(weft_join(f), 0);
+}
+
 static int fork_again(void)
 {
     int status;
