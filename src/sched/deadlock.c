@@ -213,6 +213,8 @@ static bool walk_back(struct walk *walk, struct wi_task *self)
     uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
     walk_number++;
     wi_hint hint;
+    if (edge == 0) // wi_edge_cancel came first
+        return false;
     if (!edge_to_one(self, edge, &hint))
         return walk_set(walk, edge);
     return hint != 0 && wi_hint_blocks(hint) &&
@@ -246,10 +248,10 @@ static bool has_edge(struct wi_task *t, void *arg)
     return *(bool *)arg;
 }
 
-// Whether anything that self waits for waits itself.
-static bool suspicious(struct wi_task *self)
+// Whether anything that self waits for waits itself. `edge` is its edge, as
+// read once: a cancel may take it back at any time.
+static bool suspicious(struct wi_task *self, uint64_t edge)
 {
-    uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
     void *object = edge_object(edge);
     bool found = false;
     wi_hint hint;
@@ -295,7 +297,7 @@ void wi_edge_report(struct wi_task *self, void (*more)(void *arg), void *arg)
 int wi_edge_check(struct wi_task *self)
 {
     uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
-    if (edge == 0 || !suspicious(self) || ends_now(self, edge))
+    if (edge == 0 || !suspicious(self, edge) || ends_now(self, edge))
         return 0;
     wi_mutex_lock(&lock);
     bool found = cycle(self);
@@ -316,7 +318,8 @@ static void wake_visited(struct wi_task *t, void *arg)
 
 void wi_edge_stir(struct wi_task *self)
 {
-    if (!suspicious(self))
+    uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
+    if (!suspicious(self, edge))
         return;
     wi_mutex_lock(&lock);
     if (cycle(self))
