@@ -58,7 +58,7 @@ WEFT_BEGIN
 // passes through this call, and the run with its tasks is left as it is.
 // Blocks: the calling thread. Threads: any plain thread. Errors: -ENOMEM,
 // -EMFILE, -EINVAL (options), -EBUSY (.interrupt: another run of this process
-// has it), -WEFT_EFORKED. Since 0.1.
+// has it; or why the system refuses a handler), -WEFT_EFORKED. Since 0.1.
 WEFT_API int weft_run_with(weft_function *fn, void *arg,
                            const struct weft_run_options *options);
 

@@ -60,8 +60,9 @@ struct weft_tls_connection_options {
     const char *host; // open: whose certificate the peer must have. NULL: that
                       // of the host
     double timeout;   // seconds that a peer may take to be accepted; 0: 10
-    // Listen: a peer was refused, for this reason; called in a task of the
-    // default loop, must not block. NULL: not wanted.
+    // Listen: a peer was refused, for this reason (-EBUSY: it took its time
+    // while others wanted in); called in a task of the default loop, must not
+    // block. NULL: not wanted.
     void (*on_failure)(int code, void *arg);
     void *arg; // for on_failure
     char *why; // if it fails: the reason for people; NULL: not wanted

@@ -60,6 +60,14 @@ static int watch(void *arg)
     return 0;
 }
 
+// Without it the first SIGINT would do nothing at all.
+static int start_watcher(void)
+{
+    interrupt.watch =
+        weft_task_start(watch, NULL, .group = interrupt.root, .name = "SIGINT");
+    return weft_done(interrupt.watch) ? weft_future_code(interrupt.watch) : 0;
+}
+
 int wi_interrupt_begin(weft_group *root)
 {
     // acquire: pairs with the release in wi_interrupt_end
@@ -69,11 +77,9 @@ int wi_interrupt_begin(weft_group *root)
     interrupt.watcher = NULL;
     interrupt.came = 0;
     interrupt.watch = NULL;
-    if (!wi_os_interrupt_begin(on_first))
-        return 0;
-    interrupt.watch =
-        weft_task_start(watch, NULL, .group = root, .name = "SIGINT");
-    int rc = weft_done(interrupt.watch) ? weft_future_code(interrupt.watch) : 0;
+    int rc = wi_os_interrupt_begin(on_first);
+    if (rc > 0)
+        rc = start_watcher();
     if (rc < 0)
         wi_interrupt_end();
     return rc;

@@ -244,6 +244,25 @@ WEFT_TEST(an_executor_of_the_parent_says_forked)
     kit_assert_code(weft_executor_close(pool), 0);
 }
 
+// Where a job of the pool forks, its thread goes on in the child.
+WEFT_JOB(int, fork_and_submit, int, wanted)
+{
+    long out;
+    kit_assert_code(weft_result(weft_submit(pool, one_more, 1), &out), 0);
+    in_child(submit_in_child, wanted);
+    return 0;
+}
+
+WEFT_TEST(an_executor_of_the_parent_says_forked_in_its_own_job)
+{
+    int out;
+
+    pool = weft_thread_pool(.workers = 1);
+    kit_assert_code(weft_result(weft_submit(pool, fork_and_submit, 42), &out),
+                    0);
+    kit_assert_code(weft_executor_close(pool), 0);
+}
+
 static weft_executor *pools[4];
 
 static int submit_to_all(void)
