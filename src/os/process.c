@@ -147,7 +147,8 @@ static const char *read_stat(pid_t pid, char text[1024])
 }
 
 // The last number of /proc/PID/stat is the exit code in the form of waitpid;
-// the kernel sets it before it takes the process's memory apart.
+// the kernel sets it before it takes the process's memory apart. To who may not
+// trace the process (PR_SET_DUMPABLE) it says 0, so 0 says nothing.
 bool wi_os_child_peek(const struct wi_os_child *child, struct wi_os_end *end)
 {
     char text[1024];
@@ -156,7 +157,9 @@ bool wi_os_child_peek(const struct wi_os_child *child, struct wi_os_end *end)
     if (last == NULL)
         return false;
     *end = (struct wi_os_end){0};
-    end_from_status(end, atoi(last + 1));
+    int status = atoi(last + 1);
+    if (status != 0)
+        end_from_status(end, status);
     return end->how != WI_END_UNKNOWN;
 }
 
