@@ -5,11 +5,12 @@
 #include "os/cpu.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -114,6 +115,19 @@ WEFT_TEST(files_that_say_nothing)
         write_file("/sys/fs/cgroup/cpu.max", texts[i]);
         ck_assert_uint_eq(wi_os_cpu_budget(), affinity());
     }
+}
+
+WEFT_TEST(the_files_are_closed_again)
+{
+    struct rlimit few = {32, 32};
+    begin("0::/a\n1:cpu:/a\n");
+    write_file("/sys/fs/cgroup/a/cpu.max", "max 100000\n");
+    write_file("/sys/fs/cgroup/cpu.max", "100000 100000\n");
+    write_file("/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "200000\n");
+    write_file("/sys/fs/cgroup/cpu/a/cpu.cfs_period_us", "100000\n");
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (int i = 0; i < 50; i++)
+        ck_assert_uint_eq(wi_os_cpu_budget(), 1);
 }
 
 WEFT_TEST_MAIN("cpu")
