@@ -39,14 +39,14 @@ struct weft_arena_ref {
 };
 
 struct weft_arena_options {
-    size_t size WEFT_0;
-    const char *name WEFT_0; // other processes of this user find the arena by
-                             // it, as long as this process has it open; at most
-                             // 79 bytes, no '/'. NULL: none
-    bool huge WEFT_0; // pages of 2 MiB: those the system has in reserve, else
+    size_t size;
+    const char *name; // other processes of this user find the arena by it, as
+                      // long as this process has it open; at most 79 bytes,
+                      // no '/'. NULL: none
+    bool huge;        // pages of 2 MiB: those the system has in reserve, else
                       // wherever it makes some
-    bool read_only WEFT_0; // to attach: a view. It takes no place in the arena;
-                           // writing to it is a fault
+    bool read_only;   // to attach: a view. It takes no place in the arena;
+                      // writing to it is a fault
 };
 
 struct weft_arena_stat {

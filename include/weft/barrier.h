@@ -43,12 +43,11 @@ struct weft_barrier {
 // -ENOMEM. A process that dies while it waits breaks the barrier.
 
 struct weft_barrier_options {
-    size_t size WEFT_0;
-    // Called by the last to come, before the others go on; a negative code
-    // breaks the barrier.
-    weft_function *action WEFT_0;
-    void *arg WEFT_0;         // its argument
-    weft_arena *arena WEFT_0; // where it lies; NULL: in this process alone
+    size_t size;
+    weft_function *action; // called by the last to come, before the others go
+                           // on; a negative code breaks the barrier
+    void *arg;             // its argument
+    weft_arena *arena;     // where it lies; NULL: in this process alone
 };
 
 // An initializer: a barrier for so many, without an action.

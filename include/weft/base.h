@@ -57,12 +57,7 @@
 // begins with its size, so that it can grow, and the zero of every member is
 // its default. WEFT_OPTIONS(weft_thread_options, .name = "io") is a pointer
 // to one that lives to the end of the enclosing block.
-// C++ has to be told the zero of each, or g++ -Wextra warns of those that a
-// call does not name: that is WEFT_0.
-#ifdef __cplusplus
-#define WEFT_0 = {}
-#else
-#define WEFT_0
+#ifndef __cplusplus
 #define WEFT_OPTIONS(type, ...)                                                \
     (&(const struct type){.size = sizeof(struct type), __VA_ARGS__})
 #endif

@@ -26,19 +26,18 @@
 typedef struct weft_channel weft_channel;
 
 struct weft_channel_options {
-    size_t size WEFT_0;
-    size_t item WEFT_0;        // bytes of one value; 0: sizeof(void *)
-    size_t capacity WEFT_0;    // values it holds; 0: none
-    unsigned senders WEFT_0;   // ends that will say weft_channel_sender_done
-    unsigned receivers WEFT_0; // ends that will say weft_channel_receiver_done
-    // Called for each value that nobody receives.
-    void (*drop)(void *item) WEFT_0;
+    size_t size;
+    size_t item;              // bytes of one value; 0: sizeof(void *)
+    size_t capacity;          // values it holds; 0: none
+    unsigned senders;         // ends that will say weft_channel_sender_done
+    unsigned receivers;       // ends that will say weft_channel_receiver_done
+    void (*drop)(void *item); // called for each value that nobody receives
 };
 
 struct weft_channel_wait_options {
-    size_t size WEFT_0;
-    double timeout WEFT_0; // seconds that this call waits at most; 0: no limit
-    bool nowait WEFT_0;    // -EAGAIN instead of waiting
+    size_t size;
+    double timeout; // seconds that this call waits at most; 0: no limit
+    bool nowait;    // -EAGAIN instead of waiting
 };
 
 WEFT_BEGIN

@@ -22,21 +22,20 @@
 typedef int weft_then_function(weft_future *f, void *result, void *arg);
 
 struct weft_then_options {
-    size_t size WEFT_0;
-    weft_executor *executor WEFT_0; // runs fn as a job; it must run jobs in
-                                    // this process. NULL: inline in whoever
-                                    // completes f, or in the caller if f is
-                                    // done: then fn must not block
-    size_t result_size WEFT_0;      // of the new future's result
-    bool always WEFT_0;             // fn is called when f has failed, too
-    const char *name WEFT_0;        // of the new future; copied
+    size_t size;
+    weft_executor *executor; // runs fn as a job; it must run jobs in this
+                             // process. NULL: inline in whoever completes f,
+                             // or in the caller if f is done: then fn must not
+                             // block
+    size_t result_size;      // of the new future's result
+    bool always;             // fn is called when f has failed, too
+    const char *name;        // of the new future; copied
 };
 
 struct weft_combine_options {
-    size_t size WEFT_0;
-    // When the outcome is known, cancel what is not done.
-    bool cancel_rest WEFT_0;
-    const char *name WEFT_0; // of the new future; copied
+    size_t size;
+    bool cancel_rest; // when the outcome is known, cancel what is not done
+    const char *name; // of the new future; copied
 };
 
 WEFT_BEGIN

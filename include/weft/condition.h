@@ -45,8 +45,8 @@ typedef bool weft_predicate(void *arg);
 // made there, by one of them, with weft_condition_init(condition, .arena = a).
 // A wait needs some memory of the arena then: -ENOMEM.
 struct weft_condition_options {
-    size_t size WEFT_0;
-    weft_arena *arena WEFT_0; // where it lies; NULL: in this process alone
+    size_t size;
+    weft_arena *arena; // where it lies; NULL: in this process alone
 };
 
 WEFT_BEGIN

@@ -31,19 +31,19 @@ typedef struct weft_connection_listener weft_connection_listener;
 enum { WEFT_MESSAGE_FDS = 16 }; // that one message can carry
 
 struct weft_send_options {
-    size_t size WEFT_0;
-    const int *fds WEFT_0;    // sent along; they stay the caller's
-    unsigned fd_count WEFT_0; // at most WEFT_MESSAGE_FDS
-    weft_arena *arena WEFT_0; // sent along, as a descriptor behind the others
-    bool nowait WEFT_0;       // -EAGAIN instead of waiting
+    size_t size;
+    const int *fds;    // sent along; they stay the caller's
+    unsigned fd_count; // at most WEFT_MESSAGE_FDS
+    weft_arena *arena; // sent along, as a descriptor behind the others
+    bool nowait;       // -EAGAIN instead of waiting
 };
 
 struct weft_receive_options {
-    size_t size WEFT_0;
-    int *fds WEFT_0; // room for descriptors, close-on-exec; the caller's
-    unsigned fd_room WEFT_0;   // how many fit; others are closed
-    unsigned *fd_count WEFT_0; // out, may be NULL: how many came
-    bool nowait WEFT_0;        // -EAGAIN instead of waiting
+    size_t size;
+    int *fds;           // room for descriptors, close-on-exec; the caller's
+    unsigned fd_room;   // how many fit; others are closed
+    unsigned *fd_count; // out, may be NULL: how many came
+    bool nowait;        // -EAGAIN instead of waiting
 };
 
 // Who is on the other side, as the kernel says: when it connected or listened.

@@ -10,9 +10,9 @@
 #include <weft/net.h>
 
 struct weft_resolve_options {
-    size_t size WEFT_0;
-    int family WEFT_0;   // AF_INET, AF_INET6; 0: both
-    bool passive WEFT_0; // addresses to listen on; host may then be NULL: any
+    size_t size;
+    int family;   // AF_INET, AF_INET6; 0: both
+    bool passive; // addresses to listen on; host may then be NULL: any
 };
 
 WEFT_BEGIN

@@ -24,8 +24,8 @@ struct weft_event {
 // made there, by one of them, with weft_event_init(event, .arena = a). A wait
 // needs some memory of the arena then: -ENOMEM.
 struct weft_event_options {
-    size_t size WEFT_0;
-    weft_arena *arena WEFT_0; // where it lies; NULL: in this process alone
+    size_t size;
+    weft_arena *arena; // where it lies; NULL: in this process alone
 };
 
 WEFT_BEGIN

@@ -21,40 +21,37 @@ typedef struct weft_executor weft_executor;
 
 // Options of one submit; bound to an executor by weft_executor_with.
 struct weft_submit_options {
-    size_t size WEFT_0;
-    // Seconds from submit; the job then fails with -WEFT_EJOBTIMEOUT. 0: none;
-    // negative: it has passed.
-    double deadline WEFT_0;
-    const char *name WEFT_0; // copied; the job's name if NULL
+    size_t size;
+    double deadline;  // seconds from submit; the job then fails with
+                      // -WEFT_EJOBTIMEOUT. 0: none; negative: it has passed
+    const char *name; // copied; the job's name if NULL
     // Of process pools only:
-    double timeout WEFT_0; // seconds that it may run once a worker has it; its
-                           // worker is then killed, and it fails with
-                           // -WEFT_EJOBTIMEOUT. 0: none
-    unsigned retries WEFT_0; // how often it runs again when its worker died:
-                             // for jobs that may run twice. 0: it fails then
+    double timeout;   // seconds that it may run once a worker has it; its
+                      // worker is then killed, and it fails with
+                      // -WEFT_EJOBTIMEOUT. 0: none
+    unsigned retries; // how often it runs again when its worker died: for
+                      // jobs that may run twice. 0: it fails then
     // Of pools: above 0: before jobs of 0; below: after them. Jobs of each of
     // the three kinds begin in the order of their submits, more or less. In a
     // pool of threads each kind has the first choice in one of 61.
-    int priority WEFT_0;
+    int priority;
     // Of thread pools without .blocking: once it has begun, the job may change
     // its thread in each of its waits, and so goes on as soon as any worker is
     // free. For code that keeps nothing in thread-local variables over a wait:
     // no address of one (errno is one), no lock of pthread's, no value that
     // another thread would not find. The value of errno is kept.
-    bool migrate WEFT_0;
+    bool migrate;
 };
 
 struct weft_map_options {
-    size_t size WEFT_0;
-    bool ordered WEFT_0; // stop at the first failure in input order; else at
-                         // the first that is seen
-    size_t chunk WEFT_0; // elements a job; 0: chosen from the time they take
-    // Elements under way at most; 0: chosen by the executor.
-    size_t window WEFT_0;
-    // n codes, one an element; then a failure does not stop the rest. Where a
-    // whole job has failed, for its worker died or it ran too long, each of its
-    // elements has the code.
-    int *codes WEFT_0;
+    size_t size;
+    bool ordered;  // stop at the first failure in input order; else at the
+                   // first that is seen
+    size_t chunk;  // elements a job; 0: chosen from the time they take
+    size_t window; // elements under way at most; 0: chosen by the executor
+    int *codes;    // n codes, one an element; then a failure does not stop
+                   // the rest. Where a whole job has failed, for its worker
+                   // died or it ran too long, each of its elements has the code
 };
 
 // The two ends of weft_map_stream, called by the caller of the map. The first
@@ -75,17 +72,15 @@ enum weft_close_mode {
 };
 
 struct weft_close_options {
-    size_t size WEFT_0;
-    enum weft_close_mode mode WEFT_0;
-    // Seconds; then the mode becomes CANCEL_ALL. 0: none.
-    double deadline WEFT_0;
+    size_t size;
+    enum weft_close_mode mode;
+    double deadline; // seconds; then the mode becomes CANCEL_ALL. 0: none
 };
 
 struct weft_blocking_options {
-    size_t size WEFT_0;
-    const char *name WEFT_0; // of the call, for `weft ps`; copied
-    // Do not wait for fn once the caller's scopes have ended.
-    bool abandon WEFT_0;
+    size_t size;
+    const char *name; // of the call, for `weft ps`; copied
+    bool abandon;     // do not wait for fn once the caller's scopes have ended
 };
 
 // The interface of an executor. A user's own executor puts struct
@@ -123,19 +118,19 @@ struct weft_bound_executor {
 };
 
 struct weft_thread_pool_options {
-    size_t size WEFT_0;
-    unsigned workers WEFT_0;  // 0: weft_cpu_count(), or 64 with .blocking.
-                              // Without .blocking more than 256 count as 256
-    bool blocking WEFT_0;     // each job gets a thread of its own (at most
-                              // .workers, idle ones leave after 10 s): for jobs
-                              // that call plain blocking functions
-    const char *name WEFT_0;  // threads are called name-0, name-1, ...
-    size_t stack_size WEFT_0; // of a job that parks: bytes; 0: 256 KiB
+    size_t size;
+    unsigned workers;  // 0: weft_cpu_count(), or 64 with .blocking. Without
+                       // .blocking more than 256 count as 256
+    bool blocking;     // each job gets a thread of its own (at most .workers,
+                       // idle ones leave after 10 s): for jobs that call
+                       // plain blocking functions
+    const char *name;  // threads are called name-0, name-1, ...
+    size_t stack_size; // of a job that parks: bytes; 0: 256 KiB
     // Runs first in each thread of the pool, as in a plain thread. A negative
     // code breaks the pool: all jobs fail with -WEFT_EBROKEN. Without .blocking
     // the pool is there when the first .workers threads have run it.
-    int (*initializer)(void *arg) WEFT_0;
-    void *init_arg WEFT_0;
+    int (*initializer)(void *arg);
+    void *init_arg;
 };
 
 struct weft_thread_pool_stats {
@@ -213,13 +208,13 @@ WEFT_API int weft_map_stream_job(weft_executor *ex, const struct weft_job *job,
 
 // Closes an executor: what was submitted ends as the mode says, then it is
 // freed. The exit of a program does not wait for one that is open: what it has
-// is lost. A submit that comes while it closes fails with -WEFT_ECLOSED, unless
-// one of its own jobs makes it, or, on threads, a task that a job has left
-// behind (such are canceled once all jobs have ended): what they submit ends as
-// well. After this has returned ex must not be used any more, as memory after
-// free(). NULL is allowed. Blocks: the caller only; not ended by cancel.
-// Threads: any but its own jobs. Returns 0, or -ETIMEDOUT if the deadline made
-// it cancel. Since 0.1.
+// is lost, which a line on standard error tells (weft_on_unobserved). A submit
+// that comes while it closes fails with -WEFT_ECLOSED, unless one of its own
+// jobs makes it, or, on threads, a task that a job has left behind (such are
+// canceled once all jobs have ended): what they submit ends as well. After this
+// has returned ex must not be used any more, as memory after free(). NULL is
+// allowed. Blocks: the caller only; not ended by cancel. Threads: any but its
+// own jobs. Returns 0, or -ETIMEDOUT if the deadline made it cancel. Since 0.1.
 WEFT_API int weft_executor_close_with(weft_executor *ex,
                                       const struct weft_close_options *options);
 

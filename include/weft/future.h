@@ -131,17 +131,17 @@ WEFT_API int weft_future_on_done(weft_future *f,
                                  void (*fn)(weft_future *f, void *arg),
                                  void *arg);
 
-// Who hears of a failure that nobody asked for; NULL restores the default,
-// which writes one line to standard error. Since 0.1.
+// Who hears of a failure that nobody asked for, at exit also of the jobs of
+// each pool that was not closed (-WEFT_EJOBCANCELED); NULL restores the
+// default, which writes one line to standard error. Since 0.1.
 WEFT_API void weft_on_unobserved(void (*fn)(int code, const char *text));
 
 // The producer side: a future that the program itself completes.
 struct weft_promise_options {
-    size_t size WEFT_0;
-    const char *name WEFT_0; // copied; shown by `weft ps`
-    // Called at most once, inline in weft_cancel.
-    void (*on_cancel)(void *arg) WEFT_0;
-    void *arg WEFT_0; // for on_cancel
+    size_t size;
+    const char *name;             // copied; shown by `weft ps`
+    void (*on_cancel)(void *arg); // called at most once, inline in weft_cancel
+    void *arg;                    // for on_cancel
 };
 
 // A new promise. Never NULL: lack of memory is told by weft_promise_keep.

@@ -58,11 +58,9 @@ struct weft_rlock {
 // local lock, a join) may be among them in one of the processes. A task that
 // ends with a shared lock leaves it held as long as its process lives.
 struct weft_lock_options {
-    size_t size WEFT_0;
-    // Where the lock lies; NULL: in this process alone.
-    weft_arena *arena WEFT_0;
-    // In reports of lock order; at most 31 bytes. NULL: none.
-    const char *name WEFT_0;
+    size_t size;
+    weft_arena *arena; // where the lock lies; NULL: in this process alone
+    const char *name;  // in reports of lock order; at most 31 bytes. NULL: none
 };
 
 WEFT_BEGIN

@@ -35,10 +35,10 @@ typedef struct weft_manager weft_manager;
 typedef void *weft_manager_init(const void *arg, size_t size);
 
 struct weft_manager_options {
-    size_t size WEFT_0;
-    const char *name WEFT_0;          // copied; shown by `weft ps`
-    void (*fini)(void *state) WEFT_0; // at the end in order: weft_manager_close
-    unsigned restart WEFT_0; // how often at most, after a crash; 0: never
+    size_t size;
+    const char *name;          // copied; shown by `weft ps`
+    void (*fini)(void *state); // at the end in order: weft_manager_close
+    unsigned restart;          // how often at most, after a crash; 0: never
 };
 
 // A manager as a value, which may travel to other processes.

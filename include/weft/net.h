@@ -19,36 +19,35 @@ struct weft_address {
 
 // How sockets are made; the zero of each is what is best for most.
 struct weft_socket_options {
-    bool nagle WEFT_0;       // let the kernel hold small writes back (TCP)
-    double keepalive WEFT_0; // seconds of silence before it asks whether the
-                             // peer is still there; 0: it does not ask (TCP)
-    int send_buffer WEFT_0;  // bytes in the kernel; 0: the kernel's own choice
-    int receive_buffer WEFT_0; // the same
+    bool nagle;         // let the kernel hold small writes back (TCP)
+    double keepalive;   // seconds of silence before it asks whether the peer
+                        // is still there; 0: it does not ask (TCP)
+    int send_buffer;    // bytes in the kernel; 0: the kernel's own choice
+    int receive_buffer; // the same
 };
 
 struct weft_connect_options {
-    size_t size WEFT_0;
-    struct weft_socket_options socket WEFT_0;
-    // Seconds that one address may take before the next is tried beside it; 0
-    // means 0.25, INFINITY one by one.
-    double stagger WEFT_0;
-    int family WEFT_0;                       // AF_INET, AF_INET6; 0: both
-    const struct weft_address *local WEFT_0; // to bind to first; NULL: any
-    bool abstract WEFT_0; // weft_unix_connect: the path may begin with '@'
+    size_t size;
+    struct weft_socket_options socket;
+    double stagger; // seconds that one address may take before the next is
+                    // tried beside it; 0 means 0.25, INFINITY one by one
+    int family;     // AF_INET, AF_INET6; 0: both
+    const struct weft_address *local; // to bind to first; NULL: any
+    bool abstract; // weft_unix_connect: the path may begin with '@'
 };
 
 struct weft_listen_options {
-    size_t size WEFT_0;
-    struct weft_socket_options socket WEFT_0; // of the connections
-    int backlog WEFT_0;     // connections that may wait to be accepted; 0 means
-                            // 4096, and the system has a limit of its own
-    bool reuse_port WEFT_0; // several listeners share the port (TCP)
-    int family WEFT_0;      // AF_INET, AF_INET6; 0: both
-    const char *const *also WEFT_0; // more hosts (TCP)
-    size_t also_count WEFT_0;
-    unsigned mode WEFT_0; // weft_unix_listen: who may connect, as in chmod(2);
-                          // 0: as the umask says
-    bool abstract WEFT_0; // weft_unix_listen: the path may begin with '@'
+    size_t size;
+    struct weft_socket_options socket; // of the connections
+    int backlog;     // connections that may wait to be accepted; 0 means 4096,
+                     // and the system has a limit of its own
+    bool reuse_port; // several listeners share the port (TCP)
+    int family;      // AF_INET, AF_INET6; 0: both
+    const char *const *also; // more hosts (TCP)
+    size_t also_count;
+    unsigned mode; // weft_unix_listen: who may connect, as in chmod(2); 0: as
+                   // the umask says
+    bool abstract; // weft_unix_listen: the path may begin with '@'
 };
 
 typedef struct weft_listener weft_listener;
@@ -58,24 +57,23 @@ typedef struct weft_listener weft_listener;
 typedef int weft_handler(weft_stream *stream, void *arg);
 
 struct weft_serve_options {
-    size_t size WEFT_0;
-    size_t limit WEFT_0; // connections at once; further ones wait. 0: no limit
-    // Seconds that handlers may take after weft_listener_stop before they are
-    // canceled; 0 means 10, INFINITY for ever.
-    double grace WEFT_0;
-    const char *name WEFT_0; // of the tasks, for `weft ps`; NULL: none
+    size_t size;
+    size_t limit;     // connections at once; further ones wait. 0: no limit
+    double grace;     // seconds that handlers may take after weft_listener_stop
+                      // before they are canceled; 0 means 10, INFINITY for ever
+    const char *name; // of the tasks, for `weft ps`; NULL: none
     // A handler has returned a negative code. Not called for -ECANCELED,
     // -EPIPE, -ECONNRESET and -ETIMEDOUT. NULL: reported as a failure that
     // nobody asked for (weft_on_unobserved).
-    void (*on_failure)(int code, void *arg) WEFT_0;
+    void (*on_failure)(int code, void *arg);
 };
 
 struct weft_udp_options {
-    size_t size WEFT_0;
-    struct weft_socket_options socket WEFT_0;
-    int family WEFT_0;      // AF_INET, AF_INET6; 0: as the host says
-    bool reuse_port WEFT_0; // several sockets share the port
-    bool broadcast WEFT_0;  // may send to everybody
+    size_t size;
+    struct weft_socket_options socket;
+    int family;      // AF_INET, AF_INET6; 0: as the host says
+    bool reuse_port; // several sockets share the port
+    bool broadcast;  // may send to everybody
 };
 
 WEFT_BEGIN

@@ -32,8 +32,8 @@ struct weft_once {
 };
 
 struct weft_once_options {
-    size_t size WEFT_0;
-    weft_arena *arena WEFT_0; // where it lies; NULL: in this process alone
+    size_t size;
+    weft_arena *arena; // where it lies; NULL: in this process alone
 };
 
 WEFT_BEGIN

@@ -31,9 +31,9 @@
 #include <weft/executor.h>
 
 struct weft_parallel_options {
-    size_t size WEFT_0;
-    weft_executor *executor WEFT_0; // a thread pool; NULL: see above
-    size_t grain WEFT_0; // indices that belong together at least; 0: 1
+    size_t size;
+    weft_executor *executor; // a thread pool; NULL: see above
+    size_t grain;            // indices that belong together at least; 0: 1
 };
 
 // The body of a loop, for the indices begin .. end - 1.
@@ -79,14 +79,13 @@ struct weft_stage {
 };
 
 struct weft_pipeline_options {
-    size_t size WEFT_0;
-    weft_executor *executor WEFT_0; // a thread pool; NULL: as for loops
-    size_t tokens WEFT_0; // items under way at most; 0: 16. One that waits for
-                          // its turn costs its place only; one that waits
-                          // inside a stage holds no worker, but has a stack
-    void (*drop)(void *item,
-                 void *arg) WEFT_0; // for each item that was made and has
-    void *drop_arg WEFT_0;          // not gone through all stages
+    size_t size;
+    weft_executor *executor; // a thread pool; NULL: as for loops
+    size_t tokens; // items under way at most; 0: 16. One that waits for its
+                   // turn costs its place only; one that waits inside a stage
+                   // holds no worker, but has a stack
+    void (*drop)(void *item, void *arg); // for each item that was made and has
+    void *drop_arg;                      // not gone through all stages
 };
 
 WEFT_BEGIN

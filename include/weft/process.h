@@ -17,6 +17,7 @@
 #define WEFT_DEV_NULL    (-1)           // as a descriptor: /dev/null
 #define WEFT_DEV_CAPTURE (-2)           // as .out or .err: kept in memory
 #define WEFT_DEV_OUT     (-3)           // as .err: the same as .out
+#define WEFT_DEV_PIPE    (-4)           // a pipe: weft_process_stream
 #define WEFT_NO_LIMIT    ((uint64_t)-1) // as a limit: none
 
 // A limit as setrlimit knows it: RLIMIT_CPU, RLIMIT_NOFILE, ...
@@ -52,61 +53,60 @@ enum weft_start_method {
 };
 
 struct weft_process_options {
-    size_t size WEFT_0;
-    const char *name WEFT_0; // copied; shown by `weft ps` and in error texts,
+    size_t size;
+    const char *name;        // copied; shown by `weft ps` and in error texts,
                              // and weft_current_name of the child
-    // Path of another program to exec instead of this one; it must have the
-    // same build of fn in it.
-    const char *program WEFT_0;
-    const char *const *argv WEFT_0; // NULL-terminated arguments the child sees;
-                                    // NULL: the program's name alone
-    // NULL-terminated "NAME=value"; NULL: as here
-    const char *const *env WEFT_0;
-    const char *cwd WEFT_0;   // NULL: as here
-    weft_group *group WEFT_0; // a group that joins it; NULL: none
-    double grace WEFT_0;      // cancel: seconds from SIGTERM to SIGKILL; 0: 1
-    void (*drop)(void *arg) WEFT_0; // called once if the body never runs
+    const char *program;     // path of another program to exec instead of this
+                             // one; it must have the same build of fn in it
+    const char *const *argv; // NULL-terminated arguments the child sees; NULL:
+                             // the program's name alone
+    const char *const *env;  // NULL-terminated "NAME=value"; NULL: as here
+    const char *cwd;         // NULL: as here
+    weft_group *group;       // a group that joins it; NULL: none
+    double grace;            // cancel: seconds from SIGTERM to SIGKILL; 0: 1
+    void (*drop)(void *arg); // called once if the body never runs
 
     // Its descriptors 0, 1 and 2: numbers of this process (0: as here; but
     // standard input is /dev/null in a worker of a pool, and where a terminal
     // would stop its reader), or WEFT_DEV_NULL. With WEFT_DEV_CAPTURE the last
     // bytes are kept (weft_process_output), and the last line stands in the
-    // text of a failure, in a pool in that of the job that failed. These and
-    // .fds are duplicated by the call: the caller may close its own at once.
-    int in WEFT_0, out WEFT_0, err WEFT_0;
-    const int *fds WEFT_0;  // more for it: fds[i] is weft_process_fd(i) there
-    size_t fd_count WEFT_0; // at most 32; no others are inherited
-    enum weft_process_group process_group WEFT_0;
+    // text of a failure, in a pool in that of the job that failed. With
+    // WEFT_DEV_PIPE, which is not for pools, the other end of a pipe is here:
+    // see weft_process_communicate and weft_process_stream (stream.h). These
+    // and .fds are duplicated by the call: the caller may close its own at
+    // once.
+    int in, out, err;
+    const int *fds;  // more for it: fds[i] is weft_process_fd(i) there
+    size_t fd_count; // at most 32; no others are inherited
+    enum weft_process_group process_group;
 
     // Set in the child before anything of the program but its constructors.
-    int nice WEFT_0;             // to be added to the nice value
-    const unsigned *cpus WEFT_0; // that it may run on; NULL: as here
-    size_t cpu_count WEFT_0;
-    const struct weft_limit *limits WEFT_0; // at most 16
-    size_t limit_count WEFT_0;
-    size_t memory WEFT_0; // bytes of heap and other private memory; 0: no limit
+    int nice;             // to be added to the nice value
+    const unsigned *cpus; // that it may run on; NULL: as here
+    size_t cpu_count;
+    const struct weft_limit *limits; // at most 16
+    size_t limit_count;
+    size_t memory; // bytes of heap and other private memory; 0: no limit
 
     // Given up for good before the function runs, in a worker after the
     // initializer. What the kernel cannot do fails the start.
-    bool no_new_privs WEFT_0; // exec of set-uid programs gives no rights
-    bool compute_only WEFT_0; // no new files, sockets or processes, no signals
-                              // to others: such calls fail with EPERM
-    // Of the file system only these paths and what is below; each list ends
-    // with NULL. Both NULL: all. Open descriptors stay usable.
-    const char *const *readable WEFT_0;
-    const char *const *writable WEFT_0;
+    bool no_new_privs; // exec of set-uid programs gives no rights
+    bool compute_only; // no new files, sockets or processes, no signals to
+                       // others: such calls fail with EPERM
+    const char *const *readable; // of the file system only these paths and what
+    const char *const *writable; // is below; each ends with NULL. Both NULL:
+                                 // all. Open descriptors stay usable
 
     // How it comes to be. Copies have the arguments of what they are copied
     // from (.argv gives -EINVAL), and with fork its program, too (.program).
-    enum weft_start_method start WEFT_0;
-    // Runs before all else, with NULL: once in the zygote; with other ways to
-    // start, in each child. A negative code fails the start.
-    weft_function *preload WEFT_0;
-    size_t capture WEFT_0; // with WEFT_DEV_CAPTURE: so many bytes; 0: 65,536
-    // With WEFT_DEV_CAPTURE: each line also goes to descriptor 1 or 2 of this
-    // process, behind "[name pid] ". Nobody waits for who reads there: lines
-    // without room are left out, and counted.
-    bool echo WEFT_0;
+    enum weft_start_method start;
+    weft_function *preload; // runs before all else, with NULL: once in the
+                            // zygote; with other ways to start, in each child.
+                            // A negative code fails the start
+    size_t capture;         // with WEFT_DEV_CAPTURE: so many bytes; 0: 65,536
+    bool echo; // with WEFT_DEV_CAPTURE: each line also goes to descriptor 1 or
+               // 2 of this process, behind "[name pid] ". Nobody waits for who
+               // reads there: lines without room are left out, and counted
 };
 
 // What is known of a process.
@@ -218,6 +218,30 @@ WEFT_API int weft_process_crash(weft_future *f, struct weft_crash *crash);
 WEFT_API int weft_process_output(weft_future *f, int fd,
                                  struct weft_bytes *output, uint64_t *lost);
 
+// What weft_process_communicate may be told.
+struct weft_communicate_options {
+    size_t size;
+    size_t limit; // bytes of each output that are taken; 0: 64 MiB
+};
+
+// Writes size bytes of input to a process, and the end, and reads what it
+// writes until the ends of that, all at once, so that no side waits for the
+// other for ever; then waits for the process. All this for what is
+// WEFT_DEV_PIPE there and has not been taken by weft_process_stream. *out and
+// *err (each may be NULL: thrown away) get the output, in any case, with a NUL
+// behind it, to be freed by weft_bytes_free; data is NULL if it is no pipe. A
+// process that does not read all of its input is no error. The end of an output
+// comes when all that have the pipe have closed it, who it has started too.
+// Returns the code of f, as weft_get, and f stays the caller's. Errors: that of
+// f; -WEFT_ETOOBIG, an output has more bytes than the limit; -ENOMEM;
+// -ECANCELED, -ETIMEDOUT: then the process is canceled. -ENODATA, there is
+// input, but no pipe for it; -EINVAL, f is no process. Blocks: the caller only.
+// Cancels: yes. Threads: any. Since 0.1.
+WEFT_API int
+weft_process_communicate_with(weft_future *f, const void *input, size_t size,
+                              struct weft_bytes *out, struct weft_bytes *err,
+                              const struct weft_communicate_options *options);
+
 // A pidfd of a running process: readable when it has ended. Close-on-exec, the
 // caller's to close. -ESRCH if it has not started or has ended, -EINVAL if f is
 // no process. Blocks: no. Threads: any. Since 0.1.
@@ -254,12 +278,26 @@ WEFT_END
 #define WEFT_PROCESS_START_(fn, arg, bytes, ...)                               \
     weft_process_start_with((fn), (arg), (bytes),                              \
                             WEFT_OPTIONS(weft_process_options, __VA_ARGS__))
+#define weft_process_communicate(f, input, bytes, out, ...)                    \
+    WEFT_PROCESS_COMMUNICATE_((f), (input), (bytes), (out), __VA_ARGS__, )
+#define WEFT_PROCESS_COMMUNICATE_(f, input, bytes, out, err, ...)              \
+    weft_process_communicate_with(                                             \
+        (f), (input), (bytes), (out), (err),                                   \
+        WEFT_OPTIONS(weft_communicate_options, __VA_ARGS__))
 #else
 inline weft_future *weft_process_start(weft_function *fn, const void *arg,
                                        size_t size, weft_process_options o = {})
 {
     o.size = sizeof o;
     return weft_process_start_with(fn, arg, size, &o);
+}
+inline int weft_process_communicate(weft_future *f, const void *input,
+                                    size_t size, weft_bytes *out,
+                                    weft_bytes *err,
+                                    weft_communicate_options o = {})
+{
+    o.size = sizeof o;
+    return weft_process_communicate_with(f, input, size, out, err, &o);
 }
 #endif
 

@@ -20,46 +20,44 @@ enum weft_when_full {
 };
 
 struct weft_process_pool_options {
-    size_t size WEFT_0;
-    unsigned workers WEFT_0; // 0: weft_cpu_count()
-    const char *name WEFT_0;
-    const char *program WEFT_0; // exec this instead of the program itself
-    // Runs first in each worker; a negative.
-    int (*initializer)(void *arg) WEFT_0;
-    const void *init_arg WEFT_0; // code breaks the pool. The argument is
-    size_t init_size WEFT_0;     // copied
+    size_t size;
+    unsigned workers; // 0: weft_cpu_count()
+    const char *name;
+    const char *program;           // exec this instead of the program itself
+    int (*initializer)(void *arg); // runs first in each worker; a negative
+    const void *init_arg;          // code breaks the pool. The argument is
+    size_t init_size;              // copied
 
     // Runs last in a worker that leaves in order, with the initializer's
     // argument; a negative code breaks the pool, or comes out of its close.
-    int (*finalizer)(void *arg) WEFT_0;
-    // Seconds that it may take; 0: 1, or 10 with a finalizer.
-    double leave WEFT_0;
+    int (*finalizer)(void *arg);
+    double leave; // seconds that it may take; 0: 1, or 10 with a finalizer
 
     // Size. With .idle_timeout workers start when there are jobs for them, and
     // those that were not needed for so many seconds leave, down to
     // .min_workers. 0: always .workers.
-    double idle_timeout WEFT_0;
-    unsigned min_workers WEFT_0;
+    double idle_timeout;
+    unsigned min_workers;
 
     // A worker that has run so many jobs, lived for so many seconds or grown
     // to so many resident bytes leaves after its job. 0: no such limit.
-    unsigned max_jobs WEFT_0;
-    double max_age WEFT_0;
-    size_t max_rss WEFT_0;
+    unsigned max_jobs;
+    double max_age;
+    size_t max_rss;
 
     // Back-pressure: submits beyond so many jobs under way, 0: no limit. Jobs
     // that jobs submit are not counted.
-    size_t window WEFT_0;
-    enum weft_when_full when_full WEFT_0;
+    size_t window;
+    enum weft_when_full when_full;
 
     // What its processes are like: all of process.h but .name, .argv, .group,
     // .grace and .drop. Rights are given up after the initializer. NULL: as
     // usual. .program comes from here, too, if it is not given above.
-    const struct weft_process_options *process WEFT_0;
+    const struct weft_process_options *process;
 
     // A job that is canceled or overruns while it runs: seconds from SIGTERM
     // to SIGKILL for its worker. 0: SIGKILL at once.
-    double grace WEFT_0;
+    double grace;
 };
 
 struct weft_process_pool_stats {

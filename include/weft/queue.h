@@ -48,31 +48,30 @@ enum weft_queue_kind {
 };
 
 struct weft_queue_options {
-    size_t size WEFT_0;
-    size_t item WEFT_0;    // bytes of one item; 0: sizeof(void *)
-    size_t maxsize WEFT_0; // items it holds; 0: no limit
-    enum weft_queue_kind kind WEFT_0;
-    unsigned producers WEFT_0;       // who will call weft_queue_producer_done
-    void (*drop)(void *item) WEFT_0; // called for each item that nobody will
-                                     // get: immediate shutdown, weft_queue_free
-    weft_arena *arena WEFT_0; // where it lies; NULL: in this process. It must
-                              // stay open as long as the queue is
-    // With .arena: holds records of up to so many bytes together, with 8 bytes
-    // each; .item and .maxsize are 0.
-    size_t bytes WEFT_0;
+    size_t size;
+    size_t item;    // bytes of one item; 0: sizeof(void *)
+    size_t maxsize; // items it holds; 0: no limit
+    enum weft_queue_kind kind;
+    unsigned producers;       // who will call weft_queue_producer_done
+    void (*drop)(void *item); // called for each item that nobody will get:
+                              // immediate shutdown, weft_queue_free
+    weft_arena *arena; // where it lies; NULL: in this process. It must stay
+                       // open as long as the queue is
+    size_t bytes;      // with .arena: holds records of up to so many bytes
+                       // together, with 8 bytes each; .item and .maxsize are 0
 };
 
 struct weft_queue_put_options {
-    size_t size WEFT_0;
-    double timeout WEFT_0; // seconds that this call waits at most; 0: no limit
-    int64_t priority WEFT_0; // of WEFT_QUEUE_PRIORITY
-    bool nowait WEFT_0;      // -EAGAIN instead of waiting
+    size_t size;
+    double timeout;   // seconds that this call waits at most; 0: no limit
+    int64_t priority; // of WEFT_QUEUE_PRIORITY
+    bool nowait;      // -EAGAIN instead of waiting
 };
 
 struct weft_queue_get_options {
-    size_t size WEFT_0;
-    double timeout WEFT_0; // seconds that this call waits at most; 0: no limit
-    bool nowait WEFT_0;    // -EAGAIN instead of waiting
+    size_t size;
+    double timeout; // seconds that this call waits at most; 0: no limit
+    bool nowait;    // -EAGAIN instead of waiting
 };
 
 WEFT_BEGIN

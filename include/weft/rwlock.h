@@ -42,11 +42,9 @@ struct weft_rwlock {
 // with it: its readers are none any more, and after its writer the next ones
 // are told -EOWNERDEAD. Cycles that lead through a shared lock are not found.
 struct weft_rwlock_options {
-    size_t size WEFT_0;
-    // Where the lock lies; NULL: in this process alone.
-    weft_arena *arena WEFT_0;
-    // In reports of lock order; at most 31 bytes. NULL: none.
-    const char *name WEFT_0;
+    size_t size;
+    weft_arena *arena; // where the lock lies; NULL: in this process alone
+    const char *name;  // in reports of lock order; at most 31 bytes. NULL: none
 };
 
 WEFT_BEGIN

@@ -29,10 +29,10 @@ struct weft_scope {
 };
 
 struct weft_group_options {
-    size_t size WEFT_0;
-    const char *name WEFT_0; // copied, cut at 31 bytes; for reports
-    double grace WEFT_0;     // seconds a canceled child may take before it is
-                             // reported; 0 means 10, INFINITY never
+    size_t size;
+    const char *name; // copied, cut at 31 bytes; for reports
+    double grace;     // seconds a canceled child may take before it is
+                      // reported; 0 means 10, INFINITY never
 };
 
 WEFT_BEGIN

@@ -48,9 +48,9 @@ struct weft_case {
 };
 
 struct weft_select_options {
-    size_t size WEFT_0;
-    double timeout WEFT_0; // seconds that the call waits at most; 0: no limit
-    bool nowait WEFT_0;    // -EAGAIN instead of waiting
+    size_t size;
+    double timeout; // seconds that the call waits at most; 0: no limit
+    bool nowait;    // -EAGAIN instead of waiting
 };
 
 WEFT_BEGIN

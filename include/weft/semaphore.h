@@ -33,9 +33,9 @@ struct weft_semaphore {
 // made there, by one of them, with .arena = a. A wait needs some memory of the
 // arena then: -ENOMEM. The permits of a process that dies are gone.
 struct weft_semaphore_options {
-    size_t size WEFT_0;
-    uint32_t bound WEFT_0;    // the most permits there can be; 0: 2^32 - 1
-    weft_arena *arena WEFT_0; // where it lies; NULL: in this process alone
+    size_t size;
+    uint32_t bound;    // the most permits there can be; 0: 2^32 - 1
+    weft_arena *arena; // where it lies; NULL: in this process alone
 };
 
 // An initializer: so many permits.

@@ -19,34 +19,32 @@ typedef struct weft_waiter weft_waiter;
 typedef int weft_function(void *arg);
 
 struct weft_run_options {
-    size_t size WEFT_0;
-    const char *name WEFT_0;  // of the main task
-    unsigned workers WEFT_0;  // threads that run tasks, this one included, at
-                              // most 256 (else -EINVAL); 0 means 1
-    size_t stack_size WEFT_0; // of each task: bytes; 0 means 256 KiB
-    double grace WEFT_0;      // seconds before a child that will not end is
-                              // reported; 0 means 10, INFINITY never
-    bool interrupt WEFT_0; // SIGINT cancels the root group and the main task,
-                           // and a second one does what it did before: it ends
-                           // the program. Not where the process ignores SIGINT
-    double stall WEFT_0;   // seconds that a task may have its worker to itself;
-                           // one that does longer is reported once, with its
-                           // stack as module+offset. It is interrupted for that
-                           // by a real-time signal: a call that sleeps may end
-                           // with EINTR. 0: what WEFT_STALL in the environment
-                           // says, else never, as INFINITY
+    size_t size;
+    const char *name;  // of the main task
+    unsigned workers;  // threads that run tasks, this one included, at most
+                       // 256 (else -EINVAL); 0 means 1
+    size_t stack_size; // of each task: bytes; 0 means 256 KiB
+    double grace;      // seconds before a child that will not end is reported;
+                       // 0 means 10, INFINITY never
+    bool interrupt;    // SIGINT cancels the root group and the main task, and
+                       // a second one does what it did before: it ends the
+                       // program. Not where the process ignores SIGINT
+    double stall;      // seconds that a task may have its worker to itself;
+                       // one that does longer is reported once, with its
+                       // stack as module+offset. It is interrupted for that
+                       // by a real-time signal: a call that sleeps may end
+                       // with EINTR. 0: what WEFT_STALL in the environment
+                       // says, else never, as INFINITY
 };
 
 struct weft_task_options {
-    size_t size WEFT_0;
-    const char *name WEFT_0; // copied, cut at 31 bytes; shown by `weft ps`
-    // Who owns the task; NULL: the innermost open group.
-    weft_group *group WEFT_0;
-    void (*drop)(void *arg) WEFT_0; // called once if the body never runs
-    // Begin at once: the caller goes on when the task has ended or waits for
-    // the first time. Not for a task of another run or from a plain thread:
-    // those begin as without it.
-    bool eager WEFT_0;
+    size_t size;
+    const char *name;  // copied, cut at 31 bytes; shown by `weft ps`
+    weft_group *group; // who owns the task; NULL: the innermost open group
+    void (*drop)(void *arg); // called once if the body never runs
+    bool eager; // begin at once: the caller goes on when the task has ended or
+                // waits for the first time. Not for a task of another run or
+                // from a plain thread: those begin as without it
 };
 
 WEFT_BEGIN
@@ -69,7 +67,8 @@ WEFT_API int weft_run_with(weft_function *fn, void *arg,
 // in the order of starting, except that a join may run its own child first.
 // Never NULL. The task belongs to a group even when its handle is dropped.
 // Blocks: no. Threads: any. Errors: a failed future with -ENOMEM, -WEFT_ECLOSED
-// (the group is closed), -WEFT_EFORKED. Since 0.1.
+// (the group is closed, or the default loop is, as the program ends),
+// -WEFT_EFORKED. Since 0.1.
 WEFT_API weft_future *
 weft_task_start_with(weft_function *fn, void *arg,
                      const struct weft_task_options *options);

@@ -16,16 +16,14 @@ enum weft_thread_exit {
 };
 
 struct weft_thread_options {
-    size_t size WEFT_0;
-    // Copied; the first 15 bytes are also the OS's name.
-    const char *name WEFT_0;
-    // Bytes, rounded up to pages; 0: the system's default.
-    size_t stack_size WEFT_0;
-    const unsigned *cpus WEFT_0; // CPUs it may run on; NULL: as the caller
-    size_t cpu_count WEFT_0;     // how many numbers stand in cpus
-    weft_group *group WEFT_0; // a group that joins it; NULL: none, see on_exit
-    void (*drop)(void *arg) WEFT_0; // called once if the body never runs
-    enum weft_thread_exit on_exit WEFT_0;
+    size_t size;
+    const char *name;     // copied; the first 15 bytes are also the OS's name
+    size_t stack_size;    // bytes, rounded up to pages; 0: the system's default
+    const unsigned *cpus; // CPUs it may run on; NULL: as the caller
+    size_t cpu_count;     // how many numbers stand in cpus
+    weft_group *group;    // a group that joins it; NULL: none, see on_exit
+    void (*drop)(void *arg); // called once if the body never runs
+    enum weft_thread_exit on_exit;
 };
 
 WEFT_BEGIN

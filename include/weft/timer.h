@@ -41,15 +41,14 @@ struct weft_timer {
 };
 
 struct weft_timer_options {
-    size_t size WEFT_0;
-    double period WEFT_0; // seconds between runs; 0: once
-    // Seconds on the clock of weft_now(), instead of `seconds`.
-    double at WEFT_0;
-    // Called with arg, once, when the timer is over: behind its last run,
-    // inside the cancel that prevents it, or at the end of its run. Weft does
-    // not touch the storage any more. A timer that is set anew is not over.
-    // NULL: nothing.
-    void (*over)(void *arg) WEFT_0;
+    size_t size;
+    double period; // seconds between runs; 0: once
+    double at;     // seconds on the clock of weft_now(), instead of `seconds`
+    void (*over)(void *arg); // called with arg, once, when the timer is over:
+                             // behind its last run, inside the cancel that
+                             // prevents it, or at the end of its run. Weft does
+                             // not touch the storage any more. A timer that is
+                             // set anew is not over. NULL: nothing
 };
 
 WEFT_BEGIN

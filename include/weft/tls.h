@@ -19,54 +19,54 @@
 typedef struct weft_tls weft_tls;
 
 struct weft_tls_options {
-    size_t size WEFT_0;
+    size_t size;
     // The own certificate, with those between it and an authority, and its
     // key: files in PEM form. A server needs them.
-    const char *certificate WEFT_0;
-    const char *key WEFT_0;
+    const char *certificate;
+    const char *key;
     // Whom to trust: a file of authorities in PEM form. NULL: for a client, the
     // system's; for a server, nobody: it asks its peers for no certificate.
-    const char *authorities WEFT_0;
-    const char *protocols WEFT_0; // ALPN, the preferred first: "h2,http/1.1"
-    bool unverified WEFT_0;       // client: talk to anybody. Safe from nobody
+    const char *authorities;
+    const char *protocols; // ALPN, the preferred first: "h2,http/1.1"
+    bool unverified;       // client: talk to anybody. Safe from nobody
     // Server: the configuration for the name that a client has asked for (""
     // if it has not); NULL refuses it. Must not block. NULL: always this one.
-    weft_tls *(*choose)(const char *name, void *arg)WEFT_0;
-    void *arg WEFT_0; // for choose
+    weft_tls *(*choose)(const char *name, void *arg);
+    void *arg; // for choose
 };
 
 struct weft_tls_start_options {
-    size_t size WEFT_0;
-    const char *host WEFT_0; // client: whose certificate it must be, and what
-                             // is asked for (SNI). Needed unless .unverified
-    const char *session WEFT_0; // client: connections with the same text share
-                                // their sessions, so that later ones begin
-                                // quicker. NULL: the host
-    double timeout WEFT_0;      // seconds for the handshake; 0 means 60
-    bool borrow WEFT_0; // the stream below is not closed with the new one
-    char *why WEFT_0;   // if it fails: the reason for people; NULL: not wanted
-    size_t why_size WEFT_0;
+    size_t size;
+    const char *host; // client: whose certificate it must be, and what is asked
+                      // for (SNI). Needed unless .unverified
+    const char *session; // client: connections with the same text share their
+                         // sessions, so that later ones begin quicker. NULL:
+                         // the host
+    double timeout;      // seconds for the handshake; 0 means 60
+    bool borrow;         // the stream below is not closed with the new one
+    char *why;           // if it fails: the reason for people; NULL: not wanted
+    size_t why_size;
 };
 
 // Of a connection (connection.h) or a listener for them. Both sides show a
 // certificate; there is no option to do without.
 struct weft_tls_connection_options {
-    size_t size WEFT_0;
+    size_t size;
     // The own certificate, with those between it and an authority, and its
     // key: files in PEM form. NULL for the key: it is in the same file.
-    const char *certificate WEFT_0;
-    const char *key WEFT_0;
-    // A file in PEM form: who signs for the peers.
-    const char *authorities WEFT_0;
-    const char *host WEFT_0; // open: whose certificate the peer must have.
-                             // NULL: that of the host
-    double timeout WEFT_0; // seconds that a peer may take to be accepted; 0: 10
-    // Listen: a peer was refused, for this reason; called in a task of the
-    // default loop, must not block. NULL: not wanted.
-    void (*on_failure)(int code, void *arg) WEFT_0;
-    void *arg WEFT_0; // for on_failure
-    char *why WEFT_0; // if it fails: the reason for people; NULL: not wanted
-    size_t why_size WEFT_0;
+    const char *certificate;
+    const char *key;
+    const char *authorities; // a file in PEM form: who signs for the peers
+    const char *host; // open: whose certificate the peer must have. NULL: that
+                      // of the host
+    double timeout;   // seconds that a peer may take to be accepted; 0: 10
+    // Listen: a peer was refused, for this reason (-EBUSY: it took its time
+    // while others wanted in); called in a task of the default loop, must not
+    // block. NULL: not wanted.
+    void (*on_failure)(int code, void *arg);
+    void *arg; // for on_failure
+    char *why; // if it fails: the reason for people; NULL: not wanted
+    size_t why_size;
 };
 
 // The most that the names of protocols and versions have.

@@ -39,8 +39,10 @@ __attribute__((constructor)) static void register_fresh(void)
 
 void wi_edge_set(struct wi_task *self, uint64_t edge)
 {
-    if (wi_scope_shielded(self))
-        edge |= WI_EDGE_FIRM;
+    unsigned shields = wi_scope_shields(self->scope);
+    if (wi_edge_tag(edge) <= WI_EDGE_ALL)
+        edge |= shields <= WI_EDGE_MOST_SHIELDS ? shields * WI_EDGE_SHIELD
+                                                : WI_EDGE_FIRM;
     // seq_cst: before the publication and the loads of wi_edge_check
     __atomic_store_n(&self->edge, edge, __ATOMIC_SEQ_CST);
 }
@@ -60,10 +62,10 @@ void wi_edge_clear(struct wi_task *self)
     wi_mutex_unlock(&lock);
 }
 
-void wi_edge_cancel(struct wi_task *t)
+void wi_edge_cancel(struct wi_task *t, unsigned shields)
 {
     uint64_t edge = __atomic_load_n(&t->edge, __ATOMIC_RELAXED);
-    if (edge == 0 || !wi_edge_is_soft(edge))
+    if (edge == 0 || !wi_edge_is_soft(edge, shields))
         return;
     wi_mutex_lock(&lock);
     // relaxed: walks are kept out by the lock; t may have gone on meanwhile
@@ -94,7 +96,9 @@ bool wi_hint_blocks(wi_hint hint)
 
 static void *edge_object(uint64_t edge)
 {
-    return (void *)(uintptr_t)(edge & ~(uint64_t)WI_EDGE_BITS);
+    // A group's address has room for its tag only.
+    unsigned bits = wi_edge_tag(edge) == WI_EDGE_GROUP ? 3 : WI_EDGE_BITS;
+    return (void *)(uintptr_t)(edge & ~(uint64_t)bits);
 }
 
 // Whether t's edge names at most one record: *hint, 0 for none.
@@ -153,11 +157,11 @@ static bool walk_set(struct walk *walk, uint64_t edge)
     return found;
 }
 
-// Whether t is about to leave its wait because of a cancel.
+// Whether t is about to leave its wait because it was canceled itself.
 static bool ends_by_cancel(struct wi_task *t, uint64_t edge)
 {
     // relaxed: a cancel that comes now may come after the walk as well
-    return wi_edge_is_soft(edge) &&
+    return wi_edge_is_soft(edge, 0) &&
            (__atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_CANCELED);
 }
 

@@ -6,8 +6,9 @@
 // nothing holds up nobody, a thread of the listener's own takes the peers in,
 // and tasks of the default loop do the handshakes, each with a deadline;
 // weft_connection_accept takes from those that are through. There are PLACES
-// for peers that are at it or through and not yet accepted; further ones wait
-// in the kernel's queue.
+// for peers that are at it or through and not yet accepted; the next one waits
+// in the thread, where it may have another give way (handshakes.h), and further
+// ones in the kernel's queue.
 #include "tls/connection.h"
 
 #include <errno.h>
@@ -22,8 +23,12 @@
 
 #include "base/options.h"
 #include "os/report.h"
+#include "tls/handshakes.h"
 
-enum { PLACES = 64 };
+enum {
+    PLACES = 256, // a quarter of the descriptors that a process mostly may have
+    SHARES = 4,   // so many, one after the other, in the time that a peer has
+};
 
 struct tls_listener {
     weft_connection_listener base;
@@ -35,6 +40,7 @@ struct tls_listener {
     void *arg;
     weft_queue *ready; // of weft_connection *, with their places
     struct weft_semaphore places;
+    struct wi_handshakes handshakes;
     weft_future *thread;
 };
 
@@ -48,9 +54,11 @@ static struct tls_listener *of(weft_connection_listener *l)
 struct peer {
     struct tls_listener *l;
     weft_stream *stream;
+    struct weft_address address;
+    struct wi_handshake handshake;
 };
 
-// Makes the peer's stream one that is verified. It is closed if that fails.
+// Makes the peer's stream one that is verified.
 static int shake_hands(struct peer *p)
 {
     int rc;
@@ -63,28 +71,51 @@ static int shake_hands(struct peer *p)
         rc = wi_tls_check_mutual(p->stream);
     if (rc == 0)
         rc = wi_tls_greet(p->stream);
+    return rc;
+}
+
+// The same as one of many, of whom some may have to give way. The stream is
+// closed if that fails.
+static int shake_hands_in_turn(struct peer *p)
+{
+    struct wi_handshakes *all = &p->l->handshakes;
+    int rc = -EBUSY;
+
+    if (wi_handshakes_start(all, &p->handshake))
+        rc = shake_hands(p);
+    if (wi_handshakes_end(all, &p->handshake))
+        rc = -EBUSY;
     if (rc < 0)
         weft_stream_close(p->stream);
     return rc;
 }
 
+// What it calls shall work as ever, also in the task of one that gave way.
+static void tell_failure(const struct tls_listener *l, int code)
+{
+    WEFT_SHIELD((double)INFINITY);
+
+    if (l->on_failure != NULL)
+        l->on_failure(code, l->arg);
+}
+
 static int welcome(void *arg)
 {
-    struct peer p = *(struct peer *)arg;
+    struct peer *p = arg;
+    struct tls_listener *l = p->l;
     weft_connection *c;
-    int rc;
+    int rc = shake_hands_in_turn(p);
 
-    free(arg);
-    rc = shake_hands(&p);
     if (rc == 0)
-        rc = wi_tls_connection_new(p.stream, &c);
-    if (rc == 0 && (rc = weft_queue_put(p.l->ready, &c)) < 0)
+        rc = wi_tls_connection_new(p->stream, &c);
+    free(p);
+    if (rc == 0 && (rc = weft_queue_put(l->ready, &c)) < 0)
         weft_connection_close(c);
     if (rc == 0)
         return 0;
-    weft_semaphore_release(&p.l->places, 1);
-    if (rc != -ECANCELED && p.l->on_failure != NULL)
-        p.l->on_failure(rc, p.l->arg);
+    weft_semaphore_release(&l->places, 1);
+    if (rc != -ECANCELED)
+        tell_failure(l, rc);
     return 0;
 }
 
@@ -92,6 +123,7 @@ static void drop(void *arg)
 {
     struct peer *p = arg;
 
+    wi_handshakes_end(&p->l->handshakes, &p->handshake);
     weft_stream_close(p->stream);
     weft_semaphore_release(&p->l->places, 1);
     free(p);
@@ -99,7 +131,22 @@ static void drop(void *arg)
 
 // The thread ------------------------------------------------------------------
 
-// Accepts one, in a place that is taken already.
+// A place for the peer that was accepted.
+static int find_place(struct tls_listener *l, const struct peer *p)
+{
+    int rc = weft_semaphore_try(&l->places);
+
+    if (rc != -EAGAIN)
+        return rc;
+    do {
+        double share = l->timeout / SHARES;
+
+        share = wi_handshakes_give_way(&l->handshakes, &p->address, share);
+        rc = weft_semaphore_acquire_for(&l->places, share);
+    } while (rc == -ETIMEDOUT);
+    return rc;
+}
+
 static int begin_one(struct tls_listener *l)
 {
     struct peer *p = malloc(sizeof(*p));
@@ -107,15 +154,21 @@ static int begin_one(struct tls_listener *l)
 
     if (p != NULL) {
         p->l = l;
-        rc = weft_listener_accept(l->listener, &p->stream, NULL);
+        rc = weft_listener_accept(l->listener, &p->stream, &p->address);
     }
-    if (rc == 0) {
-        weft_future_unref(weft_task_start(welcome, p, .drop = drop));
-        return 0;
+    if (rc < 0) {
+        free(p);
+        return rc;
     }
-    free(p);
-    weft_semaphore_release(&l->places, 1);
-    return rc;
+    rc = find_place(l, p);
+    if (rc < 0) {
+        weft_stream_close(p->stream);
+        free(p);
+        return rc;
+    }
+    wi_handshakes_begin(&l->handshakes, &p->handshake, &p->address);
+    weft_future_unref(weft_task_start(welcome, p, .drop = drop));
+    return 0;
 }
 
 // What is not for ever: no memory, no descriptor, a peer that went at once.
@@ -130,9 +183,7 @@ static int accept_all(struct tls_listener *l)
     int rc = 0;
 
     while (rc == 0) {
-        rc = weft_semaphore_acquire(&l->places);
-        if (rc == 0)
-            rc = begin_one(l);
+        rc = begin_one(l);
         if (is_passing(rc))
             rc = weft_sleep(0.01);
     }
@@ -165,6 +216,7 @@ static void unref(struct tls_listener *l)
     while (weft_queue_get(l->ready, &c, .nowait = true) == 0)
         weft_connection_close(c);
     weft_queue_free(l->ready);
+    pthread_mutex_destroy(&l->handshakes.lock);
     weft_listener_close(l->listener);
     weft_tls_unref(l->tls);
     free(l);
@@ -215,6 +267,7 @@ static int begin(struct tls_listener *l, const char *host, uint16_t port,
     l->on_failure = options->on_failure;
     l->arg = options->arg;
     weft_semaphore_init(&l->places, PLACES);
+    pthread_mutex_init(&l->handshakes.lock, NULL);
     l->ready = weft_queue_new();
     rc = wi_tls_mutual(&l->tls, true, options);
     if (rc == 0)

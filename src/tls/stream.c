@@ -44,6 +44,7 @@ enum {
     PART = 4096,            // read at once from a connection that says little
     RECORD = 17 << 10,      // a record of TLS with all around it
     MOST_PENDING = 1 << 16, // of outgoing bytes, before who makes more waits
+    MOST_AT_ONCE = 16,      // reads of who only asks whether it can read
     HANDSHAKE = 60,         // seconds
 };
 #define GOODBYE 1.0 // seconds that a close may wait to tell the peer
@@ -401,12 +402,14 @@ static bool has_come(weft_stream *below)
     return weft_stream_buffered(below) > 0 || poll(&one, 1, 0) > 0;
 }
 
-// What has come may be no bytes for the reader, such as a new session.
+// What has come may be no bytes for the reader, such as a new session. A peer
+// may have more of them to say than can be heard, so some are left for the next
+// time.
 bool wi_tls_readable(weft_stream *s)
 {
     struct tls_stream *t = of(s);
 
-    for (;;) {
+    for (int i = 0; i < MOST_AT_ONCE; i++) {
         size_t done;
         char byte;
         int ok, result;
@@ -426,6 +429,7 @@ bool wi_tls_readable(weft_stream *s)
         if (receive(t) < 0)
             return true;
     }
+    return false;
 }
 
 // What the last write left behind goes first.

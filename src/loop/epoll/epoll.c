@@ -296,25 +296,50 @@ static int open_set(const struct epoll_loop *loop)
     return rc;
 }
 
-// A connection that was closed here lives on in another process, or under
-// another number, and so does its registration, which can be taken back only
-// together with its set. That is done once.
-static void start_anew(struct epoll_loop *loop)
+// Puts a file into a new set. One that was closed behind our back is in none.
+static int move(struct epoll_loop *loop, struct epoll_file *file)
 {
-    int fd = open_set(loop);
+    int rc = control(loop, file, EPOLL_CTL_ADD, file->registered);
 
-    if (fd < 0)
-        return; // the next turn tries again
-    close(loop->epoll_fd);
-    loop->epoll_fd = fd;
-    loop->careful = true;
-    for (unsigned i = 0; i < loop->files.count; i++) {
+    if (rc != -EBADF && rc != -EPERM)
+        return rc;
+    file->registered = 0;
+    return 0;
+}
+
+static int move_all(struct epoll_loop *loop)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; rc == 0 && i < loop->files.count; i++) {
         struct epoll_file *files = loop->files.chunks[i];
 
-        for (unsigned k = 0; files && k < WI_TABLE_CHUNK; k++)
-            if (files[k].registered && control(loop, &files[k], EPOLL_CTL_ADD,
-                                               files[k].registered) < 0)
-                files[k].registered = 0; // closed behind our back
+        for (unsigned k = 0; rc == 0 && files && k < WI_TABLE_CHUNK; k++)
+            if (files[k].registered)
+                rc = move(loop, &files[k]);
+    }
+    return rc;
+}
+
+// A connection that was closed here lives on in another process, or under
+// another number, and so does its registration, which can be taken back only
+// together with its set. That is done once: all of it or nothing, as whoever
+// waits in the old set shall be told. If there is no room for a second set, the
+// next event of such a connection tries again.
+static void start_anew(struct epoll_loop *loop)
+{
+    int old = loop->epoll_fd, fd = open_set(loop);
+
+    loop->outlived = false;
+    if (fd < 0)
+        return;
+    loop->epoll_fd = fd;
+    if (move_all(loop) == 0) {
+        loop->careful = true;
+        close(old);
+    } else {
+        loop->epoll_fd = old;
+        close(fd);
     }
 }
 

@@ -580,6 +580,93 @@ SCARCE(sockets_of_a_thread)
     return talk(NULL);
 }
 
+// A connection that lives on under another number makes the loop move all the
+// others to a new set, once its peer speaks.
+
+enum { OTHERS = 5 };
+
+struct moved {
+    weft_stream *streams[1 + OTHERS];
+    int peers[1 + OTHERS];
+};
+
+static int read_one(void *arg)
+{
+    char byte;
+    ssize_t n = weft_stream_read(arg, &byte, 1);
+
+    return n < 0 ? (int)n : 0;
+}
+
+static int connect_one(weft_listener *l, struct moved *m, int i)
+{
+    struct weft_address address;
+    int rc = weft_listener_address(l, 0, &address);
+
+    m->peers[i] = __real_socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    HOLDS(rc == 0 && m->peers[i] >= 0);
+    HOLDS(connect(m->peers[i], (struct sockaddr *)&address.storage,
+                  address.len) == 0);
+    return weft_listener_accept(l, &m->streams[i], NULL);
+}
+
+// Each waits for its peer; then the first is closed, but not the last of it.
+static int read_and_move(struct moved *m)
+{
+    weft_future *readers[1 + OTHERS];
+    int rc, twin;
+
+    for (int i = 0; i <= OTHERS; i++)
+        readers[i] = weft_task_start(read_one, m->streams[i]);
+    weft_sleep(0.0001);
+    HOLDS(send(m->peers[0], "1", 1, MSG_NOSIGNAL) == 1);
+    rc = weft_join(readers[0]);
+    twin = dup(weft_stream_fd(m->streams[0]));
+    HOLDS(weft_stream_close(m->streams[0]) == 0);
+    m->streams[0] = NULL;
+    for (int i = 0; i < 3; i++) {
+        HOLDS(send(m->peers[0], "2", 1, MSG_NOSIGNAL) == 1);
+        weft_sleep(0.0001);
+    }
+    for (int i = 1; i <= OTHERS; i++) {
+        HOLDS(send(m->peers[i], "3", 1, MSG_NOSIGNAL) == 1);
+        rc = first_of(rc, weft_join(readers[i]));
+    }
+    close(twin);
+    return rc;
+}
+
+static int move(void *arg)
+{
+    struct moved m = {.peers = {-1, -1, -1, -1, -1, -1}};
+    weft_listener *l;
+    int rc = weft_tcp_listen("127.0.0.1", 0, &l);
+
+    (void)arg;
+    if (rc < 0)
+        return rc;
+    for (int i = 0; rc == 0 && i <= OTHERS; i++)
+        rc = connect_one(l, &m, i);
+    if (rc == 0)
+        rc = read_and_move(&m);
+    for (int i = 0; i <= OTHERS; i++) {
+        if (m.streams[i] != NULL)
+            weft_stream_close(m.streams[i]);
+        if (m.peers[i] >= 0)
+            close(m.peers[i]);
+    }
+    weft_listener_close(l);
+    return rc;
+}
+
+static int use_a_set_that_moves(void)
+{
+    return weft_run(move, NULL);
+}
+
+SCARCE_OF(a_set_that_moves, watches, FAULT_WATCHES)
+SCARCE_OF(a_set_that_moves, descriptors, FAULT_FDS)
+
 // Seals -----------------------------------------------------------------------
 
 // The kernel itself may hold a page for a moment, and then refuses a seal.

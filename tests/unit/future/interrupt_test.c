@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <sys/syscall.h>
 
+#include "future/interrupt.h"
+
 static int ended;
 
 static int wait_for_the_end(void *arg)
@@ -202,6 +204,28 @@ WEFT_TEST(a_child_of_fork_has_runs_of_its_own)
 {
     signal(SIGINT, SIG_DFL);
     kit_assert_code(weft_run(fork_and_run, NULL, .interrupt = true), 0);
+}
+
+// The watcher of a run that has ended must not find the next run: it ends
+// first, has it begun or not.
+static int begin_and_end(void *arg)
+{
+    for (int yields = 0; yields < 3; yields++) {
+        weft_group *g = weft_group_open();
+        ck_assert_int_eq(wi_interrupt_begin(g), 0);
+        ck_assert_uint_eq(weft_group_size(g), 1);
+        for (int i = 0; i < yields; i++)
+            weft_yield();
+        wi_interrupt_end();
+        ck_assert_uint_eq(weft_group_size(g), 0);
+        kit_assert_code(weft_group_close(g), 0);
+    }
+    return arg != NULL;
+}
+
+WEFT_TEST(nothing_of_it_is_left_at_its_end)
+{
+    kit_assert_code(weft_run(begin_and_end, NULL), 0);
 }
 
 WEFT_TEST_MAIN("interrupt")

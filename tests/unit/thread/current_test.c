@@ -49,6 +49,22 @@ KIT_BOTH(names_can_be_changed)
                     0);
 }
 
+static int start_some(void *arg)
+{
+    for (int i = 0; i < 10; i++)
+        kit_assert_code(weft_join(weft_task_start(kit_return, NULL)), 0);
+    return arg != NULL;
+}
+
+// Its record was that of a task before.
+WEFT_TEST(a_plain_thread_that_was_a_loop_has_no_name)
+{
+    char name[64] = "?";
+    kit_assert_code(weft_run(start_some, NULL), 0);
+    ck_assert_uint_eq(weft_current_name(name, sizeof name), 0);
+    ck_assert_str_eq(name, "");
+}
+
 KIT_BOTH(threads_that_run_are_listed)
 {
     struct kit_gate gate = kit_gate_new();

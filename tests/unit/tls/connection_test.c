@@ -100,6 +100,7 @@ static weft_connection *open_good(const struct at *at)
     weft_connection *c;
     char why[WHY];
 
+    o.timeout = 1000; // the case has its own
     o.why = why;
     o.why_size = sizeof(why);
     int rc = weft_tls_connection_open_with("127.0.0.1", at->port, &c, &o);
@@ -495,6 +496,111 @@ KIT_BOTH(peers_that_say_nothing_or_nonsense, .timeout = 30)
     kit_assert_code(weft_tcp_connect("127.0.0.1", at.port, &silent[0]), 0);
     assert_failure(&at, -ETIMEDOUT);
     kit_assert_code(weft_stream_close(silent[0]), 0);
+    listen_no_more(&at);
+}
+
+// As many of them as there are places, or more.
+enum { PLACES = 256, MANY_SILENT = 300 };
+
+static int connect_from(const char *host, uint16_t port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct weft_address own, there;
+
+    ck_assert_int_ge(fd, 0);
+    kit_assert_code(weft_address_parse(&own, host, 0), 0);
+    kit_assert_code(weft_address_parse(&there, "127.0.0.1", port), 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&own.storage, own.len), 0);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&there.storage, there.len),
+                     0);
+    return fd;
+}
+
+static void assert_gave_way(struct at *at)
+{
+    int code;
+
+    assert_failure(at, -EBUSY);
+    while (weft_queue_get(at->failures, &code, .nowait = true) == 0)
+        kit_assert_code(code, -EBUSY);
+}
+
+// Some peers from that host say nothing, and may do so for so long. Others get
+// in all the same, as some of the silent ones give way.
+static void get_in_beside(const char *host, int n, double timeout)
+{
+    weft_connection *c[3], *other[3];
+    int silent[MANY_SILENT];
+    struct at at;
+
+    authority_begin();
+    authority_issue("server", "DNS:here.test", -1, 10, 0);
+    authority_issue("client", "DNS:there.test", -1, 10, 0);
+    listen_with_time(&at, timeout);
+    for (int i = 0; i < n; i++)
+        silent[i] = connect_from(host, at.port);
+    for (int i = 0; i < 3; i++) {
+        c[i] = open_good(&at);
+        kit_assert_code(weft_connection_accept(at.listener, &other[i]), 0);
+    }
+    assert_gave_way(&at);
+    for (int i = 0; i < 3; i++) {
+        weft_connection_close(c[i]);
+        weft_connection_close(other[i]);
+    }
+    listen_no_more(&at);
+    for (int i = 0; i < n; i++)
+        close(silent[i]);
+}
+
+// At once: the case would not wait for even a part of their time.
+KIT_TASK(silent_peers_of_one_address_hold_up_no_other, .timeout = 60)
+{
+    get_in_beside("127.0.0.2", PLACES, 1e6);
+}
+
+// When those before have had a share of theirs.
+KIT_TASK(silent_peers_hold_up_nobody_for_long, .timeout = 60)
+{
+    get_in_beside("127.0.0.1", MANY_SILENT, 8);
+}
+
+struct client {
+    const struct at *at;
+    weft_connection *c;
+};
+
+static int open_one(void *arg)
+{
+    struct client *client = arg;
+
+    client->c = open_good(client->at);
+    return 0;
+}
+
+// More honest peers at once than there are places, and all get in.
+KIT_TASK(many_honest_peers_at_once, .timeout = 60)
+{
+    static struct client clients[MANY_SILENT];
+    weft_future *tasks[MANY_SILENT];
+    weft_connection *c;
+    struct at at;
+
+    listen_at(&at);
+    listen_no_more(&at);
+    listen_with_time(&at, 1000);
+    for (int i = 0; i < MANY_SILENT; i++) {
+        clients[i].at = &at;
+        tasks[i] = weft_task_start(open_one, &clients[i]);
+    }
+    for (int i = 0; i < MANY_SILENT; i++) {
+        kit_assert_code(weft_connection_accept(at.listener, &c), 0);
+        weft_connection_close(c);
+    }
+    for (int i = 0; i < MANY_SILENT; i++) {
+        kit_assert_code(weft_join(tasks[i]), 0);
+        weft_connection_close(clients[i].c);
+    }
     listen_no_more(&at);
 }
 

@@ -9,7 +9,10 @@
 #include <malloc.h>
 #include <math.h>
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
 #include <openssl/ssl.h>
 
 #include <weft/tls.h>
@@ -307,10 +310,16 @@ static void pull(struct bare *b)
     ck_assert_int_eq(BIO_write(SSL_get_rbio(b->ssl), part, (int)n), n);
 }
 
-static void bare_connect(struct bare *b, weft_stream *stream)
+// A client of at most that version.
+static void bare_client(struct bare *b, weft_stream *stream, int version)
 {
     *b = (struct bare){.stream = stream};
     b->context = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_max_proto_version(b->context, version);
+}
+
+static void bare_connect(struct bare *b)
+{
     b->ssl = SSL_new(b->context);
     SSL_set_bio(b->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
     while (SSL_connect(b->ssl) != 1) {
@@ -321,7 +330,7 @@ static void bare_connect(struct bare *b, weft_stream *stream)
 }
 
 // A server of bare OpenSSL, of that version.
-static void bare_accept(struct bare *b, weft_stream *stream, int version)
+static void bare_server(struct bare *b, weft_stream *stream, int version)
 {
     *b = (struct bare){.stream = stream};
     b->context = SSL_CTX_new(TLS_server_method());
@@ -334,6 +343,10 @@ static void bare_accept(struct bare *b, weft_stream *stream, int version)
                                                  authority_path("server.key"),
                                                  SSL_FILETYPE_PEM),
                      1);
+}
+
+static void bare_accept(struct bare *b)
+{
     b->ssl = SSL_new(b->context);
     SSL_set_bio(b->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
     while (SSL_accept(b->ssl) != 1) {
@@ -425,7 +438,8 @@ KIT_TASK(key_updates_of_a_peer_that_does_not_read, .timeout = 60)
     kit_assert_code(weft_stream_pair(pair), 0);
     h.stream = pair[1];
     weft_future *started = weft_task_start(start_held, &h);
-    bare_connect(&b, pair[0]);
+    bare_client(&b, pair[0], TLS1_3_VERSION);
+    bare_connect(&b);
     kit_assert_code(weft_join(started), 0);
     weft_future *writer = weft_task_start(write_much, &h);
     until_all_wait(&b, &h);
@@ -482,7 +496,8 @@ static void bare_serve(struct bare *b, struct held *h, int version)
     kit_assert_code(weft_stream_pair(pair), 0);
     h->stream = pair[1];
     weft_future *started = weft_task_start(start_client, h);
-    bare_accept(b, pair[0], version);
+    bare_server(b, pair[0], version);
+    bare_accept(b);
     kit_assert_code(weft_join(started), 0);
 }
 
@@ -527,7 +542,7 @@ KIT_TASK(handshakes_anew_of_a_server_that_does_not_read, .timeout = 60)
 KIT_TASK(a_handshake_anew_of_a_client, .timeout = 20)
 {
     weft_stream *pair[2];
-    struct bare b = {0};
+    struct bare b;
     struct held h = {0};
     int result;
 
@@ -535,16 +550,8 @@ KIT_TASK(a_handshake_anew_of_a_client, .timeout = 20)
     kit_assert_code(weft_stream_pair(pair), 0);
     h.stream = pair[1];
     weft_future *started = weft_task_start(start_held, &h);
-    b.stream = pair[0];
-    b.context = SSL_CTX_new(TLS_client_method());
-    SSL_CTX_set_max_proto_version(b.context, TLS1_2_VERSION);
-    b.ssl = SSL_new(b.context);
-    SSL_set_bio(b.ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-    while (SSL_connect(b.ssl) != 1) {
-        push(&b);
-        pull(&b);
-    }
-    push(&b);
+    bare_client(&b, pair[0], TLS1_2_VERSION);
+    bare_connect(&b);
     kit_assert_code(weft_join(started), 0);
     weft_future *reader = weft_task_start(read_bytes, &h);
     ck_assert_int_eq(SSL_renegotiate(b.ssl), 1);
@@ -560,6 +567,132 @@ KIT_TASK(a_handshake_anew_of_a_client, .timeout = 20)
     ck_assert_int_lt(weft_join(reader), 0);
     kit_assert_code(weft_stream_abort(h.stream), 0);
     bare_close(&b);
+    give_back();
+}
+
+// A client that does not care that it is refused: what it says is made by hand,
+// since OpenSSL's own would listen.
+
+enum { HELLOS = 60000, KEY = 16, SALT = 4, NONCE = 8, TAG = 16 };
+
+struct maker {
+    struct bare bare;
+    unsigned char key[KEY], iv[SALT + NONCE];
+    uint64_t number; // of the next record
+};
+
+static void write_number(unsigned char *to, uint64_t number, int size)
+{
+    for (int i = 0; i < size; i++)
+        to[i] = (unsigned char)(number >> (8 * (size - 1 - i)));
+}
+
+// The keys of TLS 1.2 with AES-128-GCM, from what the two have agreed on.
+static void make_keys(struct maker *m)
+{
+    unsigned char seed[64], secret[48], block[2 * KEY + 2 * SALT];
+    char digest[] = "SHA256", label[] = "key expansion";
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "TLS1-PRF", NULL);
+    EVP_KDF_CTX *context = EVP_KDF_CTX_new(kdf);
+    size_t size = SSL_SESSION_get_master_key(SSL_get0_session(m->bare.ssl),
+                                             secret, sizeof(secret));
+
+    SSL_get_server_random(m->bare.ssl, seed, 32);
+    SSL_get_client_random(m->bare.ssl, seed + 32, 32);
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SECRET, secret, size),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, label,
+                                          strlen(label)),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, seed,
+                                          sizeof(seed)),
+        OSSL_PARAM_construct_end(),
+    };
+    ck_assert_int_eq(EVP_KDF_derive(context, block, sizeof(block), params), 1);
+    memcpy(m->key, block, KEY);
+    memcpy(m->iv, block + 2 * KEY, SALT);
+    m->number = 1; // after the client's last word of the handshake
+    EVP_KDF_CTX_free(context);
+    EVP_KDF_free(kdf);
+}
+
+// A record of that type, sent.
+static int say_record(struct maker *m, char type, const void *text, int size)
+{
+    unsigned char record[200] = {(unsigned char)type, 3, 3};
+    unsigned char around[8 + 5];
+    unsigned char *body = record + 5 + NONCE;
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    int n;
+
+    write_number(around, m->number, 8);
+    memcpy(around + 8, record, 3);
+    write_number(around + 11, (uint64_t)size, 2);
+    write_number(m->iv + SALT, m->number++, NONCE);
+    write_number(record + 3, (uint64_t)(NONCE + size + TAG), 2);
+    memcpy(record + 5, m->iv + SALT, NONCE);
+    EVP_EncryptInit_ex(context, EVP_aes_128_gcm(), NULL, m->key, m->iv);
+    EVP_EncryptUpdate(context, NULL, &n, around, sizeof(around));
+    EVP_EncryptUpdate(context, body, &n, text, size);
+    EVP_EncryptFinal_ex(context, body + n, &n);
+    EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_GET_TAG, TAG, body + size);
+    EVP_CIPHER_CTX_free(context);
+    return (int)weft_stream_write(m->bare.stream, record,
+                                  (size_t)(5 + NONCE + size + TAG));
+}
+
+static int say_hellos(void *arg)
+{
+    unsigned char hello[4 + 2 + 32 + 1 + 4 + 2] = {1, 0, 0, 41, 3, 3};
+    struct maker *m = arg;
+    int rc = 0;
+
+    memcpy(hello + 4 + 2 + 32 + 1, "\0\2\xc0\x2b\1\0", 6);
+    for (; rc >= 0 && m->bare.sent < HELLOS; m->bare.sent++)
+        rc = say_record(m, 22, hello, sizeof(hello));
+    return rc < 0 ? rc : say_record(m, 23, "x", 1);
+}
+
+static int discard_all(void *arg)
+{
+    char part[4096];
+    ssize_t n;
+
+    while ((n = weft_stream_read(arg, part, sizeof(part))) > 0)
+        continue;
+    return (int)n;
+}
+
+// Each is refused, and no more: who does not read the refusals comes to wait,
+// and who does gets what it sends besides through.
+KIT_TASK(many_handshakes_anew_of_a_client, .timeout = 60)
+{
+    struct maker m = {.number = 0};
+    weft_stream *pair[2];
+    struct held h = {0};
+
+    configure();
+    kit_assert_code(weft_stream_pair(pair), 0);
+    h.stream = pair[1];
+    weft_future *started = weft_task_start(start_held, &h);
+    bare_client(&m.bare, pair[0], TLS1_2_VERSION);
+    SSL_CTX_set_cipher_list(m.bare.context, "ECDHE-ECDSA-AES128-GCM-SHA256");
+    bare_connect(&m.bare);
+    kit_assert_code(weft_join(started), 0);
+    make_keys(&m);
+    weft_future *reader = weft_task_start(read_bytes, &h);
+    weft_future *asker = weft_task_start(say_hellos, &m);
+    until_all_wait(&m.bare, &h);
+    ck_assert_uint_gt(m.bare.sent, 1000);
+    ck_assert_uint_lt(m.bare.sent, HELLOS / 2);
+    weft_future *listener = weft_task_start(discard_all, m.bare.stream);
+    ck_assert_int_gt(weft_join(asker), 0);
+    kit_assert_code(weft_stream_shutdown(m.bare.stream), 0);
+    kit_assert_code(weft_join(reader), -WEFT_EENDED);
+    ck_assert_uint_eq(h.got, 1);
+    kit_assert_code(weft_stream_abort(h.stream), 0);
+    weft_join(listener);
+    bare_close(&m.bare);
     give_back();
 }
 
@@ -605,6 +738,93 @@ KIT_TASK(a_flood_of_tickets, .timeout = 60)
     ck_assert_uint_lt(in_use(), before + 500000);
     kit_assert_code(weft_stream_close(h.stream), 0);
     bare_close(&b);
+    give_back();
+}
+
+// A server of messages that has the more tickets the more one reads.
+enum { TICKETS = 20000, MANY_BYTES = 4 << 20, BYTES_AT_ONCE = 300000 };
+
+static int choose_messages(SSL *ssl, const unsigned char **chosen,
+                           unsigned char *size, const unsigned char *offered,
+                           unsigned offered_size, void *arg)
+{
+    (void)ssl;
+    (void)arg;
+    *size = offered[0]; // the first one
+    *chosen = offered + 1;
+    return *size < offered_size ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+static void write_head(struct bare *b, char kind, char size)
+{
+    const char head[16] = {0x77, (char)0xa6, kind, [15] = size};
+
+    ck_assert_int_eq(SSL_write(b->ssl, head, sizeof(head)), sizeof(head));
+}
+
+// All of it is made first, and sent as fast as it can be.
+static int flood_with_tickets(void *listener)
+{
+    weft_stream *stream;
+    struct bare b;
+    char *flood;
+
+    kit_assert_code(weft_listener_accept(listener, &stream, NULL), 0);
+    bare_server(&b, stream, TLS1_3_VERSION);
+    SSL_CTX_set_alpn_select_cb(b.context, choose_messages, NULL);
+    bare_accept(&b);
+    write_head(&b, 1, 0);
+    for (int i = 0; i < TICKETS; i++) {
+        ck_assert_int_eq(SSL_new_session_ticket(b.ssl), 1);
+        ck_assert_int_eq(SSL_do_handshake(b.ssl), 1);
+    }
+    write_head(&b, 2, 1);
+    ck_assert_int_eq(SSL_write(b.ssl, "m", 1), 1);
+    long size = BIO_get_mem_data(SSL_get_wbio(b.ssl), &flood);
+    ck_assert_int_gt(size, MANY_BYTES);
+    kit_assert_code(weft_stream_write(stream, flood, (size_t)size), size);
+    bare_close(&b);
+    return 0;
+}
+
+// Who does not wait is not kept busy by it: it comes back now and then, until
+// the message behind them all is there.
+KIT_TASK(a_flood_of_tickets_for_who_does_not_wait, .timeout = 60)
+{
+    struct weft_tls_connection_options o = {.size = sizeof(o)};
+    struct weft_address address;
+    weft_listener *listener;
+    weft_connection *c;
+    unsigned again = 0;
+    char byte;
+    int rc;
+
+    configure();
+    authority_issue("client", "DNS:there.test", -1, 10, 0);
+    kit_assert_code(weft_tcp_listen("127.0.0.1", 0, &listener), 0);
+    kit_assert_code(weft_listener_address(listener, 0, &address), 0);
+    weft_future *server = weft_thread_start(flood_with_tickets, listener);
+    char certificate[300], key[300];
+    snprintf(certificate, sizeof(certificate), "%s",
+             authority_path("client.pem"));
+    snprintf(key, sizeof(key), "%s", authority_path("client.key"));
+    o.certificate = certificate;
+    o.key = key;
+    o.authorities = authority_path("ca.pem");
+    o.host = "here.test";
+    kit_assert_code(weft_tls_connection_open_with(
+                        "127.0.0.1", weft_address_port(&address), &c, &o),
+                    0);
+    while ((rc = (int)weft_connection_receive(c, &byte, 1, .nowait = true)) ==
+           -EAGAIN) {
+        again++;
+        weft_sleep(0.0001);
+    }
+    kit_assert_code(rc, 1);
+    ck_assert_uint_gt(again, MANY_BYTES / BYTES_AT_ONCE);
+    kit_assert_code(weft_join(server), 0);
+    weft_connection_close(c);
+    weft_listener_close(listener);
     give_back();
 }
 
