@@ -5,6 +5,14 @@
 
 #include "cli.h"
 
+// A letter may stand among others: then optind is not past them yet.
+static int no_option(const char *command, const char *argument)
+{
+    if (optopt != 0)
+        return cli_usage(command, "no option '-%c'", optopt);
+    return cli_usage(command, "no option '%s'", argument);
+}
+
 int cli_options(const char *command, int argc, char **argv, const char *letters,
                 const struct option *names,
                 int (*take)(void *into, int option, const char *value),
@@ -24,7 +32,7 @@ int cli_options(const char *command, int argc, char **argv, const char *letters,
         if (option == ':')
             code = cli_usage(command, "'%s' needs a value", argv[optind - 1]);
         else if (option == '?')
-            code = cli_usage(command, "no option '%s'", argv[optind - 1]);
+            code = no_option(command, argv[optind - 1]);
         else
             code = take(into, option, optarg);
     }

@@ -8,87 +8,54 @@
 
 #include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "ps_file.h"
 
 // A range of memory and where its contents are.
 struct range {
     uint64_t begin, end; // addresses
     uint64_t offset;     // in the core, or in the file
     const char *name;    // of the file; NULL: the core
-    int fd; // of the file; NOT_OPEN, or a negative code: it cannot be opened
 };
 
-enum { NOT_OPEN = INT_MIN };
+enum {
+    SEGMENTS_MAX = 1 << 24,
+    FILES_NOTE_MAX = 1 << 26, // bytes; kernels make 4 MiB at most, or 16
+};
 
 struct ps_core {
-    const char *bytes; // the whole file
-    size_t size;
+    struct ps_file file;
+    char *names; // the note that names the mapped files
     struct range *dumped, *mapped;
     size_t dumped_count, mapped_count;
+    // The mapped file that was read last, for the next look is mostly at the
+    // same: a program may have more of them than a process may open.
+    struct ps_file last;
+    const char *last_name; // NULL: none
     pid_t pid;
 };
 
 // Whether the core has all of these bytes.
 static bool has(const struct ps_core *core, uint64_t offset, uint64_t size)
 {
-    return offset <= core->size && size <= core->size - offset;
-}
-
-// The open of a FIFO would wait for its other end, that of a device may do
-// anything.
-int ps_open_plain(const char *path, struct stat *st)
-{
-    if (stat(path, st) < 0)
-        return -errno;
-    if (!S_ISREG(st->st_mode))
-        return -ENOEXEC;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return -errno;
-    if (fstat(fd, st) == 0 && S_ISREG(st->st_mode))
-        return fd;
-    close(fd);
-    return -ENOEXEC;
-}
-
-static int map_file(struct ps_core *core, const char *path)
-{
-    struct stat st;
-    int fd = ps_open_plain(path, &st);
-
-    if (fd < 0)
-        return fd;
-    int rc = st.st_size == 0 ? -ENOEXEC : 0;
-    if (rc == 0) {
-        core->size = (size_t)st.st_size;
-        core->bytes = mmap(NULL, core->size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (core->bytes == MAP_FAILED) {
-            core->bytes = NULL;
-            rc = -errno;
-        }
-    }
-    close(fd);
-    return rc;
+    return offset <= core->file.size && size <= core->file.size - offset;
 }
 
 // Notes -----------------------------------------------------------------------
 
 // "count, page size, then begin, end and page of each; then their names".
-static int take_files(struct ps_core *core, const char *note, size_t size)
+static int list_files(struct ps_core *core, size_t size)
 {
     uint64_t head[2], entry[3];
+    const char *note = core->names;
 
     if (size < sizeof(head))
         return 0;
     memcpy(head, note, sizeof(head));
-    if (head[0] > (size - sizeof(head)) / sizeof(entry) || core->mapped)
+    if (head[0] > (size - sizeof(head)) / sizeof(entry))
         return 0;
     const char *name = note + sizeof(head) + head[0] * sizeof(entry);
     const char *end = note + size;
@@ -98,22 +65,32 @@ static int take_files(struct ps_core *core, const char *note, size_t size)
     for (uint64_t i = 0; i < head[0] && memchr(name, 0, (size_t)(end - name));
          i++) {
         memcpy(entry, note + sizeof(head) + i * sizeof(entry), sizeof(entry));
-        core->mapped[core->mapped_count++] = (struct range){
-            entry[0], entry[1], entry[2] * head[1], name, NOT_OPEN};
+        core->mapped[core->mapped_count++] =
+            (struct range){entry[0], entry[1], entry[2] * head[1], name};
         name += strlen(name) + 1;
     }
     return 0;
 }
 
-static void take_pid(struct ps_core *core, const char *note, size_t size,
+static int take_files(struct ps_core *core, uint64_t offset, size_t size)
+{
+    if (core->names || size > FILES_NOTE_MAX)
+        return 0;
+    core->names = malloc(size + 1);
+    if (!core->names)
+        return -ENOMEM;
+    int rc = ps_file_read(&core->file, offset, core->names, size);
+    return rc < 0 ? rc : list_files(core, size);
+}
+
+static void take_pid(struct ps_core *core, uint64_t offset, size_t size,
                      size_t at)
 {
     int32_t pid;
 
-    if (size < at + sizeof(pid))
-        return;
-    memcpy(&pid, note + at, sizeof(pid));
-    core->pid = pid;
+    if (size >= at + sizeof(pid) &&
+        ps_file_read(&core->file, offset + at, &pid, sizeof(pid)) == 0)
+        core->pid = pid;
 }
 
 static size_t padded(size_t n)
@@ -121,25 +98,29 @@ static size_t padded(size_t n)
     return (n + 3) / 4 * 4;
 }
 
+// Up to what is looked for: a process of many threads has many notes.
 static int take_notes(struct ps_core *core, uint64_t offset, uint64_t size)
 {
     // In the kernel's struct elf_prstatus and elf_prpsinfo.
     enum { THREAD_AT = 32, PID_AT = 24 };
     uint64_t end = offset + size;
+    bool named = false; // the process: a thread's number will not do better
     Elf64_Nhdr note;
     int rc = 0;
 
-    while (rc == 0 && offset + sizeof(note) <= end) {
-        memcpy(&note, core->bytes + offset, sizeof(note));
+    while (rc == 0 && offset + sizeof(note) <= end &&
+           !(named && core->mapped_count > 0)) {
+        rc = ps_file_read(&core->file, offset, &note, sizeof(note));
         uint64_t at = offset + sizeof(note) + padded(note.n_namesz);
-        if (at > end || note.n_descsz > end - at)
+        if (rc < 0 || at > end || note.n_descsz > end - at)
             break;
         if (note.n_type == NT_FILE)
-            rc = take_files(core, core->bytes + at, note.n_descsz);
+            rc = take_files(core, at, note.n_descsz);
         if (note.n_type == NT_PRPSINFO)
-            take_pid(core, core->bytes + at, note.n_descsz, PID_AT);
+            take_pid(core, at, note.n_descsz, PID_AT);
         if (note.n_type == NT_PRSTATUS && core->pid == 0)
-            take_pid(core, core->bytes + at, note.n_descsz, THREAD_AT);
+            take_pid(core, at, note.n_descsz, THREAD_AT);
+        named = named || note.n_type == NT_PRPSINFO;
         offset = at + padded(note.n_descsz);
     }
     return rc;
@@ -147,29 +128,59 @@ static int take_notes(struct ps_core *core, uint64_t offset, uint64_t size)
 
 // Segments --------------------------------------------------------------------
 
+// More of them than the head has digits for are counted where the first section
+// has its number of something else.
+static int count_segments(const struct ps_core *core, const Elf64_Ehdr *head,
+                          size_t *count)
+{
+    Elf64_Shdr first;
+
+    *count = head->e_phnum;
+    if (head->e_phnum == PN_XNUM && head->e_shoff != 0) {
+        int rc =
+            ps_file_read(&core->file, head->e_shoff, &first, sizeof(first));
+        if (rc < 0)
+            return rc;
+        *count = first.sh_info;
+    }
+    return *count <= SEGMENTS_MAX &&
+                   has(core, head->e_phoff, *count * sizeof(Elf64_Phdr))
+               ? 0
+               : -ENOEXEC;
+}
+
+static int take_segment(struct ps_core *core, Elf64_Phdr segment)
+{
+    // A core whose end is missing still has its beginning.
+    if (!has(core, segment.p_offset, 0))
+        return 0;
+    if (segment.p_filesz > core->file.size - segment.p_offset)
+        segment.p_filesz = core->file.size - segment.p_offset;
+    if (segment.p_type == PT_LOAD && segment.p_filesz > 0)
+        core->dumped[core->dumped_count++] =
+            (struct range){segment.p_vaddr, segment.p_vaddr + segment.p_filesz,
+                           segment.p_offset, NULL};
+    return segment.p_type == PT_NOTE
+               ? take_notes(core, segment.p_offset, segment.p_filesz)
+               : 0;
+}
+
 static int take_segments(struct ps_core *core, const Elf64_Ehdr *head)
 {
-    Elf64_Phdr segment;
-    int rc = 0;
+    size_t count;
+    int rc = count_segments(core, head, &count);
 
-    core->dumped = calloc(head->e_phnum + 1u, sizeof(*core->dumped));
-    if (!core->dumped)
-        return -ENOMEM;
-    for (size_t i = 0; rc == 0 && i < head->e_phnum; i++) {
-        memcpy(&segment, core->bytes + head->e_phoff + i * sizeof(segment),
-               sizeof(segment));
-        // A core whose end is missing still has its beginning.
-        if (!has(core, segment.p_offset, 0))
-            continue;
-        if (segment.p_filesz > core->size - segment.p_offset)
-            segment.p_filesz = core->size - segment.p_offset;
-        if (segment.p_type == PT_NOTE)
-            rc = take_notes(core, segment.p_offset, segment.p_filesz);
-        if (segment.p_type == PT_LOAD && segment.p_filesz > 0)
-            core->dumped[core->dumped_count++] = (struct range){
-                segment.p_vaddr, segment.p_vaddr + segment.p_filesz,
-                segment.p_offset, NULL, NOT_OPEN};
-    }
+    if (rc < 0)
+        return rc;
+    Elf64_Phdr *segments = calloc(count + 1, sizeof(*segments));
+    core->dumped = calloc(count + 1, sizeof(*core->dumped));
+    rc = segments && core->dumped
+             ? ps_file_read(&core->file, head->e_phoff, segments,
+                            count * sizeof(*segments))
+             : -ENOMEM;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = take_segment(core, segments[i]);
+    free(segments);
     return rc;
 }
 
@@ -181,20 +192,17 @@ static int by_begin(const void *a, const void *b)
 
 static int take_core(struct ps_core *core)
 {
+    struct ps_file tool;
     Elf64_Ehdr head, own;
-    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    bool known = fd >= 0 && read(fd, &own, sizeof(own)) == sizeof(own);
+    bool known = ps_file_open(&tool, "/proc/self/exe") == 0 &&
+                 ps_file_read(&tool, 0, &own, sizeof(own)) == 0;
 
-    if (fd >= 0)
-        close(fd);
-    if (!has(core, 0, sizeof(head)))
-        return -ENOEXEC;
-    memcpy(&head, core->bytes, sizeof(head));
-    if (memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
+    ps_file_close(&tool);
+    if (ps_file_read(&core->file, 0, &head, sizeof(head)) < 0 ||
+        memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
         head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_type != ET_CORE ||
         (known && head.e_machine != own.e_machine) ||
-        head.e_phentsize != sizeof(Elf64_Phdr) ||
-        !has(core, head.e_phoff, head.e_phnum * sizeof(Elf64_Phdr)))
+        head.e_phentsize != sizeof(Elf64_Phdr))
         return -ENOEXEC;
     int rc = take_segments(core, &head);
     if (rc == 0)
@@ -212,7 +220,8 @@ int ps_core_open(struct ps_core **out, const char *path, pid_t *pid)
 
     if (!core)
         return -ENOMEM;
-    int rc = map_file(core, path);
+    core->last.fd = -1;
+    int rc = ps_file_open(&core->file, path);
     if (rc == 0)
         rc = take_core(core);
     if (rc < 0) {
@@ -226,11 +235,9 @@ int ps_core_open(struct ps_core **out, const char *path, pid_t *pid)
 
 void ps_core_close(struct ps_core *core)
 {
-    for (size_t i = 0; i < core->mapped_count; i++)
-        if (core->mapped[i].fd >= 0)
-            close(core->mapped[i].fd);
-    if (core->bytes)
-        munmap((void *)core->bytes, core->size);
+    ps_file_close(&core->last);
+    ps_file_close(&core->file);
+    free(core->names);
     free(core->dumped);
     free(core->mapped);
     free(core);
@@ -239,7 +246,8 @@ void ps_core_close(struct ps_core *core)
 // Reading ---------------------------------------------------------------------
 
 // The range that has the address, or NULL.
-static struct range *find(struct range *ranges, size_t n, uint64_t address)
+static const struct range *find(const struct range *ranges, size_t n,
+                                uint64_t address)
 {
     size_t low = 0, high = n;
 
@@ -253,23 +261,23 @@ static struct range *find(struct range *ranges, size_t n, uint64_t address)
     return low < n && ranges[low].begin <= address ? &ranges[low] : NULL;
 }
 
-static bool read_file(struct range *range, uint64_t offset, void *to,
-                      size_t size)
+// The mapped file of that name; NULL: it cannot be read.
+static const struct ps_file *mapped_file(struct ps_core *core, const char *name)
 {
-    struct stat st;
-
-    if (range->fd == NOT_OPEN)
-        range->fd =
-            range->name[0] == '/' ? ps_open_plain(range->name, &st) : -ENOENT;
-    return range->fd >= 0 &&
-           pread(range->fd, to, size, (off_t)offset) == (ssize_t)size;
+    if (core->last_name == NULL || strcmp(core->last_name, name) != 0) {
+        ps_file_close(&core->last);
+        core->last_name = name;
+        if (name[0] == '/')
+            ps_file_open(&core->last, name);
+    }
+    return core->last.fd >= 0 ? &core->last : NULL;
 }
 
 // As much of it as lies in one range; 0: it is nowhere.
-static size_t read_part(const struct ps_core *core, uint64_t address, char *to,
+static size_t read_part(struct ps_core *core, uint64_t address, char *to,
                         size_t size)
 {
-    struct range *range = find(core->dumped, core->dumped_count, address);
+    const struct range *range = find(core->dumped, core->dumped_count, address);
 
     if (!range)
         range = find(core->mapped, core->mapped_count, address);
@@ -278,14 +286,12 @@ static size_t read_part(const struct ps_core *core, uint64_t address, char *to,
     uint64_t offset = range->offset + (address - range->begin);
     if (size > range->end - address)
         size = range->end - address;
-    if (range->name)
-        return read_file(range, offset, to, size) ? size : 0;
-    memcpy(to, core->bytes + offset, size);
-    return size;
+    const struct ps_file *file =
+        range->name ? mapped_file(core, range->name) : &core->file;
+    return file && ps_file_read(file, offset, to, size) == 0 ? size : 0;
 }
 
-int ps_core_read(const struct ps_core *core, uint64_t address, void *to,
-                 size_t size)
+int ps_core_read(struct ps_core *core, uint64_t address, void *to, size_t size)
 {
     char *at = to;
 
@@ -312,14 +318,16 @@ const char *ps_core_file(const struct ps_core *core, uint64_t address,
     return range->name;
 }
 
-void ps_core_images(const struct ps_core *core,
+void ps_core_images(struct ps_core *core,
                     void (*fn)(void *arg, uint64_t address), void *arg)
 {
     // Without the note: whatever is dumped and begins like an image.
     for (size_t i = 0; core->mapped_count == 0 && i < core->dumped_count; i++) {
         const struct range *range = &core->dumped[i];
+        char magic[SELFMAG];
         if (range->end - range->begin > SELFMAG &&
-            !memcmp(core->bytes + range->offset, ELFMAG, SELFMAG))
+            ps_file_read(&core->file, range->offset, magic, SELFMAG) == 0 &&
+            !memcmp(magic, ELFMAG, SELFMAG))
             fn(arg, range->begin);
     }
     for (size_t i = 0; i < core->mapped_count; i++)

@@ -208,13 +208,13 @@ WEFT_API int weft_map_stream_job(weft_executor *ex, const struct weft_job *job,
 
 // Closes an executor: what was submitted ends as the mode says, then it is
 // freed. The exit of a program does not wait for one that is open: what it has
-// is lost. A submit that comes while it closes fails with -WEFT_ECLOSED, unless
-// one of its own jobs makes it, or, on threads, a task that a job has left
-// behind (such are canceled once all jobs have ended): what they submit ends as
-// well. After this has returned ex must not be used any more, as memory after
-// free(). NULL is allowed. Blocks: the caller only; not ended by cancel.
-// Threads: any but its own jobs. Returns 0, or -ETIMEDOUT if the deadline made
-// it cancel. Since 0.1.
+// is lost, which a line on standard error tells (weft_on_unobserved). A submit
+// that comes while it closes fails with -WEFT_ECLOSED, unless one of its own
+// jobs makes it, or, on threads, a task that a job has left behind (such are
+// canceled once all jobs have ended): what they submit ends as well. After this
+// has returned ex must not be used any more, as memory after free(). NULL is
+// allowed. Blocks: the caller only; not ended by cancel. Threads: any but its
+// own jobs. Returns 0, or -ETIMEDOUT if the deadline made it cancel. Since 0.1.
 WEFT_API int weft_executor_close_with(weft_executor *ex,
                                       const struct weft_close_options *options);
 

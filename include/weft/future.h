@@ -131,8 +131,9 @@ WEFT_API int weft_future_on_done(weft_future *f,
                                  void (*fn)(weft_future *f, void *arg),
                                  void *arg);
 
-// Who hears of a failure that nobody asked for; NULL restores the default,
-// which writes one line to standard error. Since 0.1.
+// Who hears of a failure that nobody asked for, at exit also of the jobs of
+// each pool that was not closed (-WEFT_EJOBCANCELED); NULL restores the
+// default, which writes one line to standard error. Since 0.1.
 WEFT_API void weft_on_unobserved(void (*fn)(int code, const char *text));
 
 // The producer side: a future that the program itself completes.

@@ -17,6 +17,7 @@
 #define WEFT_DEV_NULL    (-1)           // as a descriptor: /dev/null
 #define WEFT_DEV_CAPTURE (-2)           // as .out or .err: kept in memory
 #define WEFT_DEV_OUT     (-3)           // as .err: the same as .out
+#define WEFT_DEV_PIPE    (-4)           // a pipe: weft_process_stream
 #define WEFT_NO_LIMIT    ((uint64_t)-1) // as a limit: none
 
 // A limit as setrlimit knows it: RLIMIT_CPU, RLIMIT_NOFILE, ...
@@ -69,8 +70,11 @@ struct weft_process_options {
     // standard input is /dev/null in a worker of a pool, and where a terminal
     // would stop its reader), or WEFT_DEV_NULL. With WEFT_DEV_CAPTURE the last
     // bytes are kept (weft_process_output), and the last line stands in the
-    // text of a failure, in a pool in that of the job that failed. These and
-    // .fds are duplicated by the call: the caller may close its own at once.
+    // text of a failure, in a pool in that of the job that failed. With
+    // WEFT_DEV_PIPE, which is not for pools, the other end of a pipe is here:
+    // see weft_process_communicate and weft_process_stream (stream.h). These
+    // and .fds are duplicated by the call: the caller may close its own at
+    // once.
     int in, out, err;
     const int *fds;  // more for it: fds[i] is weft_process_fd(i) there
     size_t fd_count; // at most 32; no others are inherited
@@ -214,6 +218,30 @@ WEFT_API int weft_process_crash(weft_future *f, struct weft_crash *crash);
 WEFT_API int weft_process_output(weft_future *f, int fd,
                                  struct weft_bytes *output, uint64_t *lost);
 
+// What weft_process_communicate may be told.
+struct weft_communicate_options {
+    size_t size;
+    size_t limit; // bytes of each output that are taken; 0: 64 MiB
+};
+
+// Writes size bytes of input to a process, and the end, and reads what it
+// writes until the ends of that, all at once, so that no side waits for the
+// other for ever; then waits for the process. All this for what is
+// WEFT_DEV_PIPE there and has not been taken by weft_process_stream. *out and
+// *err (each may be NULL: thrown away) get the output, in any case, with a NUL
+// behind it, to be freed by weft_bytes_free; data is NULL if it is no pipe. A
+// process that does not read all of its input is no error. The end of an output
+// comes when all that have the pipe have closed it, who it has started too.
+// Returns the code of f, as weft_get, and f stays the caller's. Errors: that of
+// f; -WEFT_ETOOBIG, an output has more bytes than the limit; -ENOMEM;
+// -ECANCELED, -ETIMEDOUT: then the process is canceled. -ENODATA, there is
+// input, but no pipe for it; -EINVAL, f is no process. Blocks: the caller only.
+// Cancels: yes. Threads: any. Since 0.1.
+WEFT_API int
+weft_process_communicate_with(weft_future *f, const void *input, size_t size,
+                              struct weft_bytes *out, struct weft_bytes *err,
+                              const struct weft_communicate_options *options);
+
 // A pidfd of a running process: readable when it has ended. Close-on-exec, the
 // caller's to close. -ESRCH if it has not started or has ended, -EINVAL if f is
 // no process. Blocks: no. Threads: any. Since 0.1.
@@ -250,12 +278,26 @@ WEFT_END
 #define WEFT_PROCESS_START_(fn, arg, bytes, ...)                               \
     weft_process_start_with((fn), (arg), (bytes),                              \
                             WEFT_OPTIONS(weft_process_options, __VA_ARGS__))
+#define weft_process_communicate(f, input, bytes, out, ...)                    \
+    WEFT_PROCESS_COMMUNICATE_((f), (input), (bytes), (out), __VA_ARGS__, )
+#define WEFT_PROCESS_COMMUNICATE_(f, input, bytes, out, err, ...)              \
+    weft_process_communicate_with(                                             \
+        (f), (input), (bytes), (out), (err),                                   \
+        WEFT_OPTIONS(weft_communicate_options, __VA_ARGS__))
 #else
 inline weft_future *weft_process_start(weft_function *fn, const void *arg,
                                        size_t size, weft_process_options o = {})
 {
     o.size = sizeof o;
     return weft_process_start_with(fn, arg, size, &o);
+}
+inline int weft_process_communicate(weft_future *f, const void *input,
+                                    size_t size, weft_bytes *out,
+                                    weft_bytes *err,
+                                    weft_communicate_options o = {})
+{
+    o.size = sizeof o;
+    return weft_process_communicate_with(f, input, size, out, err, &o);
 }
 #endif
 

@@ -19,6 +19,7 @@
 #define WEFT_STREAM_H
 
 #include <weft/base.h>
+#include <weft/future.h>
 
 #include <sys/uio.h>
 
@@ -70,6 +71,15 @@ WEFT_API void weft_stream_init(weft_stream *s,
 // still the caller's. Blocks: no. Threads: any. Errors: -EBADF, -ENOMEM.
 // Since 0.1.
 WEFT_API int weft_stream_open(int fd, weft_stream **stream);
+
+// The other end of a pipe that is descriptor fd of the process f, 0, 1 or 2: it
+// was started with WEFT_DEV_PIPE there (process.h). 0 is for writing; its
+// writes raise no SIGPIPE, and when it is closed or shut down the process reads
+// the end. Each is given once, also after the process has ended; it is the
+// caller's to close. Returns 0 or a negative code. Blocks: no. Threads: any.
+// Errors: -ENODATA (it is no pipe, or has been given), -EINVAL (f is no
+// process, nor is a start that failed at once), -ENOMEM. Since 0.1.
+WEFT_API int weft_process_stream(weft_future *f, int fd, weft_stream **stream);
 
 // Two streams in memory: what is written to one is read from the other.
 // Returns 0 or -ENOMEM. Blocks: no. Threads: any. Since 0.1.

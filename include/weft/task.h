@@ -58,7 +58,7 @@ WEFT_BEGIN
 // passes through this call, and the run with its tasks is left as it is.
 // Blocks: the calling thread. Threads: any plain thread. Errors: -ENOMEM,
 // -EMFILE, -EINVAL (options), -EBUSY (.interrupt: another run of this process
-// has it), -WEFT_EFORKED. Since 0.1.
+// has it; or why the system refuses a handler), -WEFT_EFORKED. Since 0.1.
 WEFT_API int weft_run_with(weft_function *fn, void *arg,
                            const struct weft_run_options *options);
 
@@ -67,7 +67,8 @@ WEFT_API int weft_run_with(weft_function *fn, void *arg,
 // in the order of starting, except that a join may run its own child first.
 // Never NULL. The task belongs to a group even when its handle is dropped.
 // Blocks: no. Threads: any. Errors: a failed future with -ENOMEM, -WEFT_ECLOSED
-// (the group is closed), -WEFT_EFORKED. Since 0.1.
+// (the group is closed, or the default loop is, as the program ends),
+// -WEFT_EFORKED. Since 0.1.
 WEFT_API weft_future *
 weft_task_start_with(weft_function *fn, void *arg,
                      const struct weft_task_options *options);

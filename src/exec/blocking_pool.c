@@ -14,6 +14,7 @@
 
 #include "base/text.h"
 #include "base/fresh.h"
+#include "exec/open_pools.h"
 #include "exec/pool.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -61,6 +62,7 @@ struct blocking_pool {
     uint32_t bell; // futex: rung for each job and for the end
     char name[16];
     size_t stack_size;
+    struct wi_open_pool open;
 };
 
 static struct blocking_pool *pool_of_mark(struct wi_runtime *mark)
@@ -372,6 +374,7 @@ static int close_pool(weft_executor *ex,
                   "a pool cannot be closed by one of its own jobs");
     if (wi_is_parents(pool->born))
         return -WEFT_EFORKED;
+    wi_open_pools_remove(ex);
     wi_mutex_lock(&pool->lock);
     pool->closer = wi_self();
     pool->closing = true;
@@ -384,6 +387,16 @@ static int close_pool(weft_executor *ex,
     int rc = wi_pool_drain(pool, options, finished, cancel_all);
     free(pool);
     return rc;
+}
+
+static size_t jobs_under_way(weft_executor *ex)
+{
+    struct blocking_pool *pool = (struct blocking_pool *)ex;
+    if (!wi_open_pools_try(&pool->lock))
+        return 0;
+    size_t jobs = pool->jobs;
+    wi_mutex_unlock(&pool->lock);
+    return jobs > 0 && wi_here.pool == pool ? jobs - 1 : jobs;
 }
 
 static const struct weft_executor_ops blocking_ops = {
@@ -414,6 +427,7 @@ weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
     pool->init_arg = options->init_arg;
     wi_text_copy(pool->name, sizeof pool->name,
                  options->name != NULL ? options->name : "blocking");
+    wi_open_pools_add(&pool->open, &pool->base, pool->name, jobs_under_way);
     return &pool->base;
 }
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/fresh.h"
+#include "exec/open_pools.h"
 
 static struct wi_mutex list_lock;
 static struct wi_common_pool *made;
@@ -34,6 +35,7 @@ static void make(struct wi_common_pool *pool,
     made = pool;
     wi_mutex_unlock(&list_lock);
     pool->executor = weft_thread_pool_with(options);
+    wi_open_pools_remove(pool->executor); // nobody can close it
 }
 
 weft_executor *

@@ -209,6 +209,10 @@ ssize_t weft_graph_cycle(weft_graph *g, int *cycle, size_t n)
 {
     wi_need(g);
     wi_need_some(cycle, n);
+    // acquire: pairs with the release at the end of a run, whose counts these
+    // are
+    wi_require(!__atomic_load_n(&g->runs, __ATOMIC_ACQUIRE), g,
+               "a graph that runs has no cycle to tell");
     int *previous = malloc(((size_t)g->count + 1) * sizeof *previous);
     ssize_t length = 0;
     if (previous == NULL)

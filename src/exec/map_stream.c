@@ -151,6 +151,15 @@ static int get_codes(struct stream *s, struct place *place)
     return s->in_chunks && code < 0 && !wi_chunk_own_failure(code) ? code : 0;
 }
 
+// Hands over what came of one element. 0, or the code that ends the map.
+static int take(struct stream *s, struct place *place, size_t i)
+{
+    int code = place->codes[i];
+    void *result = code < 0 ? NULL : place->out + i * s->job->result_size;
+    int rc = s->take(place->first + i, code, result, s->arg);
+    return rc < 0 ? rc : 0;
+}
+
 // Takes a place that is back out of those under way; hands its results over, if
 // `wanted`. 0, or the code that ends the map.
 static int settle(struct stream *s, size_t at, bool wanted)
@@ -172,10 +181,7 @@ static int settle(struct stream *s, size_t at, bool wanted)
         if (rc != 0 || place.codes[i] < 0)
             give_up(s, &place, i);
         if (rc == 0)
-            rc = s->take(
-                place.first + i, place.codes[i],
-                place.codes[i] < 0 ? NULL : place.out + i * s->job->result_size,
-                s->arg);
+            rc = take(s, &place, i);
     }
     return rc < 0 ? rc : 0;
 }

@@ -4,7 +4,7 @@
 // are queued as unstarted records and go to whichever worker is free first.
 //
 // Closing needs to know when the last job has ended. Submits and ends are
-// counted, each worker on its own line, others on a common one; only once the
+// counted, those of a worker in the worker, others in the pool; only once the
 // pool is closing does an end look at the sums.
 #include <errno.h>
 #include <stdlib.h>
@@ -18,23 +18,17 @@
 #include "base/cold.h"
 #include "base/fresh.h"
 #include "base/options.h"
+#include "exec/open_pools.h"
 #include "exec/pool.h"
 #include "future/external.h"
 #include "future/future.h"
 #include "future/group.h"
 #include "future/run.h"
 #include "os/cpu.h"
-#include "os/memory.h"
 #include "os/report.h"
 #include "sched/idle.h"
 #include "sched/scope.h"
 #include "sched/watchdog.h"
-
-struct counter {
-    uint64_t n __attribute__((aligned(64)));
-};
-
-enum { COUNTERS_SIZE = (1 + WI_MAX_LIVE) * sizeof(struct counter) };
 
 enum closed {
     OPEN = 0,
@@ -47,7 +41,6 @@ struct thread_pool {
     struct wi_runtime *runtime;
     uint32_t born;          // wi_fresh_number
     uint32_t closed;        // atomic: enum closed
-    unsigned most;          // atomic: workers that it ever had at once
     struct wi_task *closer; // who waits for the last end
     struct wi_mutex lock;   // held by an end outside the pool's threads
     int (*initializer)(void *arg);
@@ -57,27 +50,46 @@ struct thread_pool {
     unsigned begun;          // atomic: initializers that have ended
     int init_code;           // atomic: of one that failed
     bool usable; // atomic: the initializers of the first threads are through
-    struct counter *submitted, *ended; // the first for others, then one for
-                                       // each worker and spare
+    // atomic: not by workers; of the submits, those that the injector had no
+    // room for
+    uint64_t submitted, ended;
+    struct wi_open_pool open;
 };
 
-// The counter of this thread: its worker's, or the common one.
-static uint64_t *slot(struct thread_pool *pool, struct counter *counters,
-                      bool *own)
+// The worker of the pool that calls, or NULL.
+static inline struct wi_worker *own_worker(const struct thread_pool *pool)
 {
     struct wi_worker *worker = wi_here.worker;
-    *own = worker != NULL && worker->runtime == pool->runtime;
-    return &counters[*own ? worker->index + 1 : 0].n;
+    return worker != NULL && worker->runtime == pool->runtime ? worker : NULL;
 }
 
-static uint64_t sum(struct thread_pool *pool, struct counter *counters)
+static struct wi_worker *worker_at(struct thread_pool *pool, unsigned i)
 {
-    uint64_t total = 0;
-    unsigned most = __atomic_load_n(&pool->most, __ATOMIC_SEQ_CST);
-    for (unsigned i = 0; i < 1 + most + WI_MAX_SPARES; i++)
-        // seq_cst: after CLOSING; pairs with job_ended
-        total += __atomic_load_n(&counters[i].n, __ATOMIC_SEQ_CST);
-    return total;
+    // seq_cst: after CLOSING; pairs with add_worker in runtime.c
+    return i < WI_MAX_LIVE
+               ? __atomic_load_n(&pool->runtime->workers[i], __ATOMIC_SEQ_CST)
+               : NULL;
+}
+
+static uint64_t count_ended(struct thread_pool *pool)
+{
+    // seq_cst, both: after CLOSING; pairs with job_ended
+    uint64_t n = __atomic_load_n(&pool->ended, __ATOMIC_SEQ_CST);
+    struct wi_worker *worker;
+    for (unsigned i = 0; (worker = worker_at(pool, i)) != NULL; i++)
+        n += __atomic_load_n(&worker->ended, __ATOMIC_SEQ_CST);
+    return n;
+}
+
+static uint64_t count_submitted(struct thread_pool *pool)
+{
+    // relaxed, all: what was seen to end was counted before it was queued
+    uint64_t n = __atomic_load_n(&pool->submitted, __ATOMIC_RELAXED) +
+                 __atomic_load_n(&pool->runtime->injected, __ATOMIC_RELAXED);
+    struct wi_worker *worker;
+    for (unsigned i = 0; (worker = worker_at(pool, i)) != NULL; i++)
+        n += __atomic_load_n(&worker->submitted, __ATOMIC_RELAXED);
+    return n;
 }
 
 // Ends first: a job that is submitted and ends between the two sums makes
@@ -85,11 +97,17 @@ static uint64_t sum(struct thread_pool *pool, struct counter *counters)
 static bool all_ended(void *arg)
 {
     struct thread_pool *pool = arg;
-    uint64_t ended = sum(pool, pool->ended);
-    // relaxed: what is counted as ended was counted here before it was queued
-    uint64_t injected =
-        __atomic_load_n(&pool->runtime->injected, __ATOMIC_RELAXED);
-    return ended == injected + sum(pool, pool->submitted);
+    uint64_t ended = count_ended(pool);
+    return ended == count_submitted(pool);
+}
+
+static size_t jobs_under_way(weft_executor *ex)
+{
+    struct thread_pool *pool = (struct thread_pool *)ex;
+    uint64_t ended = count_ended(pool), submitted = count_submitted(pool);
+    if (own_worker(pool) != NULL)
+        ended++; // the one that exits
+    return submitted > ended ? submitted - ended : 0;
 }
 
 // The closer may free the pool once the last end is counted. One of the pool's
@@ -99,17 +117,17 @@ static bool all_ended(void *arg)
 static void job_ended(struct wi_runtime *runtime)
 {
     struct thread_pool *pool = runtime->executor;
-    bool own;
-    uint64_t *n = slot(pool, pool->ended, &own);
-    if (!own)
+    struct wi_worker *own = own_worker(pool);
+    if (own == NULL)
         wi_mutex_lock(&pool->lock);
     // seq_cst, both: either we see CLOSING, or the closer sees our count;
     // pairs with the store of CLOSING and the sums after it
-    __atomic_fetch_add(n, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(own != NULL ? &own->ended : &pool->ended, 1,
+                       __ATOMIC_SEQ_CST);
     struct wi_task *closer = NULL;
     if (__atomic_load_n(&pool->closed, __ATOMIC_SEQ_CST) == CLOSING)
         closer = pool->closer;
-    if (!own)
+    if (own == NULL)
         wi_mutex_unlock(&pool->lock);
     if (closer != NULL)
         wi_unpark(closer);
@@ -123,28 +141,29 @@ static inline int may_submit(struct thread_pool *pool)
         return 0;
     if (closed == BROKEN)
         return -WEFT_EBROKEN;
-    struct wi_worker *worker = wi_here.worker;
-    return worker != NULL && worker->runtime == pool->runtime ? 0
-                                                              : -WEFT_ECLOSED;
+    return own_worker(pool) != NULL ? 0 : -WEFT_ECLOSED;
+}
+
+// Of the calling worker. relaxed: sums are taken after CLOSING, see all_ended
+static inline void count_submit(struct wi_worker *own)
+{
+    __atomic_store_n(&own->submitted, own->submitted + 1, __ATOMIC_RELAXED);
 }
 
 // Queues it, and sees that it is counted once, as its end will be: a worker of
-// the pool counts on its own line before it queues; for others the injector
-// counts what comes through it, and here is counted what it had no room for.
+// the pool counts by itself before it queues; for others the injector counts
+// what comes through it, and here is counted what it had no room for.
 static inline int queue_counted(struct thread_pool *pool, struct wi_task *t,
                                 unsigned lane)
 {
-    struct wi_worker *worker = wi_here.worker;
-    if (worker != NULL && worker->runtime == pool->runtime &&
-        lane == WI_LANE_USUAL) {
-        uint64_t *n = &pool->submitted[worker->index + 1].n;
-        // relaxed: sums are taken after CLOSING, see all_ended
-        __atomic_store_n(n, *n + 1, __ATOMIC_RELAXED);
-        return wi_worker_submit(worker, t);
+    struct wi_worker *own = own_worker(pool);
+    if (own != NULL && lane == WI_LANE_USUAL) {
+        count_submit(own);
+        return wi_worker_submit(own, t);
     }
     int rc = wi_runtime_submit_lane(pool->runtime, t, lane);
     if (WI_RARELY(rc < 0))
-        __atomic_fetch_add(&pool->submitted[0].n, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&pool->submitted, 1, __ATOMIC_RELAXED);
     return rc;
 }
 
@@ -195,28 +214,25 @@ static WI_COLD weft_future *wake_for(struct wi_runtime *runtime, weft_future *f)
 }
 
 // The usual submit by a job of the pool is done here, as queue_counted does it,
-// with nothing that could fail after it has begun.
+// with nothing that could fail after it has begun. A child by fork() has no
+// record at hand.
 static weft_future *submit(weft_executor *ex, const struct weft_job *job,
                            const void *arg,
                            const struct weft_submit_options *options)
 {
     struct thread_pool *pool = (struct thread_pool *)ex;
     struct wi_this_thread *here = &wi_here;
-    struct wi_worker *worker = here->worker;
-    if (worker == NULL || worker->runtime != pool->runtime || options != NULL ||
-        WI_RARELY(wi_is_parents(pool->born) || may_submit(pool) < 0 ||
-                  !wi_job_record_at_hand(here, job) ||
-                  !wi_deque_has_room(&worker->jobs)))
+    struct wi_worker *own = own_worker(pool);
+    if (own == NULL || options != NULL ||
+        WI_RARELY(may_submit(pool) < 0 || !wi_job_record_at_hand(here, job) ||
+                  !wi_deque_has_room(&own->jobs)))
         return submit_any(ex, job, arg, options);
     struct wi_task *t = wi_job_record_take(here, job, arg);
-    uint64_t *n = &pool->submitted[worker->index + 1].n;
-    t->home = worker->runtime;
-    // relaxed: as in queue_counted
-    __atomic_store_n(n, *n + 1, __ATOMIC_RELAXED);
-    wi_deque_put(&worker->jobs, wi_hint_of(t));
-    return wi_worker_may_wake(worker)
-               ? wake_for(worker->runtime, wi_as_future(t))
-               : wi_as_future(t);
+    t->home = own->runtime;
+    count_submit(own);
+    wi_deque_put(&own->jobs, wi_hint_of(t));
+    return wi_worker_may_wake(own) ? wake_for(own->runtime, wi_as_future(t))
+                                   : wi_as_future(t);
 }
 
 static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
@@ -270,10 +286,6 @@ static void free_pool(struct thread_pool *pool)
         wi_group_end(pool->runtime->root);
     if (pool->runtime != NULL)
         wi_runtime_free(pool->runtime);
-    if (pool->submitted != NULL)
-        wi_os_unmap(pool->submitted, COUNTERS_SIZE);
-    if (pool->ended != NULL)
-        wi_os_unmap(pool->ended, COUNTERS_SIZE);
     free(pool);
 }
 
@@ -317,12 +329,11 @@ static int close_pool(weft_executor *ex,
                       const struct weft_close_options *options)
 {
     struct thread_pool *pool = (struct thread_pool *)ex;
-    wi_require_in("weft_executor_close",
-                  wi_here.worker == NULL ||
-                      wi_here.worker->runtime != pool->runtime,
-                  ex, "a pool cannot be closed by one of its own jobs");
+    wi_require_in("weft_executor_close", own_worker(pool) == NULL, ex,
+                  "a pool cannot be closed by one of its own jobs");
     if (wi_is_parents(pool->born))
         return -WEFT_EFORKED;
+    wi_open_pools_remove(ex);
     pool->closer = wi_self();
     // seq_cst: before the sums; pairs with job_ended
     __atomic_store_n(&pool->closed, CLOSING, __ATOMIC_SEQ_CST);
@@ -345,9 +356,8 @@ static void tell(struct thread_pool *pool, struct weft_thread_pool_stats *stats)
     stats->workers = wi_runtime_count(runtime);
     stats->spares = live > stats->workers ? live - stats->workers : 0;
     // relaxed, all: figures of some moment
-    stats->ended = sum(pool, pool->ended);
-    stats->submitted = __atomic_load_n(&runtime->injected, __ATOMIC_RELAXED) +
-                       sum(pool, pool->submitted);
+    stats->ended = count_ended(pool);
+    stats->submitted = count_submitted(pool);
     stats->migrations =
         __atomic_load_n(&runtime->roamers.moves, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < WI_LANES; i++)
@@ -455,7 +465,6 @@ static int start_pool(struct thread_pool *pool,
     unsigned n = options->workers != 0 ? options->workers : wi_os_cpu_budget();
     if (n > WI_MAX_WORKERS)
         n = WI_MAX_WORKERS;
-    pool->most = n;
     int rc = wi_runtime_new(&pool->runtime, n, false, options->stack_size,
                             wi_run_body);
     if (rc < 0) {
@@ -467,10 +476,6 @@ static int start_pool(struct thread_pool *pool,
         return -ENOMEM;
     pool->runtime->executor = pool;
     pool->runtime->job_ended = job_ended;
-    pool->submitted = wi_os_map(COUNTERS_SIZE); // zeros, taken as they are used
-    pool->ended = wi_os_map(COUNTERS_SIZE);
-    if (pool->submitted == NULL || pool->ended == NULL)
-        return -ENOMEM;
     pool->initializer = options->initializer;
     pool->init_arg = options->init_arg;
     return start_threads(pool, options->name != NULL ? options->name : "pool");
@@ -483,9 +488,6 @@ static int resize(struct thread_pool *pool, unsigned workers)
     struct wi_task *self = wi_self();
     if (self == NULL)
         return -ENOMEM;
-    if (workers > pool->most)
-        // seq_cst: before any of the new ones ends a job; pairs with sum
-        __atomic_store_n(&pool->most, workers, __ATOMIC_SEQ_CST);
     // seq_cst: before the look at the count; a spare's initializer may be
     // ending just now. Pairs with begin_thread
     __atomic_store_n(&pool->starter, self, __ATOMIC_SEQ_CST);
@@ -534,8 +536,12 @@ weft_thread_pool_with(const struct weft_thread_pool_options *options)
     pool->base.ops = &thread_pool_ops;
     pool->born = wi_fresh_number;
     int rc = start_pool(pool, options);
-    if (rc == 0)
-        return &pool->base;
-    free_pool(pool);
-    return wi_broken_executor(rc);
+    if (rc < 0) {
+        free_pool(pool);
+        return wi_broken_executor(rc);
+    }
+    wi_open_pools_add(&pool->open, &pool->base,
+                      options->name != NULL ? options->name : "pool",
+                      jobs_under_way);
+    return &pool->base;
 }

@@ -27,12 +27,19 @@
 
 enum { SPINS = 100, INLINE_ROOM = 32768 };
 
+// In the child. Quick ways that need a record at hand are closed by that.
+static void note_fork(void)
+{
+    wi_fresh_note_fork();
+    wi_here.end_id = wi_here.next_id;
+}
+
 // Before main, so that no record ends unheard and no fork unseen. Here, since
 // every program that has futures links this file, also from the static library.
 __attribute__((constructor)) static void set_up(void)
 {
     wi_task_last_words = wi_future_last_words;
-    wi_os_at_fork(wi_fresh_note_fork);
+    wi_os_at_fork(note_fork);
 }
 
 static void spin(unsigned *turns)

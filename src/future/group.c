@@ -158,9 +158,10 @@ static void cancel_group(weft_group *group)
     bool fast = wi_group_lock(group);
     struct wi_task *collected = cancel_locked(group);
     struct wi_task *owner = group->owner;
+    unsigned shields = wi_scope_shields(&group->head.scope);
     wi_group_unlock(group, fast);
     if (owner != NULL) {
-        wi_edge_cancel(owner);
+        wi_edge_cancel(owner, shields);
         wi_future_nudge(owner);
     }
     while (collected != NULL) {

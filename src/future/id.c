@@ -6,13 +6,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <weft/error.h>
 #include <weft/future.h>
 
 #include "base/fresh.h"
 #include "future/external.h"
-#include "future/future.h"
 #include "future/future.h"
 #include "future/id.h"
 #include "os/report.h"
@@ -151,9 +151,11 @@ void wi_future_last_words(struct wi_task *t)
         report(t);
 }
 
+// In a fork's child: the futures that stand here are the parent's.
 static void fresh(void)
 {
     lock = (struct wi_mutex){0};
+    memset(buckets, 0, sizeof buckets);
 }
 
 __attribute__((constructor)) static void register_fresh(void)

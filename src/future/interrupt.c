@@ -20,6 +20,7 @@ static struct {
     uint32_t came;        // SIGINT; the handler sets it, the watcher looks
     weft_waiter *watcher; // the handler wakes it; atomically
     weft_group *root;     // what it cancels
+    weft_future *watch;   // its task; NULL: SIGINT is ignored
 } interrupt;
 
 static void forget(void)
@@ -45,7 +46,7 @@ static void on_first(void)
         weft_unpark_signal(watcher);
 }
 
-// The watcher; canceled with the rest when the run ends.
+// The watcher; canceled when the run's body has ended.
 static int watch(void *arg)
 {
     int rc = 0;
@@ -59,6 +60,14 @@ static int watch(void *arg)
     return 0;
 }
 
+// Without it the first SIGINT would do nothing at all.
+static int start_watcher(void)
+{
+    interrupt.watch =
+        weft_task_start(watch, NULL, .group = interrupt.root, .name = "SIGINT");
+    return weft_done(interrupt.watch) ? weft_future_code(interrupt.watch) : 0;
+}
+
 int wi_interrupt_begin(weft_group *root)
 {
     // acquire: pairs with the release in wi_interrupt_end
@@ -67,15 +76,33 @@ int wi_interrupt_begin(weft_group *root)
     interrupt.root = root;
     interrupt.watcher = NULL;
     interrupt.came = 0;
-    if (wi_os_interrupt_begin(on_first))
-        weft_future_unref(
-            weft_task_start(watch, NULL, .group = root, .name = "SIGINT"));
-    return 0;
+    interrupt.watch = NULL;
+    int rc = wi_os_interrupt_begin(on_first);
+    if (rc > 0)
+        rc = start_watcher();
+    if (rc < 0)
+        wi_interrupt_end();
+    return rc;
+}
+
+// The watcher may not have begun yet, on another worker. It must not find the
+// next run here.
+static void end_watcher(void)
+{
+    struct weft_scope shield;
+
+    if (interrupt.watch == NULL)
+        return;
+    weft_cancel(interrupt.watch);
+    weft_shield_enter(&shield, (double)INFINITY);
+    weft_join(interrupt.watch);
+    weft_scope_leave(&shield);
 }
 
 void wi_interrupt_end(void)
 {
     wi_os_interrupt_end();
+    end_watcher();
     // release: pairs with the acquire in wi_interrupt_begin
     __atomic_store_n(&interrupt.taken, 0, __ATOMIC_RELEASE);
 }

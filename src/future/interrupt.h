@@ -7,7 +7,7 @@
 #include <weft/scope.h>
 
 // From now on the first SIGINT cancels root, the root group of the caller's
-// run. Returns 0, or -EBUSY if another run has it so.
+// run. Returns 0, -EBUSY if another run has it so, or why it cannot be.
 int wi_interrupt_begin(weft_group *root);
 
 // Before the root group is closed.

@@ -309,6 +309,11 @@ static int default_start(struct default_loop *loop)
 
 struct wi_runtime *wi_default_runtime(int *rc)
 {
+    // acquire: after its end nothing runs there, whatever group it is in
+    if (__atomic_load_n(&default_loop.stop, __ATOMIC_ACQUIRE)) {
+        *rc = -WEFT_ECLOSED;
+        return NULL;
+    }
     *rc = 0;
     wi_mutex_lock(&default_loop.lock);
     if (default_loop.runtime == NULL)

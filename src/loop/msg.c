@@ -159,6 +159,32 @@ static ssize_t writev_file(int fd, int kind, const struct iovec *parts, int n)
     return weft_write(fd, parts->iov_base, parts->iov_len);
 }
 
+static ssize_t writev_quiet_call(const struct wi_io *io)
+{
+    const struct vector *v = io->buf;
+    struct wi_os_sigpipe quiet;
+    ssize_t n;
+
+    wi_os_sigpipe_begin(&quiet);
+    n = outcome(writev(io->fd, v->parts, v->n));
+    wi_os_sigpipe_end(&quiet, n == -EPIPE);
+    return n;
+}
+
+ssize_t wi_io_writev_quiet(int fd, const struct iovec *parts, int n)
+{
+    struct vector v = {parts, n < WI_IO_PARTS ? n : WI_IO_PARTS, false};
+    struct wi_io io = {
+        .code = WI_IO_CALL,
+        .fd = fd,
+        .buf = &v,
+        .events = WEFT_WRITABLE,
+        .call = writev_quiet_call,
+    };
+
+    return wi_io_perform(&io);
+}
+
 ssize_t weft_writev(int fd, const struct iovec *parts, int n)
 {
     wi_need_some(parts, n);

@@ -5,6 +5,7 @@
 #define WI_LOOP_MSG_H
 
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "loop/loop.h"
 
@@ -14,6 +15,9 @@
 // moves. 0: the file is at its end. -EOPNOTSUPP, -EINVAL: these two files
 // cannot do that, or `to` would block; read and write instead.
 ssize_t wi_io_sendfile(int to, int from, off_t *offset, size_t size);
+
+// As weft_writev, to an end of a pipe that does not block; raises no SIGPIPE.
+ssize_t wi_io_writev_quiet(int fd, const struct iovec *parts, int n);
 
 // Whether wi_io_splice would not block the thread on fd.
 bool wi_io_can_splice(int fd);

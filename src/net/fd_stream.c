@@ -68,6 +68,18 @@ static int socket_abort(weft_stream *s)
     return fd_close(s);
 }
 
+static ssize_t quiet_writev(weft_stream *s, const struct iovec *parts, int n)
+{
+    return wi_io_writev_quiet(fd_of(s), parts, n);
+}
+
+static ssize_t quiet_write(weft_stream *s, const void *buf, size_t size)
+{
+    struct iovec part = {(void *)buf, size}; // read only
+
+    return quiet_writev(s, &part, 1);
+}
+
 // A pipe's reader sees the end when the writing side is closed.
 static int pipe_shutdown(weft_stream *s)
 {
@@ -100,6 +112,19 @@ static const struct weft_stream_ops kinds[] = {
     {COMMON, .kind = "device"},
 };
 
+// A pipe of ours.
+static const struct weft_stream_ops pipe_of_child = {
+    .size = sizeof(struct weft_stream_ops),
+    .kind = "pipe",
+    .read = fd_read,
+    .write = quiet_write,
+    .writev = quiet_writev,
+    .sendfile = fd_sendfile,
+    .shutdown = pipe_shutdown,
+    .close = fd_close,
+    .fd = fd_of,
+};
+
 static int make(int fd, const struct weft_stream_ops *ops, weft_stream **stream)
 {
     struct fd_stream *s = malloc(sizeof(*s));
@@ -125,6 +150,11 @@ int weft_stream_open(int fd, weft_stream **stream)
     while (strcmp(ops->kind, kind) != 0)
         ops++;
     return make(fd, ops, stream);
+}
+
+int wi_stream_of_pipe(int fd, weft_stream **stream)
+{
+    return make(fd, &pipe_of_child, stream);
 }
 
 int wi_stream_bare_fd(weft_stream *s)

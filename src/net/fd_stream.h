@@ -10,6 +10,10 @@
 // is -ENOMEM, fd is closed.
 int wi_stream_of_socket(int fd, bool tcp, weft_stream **stream);
 
+// A stream over an end of a pipe of Weft's own, which does not block; its
+// writes raise no SIGPIPE. 0 or -ENOMEM: then fd stays the caller's.
+int wi_stream_of_pipe(int fd, weft_stream **stream);
+
 // The descriptor whose bytes are the stream's, as they are; negative: there is
 // none.
 int wi_stream_bare_fd(weft_stream *s);

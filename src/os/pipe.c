@@ -8,16 +8,42 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "os/sigpipe.h"
+
 // From linux/fs.h; neither musl of this age nor its include path has it, nor
 // the call.
 enum { NOWAIT = 8 };
 
-int wi_os_pipe(int ends[2])
+// Moves fd to a number above the standard descriptors', which are free in a
+// process that has closed its own.
+static int lift(int *fd)
 {
+    if (*fd > STDERR_FILENO)
+        return 0;
+    int higher = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int rc = higher < 0 ? -errno : 0;
+    close(*fd);
+    *fd = higher;
+    return rc;
+}
+
+int wi_os_pipe(bool to_child, int *ours, int *theirs)
+{
+    int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
         return -errno;
-    fcntl(ends[0], F_SETFL, O_NONBLOCK); // the writer's end stays as it is
-    return 0;
+    int rc = lift(&ends[0]), rc1 = lift(&ends[1]);
+    rc = rc == 0 ? rc1 : rc;
+    if (rc == 0) {
+        *ours = ends[to_child];
+        *theirs = ends[!to_child];
+        fcntl(*ours, F_SETFL, O_NONBLOCK); // the other end stays as it is
+        return 0;
+    }
+    for (int i = 0; i < 2; i++)
+        if (ends[i] >= 0)
+            close(ends[i]);
+    return rc;
 }
 
 ssize_t wi_os_pipe_read(int fd, void *bytes, size_t size)
@@ -27,6 +53,19 @@ ssize_t wi_os_pipe_read(int fd, void *bytes, size_t size)
         n = read(fd, bytes, size);
     while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
+}
+
+ssize_t wi_os_pipe_write(int fd, const void *bytes, size_t size)
+{
+    struct wi_os_sigpipe quiet;
+    ssize_t n;
+    wi_os_sigpipe_begin(&quiet);
+    do
+        n = write(fd, bytes, size);
+    while (n < 0 && errno == EINTR);
+    n = n < 0 ? -errno : n;
+    wi_os_sigpipe_end(&quiet, n == -EPIPE);
+    return n;
 }
 
 // Not every kernel can refuse to wait on a pipe (6.5), and none on a terminal:

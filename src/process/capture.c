@@ -21,12 +21,8 @@ enum {
 
 int wi_capture_open(struct wi_capture *c, size_t limit, int *end)
 {
-    int ends[2];
-    int rc = wi_os_pipe(ends);
-    *c = (struct wi_capture){.fd = rc < 0 ? -1 : ends[0], .limit = limit};
-    if (rc == 0)
-        *end = ends[1];
-    return rc;
+    *c = (struct wi_capture){.fd = -1, .limit = limit};
+    return wi_os_pipe(false, &c->fd, end);
 }
 
 // Makes room, doubling. Without memory the ring stays as small as it is.

@@ -62,6 +62,9 @@ int wi_launcher_parent(void)
 // In the copy. Its descriptors lie behind those that it has a copy of.
 static _Noreturn void be_copy(struct wi_launch *launch)
 {
+    for (int i = 0; i < 3; i++)
+        if (launch->ours[i] > 0)
+            wi_os_close(launch->ours[i]);
     wi_os_join_group(launch->os.group);
     wi_os_restore_signals(false); // those of faults belong to the memory
     int at = wi_os_add_fds(&launch->os);

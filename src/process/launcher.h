@@ -19,7 +19,8 @@ enum { WI_LAUNCH_WHY = 192 };
 struct wi_launch {
     struct wi_os_launch os;
     int fds[WI_LAUNCH_FDS];
-    int captured[2]; // descriptors of stdio that are this launch's own, or 0
+    int ends[3]; // of pipes, for its stdio: closed after the launch; or 0
+    int ours[3]; // the other ends, which a copy of this process closes; or 0
     enum weft_start_method method;
     struct wi_zygote *zygote; // that shall make it
     struct wi_boot *boot;     // for a zygote

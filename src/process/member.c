@@ -135,7 +135,7 @@ static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
 {
     struct wi_member *member = of_launch(launch);
     struct wi_pool *pool = member->pool;
-    wi_spec_captured(launch);
+    wi_spec_close_ends(launch);
     wi_mutex_lock(&pool->lock);
     member->launching = false;
     member->launch_code = rc;
@@ -224,7 +224,7 @@ static void free_member(struct wi_member *member)
     if (member->bell >= 0)
         wi_os_close(member->bell);
     wi_os_child_close(&member->child);
-    wi_spec_captured(&member->launch);
+    wi_spec_close_ends(&member->launch);
     wi_capture_free(&member->captures[0]);
     wi_capture_free(&member->captures[1]);
     free(member->env);

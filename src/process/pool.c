@@ -733,6 +733,7 @@ static int close_pool(weft_executor *ex,
     struct wi_task *self = wi_self();
     if (self == NULL)
         return -ENOMEM;
+    wi_open_pools_remove(ex);
     wi_mutex_lock(&pool->lock);
     pool->closing = true;
     pool->closer = self;
@@ -815,6 +816,9 @@ static int copy_spec(struct wi_pool *pool,
     WI_OPTIONS(given);
     struct weft_process_options all = *given;
     all.argv = NULL;
+    if (all.in == WEFT_DEV_PIPE || all.out == WEFT_DEV_PIPE ||
+        all.err == WEFT_DEV_PIPE) // whose?
+        return -EINVAL;
     if (all.in == 0)
         all.in = WEFT_DEV_NULL;
     if (o->program != NULL)
@@ -868,6 +872,16 @@ static int may_start(const struct weft_process_pool_options *o)
     return rc < 0 ? rc : wi_supervisor_start();
 }
 
+static size_t jobs_under_way(weft_executor *ex)
+{
+    struct wi_pool *pool = (struct wi_pool *)ex;
+    if (!wi_open_pools_try(&pool->lock))
+        return 0;
+    size_t jobs = pool->jobs;
+    wi_mutex_unlock(&pool->lock);
+    return jobs;
+}
+
 weft_executor *
 weft_process_pool_with(const struct weft_process_pool_options *options)
 {
@@ -889,6 +903,7 @@ weft_process_pool_with(const struct weft_process_pool_options *options)
     wi_mutex_lock(&pool->lock);
     wi_pool_tend(pool);
     wi_mutex_unlock(&pool->lock);
+    wi_open_pools_add(&pool->open, &pool->base, pool->set.name, jobs_under_way);
     return &pool->base;
 }
 

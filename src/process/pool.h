@@ -28,6 +28,7 @@
 
 #include <weft/process_pool.h>
 
+#include "exec/open_pools.h"
 #include "os/futex.h"
 #include "os/process.h"
 #include "process/carry.h"
@@ -188,6 +189,7 @@ struct wi_pool {
         void *init_arg;
         size_t init_size;
     } set;
+    struct wi_open_pool open;
     struct wi_errand tend;  // start workers, send idle ones away
     struct wi_alarm retry;  // the same, later
     struct wi_alarm shrink; // the same, when it may have too many

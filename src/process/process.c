@@ -2,17 +2,19 @@
 //
 // A process that runs one function. Its states, all under the one lock:
 //
-//     QUEUED --> STARTING --> RUNNING --> FREE
-//        |           |                     ^
-//        |           +---------------------+
-//        +------> DROPPED -----------------+
+//     QUEUED --> STARTING --> RUNNING --> ENDED --> FREE
+//        |           |                               ^
+//        |           +-------------------------------+
+//        +------> DROPPED ---------------------------+
 //
 //   QUEUED   -> STARTING  the launcher, when its turn comes
 //   QUEUED   -> DROPPED   weft_cancel: the function never runs
 //   STARTING -> RUNNING   the launcher, when the program runs
 //   STARTING -> FREE      the launcher, when it could not be started
 //   DROPPED  -> FREE      the launcher, when its turn comes
-//   RUNNING  -> FREE      the supervisor, when the pidfd says it has ended
+//   RUNNING  -> ENDED     the supervisor, when the pidfd says it has ended
+//   ENDED    -> FREE      the supervisor, when what is left stands at the
+//   future
 //
 // Cancel and signals that come while it is STARTING are kept until it runs.
 // The future is completed by whoever makes the last step for it: the canceller
@@ -39,7 +41,6 @@
 #include "os/futex.h"
 #include "os/memfd.h"
 #include "os/process.h"
-#include "os/segment.h"
 #include "os/report.h"
 #include "process/boot.h"
 #include "process/crash.h"
@@ -49,7 +50,7 @@
 #include "process/supervisor.h"
 #include "sched/park.h"
 
-enum state { FREE, QUEUED, DROPPED, STARTING, RUNNING };
+enum state { FREE, QUEUED, DROPPED, STARTING, RUNNING, ENDED };
 
 // How it is ended, step by step.
 enum stop { STOP_NOT, STOP_ASKED, STOP_TERM, STOP_KILL };
@@ -72,6 +73,7 @@ struct process {
     uint64_t result_at; // where in the file its bytes will lie
     struct wi_spec spec;
     struct wi_capture captures[2]; // of its output, its error
+    struct wi_pipes *pipes;        // until its future has them
     struct wi_errand reap;         // its end cannot be watched
     char **env;                    // with the mark; from malloc
     bool foreign; // its function becomes another program: program.h
@@ -135,17 +137,21 @@ static void list(struct process *p)
 
 static void free_record(struct process *p)
 {
-    wi_boot_free(p->boot, WI_BOOT_PAGES, p->memfd);
-    wi_os_child_close(&p->child);
-    free(p->env);
-    wi_spec_captured(&p->launch);
-    wi_capture_free(&p->captures[0]);
-    wi_capture_free(&p->captures[1]);
-    wi_spec_free(&p->spec);
     wi_mutex_lock(&lock);
     unlist(p);
     p->state = FREE;
     p->future = NULL;
+    wi_mutex_unlock(&lock);
+    wi_boot_free(p->boot, WI_BOOT_PAGES, p->memfd);
+    wi_os_child_close(&p->child);
+    free(p->env);
+    wi_spec_close_ends(&p->launch);
+    wi_capture_free(&p->captures[0]);
+    wi_capture_free(&p->captures[1]);
+    wi_pipes_free(p->pipes);
+    p->pipes = NULL;
+    wi_spec_free(&p->spec);
+    wi_mutex_lock(&lock);
     p->next_free = free_list;
     free_list = p;
     wi_mutex_unlock(&lock);
@@ -230,7 +236,6 @@ static void note_end(struct process *p, const struct wi_os_end *end,
     for (int i = 0; i < 2; i++)
         sizes[i] = wi_capture_kept(&p->captures[i]);
     struct ended *ended = malloc(sizeof *ended + sizes[0] + sizes[1]);
-    wi_of_future(p->future)->extra->left = ended;
     if (ended == NULL)
         return;
     ended->crash = *crash;
@@ -244,13 +249,16 @@ static void note_end(struct process *p, const struct wi_os_end *end,
                             &ended->output[i].lost);
         at += sizes[i];
     }
+    // release: pairs with the acquire in left_of
+    __atomic_store_n(&wi_of_future(p->future)->extra->left, (void *)ended,
+                     __ATOMIC_RELEASE);
 }
 
 // It has ended: the last step.
 static void finish(struct process *p, const struct wi_os_end *end)
 {
     wi_mutex_lock(&lock);
-    p->state = FREE; // no signal from now on
+    p->state = ENDED; // no signal from now on
     unlist(p);
     wi_mutex_unlock(&lock);
     wi_alarm_stop(&p->alarm);
@@ -423,7 +431,7 @@ static void settle_launch(struct process *p, int rc, struct wi_os_child child)
 static void launched(struct wi_launch *launch, int rc, struct wi_os_child child)
 {
     uint32_t *copied = of_launch(launch)->copied;
-    wi_spec_captured(launch);
+    wi_spec_close_ends(launch);
     settle_launch(of_launch(launch), rc, child);
     if (copied == NULL)
         return;
@@ -444,6 +452,8 @@ static int prepare_launch(struct process *p,
     p->result_at = wi_boot_result_at(p->boot);
     if (rc == 0)
         rc = wi_spec_capture(&p->spec, &p->launch, p->captures);
+    if (rc == 0)
+        rc = wi_spec_pipe(&p->spec, &p->launch, &p->pipes);
     p->launch.boot = p->boot;
     p->launch.fds[0] = p->memfd;
     p->launch.fds[2] = -1; // it has no bell
@@ -481,7 +491,8 @@ static void cancel(weft_future *f, void *owner)
     bool drop = mine && p->state == QUEUED;
     if (drop)
         p->state = DROPPED;
-    if (mine && p->state >= STARTING && !p->canceled) {
+    bool lives = mine && (p->state == STARTING || p->state == RUNNING);
+    if (lives && !p->canceled) {
         p->canceled = true;
         if (p->state == RUNNING)
             ask_to_end(p);
@@ -510,9 +521,9 @@ static const struct wi_external_ops ops = {
     .native_id = native_id,
 };
 
-// The process of a future that has not ended, under the lock; else NULL, with
-// *rc set and the lock left.
-static struct process *lock_process(weft_future *f, int *rc)
+// The record of a future, under the lock, until what is left stands there; else
+// NULL, with *rc set and the lock left.
+static struct process *lock_record(weft_future *f, int *rc)
 {
     *rc = -EINVAL;
     if (wi_of_future(f)->kind != WI_KIND_PROCESS)
@@ -526,6 +537,23 @@ static struct process *lock_process(weft_future *f, int *rc)
         return p;
     wi_mutex_unlock(&lock);
     return NULL;
+}
+
+// The same of a process that has not ended.
+static struct process *lock_process(weft_future *f, int *rc)
+{
+    struct process *p = lock_record(f, rc);
+    if (p == NULL || p->state != ENDED)
+        return p;
+    wi_mutex_unlock(&lock);
+    return NULL;
+}
+
+// What is left of it; NULL: nothing yet, or memory was short.
+static const struct ended *left_of(weft_future *f)
+{
+    // acquire: pairs with the release in note_end
+    return __atomic_load_n(&wi_of_future(f)->extra->left, __ATOMIC_ACQUIRE);
 }
 
 static int send_signal(weft_future *f, int sig)
@@ -628,15 +656,15 @@ int weft_process_info(weft_future *f, struct weft_process_info *info)
     struct weft_process_info now = {.exit_code = -1};
     size_t size = info->size;
     int rc;
-    struct process *p = lock_process(f, &rc);
+    struct process *p = lock_record(f, &rc);
     if (rc == -EINVAL)
         return rc;
     if (p != NULL) {
         now.alive = true;
         now.pid = p->child.pid;
         wi_mutex_unlock(&lock);
-    } else if (weft_done(f) && wi_of_future(f)->extra->left != NULL) {
-        tell_end(wi_of_future(f)->extra->left, &now);
+    } else if (left_of(f) != NULL) {
+        tell_end(left_of(f), &now);
     }
     memcpy(info, &now, size < sizeof now ? size : sizeof now);
     info->size = size;
@@ -682,12 +710,10 @@ int weft_process_output(weft_future *f, int fd, struct weft_bytes *output,
     int rc, i = fd - 1;
     wi_require(output != NULL && (i == 0 || i == 1), f,
                "the output of descriptor 1 or 2, and a place for it");
-    struct process *p = lock_process(f, &rc);
+    struct process *p = lock_record(f, &rc);
     if (rc == -EINVAL)
         return rc;
-    const struct ended *left = NULL;
-    if (p == NULL && weft_done(f))
-        left = wi_of_future(f)->extra->left;
+    const struct ended *left = p == NULL ? left_of(f) : NULL;
     bool is =
         p != NULL ? p->spec.capture[1 + i] : left != NULL && left->output[i].is;
     uint64_t before = 0;
@@ -712,7 +738,8 @@ static bool name_bad_fd(const struct weft_process_options *o, char *text,
     const int given[] = {o->in, o->out, o->err};
     for (int i = 0; i < 3; i++) {
         // .out knows one mark more than .in, .err one more than .out
-        bool mark = given[i] < 0 && given[i] >= WEFT_DEV_NULL - i;
+        bool mark = (given[i] < 0 && given[i] >= WEFT_DEV_NULL - i) ||
+                    given[i] == WEFT_DEV_PIPE;
         if (given[i] == 0 || mark || wi_os_fd_is_open(given[i]))
             continue;
         snprintf(text, size, "%s = %d: no such descriptor is open", names[i],
@@ -797,6 +824,9 @@ static weft_future *start(weft_function *fn, const void *arg, size_t size,
             o->drop((void *)(uintptr_t)arg);
         return f;
     }
+    if (p->pipes != NULL)
+        wi_pipes_leave(f, p->pipes);
+    p->pipes = NULL;
     wi_mutex_lock(&lock);
     p->future = f;
     p->state = QUEUED;

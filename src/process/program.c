@@ -112,7 +112,12 @@ int weft_program_run_with(const char *const *argv, struct weft_program_end *end,
                           const struct weft_process_options *options)
 {
     wi_need(argv);
-    weft_future *f = weft_program_start_with(argv, options);
+    WI_OPTIONS(options);
+    bool pipe = options->in == WEFT_DEV_PIPE || options->out == WEFT_DEV_PIPE ||
+                options->err == WEFT_DEV_PIPE; // who would be at our ends?
+    weft_future *f =
+        pipe ? refuse(-EINVAL, "WEFT_DEV_PIPE is for weft_program_start")
+             : weft_program_start_with(argv, options);
     int rc = weft_get_into(f, NULL, 0);
     if (!weft_done(f)) // the wait was ended
         weft_cancel(f);

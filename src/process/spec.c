@@ -8,7 +8,6 @@
 #include "os/event.h"
 #include "os/memfd.h"
 #include "os/process.h"
-#include "os/segment.h"
 #include "process/zygote.h"
 
 enum { CAPTURE = 64 << 10 };
@@ -73,12 +72,13 @@ static int copy_fd(int fd, int *to)
 
 static int copy_stdio(int i, int given, struct wi_spec *spec)
 {
-    if (given < WEFT_DEV_OUT || (given == WEFT_DEV_OUT && i != 2) ||
+    if (given < WEFT_DEV_PIPE || (given == WEFT_DEV_OUT && i != 2) ||
         (given == WEFT_DEV_CAPTURE && i == 0))
         return -EBADF;
     spec->capture[i] = given == WEFT_DEV_CAPTURE;
+    spec->pipe[i] = given == WEFT_DEV_PIPE;
     spec->err_to_out |= given == WEFT_DEV_OUT;
-    if (given == WEFT_DEV_CAPTURE)
+    if (spec->capture[i] || spec->pipe[i])
         return 0;
     if (given == WEFT_DEV_NULL) {
         spec->stdio[i] = WI_LAUNCH_NULL;
@@ -87,7 +87,8 @@ static int copy_stdio(int i, int given, struct wi_spec *spec)
     if (given == WEFT_DEV_OUT) {
         if (spec->stdio[1] >= 0)
             return copy_fd(spec->stdio[1], &spec->stdio[2]);
-        if (spec->stdio[1] == WI_LAUNCH_SAME && !spec->capture[1])
+        bool made = spec->capture[1] || spec->pipe[1]; // by the launch
+        if (spec->stdio[1] == WI_LAUNCH_SAME && !made)
             return copy_fd(1, &spec->stdio[2]);
         spec->stdio[2] = spec->stdio[1];
         return 0;
@@ -103,6 +104,8 @@ static int copy_fds(struct wi_spec *spec, const struct weft_process_options *o)
 {
     if (o->fd_count > WI_SPEC_FDS)
         return -E2BIG;
+    if (o->fd_count > 0 && o->fds == NULL)
+        return -EINVAL;
     int rc = copy_stdio(0, o->in, spec);
     if (rc == 0)
         rc = copy_stdio(1, o->out, spec);
@@ -246,31 +249,49 @@ int wi_spec_launch(const struct wi_spec *spec, struct wi_launch *launch,
     return 0;
 }
 
+// The ends that are open so far become its stdio.
+static void give_ends(const struct wi_spec *spec, struct wi_launch *launch)
+{
+    for (int i = 0; i < 3; i++)
+        if (launch->ends[i] > 0)
+            launch->os.stdio[i] = launch->ends[i];
+    if (launch->ends[1] > 0 && spec->err_to_out)
+        launch->os.stdio[2] = launch->ends[1];
+}
+
 int wi_spec_capture(const struct wi_spec *spec, struct wi_launch *launch,
                     struct wi_capture captures[2])
 {
     int rc = 0;
-    launch->captured[0] = launch->captured[1] = 0;
     for (int i = 0; i < 2; i++)
         captures[i] = (struct wi_capture){.fd = -1};
     for (int i = 0; i < 2 && rc == 0; i++) {
         if (!spec->capture[1 + i])
             continue;
         rc = wi_capture_open(&captures[i], spec->capture_size,
-                             &launch->captured[i]);
-        launch->os.stdio[1 + i] = launch->captured[i];
+                             &launch->ends[1 + i]);
     }
-    if (spec->capture[1] && spec->err_to_out)
-        launch->os.stdio[2] = launch->captured[0];
+    give_ends(spec, launch);
     return rc;
 }
 
-void wi_spec_captured(struct wi_launch *launch)
+int wi_spec_pipe(const struct wi_spec *spec, struct wi_launch *launch,
+                 struct wi_pipes **pipes)
 {
-    for (int i = 0; i < 2; i++) {
-        if (launch->captured[i] > 0)
-            wi_os_close(launch->captured[i]);
-        launch->captured[i] = 0;
+    *pipes = NULL;
+    if (!spec->pipe[0] && !spec->pipe[1] && !spec->pipe[2])
+        return 0;
+    int rc = wi_pipes_open(spec->pipe, launch->ours, launch->ends, pipes);
+    give_ends(spec, launch);
+    return rc;
+}
+
+void wi_spec_close_ends(struct wi_launch *launch)
+{
+    for (int i = 0; i < 3; i++) {
+        if (launch->ends[i] > 0)
+            wi_os_close(launch->ends[i]);
+        launch->ends[i] = 0;
     }
 }
 

@@ -10,6 +10,7 @@
 #include "process/boot.h"
 #include "process/capture.h"
 #include "process/launcher.h"
+#include "process/pipes.h"
 
 enum { WI_SPEC_FDS = 32 };
 
@@ -23,6 +24,7 @@ struct wi_spec {
     struct wi_settings settings;
     struct wi_sandbox sandbox;
     bool capture[3];     // what it writes there is taken in
+    bool pipe[3];        // the other end is for the user
     bool err_to_out;     // its 2 is as its 1
     size_t capture_size; // of each at most
     bool echo;           // its lines go to ours, too
@@ -46,11 +48,16 @@ int wi_spec_boot(const struct wi_spec *spec, struct wi_boot *boot, int memfd);
 
 // Opens what is to be captured of a child: captures[0] is its standard output,
 // [1] its error. What wi_spec_launch has filled in is changed. 0 or a negative
-// code. The ends that are for the child are closed by the second, after the
-// launch or instead of it.
+// code.
 int wi_spec_capture(const struct wi_spec *spec, struct wi_launch *launch,
                     struct wi_capture captures[2]);
-void wi_spec_captured(struct wi_launch *launch);
+
+// Opens its pipes, in the same way, and no *pipes (NULL) if it has none.
+int wi_spec_pipe(const struct wi_spec *spec, struct wi_launch *launch,
+                 struct wi_pipes **pipes);
+
+// Closes the ends that are for the child, after the launch or instead of it.
+void wi_spec_close_ends(struct wi_launch *launch);
 
 // Takes in what the child writes from now on, and echoes it if that was asked
 // for. The supervisor. 0 or a negative code.

@@ -37,12 +37,24 @@ __attribute__((constructor)) static void register_fresh(void)
     wi_fresh_add(fresh);
 }
 
+// Whether t, the caller's, is canceled and so about to leave its wait.
+static bool ends_now(const struct wi_task *t, uint64_t edge)
+{
+    return wi_edge_tag(edge) <= WI_EDGE_ALL && !(edge & WI_EDGE_FIRM) &&
+           wi_scope_canceled(t);
+}
+
 void wi_edge_set(struct wi_task *self, uint64_t edge)
 {
-    if (wi_scope_shielded(self))
-        edge |= WI_EDGE_FIRM;
+    unsigned shields = wi_scope_shields(self->scope);
+    if (wi_edge_tag(edge) <= WI_EDGE_ALL)
+        edge |= shields <= WI_EDGE_MOST_SHIELDS ? shields * WI_EDGE_SHIELD
+                                                : WI_EDGE_FIRM;
     // seq_cst: before the publication and the loads of wi_edge_check
     __atomic_store_n(&self->edge, edge, __ATOMIC_SEQ_CST);
+    // Either who cancels a scope sees the edge (wi_edge_cancel) or we the mark.
+    if (ends_now(self, edge))
+        wi_edge_clear(self);
 }
 
 void wi_edge_clear(struct wi_task *self)
@@ -60,10 +72,10 @@ void wi_edge_clear(struct wi_task *self)
     wi_mutex_unlock(&lock);
 }
 
-void wi_edge_cancel(struct wi_task *t)
+void wi_edge_cancel(struct wi_task *t, unsigned shields)
 {
     uint64_t edge = __atomic_load_n(&t->edge, __ATOMIC_RELAXED);
-    if (edge == 0 || !wi_edge_is_soft(edge))
+    if (edge == 0 || !wi_edge_is_soft(edge, shields))
         return;
     wi_mutex_lock(&lock);
     // relaxed: walks are kept out by the lock; t may have gone on meanwhile
@@ -94,7 +106,9 @@ bool wi_hint_blocks(wi_hint hint)
 
 static void *edge_object(uint64_t edge)
 {
-    return (void *)(uintptr_t)(edge & ~(uint64_t)WI_EDGE_BITS);
+    // A group's address has room for its tag only.
+    unsigned bits = wi_edge_tag(edge) == WI_EDGE_GROUP ? 3 : WI_EDGE_BITS;
+    return (void *)(uintptr_t)(edge & ~(uint64_t)bits);
 }
 
 // Whether t's edge names at most one record: *hint, 0 for none.
@@ -153,11 +167,11 @@ static bool walk_set(struct walk *walk, uint64_t edge)
     return found;
 }
 
-// Whether t is about to leave its wait because of a cancel.
+// Whether t is about to leave its wait because it was canceled itself.
 static bool ends_by_cancel(struct wi_task *t, uint64_t edge)
 {
     // relaxed: a cancel that comes now may come after the walk as well
-    return wi_edge_is_soft(edge) &&
+    return wi_edge_is_soft(edge, 0) &&
            (__atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_CANCELED);
 }
 
@@ -199,6 +213,8 @@ static bool walk_back(struct walk *walk, struct wi_task *self)
     uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
     walk_number++;
     wi_hint hint;
+    if (edge == 0) // wi_edge_cancel came first
+        return false;
     if (!edge_to_one(self, edge, &hint))
         return walk_set(walk, edge);
     return hint != 0 && wi_hint_blocks(hint) &&
@@ -232,10 +248,10 @@ static bool has_edge(struct wi_task *t, void *arg)
     return *(bool *)arg;
 }
 
-// Whether anything that self waits for waits itself.
-static bool suspicious(struct wi_task *self)
+// Whether anything that self waits for waits itself. `edge` is its edge, as
+// read once: a cancel may take it back at any time.
+static bool suspicious(struct wi_task *self, uint64_t edge)
 {
-    uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
     void *object = edge_object(edge);
     bool found = false;
     wi_hint hint;
@@ -280,8 +296,8 @@ void wi_edge_report(struct wi_task *self, void (*more)(void *arg), void *arg)
 
 int wi_edge_check(struct wi_task *self)
 {
-    if (__atomic_load_n(&self->edge, __ATOMIC_RELAXED) == 0 ||
-        !suspicious(self))
+    uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
+    if (edge == 0 || !suspicious(self, edge) || ends_now(self, edge))
         return 0;
     wi_mutex_lock(&lock);
     bool found = cycle(self);
@@ -302,7 +318,8 @@ static void wake_visited(struct wi_task *t, void *arg)
 
 void wi_edge_stir(struct wi_task *self)
 {
-    if (!suspicious(self))
+    uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
+    if (!suspicious(self, edge))
         return;
     wi_mutex_lock(&lock);
     if (cycle(self))

@@ -8,10 +8,11 @@
 //     pointer | WI_EDGE_ALL      all records of a struct wi_edge_set, or the
 //                                one that holds what it names
 //     pointer | WI_EDGE_GROUP    all children of a group
-// With WI_EDGE_FIRM a shield keeps cancels from ending the wait; they never end
-// that for a group or for what runs inside.
-// There is no edge while a deadline is in force, nor for first-of waits: those
-// waits can end otherwise.
+// A cancel ends the first and the third kind if no shield is between its scope
+// and the wait, which has the number of shields around it in its edge; but
+// with WI_EDGE_FIRM none does. Nor does one end the wait for a group or for
+// what runs inside. There is no edge while a deadline is in force, nor for
+// first-of waits: those waits can end otherwise.
 #ifndef WI_SCHED_DEADLOCK_H
 #define WI_SCHED_DEADLOCK_H
 
@@ -24,7 +25,9 @@ enum {
     WI_EDGE_GROUP = 2,
     WI_EDGE_INLINE = 3,
     WI_EDGE_FIRM = 4,
-    WI_EDGE_BITS = 7,
+    WI_EDGE_SHIELD = 8, // one; more than MOST are as FIRM
+    WI_EDGE_MOST_SHIELDS = 7,
+    WI_EDGE_BITS = 63,
 };
 
 // An object that belongs to one record at a time begins with an owned word: the
@@ -33,16 +36,17 @@ enum {
 // is shared between processes, and the rest is none.
 enum { WI_OWNED_FLAGS = 63, WI_OWNED_FAR = 32 };
 
-// Whether a cancel ends the wait.
-static inline bool wi_edge_is_soft(uint64_t edge)
-{
-    unsigned bits = edge & WI_EDGE_BITS;
-    return bits == 0 || bits == WI_EDGE_ALL;
-}
-
 static inline unsigned wi_edge_tag(uint64_t edge)
 {
     return edge & 3;
+}
+
+// Whether the wait ends when a scope is canceled that has so many shields
+// around it.
+static inline bool wi_edge_is_soft(uint64_t edge, unsigned shields)
+{
+    return wi_edge_tag(edge) <= WI_EDGE_ALL &&
+           (edge & (WI_EDGE_BITS & ~3)) == shields * WI_EDGE_SHIELD;
 }
 
 // The hint of an edge to one record, 0 for other edges.
@@ -61,7 +65,7 @@ struct wi_edge_set {
     size_t n;
     wi_hint (*holder)(const void *object); // NULL: items
     const void *object;
-};
+} __attribute__((aligned(64))); // WI_EDGE_BITS have room in its address
 
 // Announces the edge. The caller then publishes its wait with a
 // read-modify-write (it adds its node to the target), and then calls
@@ -75,8 +79,9 @@ int wi_edge_check(struct wi_task *self);
 // The wait is over.
 void wi_edge_clear(struct wi_task *self);
 
-// A scope that t waits in was canceled: its wait is about to end.
-void wi_edge_cancel(struct wi_task *t);
+// A scope that t waits in was canceled: its wait is about to end, unless a
+// shield inside the scope, which has so many around it, keeps that away.
+void wi_edge_cancel(struct wi_task *t, unsigned shields);
 
 // For a wait that cannot be ended: if it closes a cycle, wakes the others of
 // it, who call wi_edge_check whenever they are woken for nothing.

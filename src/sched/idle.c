@@ -263,8 +263,10 @@ static int64_t sleep_limit(struct wi_worker *worker)
 
 static void trim_if_due(struct wi_worker *worker)
 {
+    if (worker->trim_at == 0)
+        return;
     int64_t now = wi_os_now();
-    if (worker->trim_at == 0 || now < worker->trim_at)
+    if (now < worker->trim_at)
         return;
     int64_t end = now + TRIM_STROKE_NS;
     bool more = true;

@@ -86,6 +86,7 @@ struct wi_task *wi_self_slow(void)
     struct wi_task *t = wi_task_new(WI_KIND_FOREIGN, WI_RUNNING, 1);
     if (t == NULL)
         return NULL;
+    t->job = NULL;         // the record may have been a task's
     wi_task_need_extra(t); // without it only the kernel's id is missing
     wi_thread_adopt(t);
     return t;

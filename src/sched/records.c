@@ -93,6 +93,13 @@ __attribute__((constructor)) static void register_fresh(void)
     wi_fresh_add(fresh);
 }
 
+// How many there are in a batch stands in its first one, where a record that is
+// used has its deadline; to count them would go to the memory of each.
+static int64_t *batch_size(struct wi_task *batch)
+{
+    return &batch->deadline;
+}
+
 static struct wi_task *records_of(struct wi_task_chunk *chunk)
 {
     return (struct wi_task *)((char *)chunk + WI_RECORDS_BEGIN);
@@ -156,6 +163,7 @@ static struct wi_task *make_block(struct wi_task_chunk *chunk, unsigned index)
         __atomic_store_n(&records[i].state, state, __ATOMIC_RELAXED);
         records[i].next = i + 1 < WI_RECORD_BATCH ? &records[i + 1] : NULL;
     }
+    *batch_size(records) = WI_RECORD_BATCH;
     return records;
 }
 
@@ -192,12 +200,8 @@ bool wi_task_refill(struct wi_this_thread *here)
             __atomic_fetch_add(&id_counter, ID_BLOCK, __ATOMIC_RELAXED);
         here->end_id = here->next_id + ID_BLOCK;
     }
-    if (here->free == NULL) {
-        here->free = next_batch();
-        here->free_count = 0;
-        for (struct wi_task *t = here->free; t != NULL; t = t->next)
-            here->free_count++;
-    }
+    if (here->free == NULL && (here->free = next_batch()) != NULL)
+        here->free_count = *batch_size(here->free);
     return here->free != NULL;
 }
 
@@ -210,8 +214,9 @@ void wi_task_number_from(uint64_t first)
 
 // Giving back -----------------------------------------------------------------
 
-static void pool_push(struct wi_task *batch)
+static void pool_push(struct wi_task *batch, int size)
 {
+    *batch_size(batch) = size;
     wi_mutex_lock(&pool.lock);
     batch->sibling = pool.batches;
     pool.batches = batch;
@@ -228,7 +233,7 @@ WI_COLD void wi_records_spill(struct wi_this_thread *here)
     here->free = last->next;
     here->free_count -= WI_RECORD_BATCH;
     last->next = NULL;
-    pool_push(batch);
+    pool_push(batch, WI_RECORD_BATCH);
 }
 
 void wi_records_leave(struct wi_this_thread *here)
@@ -236,7 +241,7 @@ void wi_records_leave(struct wi_this_thread *here)
     while (here->free_count >= WI_RECORD_BATCH)
         wi_records_spill(here);
     if (here->free != NULL)
-        pool_push(here->free);
+        pool_push(here->free, here->free_count);
     here->free = NULL;
     here->free_count = 0;
 }
@@ -279,7 +284,7 @@ static bool goes(const struct wi_record_block *block)
 static void sort(struct wi_task *batches)
 {
     struct wi_task *open = NULL;
-    unsigned count = 0;
+    int count = 0;
     while (batches != NULL) {
         struct wi_task *t = batches, *next;
         batches = batches->sibling;
@@ -296,14 +301,14 @@ static void sort(struct wi_task *batches)
             t->next = open;
             open = t;
             if (++count == WI_RECORD_BATCH) {
-                pool_push(open);
+                pool_push(open, count);
                 open = NULL;
                 count = 0;
             }
         }
     }
     if (open != NULL)
-        pool_push(open);
+        pool_push(open, count);
 }
 
 // Blocks whose memory goes back with the next call.

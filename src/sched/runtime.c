@@ -191,16 +191,16 @@ static int add_worker(struct wi_runtime *runtime, const char *what,
                       unsigned number)
 {
     unsigned index = runtime->live;
-    struct wi_worker *worker = wi_worker_new(runtime, index);
+    struct wi_worker *worker = runtime->workers[index];
+    if (worker == NULL) // else its thread could not be started, then
+        worker = wi_worker_new(runtime, index);
     if (worker == NULL)
         return -ENOMEM;
-    runtime->workers[index] = worker;
+    // seq_cst: before it ends a job; pairs with the sums of a closing pool
+    __atomic_store_n(&runtime->workers[index], worker, __ATOMIC_SEQ_CST);
     int rc = start_worker(worker, what, number);
-    if (rc < 0) {
-        runtime->workers[index] = NULL;
-        wi_worker_free(worker);
+    if (rc < 0)
         return rc;
-    }
     // seq_cst: before the wake; pairs with the look at the queues after the
     // announcement of sleep. release: who sees it sees the worker
     __atomic_store_n(&runtime->live, index + 1, __ATOMIC_SEQ_CST);
@@ -252,27 +252,6 @@ void wi_runtime_stop(struct wi_runtime *runtime, unsigned from)
 }
 
 // The injector ----------------------------------------------------------------
-
-// Moves up to half of what waits, at most GRAB, to the worker's deque. Whoever
-// submits waits for the lock meanwhile: it is one copy. What moves is in both
-// for a moment, never in none, as others look there before they sleep.
-static bool grab(struct wi_worker *worker)
-{
-    struct wi_runtime *runtime = worker->runtime;
-    struct wi_lane *lane = &runtime->lanes[WI_LANE_USUAL];
-    if (wi_lane_waiting(lane) == 0 || wi_worker_rests(worker))
-        return false;
-    wi_mutex_lock(&runtime->lock);
-    size_t waiting = wi_lane_waiting(lane);
-    size_t n = wi_runtime_count(runtime) == 1 ? waiting : (waiting + 1) / 2;
-    const wi_hint *hints;
-    n = wi_lane_look(lane, n < GRAB ? n : GRAB, &hints);
-    if (wi_deque_push_all(&worker->jobs, hints, n) < 0)
-        n = 0;
-    wi_lane_drop(lane, n);
-    wi_mutex_unlock(&runtime->lock);
-    return n > 0;
-}
 
 // The caller has the lock; it is given back.
 static inline void put_and_wake(struct wi_runtime *runtime,
@@ -422,6 +401,33 @@ static struct wi_task *take_from(struct wi_deque *deque)
     }
 }
 
+// Takes up to half of what waits in the injector, at most GRAB: the first to be
+// run, the others into the worker's deque (of a solo runtime the first too, as
+// it is watched from the first push on). Whoever submits waits for the lock
+// meanwhile: it is one copy. What moves is in both for a moment, never in none,
+// as others look there before they sleep.
+static struct wi_task *grab(struct wi_worker *worker)
+{
+    struct wi_runtime *runtime = worker->runtime;
+    struct wi_lane *lane = &runtime->lanes[WI_LANE_USUAL];
+    if (wi_lane_waiting(lane) == 0 || wi_worker_rests(worker))
+        return NULL;
+    wi_mutex_lock(&runtime->lock);
+    size_t waiting = wi_lane_waiting(lane);
+    size_t n = wi_runtime_count(runtime) == 1 ? waiting : (waiting + 1) / 2;
+    const wi_hint *hints;
+    n = wi_lane_look(lane, n < GRAB ? n : GRAB, &hints);
+    size_t direct = n > 0 && !runtime->solo ? 1 : 0;
+    wi_hint first = direct ? hints[0] : 0;
+    if (n > direct &&
+        wi_deque_push_all(&worker->jobs, hints + direct, n - direct) < 0)
+        n = direct;
+    wi_lane_drop(lane, n);
+    wi_mutex_unlock(&runtime->lock);
+    struct wi_task *t = direct ? claim(first) : NULL;
+    return t != NULL || n == direct ? t : take_from(&worker->jobs);
+}
+
 static struct wi_task *steal(struct wi_worker *worker)
 {
     struct wi_runtime *runtime = worker->runtime;
@@ -457,9 +463,10 @@ static struct wi_task *take_lane(struct wi_worker *worker, unsigned lane)
 // Of the usual priority.
 static struct wi_task *take_usual(struct wi_worker *worker)
 {
-    struct wi_task *t = take_from(&worker->jobs);
-    if (t == NULL && grab(worker))
-        t = take_from(&worker->jobs);
+    struct wi_task *t =
+        wi_deque_empty(&worker->jobs) ? NULL : take_from(&worker->jobs);
+    if (t == NULL)
+        t = grab(worker);
     if (t != NULL || worker->runtime->solo || wi_worker_rests(worker))
         return t;
     t = steal(worker);

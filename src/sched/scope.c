@@ -67,7 +67,9 @@ void wi_scope_enter(struct weft_scope *scope, int64_t deadline, unsigned flags)
     scope->outer = self->scope;
     scope->deadline = deadline;
     scope->canceled = 0;
-    scope->flags = flags;
+    unsigned shields = wi_scope_shields(self->scope);
+    shields += (flags & WI_SCOPE_SHIELD) != 0;
+    scope->flags = flags | shields * WI_SCOPE_SHIELDS;
     scope->owner = self;
     self->scope = scope;
 }

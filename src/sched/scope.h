@@ -12,8 +12,9 @@
 #include "sched/task.h"
 
 enum {
-    WI_SCOPE_SHIELD = 1, // requests from outside stop here
-    WI_SCOPE_GROUP = 2,  // the scope of a group: struct weft_group begins here
+    WI_SCOPE_SHIELD = 1,  // requests from outside stop here
+    WI_SCOPE_GROUP = 2,   // the scope of a group: struct weft_group begins here
+    WI_SCOPE_SHIELDS = 4, // in units of this: shields, with those around it
 };
 
 #define WI_LONGEST_SECONDS 1e9 // 31 years: longer is for ever
@@ -37,14 +38,16 @@ static inline bool wi_scope_canceled(const struct wi_task *t)
     return wi_scope_walk(t);
 }
 
+// How many shields there are from the scope (NULL: the base) outwards.
+static inline unsigned wi_scope_shields(const struct weft_scope *scope)
+{
+    return scope != NULL ? scope->flags / WI_SCOPE_SHIELDS : 0;
+}
+
 // Whether a shield keeps cancels from outside away from what the record does.
 static inline bool wi_scope_shielded(const struct wi_task *t)
 {
-    for (struct weft_scope *s = t->scope; s != NULL; s = s->outer) {
-        if (s->flags & WI_SCOPE_SHIELD)
-            return true;
-    }
-    return false;
+    return wi_scope_shields(t->scope) > 0;
 }
 
 // Whether the record is not canceled, and has no deadline and no shield. May

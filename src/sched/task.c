@@ -118,6 +118,8 @@ static void free_extra(struct wi_task *t)
     extra->text = NULL;
     free(extra->left);
     extra->left = NULL;
+    if (extra->let_go != NULL)
+        extra->let_go(extra->kept);
     wi_mutex_lock(&extra_lock);
     extra->next = extra_pool;
     extra_pool = extra;

@@ -92,11 +92,13 @@ struct wi_extra {
     char *text;              // from malloc; set once before DONE
     void (*drop)(void *arg); // to call if the body never runs
     const struct wi_external_ops *ops;
-    void *external;         // the producer's object
-    pid_t native;           // the kernel's id of a thread
-    uint32_t external_lock; // see external.c
-    void *left;             // what the producer has left; from malloc
-    struct wi_locals *own;  // values of the task: future/local.c
+    void *external;             // the producer's object
+    pid_t native;               // the kernel's id of a thread
+    uint32_t external_lock;     // see external.c
+    void *left;                 // what the producer has left; from malloc
+    void *kept;                 // what it keeps here, let go of with the record
+    void (*let_go)(void *kept); // NULL: there is none
+    struct wi_locals *own;      // values of the task: future/local.c
     struct wi_locals *inherited;
     struct wi_extra *next; // free list
 };

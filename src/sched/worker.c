@@ -208,6 +208,8 @@ struct wi_worker *wi_worker_new(struct wi_runtime *runtime, unsigned index)
     worker->departing = NULL;
     worker->spin = (struct wi_spin){0};
     worker->base = NULL;
+    worker->submitted = 0;
+    worker->ended = 0;
     worker->fork_runs = 0;
     worker->forks_shared = 0;
     worker->forks_stolen = 0;

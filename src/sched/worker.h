@@ -82,6 +82,7 @@ struct wi_worker {
     struct wi_stack *loops;    // suspended loop frames, by `owner`
     struct wi_task *first;     // what a loop frame begins with: start_now
     struct wi_deque jobs;      // unstarted; thieves take from it
+    uint64_t submitted, ended; // atomic: jobs, for exec/thread_pool.c
     struct wi_wheel wheel;
     struct wi_loop *loop; // NULL until the first descriptor
     struct wi_runtime *runtime;
@@ -151,7 +152,7 @@ struct wi_runtime {
     void *executor;                                // for job_ended
     // NULL, or called first in each thread; < 0: the thread ends.
     int (*begin)(struct wi_runtime *runtime);
-    struct wi_worker *workers[WI_MAX_LIVE];
+    struct wi_worker *workers[WI_MAX_LIVE]; // atomic
     weft_group *root; // of its run, or where tasks go that jobs start
     void *timers;     // any, atomically: see future/timer.c
     struct wi_runtime *next_free;

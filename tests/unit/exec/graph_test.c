@@ -110,6 +110,36 @@ KIT_BOTH(an_order_and_no_cycle)
     weft_graph_free(g);
 }
 
+static int look_for_cycle(void *arg)
+{
+    weft_graph_cycle(arg, NULL, 0);
+    return 0;
+}
+
+static int look_at_order(void *arg)
+{
+    weft_graph_order(arg, NULL);
+    return 0;
+}
+
+// Both use the counts by which a run knows what is ready.
+static void run_one(int (*fn)(void *arg))
+{
+    weft_graph *g = weft_graph_new();
+    ck_assert_int_eq(weft_graph_add(g, fn, g), 0);
+    weft_graph_run(g);
+}
+
+WEFT_TEST(a_graph_that_runs_has_no_cycle_to_tell, .signal = SIGABRT)
+{
+    run_one(look_for_cycle);
+}
+
+WEFT_TEST(a_graph_that_runs_has_no_order_to_tell, .signal = SIGABRT)
+{
+    run_one(look_at_order);
+}
+
 KIT_BOTH(a_cycle_is_told)
 {
     weft_graph *g = weft_graph_new();

@@ -502,6 +502,25 @@ KIT_BOTH(either_end_ends_a_stream)
     kit_assert_code(weft_executor_close(ex), 0);
 }
 
+// Only what is negative ends it.
+static int take_and_say_more(size_t index, int code, const void *result,
+                             void *arg)
+{
+    int rc = take(index, code, result, arg);
+    return rc < 0 ? rc : (int)index;
+}
+
+KIT_BOTH(what_take_returns_is_a_code_or_nothing)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    struct flow flow = {.end = N, .stop_at = -1};
+    kit_assert_code(weft_map_stream(ex, square, make, take_and_say_more, &flow,
+                                    .chunk = 64),
+                    0);
+    ck_assert_uint_eq(flow.taken, N);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
 static int make_five(void *in, void *arg)
 {
     struct flow *flow = arg;

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "kit.h"
+#include "refuse.h"
 
 #include <stdio.h>
+#include <sys/syscall.h>
+
+#include "future/interrupt.h"
 
 static int ended;
 
@@ -122,6 +126,106 @@ WEFT_TEST(one_run_at_a_time_has_it)
 {
     kit_assert_code(weft_run(nested, NULL, .interrupt = true), 3);
     kit_assert_code(weft_run(nested, NULL, .interrupt = true, .workers = 2), 3);
+}
+
+static int replace_handler(void *arg)
+{
+    (void)arg;
+    signal(SIGINT, count_signal);
+    return 0;
+}
+
+WEFT_TEST(a_handler_that_the_program_sets_meanwhile_stays)
+{
+    signal(SIGINT, SIG_DFL);
+    kit_assert_code(weft_run(replace_handler, NULL, .interrupt = true), 0);
+    ck_assert(signal(SIGINT, SIG_IGN) == count_signal);
+    // nor does a run that left it alone put anything back
+    kit_assert_code(weft_run(replace_handler, NULL, .interrupt = true), 0);
+    ck_assert(signal(SIGINT, SIG_DFL) == count_signal);
+}
+
+WEFT_TEST(what_the_system_refuses_is_told)
+{
+    signal(SIGINT, SIG_DFL);
+    kit_refuse(SYS_rt_sigaction, EPERM);
+    kit_assert_code(weft_run(kit_return, NULL, .interrupt = true), -EPERM);
+    kit_assert_code(weft_run(kit_return, NULL, .interrupt = true), -EPERM);
+}
+
+static int end_of(pid_t child)
+{
+    int status = 0;
+
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    return status;
+}
+
+// Its parent's run is not its own: SIGINT ends it at once.
+static int fork_and_interrupt(void *arg)
+{
+    pid_t child = fork();
+
+    (void)arg;
+    if (child == 0) {
+        kill(getpid(), SIGINT);
+        _exit(1);
+    }
+    int status = end_of(child);
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT, "0x%x",
+                  status);
+    return 0;
+}
+
+WEFT_TEST(a_child_of_fork_is_not_the_run)
+{
+    signal(SIGINT, SIG_DFL);
+    kit_assert_code(weft_run(fork_and_interrupt, NULL, .interrupt = true), 0);
+}
+
+// Nor is what the parent had installed what it comes back to.
+static int fork_and_run(void *arg)
+{
+    pid_t child = fork();
+
+    (void)arg;
+    if (child == 0) {
+        weft_fork_child();
+        weft_run(stubborn, NULL, .interrupt = true);
+        _exit(1);
+    }
+    int status = end_of(child);
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT, "0x%x",
+                  status);
+    return 0;
+}
+
+WEFT_TEST(a_child_of_fork_has_runs_of_its_own)
+{
+    signal(SIGINT, SIG_DFL);
+    kit_assert_code(weft_run(fork_and_run, NULL, .interrupt = true), 0);
+}
+
+// The watcher of a run that has ended must not find the next run: it ends
+// first, has it begun or not.
+static int begin_and_end(void *arg)
+{
+    for (int yields = 0; yields < 3; yields++) {
+        weft_group *g = weft_group_open();
+        ck_assert_int_eq(wi_interrupt_begin(g), 0);
+        ck_assert_uint_eq(weft_group_size(g), 1);
+        for (int i = 0; i < yields; i++)
+            weft_yield();
+        wi_interrupt_end();
+        ck_assert_uint_eq(weft_group_size(g), 0);
+        kit_assert_code(weft_group_close(g), 0);
+    }
+    return arg != NULL;
+}
+
+WEFT_TEST(nothing_of_it_is_left_at_its_end)
+{
+    kit_assert_code(weft_run(begin_and_end, NULL), 0);
 }
 
 WEFT_TEST_MAIN("interrupt")

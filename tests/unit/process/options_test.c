@@ -289,13 +289,43 @@ WEFT_TEST(output_can_be_seen_while_it_comes)
     expect(f, 0);
 }
 
+static int say_so(void *arg)
+{
+    (void)arg;
+    return write(1, "so", 2) == 2 ? 0 : -errno;
+}
+
+// Whoever looks while it ends finds what it has written, and who it was.
+WEFT_TEST(a_process_is_known_at_each_moment_of_its_end, .timeout = 30)
+{
+    for (int i = 0; i < 100; i++) {
+        struct weft_process_info info = {.size = sizeof info};
+        struct weft_bytes got;
+        pid_t pid = 0;
+        weft_future *f =
+            weft_process_start(say_so, NULL, 0, .out = WEFT_DEV_CAPTURE);
+        for (bool done = false; !done;) {
+            done = weft_done(f);
+            ck_assert_int_eq(weft_process_output(f, 1, &got, NULL), 0);
+            ck_assert_int_eq(weft_process_info(f, &info), 0);
+            ck_assert(pid == 0 || info.pid == pid);
+            ck_assert(info.alive || info.exit_code == 0);
+            ck_assert(!done || got.len == 2);
+            pid = info.pid;
+            weft_bytes_free(&got);
+        }
+        ck_assert_int_eq(info.exit_code, 0);
+        expect(f, 0);
+    }
+}
+
 WEFT_TEST(what_cannot_be_captured_is_an_error)
 {
     struct weft_bytes none;
     expect(weft_process_start(chatter, NULL, 0, .in = WEFT_DEV_CAPTURE),
            -EBADF);
     expect(weft_process_start(chatter, NULL, 0, .out = WEFT_DEV_OUT), -EBADF);
-    expect(weft_process_start(chatter, NULL, 0, .out = -4), -EBADF);
+    expect(weft_process_start(chatter, NULL, 0, .out = -5), -EBADF);
     weft_future *f = weft_process_start(has_null, NULL, 0, .in = WEFT_DEV_NULL,
                                         .out = WEFT_DEV_NULL);
     ck_assert_int_eq(weft_process_output(f, 1, &none, NULL), -ENODATA);
@@ -384,6 +414,7 @@ WEFT_TEST(a_child_gets_the_descriptors_that_are_passed)
 
 WEFT_TEST(a_descriptor_that_is_not_open_is_an_error)
 {
+    expect(weft_process_start(chatter, NULL, 0, .fd_count = 1), -EINVAL);
     int fds[] = {999};
     expect(weft_process_start(copy_over, NULL, 0, .fds = fds, .fd_count = 1),
            -EBADF);

@@ -147,6 +147,22 @@ WEFT_TEST(functions_called_at_exit_may_use_weft, .exit_code = 9)
     atexit(use_weft_at_exit);
 }
 
+// The default loop has ended by then, also for who has a group of his own.
+static void start_in_group_at_exit(void)
+{
+    weft_group *g = weft_group_open();
+    int rc = weft_join(weft_task_start(kit_return, NULL, .group = g));
+    rc = rc == -WEFT_ECLOSED ? weft_group_close(g) : 1;
+    _exit(rc == 0 ? 9 : 1);
+}
+
+WEFT_TEST(functions_called_at_exit_start_no_task_in_the_default_loop,
+          .exit_code = 9, .timeout = 20)
+{
+    atexit(start_in_group_at_exit);
+    kit_assert_code(weft_join(weft_task_start(kit_return, NULL)), 0);
+}
+
 // What main leaves behind -----------------------------------------------------
 
 WEFT_TEST(an_open_idle_pool_does_not_hold_up_exit)

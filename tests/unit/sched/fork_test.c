@@ -67,6 +67,39 @@ static int failed_start_drops(void)
     return dropped == 2 ? 42 : 1;
 }
 
+// The thread that forked is the child's only one, and may end as it would have.
+static int fork_in_a_thread(void *arg)
+{
+    int status;
+    pid_t pid = fork();
+
+    (void)arg;
+    if (pid == 0)
+        return weft_fork_child();
+    if (waitpid(pid, &status, 0) != pid)
+        return -errno;
+    return status;
+}
+
+static void thread_that_forks(void)
+{
+    weft_future *other = weft_thread_start(kit_block, NULL);
+    int status = weft_join(weft_thread_start(fork_in_a_thread, NULL));
+
+    weft_cancel(other);
+    weft_join(other);
+    _exit(status == 0 ? 42 : 1);
+}
+
+WEFT_TEST(a_thread_that_has_forked_ends_in_the_child_too)
+{
+    char text[1000];
+    int status = kit_child(thread_that_forks, text, sizeof(text));
+
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 42,
+                  "wait status 0x%x: %s", status, text);
+}
+
 // Before any runtime ----------------------------------------------------------
 
 WEFT_TEST(before_any_runtime_nothing_changes)
@@ -170,6 +203,33 @@ WEFT_TEST(fork_from_a_thread)
                     0);
 }
 
+static uint64_t parents_id;
+
+static int open_parents_future(void)
+{
+    if (weft_fork_child() != 0)
+        return 1;
+    weft_future *f = weft_future_open(parents_id);
+    if (!weft_done(f) || weft_future_code(f) != -ESRCH)
+        return 2;
+    weft_future_unref(f);
+    return 42;
+}
+
+WEFT_TEST(a_fresh_runtime_knows_no_id_of_the_parent)
+{
+    weft_promise *promise = weft_promise_new();
+    weft_future *f = weft_promise_future(promise);
+    parents_id = weft_future_id(f);
+    kit_assert_code(weft_run(kit_return, NULL), 0);
+    in_child(open_parents_future, 42);
+    weft_future *again = weft_future_open(parents_id);
+    ck_assert_ptr_eq(again, f);
+    weft_future_unref(again);
+    weft_promise_keep(promise, 0, NULL, 0, NULL);
+    kit_assert_code(weft_join(f), 0);
+}
+
 static int fork_again(void)
 {
     int status;
@@ -214,6 +274,25 @@ WEFT_TEST(an_executor_of_the_parent_says_forked)
     in_child(submit_in_child, 42);
     kit_assert_code(weft_result(weft_submit(pool, one_more, 2), &out), 0);
     ck_assert_int_eq(out, 3);
+    kit_assert_code(weft_executor_close(pool), 0);
+}
+
+// Where a job of the pool forks, its thread goes on in the child.
+WEFT_JOB(int, fork_and_submit, int, wanted)
+{
+    long out;
+    kit_assert_code(weft_result(weft_submit(pool, one_more, 1), &out), 0);
+    in_child(submit_in_child, wanted);
+    return 0;
+}
+
+WEFT_TEST(an_executor_of_the_parent_says_forked_in_its_own_job)
+{
+    int out;
+
+    pool = weft_thread_pool(.workers = 1);
+    kit_assert_code(weft_result(weft_submit(pool, fork_and_submit, 42), &out),
+                    0);
     kit_assert_code(weft_executor_close(pool), 0);
 }
 

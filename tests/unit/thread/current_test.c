@@ -3,6 +3,7 @@
 #include "kit.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 static int check_current(void *arg)
@@ -46,6 +47,22 @@ KIT_BOTH(names_can_be_changed)
     kit_assert_code(weft_join(weft_task_start(change_name, NULL)), 0);
     kit_assert_code(weft_join(weft_thread_start(change_name, kit_number(1))),
                     0);
+}
+
+static int start_some(void *arg)
+{
+    for (int i = 0; i < 10; i++)
+        kit_assert_code(weft_join(weft_task_start(kit_return, NULL)), 0);
+    return arg != NULL;
+}
+
+// Its record was that of a task before.
+WEFT_TEST(a_plain_thread_that_was_a_loop_has_no_name)
+{
+    char name[64] = "?";
+    kit_assert_code(weft_run(start_some, NULL), 0);
+    ck_assert_uint_eq(weft_current_name(name, sizeof name), 0);
+    ck_assert_str_eq(name, "");
 }
 
 KIT_BOTH(threads_that_run_are_listed)
@@ -96,6 +113,19 @@ KIT_BOTH(the_high_water_of_a_stack)
     kit_assert_code(weft_join(weft_thread_start(check_high_water, NULL,
                                                 .stack_size = 1 << 20)),
                     0);
+}
+
+// Then the system tells no lower end of the main thread's stack.
+WEFT_TEST(the_high_water_without_a_limit)
+{
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_STACK, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_STACK, &limit), 0);
+    use_stack(100 << 10);
+    size_t bytes = weft_stack_high_water();
+    ck_assert_uint_ge(bytes, 100 << 10);
+    ck_assert_uint_lt(bytes, 64 << 20);
 }
 
 WEFT_TEST_MAIN("current")
