@@ -104,6 +104,8 @@ static int copy_fds(struct wi_spec *spec, const struct weft_process_options *o)
 {
     if (o->fd_count > WI_SPEC_FDS)
         return -E2BIG;
+    if (o->fd_count > 0 && o->fds == NULL)
+        return -EINVAL;
     int rc = copy_stdio(0, o->in, spec);
     if (rc == 0)
         rc = copy_stdio(1, o->out, spec);

@@ -305,13 +305,23 @@ static void join_new(weft_arena *a, uint64_t end, uint64_t more)
     make_free(a, at, end + more - HEAD - at);
 }
 
-static bool grow(weft_arena *a, uint64_t need)
+// The bytes of the free block at the end; 0: the last one is used.
+static uint64_t free_end(const weft_arena *a)
 {
-    uint64_t end = wi_segment_of(a)->end;
+    uint64_t at = wi_segment_of(a)->end - HEAD;
+    return block_at(a, at)->head & BEFORE_FREE ? *last_word(a, 0, at) : 0;
+}
+
+// So that a block of `room` bytes is found, if that can be.
+static bool grow(weft_arena *a, uint64_t room)
+{
+    uint64_t end = wi_segment_of(a)->end, need = room + (room >> STEP_BITS);
     uint64_t more = more_for(a, need), least = round_up(need, page_of(a));
     // With the free block at the end less may do: then all there is.
     if (least > a->limit - end)
         more = least = a->limit - end;
+    if (more + free_end(a) < room)
+        return false;
     if (!lengthen(a, end, more)) {
         more = least;
         if (!lengthen(a, end, more))
@@ -359,7 +369,7 @@ static uint64_t take(weft_arena *a, uint64_t size, uint64_t align,
 {
     struct wi_segment *s = wi_segment_of(a);
     uint64_t room = room_for(size, align), at = find(a, room);
-    if (at == 0 && grow(a, room + (room >> STEP_BITS)))
+    if (at == 0 && grow(a, room))
         at = find(a, room);
     if (at == 0)
         return 0;
@@ -478,11 +488,11 @@ int wi_heap_give(weft_arena *a, uint64_t offset)
 // The dead --------------------------------------------------------------------
 
 // A block, from the one at `at` on, that belonged to a process that is dead or
-// was being handed out by one; 0: none.
+// was being handed out by one; 0: none, or somebody has written over a head.
 static uint64_t find_orphan(weft_arena *a, uint64_t at)
 {
     uint64_t end = wi_segment_of(a)->end - HEAD;
-    while (at < end) {
+    while (at < end && size_of(block_at(a, at)) >= SMALLEST) {
         const struct block *b = block_at(a, at);
         uint64_t tag = (b->owner - MARK) >> 1;
         if (!(b->head & FREE) && b->owner != MARK &&

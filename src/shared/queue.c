@@ -165,7 +165,8 @@ static ssize_t get_record(struct wi_shared_handle *h,
 static int closed_code(struct wi_shared_queue *q)
 {
     // relaxed: with a lock held it is what it is
-    return __atomic_load_n(&q->closed, __ATOMIC_RELAXED);
+    int code = __atomic_load_n(&q->closed, __ATOMIC_RELAXED);
+    return code > 0 ? -WEFT_EPROTO : code; // no number of items
 }
 
 // With the lock of t's side. How many, 0: it would have to wait, or a code.

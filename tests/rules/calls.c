@@ -107,6 +107,10 @@ int tasks(void)
     rc += weft_join(weft_program_start(WEFT_ARGV("true", "x"), .nice = 1));
     rc += weft_program_run(WEFT_ARGV("true"), &end);
     rc += weft_program_run(WEFT_ARGV("true"), &end, .out = WEFT_DEV_CAPTURE);
+    weft_future *f = weft_program_start(WEFT_ARGV("cat"), .in = WEFT_DEV_PIPE);
+    rc += weft_process_communicate(f, "x", 1, NULL, NULL);
+    rc += weft_process_communicate(f, NULL, 0, NULL, NULL, .limit = 1);
+    rc += weft_join(f);
     return rc;
 }
 

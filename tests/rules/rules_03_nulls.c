@@ -639,6 +639,11 @@ static struct weft_rlock *rlock(void)
         weft_process_output(NULL, 0, &(struct weft_bytes){0}, &(uint64_t){0})) \
     REFUSED(weft_process_output(future(), 0, NULL, &(uint64_t){0}))            \
     REFUSED(weft_process_output(future(), 0, &(struct weft_bytes){0}, NULL))   \
+    REFUSED(weft_process_communicate_with(NULL, "", 1, NULL, NULL, NULL))      \
+    REFUSED(                                                                   \
+        weft_process_communicate_with(future(), NULL, 1, NULL, NULL, NULL))    \
+    ALLOWED(                                                                   \
+        weft_process_communicate_with(future(), NULL, 0, NULL, NULL, NULL))    \
     REFUSED(weft_process_pidfd(NULL))                                          \
     REFUSED(weft_process_children(NULL, 1))                                    \
     REFUSED(weft_process_return(NULL, 8))                                      \
@@ -738,6 +743,8 @@ static struct weft_rlock *rlock(void)
     REFUSED(weft_stream_init(NULL, &(struct weft_stream_ops){0}))              \
     REFUSED(weft_stream_init(stream(), NULL))                                  \
     REFUSED(weft_stream_open(0, NULL))                                         \
+    REFUSED(weft_process_stream(NULL, 0, &(weft_stream *){0}))                 \
+    REFUSED(weft_process_stream(future(), 0, NULL))                            \
     REFUSED(weft_stream_pair_with(NULL, NULL))                                 \
     ALLOWED(weft_stream_pair_with((weft_stream *[2]){0}, NULL))                \
     REFUSED(weft_stream_read(NULL, data, 8))                                   \

@@ -3,62 +3,19 @@
 // Pools that have nothing to do sleep: none of their threads wakes up, whatever
 // they did before. And they count on no more CPUs than they may use.
 #include "kit.h"
+#include "sleeps.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "os/cpu.h"
 
-// The library names its threads. One that has the caller's name, the caller
-// itself among them, is not the library's, but a sanitizer's.
-static long long sleeps_of(const char *thread, const char *own_name)
-{
-    char path[300], line[256], name[32] = "";
-    long long n, sleeps = 0;
-    snprintf(path, sizeof path, "/proc/self/task/%s/status", thread);
-    FILE *status = fopen(path, "r");
-    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
-        sscanf(line, "Name: %31[^\n]", name);
-        if (sscanf(line, "voluntary_ctxt_switches: %lld", &n) == 1)
-            sleeps = n;
-    }
-    if (status != NULL)
-        fclose(status);
-    return strcmp(name, own_name) == 0 ? 0 : sleeps;
-}
-
-// Switches of all threads of the library that these have asked for: each is
-// the end of a sleep.
-static long long sleeps(void)
-{
-    char own_name[32];
-    long long total = 0;
-    prctl(PR_GET_NAME, own_name);
-    DIR *tasks = opendir("/proc/self/task");
-    ck_assert_ptr_nonnull(tasks);
-    for (struct dirent *e; (e = readdir(tasks)) != NULL;)
-        if (e->d_name[0] != '.')
-            total += sleeps_of(e->d_name, own_name);
-    closedir(tasks);
-    return total;
-}
-
-// Returns when nobody has woken up for half a second: the watchdog dozes by
-// then, and what was warm is given back. What wakes now and then for ever lets
-// the case run out of time.
+// The watchdog dozes by then, and what was warm is given back.
 static void wait_for_silence(void)
 {
-    const struct timespec window = {.tv_nsec = 500000000};
-    long long before;
-    do {
-        before = sleeps();
-        nanosleep(&window, NULL);
-    } while (sleeps() != before);
-    ck_assert_msg(sleeps() > 0, "no thread of the library is seen");
+    await_silence(own_sleeps);
 }
 
 static struct weft_event event;

@@ -1,30 +1,34 @@
 // SPDX-License-Identifier: MIT
 // Kill -9 of everybody who has a share in something, in each thing that they
 // may be at. One that only uses a queue, one that owns a lock while it does, a
-// manager and a worker of a pool; each idle, in the middle of a put, of a get,
-// with a lock held, and with its result half sent.
+// manager, a worker of a pool, and one that has a child; each idle, in the
+// middle of a put, of a get, with a lock held, with its result half sent, and
+// while it comes to be, the parent while a child of its own does. A zygote has
+// but the first and the last of these: limits_test.c.
 //
 // The victim says where it is in shared memory. It is stopped at random
 // instants until it is where it shall die, so no cell of the matrix is empty.
 // After each death: the lock can be had, and tells of it; what it guards can
 // be made whole; the queues go on, without a gap and without an item twice but
-// what the dead had in hand; who waits for the dead hears of it, and the next
-// one takes over. WEFT_KILLS says how many die in each cell (20; 1,000 with
-// WEFT_STRESS).
+// what the dead had in hand; who waits for the dead hears of it, the next one
+// takes over, and its children are gone. WEFT_KILLS says how many die in each
+// cell (20; 1,000 with WEFT_STRESS).
 #include "jobs.h"
 
+#include <dirent.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "os/clock.h"
 #include "shared/queue.h"
 
-enum host { PEER, OWNER, MANAGER, WORKER, HOSTS };
-enum cell { IDLE, PUT, GET, HOLDING, RESULT, CELLS };
+enum host { PEER, OWNER, MANAGER, WORKER, PARENT, HOSTS };
+enum cell { IDLE, PUT, GET, HOLDING, RESULT, SPAWN, CELLS };
 static const char *const host_names[] = {"queue peer", "lock owner", "manager",
-                                         "worker"};
-static const char *const cell_names[] = {"idle", "mid-put", "mid-get",
-                                         "holding a lock", "mid-result"};
+                                         "worker", "parent"};
+static const char *const cell_names[] = {
+    "idle", "mid-put", "mid-get", "holding a lock", "mid-result", "mid-spawn"};
 enum { ITEMS = 8, BYTES = 1 << 20 };
 
 // In the arena. All but the lock's words are written by one process at a time,
@@ -159,16 +163,42 @@ static void *result_bytes(void)
     return bytes;
 }
 
+static int stay(void *arg)
+{
+    (void)arg;
+    for (;;)
+        pause();
+    return 0;
+}
+
+static int leave(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void be_parent(void)
+{
+    weft_future *child = weft_process_start(stay, NULL, 0);
+    until_running(child);
+    while (order.cell == SPAWN) {
+        be_at(SPAWN + 1);
+        weft_join(weft_process_start(leave, NULL, 0));
+    }
+}
+
 static int be_process(void *arg)
 {
     uint64_t x;
     order = *(struct order *)arg;
     open_stage();
+    if (order.host == PARENT)
+        be_parent();
     if (order.cell == IDLE && order.host == OWNER) {
         be_at(IDLE + 1);
         acquire(); // somebody else holds it
     }
-    if (order.cell == IDLE)
+    if (order.cell == IDLE || order.cell == SPAWN) // too late to die in that
         return weft_queue_get(never, &x);
     if (order.cell == RESULT) {
         if (order.host == OWNER)
@@ -196,10 +226,12 @@ WEFT_JOB(long, own_pid)
     return getpid();
 }
 
+// The manager comes to be, until it is there.
 static void *no_state(const void *arg, size_t size)
 {
-    (void)arg;
     (void)size;
+    memcpy(&order, arg, sizeof order);
+    open_stage();
     return malloc(1);
 }
 
@@ -241,7 +273,7 @@ static weft_queue *new_queue(struct weft_arena_ref *ref)
     return q;
 }
 
-static void open_all(int kills)
+static void open_all(void)
 {
     ck_assert_int_eq(weft_arena_new(4 << 20, &arena), 0);
     stage = weft_arena_value(arena, struct stage);
@@ -250,8 +282,8 @@ static void open_all(int kills)
     out = new_queue(&stage->out);
     never = new_queue(&stage->never);
     pool = weft_process_pool(.workers = 1);
-    manager = weft_manager_start(no_state, NULL, 0,
-                                 .restart = (unsigned)(CELLS * kills + 1));
+    struct order o = {weft_arena_ref(arena, stage), MANAGER, IDLE};
+    manager = weft_manager_start(no_state, &o, sizeof o, .restart = 1u << 30);
     deaths = 0;
 }
 
@@ -295,13 +327,97 @@ static pid_t pid_of_worker(void)
     return (pid_t)pid;
 }
 
+// The state of a worker; -1: the pool has none of that number.
+static int worker_state(pid_t pid)
+{
+    struct weft_worker_stats all[8];
+    ssize_t n = weft_process_pool_workers(pool, all, 8);
+    for (ssize_t i = 0; i < n && i < 8; i++)
+        if (all[i].pid == pid)
+            return (int)all[i].state;
+    return -1;
+}
+
+// A child of this process that is no worker, and not this one. 0: there is
+// none.
+static pid_t other_child(pid_t but)
+{
+    DIR *threads = opendir("/proc/self/task");
+    struct dirent *entry;
+    pid_t found = 0;
+    while ((entry = readdir(threads)) != NULL) {
+        char path[300];
+        int pid;
+        snprintf(path, sizeof path, "/proc/self/task/%s/children",
+                 entry->d_name);
+        FILE *children = fopen(path, "re");
+        while (children != NULL && fscanf(children, "%d", &pid) == 1)
+            if (pid != but && worker_state(pid) < 0)
+                found = pid;
+        if (children != NULL)
+            fclose(children);
+    }
+    closedir(threads);
+    return found;
+}
+
+// Until no worker is on its way, who would not be known as one: there are the
+// one and its spare.
+static bool is_settled(void)
+{
+    struct weft_process_pool_stats now = {.size = sizeof now};
+    weft_process_pool_stats(pool, &now);
+    return now.starting == 0 && now.workers == 2;
+}
+
+static void settle(void)
+{
+    while (!is_settled())
+        sched_yield();
+}
+
+static pid_t starting_worker(void)
+{
+    struct weft_worker_stats all[8];
+    ssize_t n = weft_process_pool_workers(pool, all, 8);
+    for (ssize_t i = 0; i < n && i < 8; i++)
+        if (all[i].state == WEFT_WORKER_STARTING)
+            return all[i].pid;
+    return 0;
+}
+
+// Kills the one that is there, so that the next one comes to be.
+static void begin_spawn(struct victim *v)
+{
+    bool worker = v->order.host == WORKER;
+    settle();
+    pid_t old = worker ? pid_of_worker() : pid_of_manager();
+    __atomic_store_n(&stage->there, 0, __ATOMIC_SEQ_CST);
+    kill(old, SIGKILL);
+    do { // none: it was quicker
+        v->pid = worker ? starting_worker() : other_child(old);
+    } while (v->pid == 0 && !(worker && worker_state(old) < 0 && is_settled()));
+    if (worker)
+        v->behind = weft_submit(pool, square, 7);
+}
+
+// Whether it is just coming to be; stopped, or that may change.
+static bool comes_to_be(const struct victim *v)
+{
+    if (v->order.host == WORKER)
+        return worker_state(v->pid) == WEFT_WORKER_STARTING;
+    return __atomic_load_n(&stage->there, __ATOMIC_SEQ_CST) == 0;
+}
+
 static void begin(struct victim *v)
 {
     const struct order *o = &v->order;
     be_at(o->cell == IDLE ? IDLE + 1 : 0);
     __atomic_store_n(&stage->there, 0, __ATOMIC_SEQ_CST);
     v->future = v->behind = NULL;
-    if (o->host == PEER || o->host == OWNER) {
+    if (o->cell == SPAWN && (o->host == MANAGER || o->host == WORKER)) {
+        begin_spawn(v);
+    } else if (o->host == PEER || o->host == OWNER || o->host == PARENT) {
         be_at(0);
         v->future = weft_process_start(be_process, o, sizeof *o);
         until_running(v->future);
@@ -322,6 +438,8 @@ static void begin(struct victim *v)
 
 static bool is_where_it_shall_be(const struct victim *v)
 {
+    if (v->order.cell == SPAWN && v->order.host != PARENT)
+        return comes_to_be(v);
     return __atomic_load_n(&stage->where, __ATOMIC_SEQ_CST) ==
                v->order.cell + 1u &&
            (v->order.cell != RESULT || !weft_done(v->future));
@@ -330,7 +448,8 @@ static bool is_where_it_shall_be(const struct victim *v)
 // Waits until the victim seems to be there, but not for ever; and a little.
 static void await_instant(const struct victim *v)
 {
-    while (v->future != NULL && !weft_done(v->future) &&
+    bool spawn = v->order.cell == SPAWN && v->order.host != PARENT;
+    while (!spawn && v->future != NULL && !weft_done(v->future) &&
            __atomic_load_n(&stage->there, __ATOMIC_SEQ_CST) == 0)
         sched_yield(); // starting
     // By the clock: on a busy machine a yield may take as long as a turn.
@@ -379,6 +498,15 @@ static void check_end(struct victim *v)
     weft_future_unref(v->future);
 }
 
+// What the dead parent had started is ours now, and dies.
+static void check_orphans(void)
+{
+    pid_t manager_pid = pid_of_manager(), orphan;
+    settle();
+    while ((orphan = other_child(manager_pid)) != 0)
+        ck_assert(waitpid(orphan, NULL, 0) == orphan || errno == ECHILD);
+}
+
 // Until the victim has died in its cell.
 static void kill_in(enum host host, enum cell cell)
 {
@@ -386,13 +514,18 @@ static void kill_in(enum host host, enum cell cell)
     int rc;
     do {
         begin(&v);
-        while ((rc = strike(&v)) == 0 &&
+        bool once = cell == SPAWN && host != PARENT;
+        while ((rc = strike(&v)) == 0 && !once &&
                (v.future == NULL || !weft_done(v.future)))
             ;
+        if (rc == 0 && once && v.future != NULL)
+            weft_process_kill(v.future);
         if (v.future != NULL)
             check_end(&v); // it may have been quicker
         if (v.behind != NULL)
             expect_long(v.behind, 49);
+        if (host == PARENT)
+            check_orphans();
     } while (rc != 1);
 }
 
@@ -418,7 +551,8 @@ static void kill_and_check(enum host host, enum cell cell)
     kill_in(host, cell);
     if (held)
         weft_lock_release(&stage->lock);
-    check_lock(host == OWNER ? cell != IDLE : cell == HOLDING && host != PEER);
+    bool owns = host == OWNER && cell != IDLE && cell != SPAWN;
+    check_lock(owns || (cell == HOLDING && host != PEER));
     ck_assert_uint_eq(stage->wrong, 0);
 }
 
@@ -462,7 +596,7 @@ static void print_matrix(int seen[HOSTS][CELLS])
 
 static void run_matrix(int kills, int seen[HOSTS][CELLS])
 {
-    open_all(kills);
+    open_all();
     weft_future *taker = weft_thread_start(take_all, NULL);
     weft_future *feeder = weft_thread_start(feed, NULL);
     for (int i = 0; i < kills; i++) {
@@ -481,7 +615,8 @@ static void run_matrix(int kills, int seen[HOSTS][CELLS])
 WEFT_TEST(everybody_in_every_state, .timeout = 1200)
 {
     int seen[HOSTS][CELLS] = {{0}}, kills = kills_in_a_cell();
-    run_matrix(1, seen); // caches and threads fill
+    prctl(PR_SET_CHILD_SUBREAPER, 1); // whom the dead leave behind comes here
+    run_matrix(1, seen);              // caches and threads fill
     int fds = weft_test_count_fds();
     int threads = weft_test_count_threads();
     memset(seen, 0, sizeof seen);

@@ -414,6 +414,7 @@ WEFT_TEST(a_child_gets_the_descriptors_that_are_passed)
 
 WEFT_TEST(a_descriptor_that_is_not_open_is_an_error)
 {
+    expect(weft_process_start(chatter, NULL, 0, .fd_count = 1), -EINVAL);
     int fds[] = {999};
     expect(weft_process_start(copy_over, NULL, 0, .fds = fds, .fd_count = 1),
            -EBADF);

@@ -2,6 +2,7 @@
 // Workers that come and go: limits of their lives, finalizers, the size of the
 // pool, and what it tells about them.
 #include "jobs.h"
+#include "sleeps.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -271,6 +272,51 @@ WEFT_TEST(a_pool_can_be_resized)
     until_workers(2);
     expect_long(weft_submit(ex, square, 4), 16);
     ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+// Idle ------------------------------------------------------------------------
+
+// Of this process and of all workers.
+static long long all_sleeps(void)
+{
+    struct weft_worker_stats all[8];
+    long long total = own_sleeps();
+    ssize_t n = weft_process_pool_workers(ex, all, 8);
+    ck_assert_int_le(n, 8);
+    for (ssize_t i = 0; i < n; i++)
+        if (all[i].pid != 0)
+            total += sleeps_of(all[i].pid, "");
+    return total;
+}
+
+static void work_and_be_idle(weft_executor *pool)
+{
+    long in[200], out[200];
+    ex = pool;
+    for (long i = 0; i < 200; i++)
+        in[i] = i;
+    ck_assert_int_eq(weft_map(ex, square, in, 200, out), 0);
+    expect_long(
+        weft_submit(weft_executor_with(ex, .deadline = 100, .timeout = 100),
+                    square, 3),
+        9);
+    weft_future *f = weft_submit(ex, hang, 0);
+    until_running(f);
+    weft_cancel(f); // a worker is replaced
+    expect(f, -WEFT_EJOBCANCELED);
+    await_silence(all_sleeps);
+    expect_long(weft_submit(ex, square, 4), 16);
+    weft_executor_close(ex);
+}
+
+WEFT_TEST(an_idle_pool_wakes_nobody, .timeout = 60)
+{
+    work_and_be_idle(weft_process_pool(.workers = 2));
+    work_and_be_idle(weft_process_pool(.workers = 3, .idle_timeout = 0.01,
+                                       .min_workers = 1));
+    const struct weft_process_options like = {
+        .size = sizeof like, .out = WEFT_DEV_CAPTURE, .err = WEFT_DEV_CAPTURE};
+    work_and_be_idle(weft_process_pool(.workers = 2, .process = &like));
 }
 
 WEFT_TEST(only_process_pools_have_these)

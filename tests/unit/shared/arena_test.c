@@ -107,6 +107,23 @@ WEFT_TEST(grows_to_its_limit_and_no_further)
     weft_arena_close(a);
 }
 
+WEFT_TEST(what_can_never_fit_takes_no_memory)
+{
+    weft_arena *a = arena_of(64 << 20);
+    size_t before = stat_of(a).memory;
+    ck_assert_ptr_null(weft_arena_alloc(a, 64 << 20));
+    ck_assert_ptr_nonnull(weft_arena_alloc(a, 20 << 20));
+    size_t between = stat_of(a).memory;
+    ck_assert_uint_lt(between, 32 << 20);
+    ck_assert_ptr_null(weft_arena_alloc(a, 50 << 20));
+    ck_assert_uint_eq(stat_of(a).memory, between);
+    ck_assert_uint_lt(before, 1 << 20);
+    // Nearly all of what is left, the free end included, can be had.
+    ck_assert_ptr_nonnull(weft_arena_alloc(a, 40 << 20));
+    ck_assert_int_eq(weft_arena_check(a), 0);
+    weft_arena_close(a);
+}
+
 WEFT_TEST(memory_that_the_system_refuses_is_no_memory)
 {
     weft_arena *a = arena_of(64 << 20);

@@ -205,6 +205,10 @@ static void spoil(struct wi_shared_queue *q)
                          &q->get.word,     &q->get.bytes_seen, &q->get.bytes[0],
                          &q->get.bytes[1], &q->done,           &q->mask,
                          &q->item,         &q->limit};
+    if (weft_test_random() % 100 == 0)
+        q->closed = (int32_t)near_or_far();
+    else if (weft_test_random() % 10 == 0)
+        q->closed = 0;
     for (int i = 0; i < 4; i++)
         *words[weft_test_random() % (sizeof words / sizeof *words)] =
             near_or_far();
@@ -214,14 +218,16 @@ static void move_something(weft_queue *q, size_t item, unsigned char *bytes)
 {
     bool put = weft_test_random() % 2;
     size_t n = weft_test_random() % 300;
+    ssize_t moved;
     if (item == 0 && put)
-        weft_queue_put_bytes(q, bytes, n, .nowait = true);
+        moved = weft_queue_put_bytes(q, bytes, n, .nowait = true);
     else if (item == 0)
-        weft_queue_get_bytes(q, bytes, n, .nowait = true);
+        moved = weft_queue_get_bytes(q, bytes, n, .nowait = true);
     else if (put)
-        weft_queue_put_n(q, bytes, n + 1, .nowait = true);
+        moved = weft_queue_put_n(q, bytes, n + 1, .nowait = true);
     else
-        weft_queue_get_n(q, bytes, n + 1, .nowait = true);
+        moved = weft_queue_get_n(q, bytes, n + 1, .nowait = true);
+    ck_assert_int_le(moved, (ssize_t)(item == 0 ? n : n + 1));
 }
 
 static void spoil_and_move(size_t item, size_t limit)
