@@ -495,6 +495,30 @@ WEFT_TEST(a_canceled_group_starts_no_process, .timeout = 20)
     weft_future_unref(f);
 }
 
+// Signals --------------------------------------------------------------------
+
+static int is_ignored(void *arg)
+{
+    struct sigaction usr1, usr2;
+    (void)arg;
+    sigaction(SIGUSR1, NULL, &usr1);
+    sigaction(SIGUSR2, NULL, &usr2);
+    return usr1.sa_handler == SIG_IGN && usr2.sa_handler == SIG_DFL ? 0 : 1;
+}
+
+static void do_nothing(int sig)
+{
+    (void)sig;
+}
+
+// As exec has it: nohup shall reach them.
+WEFT_TEST(what_is_ignored_stays_so_and_what_is_caught_does_not)
+{
+    signal(SIGUSR1, SIG_IGN);
+    signal(SIGUSR2, do_nothing);
+    expect(weft_process_start(is_ignored, NULL, 0), 0);
+}
+
 // A thread -------------------------------------------------------------------
 
 static int write_late(void *arg)
