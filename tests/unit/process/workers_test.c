@@ -274,8 +274,7 @@ WEFT_TEST(a_pool_can_be_resized)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
-// Idle
-// -------------------------------------------------------------------------
+// Idle ------------------------------------------------------------------------
 
 // Of this process and of all workers.
 static long long all_sleeps(void)
