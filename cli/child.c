@@ -48,11 +48,22 @@ static int spawn(struct child *child, char *const argv[], int in, int out,
     return -rc;
 }
 
+// Who has started the tool may have let it ignore its children: then nobody
+// could say how one of them ended.
+static void heed_children(void)
+{
+    struct sigaction now;
+
+    if (sigaction(SIGCHLD, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+        signal(SIGCHLD, SIG_DFL);
+}
+
 int child_start(struct child *child, char *const argv[],
                 const struct child_options *options)
 {
     int in[2] = {-1, -1}, out[2] = {-1, -1}, rc = 0;
 
+    heed_children();
     // A socket, because a write to a pipe that nobody reads raises SIGPIPE.
     if (options->with_input &&
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in))

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "cli.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <weft/process.h>
 
 struct command {
@@ -87,9 +89,20 @@ static int run(int argc, char **argv)
     return c->run(argc - 1, argv + 1);
 }
 
+// The first file that is opened gets the number of a standard stream that the
+// caller has closed, and what is printed would land in it. So there is another
+// one in that place, with which a read or a write fails as with none.
+static void fill_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
     weft_main_hook(); // worker processes of the tool begin, and end, here
+    fill_standard_streams();
 
     int code = run(argc, argv);
 

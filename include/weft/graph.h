@@ -50,8 +50,8 @@ WEFT_API size_t weft_graph_size(const weft_graph *g);
 
 // Writes the steps to order (room for all of them; may be NULL) so that each
 // stands behind those it depends on; among steps that could stand in one place,
-// those added first come first. Not while it runs. Returns 0, -ENOMEM, or -ELOOP
-// if there is a cycle. Since 0.1.
+// those added first come first. Not while it runs. Returns 0, -ENOMEM, or
+// -ELOOP if there is a cycle. Since 0.1.
 WEFT_API int weft_graph_order(weft_graph *g, int *order);
 
 // Finds a cycle: writes its steps to cycle, in order, at most n of them, each

@@ -3,7 +3,7 @@
 // wheel.h: a hierarchical timer wheel (George Varghese and Tony Lauck, 1987).
 // Times are monotonic nanoseconds. The first level has ticks of 2^20 ns, about
 // a millisecond; each of the six levels has 64 slots of 64 times the one
-// below, so that it reaches two thousand years. Insert and cancel are a few
+// below, so that it reaches 146 years. Insert and cancel are a few
 // list operations; within a due slot times are compared exactly, so a short
 // sleep is not rounded to a tick. Used by one thread.
 #ifndef WI_BASE_WHEEL_H

@@ -160,6 +160,7 @@ EXPORT void weft_debug_waits(uint64_t id, const char *name);
 void weft_debug_waits(uint64_t id, const char *name)
 {
     const void *inner = __builtin_return_address(0);
+    int saved = errno; // the caller's wait keeps it
     for (unsigned i = 0; i < held_count; i++) {
         if (held[i].told)
             continue;
@@ -167,6 +168,7 @@ void weft_debug_waits(uint64_t id, const char *name)
         if (is_new(held[i].site))
             report(&held[i], id, name, outer_site(inner));
     }
+    errno = saved;
 }
 
 // The mutexes -----------------------------------------------------------------

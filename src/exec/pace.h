@@ -24,14 +24,20 @@ struct wi_pace {
     int looks;      // how many of those are left
 };
 
-// made, in all: items that all carriers have begun until now; count: carriers
-// that are at work now, on CPUs of their own.
-void wi_pace_look(struct wi_pace *pace, uint64_t made);
+// What there is to see.
+struct wi_pace_sight {
+    int64_t now;   // the time
+    uint64_t made; // items that all carriers have begun until then
+    size_t count;  // carriers that are at work, on CPUs of their own
+};
+
+// The time since which is judged begins now.
+void wi_pace_look(struct wi_pace *pace, struct wi_pace_sight sight);
 
 // For one that is at work: whether to stay. If not, stand by.
-bool wi_pace_stay(struct wi_pace *pace, uint64_t made, size_t count);
+bool wi_pace_stay(struct wi_pace *pace, struct wi_pace_sight sight);
 
 // For one that has stood by since the look: whether to go to work.
-bool wi_pace_try(struct wi_pace *pace, uint64_t made, size_t count);
+bool wi_pace_try(struct wi_pace *pace, struct wi_pace_sight sight);
 
 #endif

@@ -578,6 +578,11 @@ static size_t busy(const struct pipeline *p)
     return count < workers ? count : workers;
 }
 
+static struct wi_pace_sight sight_of(const struct pipeline *p)
+{
+    return (struct wi_pace_sight){wi_os_now(), made_by_all(p), busy(p)};
+}
+
 static bool is_over(struct pipeline *p, const struct self *self)
 {
     return has_ended(p) || weft_fork_canceled(self->w);
@@ -589,22 +594,22 @@ static bool give_way(struct pipeline *p, struct self *self, struct token **own)
 {
     struct wi_pace *pace = &self->pace;
     bool stood = false;
-    bool go = is_over(p, self) || wi_pace_stay(pace, made_by_all(p), busy(p));
+    bool go = is_over(p, self) || wi_pace_stay(pace, sight_of(p));
     if (!go && *own != NULL) {
         put_home(p, *own);
         *own = NULL;
     }
     for (int64_t time = STAND_BY; !go;) {
-        wi_pace_look(pace, made_by_all(p));
+        wi_pace_look(pace, sight_of(p));
         if (!stand_by(p, self->w, time, !stood))
             break;
         stood = true;
-        go = is_over(p, self) || wi_pace_try(pace, made_by_all(p), busy(p));
+        go = is_over(p, self) || wi_pace_try(pace, sight_of(p));
         time = time < MOST_STAND_BY ? 2 * time : time;
     }
     if (stood)
         go_to_work(p, true);
-    wi_pace_look(pace, made_by_all(p));
+    wi_pace_look(pace, sight_of(p));
     self->tries = 0;
     return stood;
 }
@@ -670,7 +675,7 @@ WEFT_FORKABLE_BODY(int, run_carrier, w, struct pipeline *, p, struct self *,
     struct token *token = NULL;
     if (!begin(p, parent))
         return 0;
-    wi_pace_look(&self.pace, made_by_all(p));
+    wi_pace_look(&self.pace, sight_of(p));
     while ((token = next_token(p, &self, token)) != NULL)
         token = carry(p, &self, token) ? token : NULL;
     for (; self.forked > 0; self.forked--)

@@ -6,6 +6,7 @@
 
 #include "arch/arch.h"
 #include "base/sanitizer_detect.h"
+#include "os/report.h"
 #include "os/thread.h"
 
 // From linux/membarrier.h, which musl's include path lacks.
@@ -31,7 +32,12 @@ __attribute__((constructor)) static void probe(void)
 
 void wi_biased_barrier(void)
 {
-    membarrier(MEMBARRIER_PRIVATE_EXPEDITED);
+    if (!membarrier(MEMBARRIER_PRIVATE_EXPEDITED))
+        // Without it two threads would be inside at once.
+        wi_panic("membarrier", NULL,
+                 "this system call worked when the program began, and is "
+                 "refused now: a filter that the program installs must let it "
+                 "through");
 }
 
 static void wait_for_owner(struct wi_biased *lock)

@@ -8,7 +8,7 @@
 // a backend (src/loop/loop.c).
 #include "os/environment.h"
 
-#include <stdbool.h>
+#include <locale.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,21 +51,28 @@ static bool is_count(const char *text)
     return *end == '\0' && value >= 1 && value <= LARGEST_COUNT;
 }
 
-static bool is_seconds(const char *text)
+// With a point whatever the program's locale writes there. Neither C library
+// takes memory for this one.
+static bool read_seconds(const char *text, double *seconds)
 {
     char *end;
-    double value = strtod(text, &end);
-    return *end == '\0' && value >= 0; // nor NaN
+    locale_t plain = newlocale(LC_ALL_MASK, "C", NULL);
+    if (plain == NULL)
+        return false;
+    *seconds = strtod_l(text, &end, plain);
+    freelocale(plain);
+    return *end == '\0' && *seconds >= 0; // nor NaN
 }
 
 // `text` is not empty.
 static bool is_allowed(const struct variable *variable, const char *text)
 {
+    double seconds;
     switch (variable->kind) {
     case COUNT:
         return is_count(text);
     case SECONDS:
-        return is_seconds(text);
+        return read_seconds(text, &seconds);
     default:
         return is_word(variable, text);
     }
@@ -87,6 +94,12 @@ const char *wi_os_environment(const char *name)
         return text != NULL && is_allowed(&variables[i], text) ? text : NULL;
     }
     return NULL;
+}
+
+bool wi_os_environment_seconds(const char *name, double *seconds)
+{
+    const char *text = wi_os_environment(name);
+    return text != NULL && read_seconds(text, seconds);
 }
 
 // A worker process has its parent's environment, and the parent has told.

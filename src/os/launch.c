@@ -38,6 +38,7 @@
 #include <unistd.h>
 
 #include "base/sanitizer_detect.h"
+#include "os/memory.h"
 #include "os/place.h"
 #include "os/process.h"
 
@@ -69,12 +70,13 @@ static int open_pidfd(struct wi_os_child *child)
 
 void *wi_os_launch_stack(void)
 {
-    char *stack = mmap(NULL, WI_LAUNCH_STACK, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-    if (stack == MAP_FAILED)
+    size_t guard = wi_os_page_size(); // of 64 KiB on some machines
+    char *low = mmap(NULL, guard + WI_LAUNCH_STACK, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (low == MAP_FAILED)
         return NULL;
-    mprotect(stack, 4096, PROT_NONE);
-    return stack;
+    mprotect(low, guard, PROT_NONE);
+    return low + guard;
 }
 
 int wi_os_launch_self(void)

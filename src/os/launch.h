@@ -52,7 +52,7 @@ int wi_os_launch(const struct wi_os_launch *launch, struct wi_os_child *child);
 // Returns 0 in both, in the child with child->pid 0; or a negative code.
 int wi_os_launch_copy(struct wi_os_child *child);
 
-// The stack for the above, with a guard page; NULL: no memory.
+// The stack for the above, with a guard page below; NULL: no memory.
 void *wi_os_launch_stack(void);
 
 // An O_PATH descriptor of this program for launch.self, or a negative code.

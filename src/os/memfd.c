@@ -17,17 +17,16 @@
 
 enum { PAGE_BITS = 12 };
 
-static int create(const char *name)
+int wi_os_memfd_create(const char *name, unsigned more)
 {
-    int fd =
-        memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING | more;
+    int fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
     if (fd < 0 && errno == EINVAL)
-        fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    return fd;
+        fd = memfd_create(name, flags);
+    return fd < 0 ? -errno : fd;
 }
 
-// A write beyond RLIMIT_FSIZE would raise SIGXFSZ: it is an error code here.
-static bool too_big(uint64_t end)
+bool wi_os_file_too_big(uint64_t end)
 {
     struct rlimit limit;
     return getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
@@ -36,11 +35,11 @@ static bool too_big(uint64_t end)
 
 int wi_os_memfd_new(const char *name, size_t size)
 {
-    if (too_big(size))
+    if (wi_os_file_too_big(size))
         return -EFBIG;
-    int fd = create(name);
+    int fd = wi_os_memfd_create(name, 0);
     if (fd < 0)
-        return -errno;
+        return fd;
     if (ftruncate(fd, (off_t)size) != 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
         int rc = -errno;
@@ -132,7 +131,7 @@ int64_t wi_os_memfd_undo(void *map, size_t size)
 
 int wi_os_memfd_write(int fd, uint64_t offset, const void *data, size_t size)
 {
-    if (too_big(offset + size))
+    if (wi_os_file_too_big(offset + size))
         return -EFBIG;
     const char *at = data;
     while (size > 0) {

@@ -14,6 +14,14 @@
 // Returns a close-on-exec descriptor or a negative code.
 int wi_os_memfd_new(const char *name, size_t size);
 
+// An empty one that may be sealed; `more`: MFD_ flags. A close-on-exec
+// descriptor or a negative code.
+int wi_os_memfd_create(const char *name, unsigned more);
+
+// Whether a file up to `end` is beyond RLIMIT_FSIZE. A write there would raise
+// SIGXFSZ: it is an error code here.
+bool wi_os_file_too_big(uint64_t end);
+
 // Maps size bytes from the start, shared and writable; a child of fork does
 // not get the mapping. 0 or a negative code.
 int wi_os_memfd_map(int fd, size_t size, void **map);

@@ -21,6 +21,8 @@
 #endif
 #define PIDFD_SELF_PROCESS -10001 // Linux 6.14
 
+enum { LOOK = 256 }; // pages that mincore is asked for at once
+
 _Static_assert(sizeof(struct wi_os_range) == sizeof(struct iovec) &&
                    offsetof(struct wi_os_range, size) ==
                        offsetof(struct iovec, iov_len),
@@ -137,29 +139,42 @@ void wi_os_discard(const struct wi_os_range *ranges, int n)
     (void)advise(ranges, n, MADV_DONTNEED);
 }
 
+// The first of n pages from `at` on that has memory, n: none has. -1: they are
+// not all mapped.
+static ssize_t first_with_memory(char *at, size_t n)
+{
+    unsigned char there[LOOK];
+    size_t i = 0;
+
+    if (mincore(at, n * wi_os_page_size(), there) < 0)
+        return -1;
+    while (i < n && !(there[i] & 1))
+        i++;
+    return (ssize_t)i;
+}
+
+// Downwards, up to where nothing is mapped: the bounds of a stack that grows
+// without a limit may be terabytes apart.
 void *wi_os_first_touched(void *low, void *high)
 {
-    unsigned char there[256];
-    size_t page = wi_os_page_size(), at = (size_t)low & ~(page - 1);
+    size_t page = wi_os_page_size(), many = LOOK;
+    char *bottom = (char *)((uintptr_t)low & ~(page - 1)); // NOLINT: an address
+    char *at = (char *)(((uintptr_t)high + page - 1) & ~(page - 1)); // the same
+    char *found = high;
     int saved = errno;
 
-    while (at < (size_t)high) {
-        size_t bytes = (size_t)high - at;
-        if (bytes > sizeof(there) * page)
-            bytes = sizeof(there) * page;
-        memset(there, 0, sizeof(there));
-        // A part that is not mapped has no memory.
-        if (mincore((void *)at, bytes, there) < 0) // NOLINT: an address
-            bytes = page;
-        for (size_t i = 0; i * page < bytes; i++) {
-            if (there[i] & 1) {
-                errno = saved;
-                at += i * page;
-                return at > (size_t)low ? (void *)at : low; // NOLINT: the same
-            }
+    while (at > bottom && many > 0) {
+        size_t left = (size_t)(at - bottom) / page;
+        many = many < left ? many : left;
+        ssize_t first = first_with_memory(at - many * page, many);
+        if (first < 0) {
+            many /= 2;
+            continue;
         }
-        at += bytes;
+        at -= many * page;
+        if ((size_t)first < many)
+            found = at + (size_t)first * page;
     }
     errno = saved;
-    return high;
+    return found > (char *)low ? found : low;
 }

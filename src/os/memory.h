@@ -27,8 +27,8 @@ int wi_os_guard(const struct wi_os_range *ranges, int n);
 // -ENOMEM when vm.max_map_count is reached.
 int wi_os_forbid(void *base, size_t size);
 
-// The lowest page between low and high that has memory of its own; high if none
-// has.
+// The lowest page between low and high that has memory of its own, if all from
+// there up to high are mapped; high if none has.
 void *wi_os_first_touched(void *low, void *high);
 
 // Give the memory of the ranges back; they read as zero again. Keeps guards.

@@ -12,6 +12,7 @@
 
 #include <elf.h>
 #include <link.h>
+#include <stddef.h>
 #include <string.h>
 
 static const uint64_t fnv_basis = 0xcbf29ce484222325, fnv_prime = 0x100000001b3;
@@ -43,7 +44,8 @@ static size_t align_note(size_t size)
 static bool find_note(const char *at, size_t size, struct wi_build *build)
 {
     const char *end = at + size;
-    while ((size_t)(end - at) >= sizeof(ElfW(Nhdr))) {
+    // The last one's padding may lie beyond the end.
+    while (end - at >= (ptrdiff_t)sizeof(ElfW(Nhdr))) {
         const ElfW(Nhdr) *note = (const void *)at;
         const char *name = at + sizeof *note;
         const char *data = name + align_note(note->n_namesz);

@@ -51,7 +51,8 @@ static int64_t look(const char *root, const char *group, const char *file)
 
 int64_t wi_os_oom_kills_of(const char *cgroup, const char *root)
 {
-    char text[2048], group[512], memory[128];
+    // A line of 4 KiB for each of its hierarchies at most, in practice 250.
+    char text[8192], group[512], memory[128];
     int64_t n = -1;
     if (!wi_os_read_text(cgroup, text, sizeof text))
         return -1;

@@ -147,7 +147,8 @@ static const char *read_stat(pid_t pid, char text[1024])
 }
 
 // The last number of /proc/PID/stat is the exit code in the form of waitpid;
-// the kernel sets it before it takes the process's memory apart.
+// the kernel sets it before it takes the process's memory apart. To who may not
+// trace the process (PR_SET_DUMPABLE) it says 0, so 0 says nothing.
 bool wi_os_child_peek(const struct wi_os_child *child, struct wi_os_end *end)
 {
     char text[1024];
@@ -156,31 +157,40 @@ bool wi_os_child_peek(const struct wi_os_child *child, struct wi_os_end *end)
     if (last == NULL)
         return false;
     *end = (struct wi_os_end){0};
-    end_from_status(end, atoi(last + 1));
+    int status = atoi(last + 1);
+    if (status != 0)
+        end_from_status(end, status);
     return end->how != WI_END_UNKNOWN;
 }
 
-// The number in place n of stat, where the state is place 3.
-static double stat_number(const struct wi_os_child *child, int n)
+// The number in place n of stat, where the state is place 3; 0: none.
+static uint64_t stat_number(pid_t pid, int n)
 {
     char text[1024];
-    const char *at = read_stat(child->pid, text);
+    const char *at = read_stat(pid, text);
     for (int i = 3; at != NULL && i < n; i++)
         at = strchr(at + 1, ' ');
-    return at != NULL ? atof(at + 1) : 0;
+    return at != NULL ? strtoull(at + 1, NULL, 10) : 0;
 }
 
 size_t wi_os_child_rss(const struct wi_os_child *child)
 {
     enum { RSS = 24 };
-    return (size_t)stat_number(child, RSS) * (size_t)sysconf(_SC_PAGESIZE);
+    return (size_t)stat_number(child->pid, RSS) * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 double wi_os_child_cpu(const struct wi_os_child *child)
 {
     enum { UTIME = 14, STIME = 15 };
-    double ticks = stat_number(child, UTIME) + stat_number(child, STIME);
-    return ticks / (double)sysconf(_SC_CLK_TCK);
+    uint64_t ticks =
+        stat_number(child->pid, UTIME) + stat_number(child->pid, STIME);
+    return (double)ticks / (double)sysconf(_SC_CLK_TCK);
+}
+
+uint64_t wi_os_start_time(pid_t pid)
+{
+    enum { START = 22 };
+    return stat_number(pid, START);
 }
 
 bool wi_os_child_stopped(const struct wi_os_child *child)

@@ -35,6 +35,9 @@ bool wi_os_child_peek(const struct wi_os_child *child, struct wi_os_end *end);
 size_t wi_os_child_rss(const struct wi_os_child *child);
 double wi_os_child_cpu(const struct wi_os_child *child);
 
+// When a process started, in the kernel's ticks since boot; 0: there is none.
+uint64_t wi_os_start_time(pid_t pid);
+
 // Whether somebody has stopped the child: a signal or a debugger.
 bool wi_os_child_stopped(const struct wi_os_child *child);
 

@@ -8,41 +8,19 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <weft/error.h>
 
 #include "os/memfd.h"
-#include "os/read_text.h"
 
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 8u // since 6.3
-#endif
 #ifndef MFD_HUGE_2MB
 #define MFD_HUGE_2MB (21u << 26)
 #endif
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x10
 #endif
-
-static int create(const char *name, unsigned more)
-{
-    unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING | more;
-    int fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
-    if (fd < 0 && errno == EINVAL)
-        fd = memfd_create(name, flags);
-    return fd < 0 ? -errno : fd;
-}
-
-// A file beyond RLIMIT_FSIZE would raise SIGXFSZ.
-static bool too_big(uint64_t end)
-{
-    struct rlimit limit;
-    return getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
-           limit.rlim_cur != RLIM_INFINITY && end > limit.rlim_cur;
-}
 
 // The kernel refuses a seal against writing while somebody holds one of the
 // pages, and cannot tell a writer from itself, who looks at pages to move them
@@ -62,7 +40,7 @@ static int seal(int fd, int seals)
 static int begin(int fd, size_t size, bool certain)
 {
     int rc = certain                           ? wi_os_segment_grow(fd, 0, size)
-             : too_big(size)                   ? -EFBIG
+             : wi_os_file_too_big(size)        ? -EFBIG
              : ftruncate(fd, (off_t)size) != 0 ? -errno
                                                : 0;
     if (rc == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) != 0)
@@ -75,14 +53,14 @@ static int begin(int fd, size_t size, bool certain)
 int wi_os_segment_new(const char *name, size_t size, enum wi_pages *pages)
 {
     if (*pages == WI_PAGES_HUGE) {
-        int fd = create(name, MFD_HUGETLB | MFD_HUGE_2MB);
+        int fd = wi_os_memfd_create(name, MFD_HUGETLB | MFD_HUGE_2MB);
         if (fd >= 0)
             fd = begin(fd, size, true);
         if (fd >= 0)
             return fd;
         *pages = WI_PAGES_ADVISED;
     }
-    int fd = create(name, 0);
+    int fd = wi_os_memfd_create(name, 0);
     return fd < 0 ? fd : begin(fd, size, false);
 }
 
@@ -136,7 +114,7 @@ void wi_os_segment_unmap(void *map, size_t limit)
 
 int wi_os_segment_grow(int fd, uint64_t from, uint64_t to)
 {
-    if (too_big(to))
+    if (wi_os_file_too_big(to))
         return -EFBIG;
     int rc;
     do
@@ -188,9 +166,9 @@ bool wi_os_sealed_has(int fd, uint64_t size)
 
 int wi_os_sealed_new(const char *name, const void *data, size_t size)
 {
-    if (too_big(size))
+    if (wi_os_file_too_big(size))
         return -EFBIG;
-    int fd = create(name, 0);
+    int fd = wi_os_memfd_create(name, 0);
     if (fd < 0)
         return fd;
     int rc = wi_os_memfd_write(fd, 0, data, size);
@@ -201,24 +179,6 @@ int wi_os_sealed_new(const char *name, const void *data, size_t size)
     return rc < 0 ? rc : fd;
 }
 
-bool wi_os_fd_is_open(int fd)
-{
-    return fcntl(fd, F_GETFD) >= 0;
-}
-
-size_t wi_os_fd_limit(void)
-{
-    struct rlimit limit = {0, 0};
-    getrlimit(RLIMIT_NOFILE, &limit);
-    return limit.rlim_cur;
-}
-
-int wi_os_dup(int fd)
-{
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    return copy < 0 ? -errno : copy;
-}
-
 int wi_os_random(void *bytes, size_t size)
 {
     ssize_t n;
@@ -226,17 +186,4 @@ int wi_os_random(void *bytes, size_t size)
         n = getrandom(bytes, size, 0);
     while (n < 0 && errno == EINTR);
     return n == (ssize_t)size ? 0 : n < 0 ? -errno : -EIO;
-}
-
-// The 22nd number of /proc/PID/stat; the name before it may hold anything.
-uint64_t wi_os_start_time(pid_t pid)
-{
-    char path[32], text[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    if (!wi_os_read_text(path, text, sizeof text))
-        return 0;
-    char *at = strrchr(text, ')');
-    for (int i = 0; i < 20 && at != NULL; i++)
-        at = strchr(at + 1, ' ');
-    return at != NULL ? strtoull(at, NULL, 10) : 0;
 }

@@ -50,13 +50,6 @@ int wi_os_sealed_new(const char *name, const void *data, size_t size);
 // makes its reader wait.
 bool wi_os_sealed_has(int fd, uint64_t size);
 
-int wi_os_dup(int fd); // close-on-exec, or a negative code
-bool wi_os_fd_is_open(int fd);
-size_t wi_os_fd_limit(void); // how many may be open
-
 int wi_os_random(void *bytes, size_t size); // at most 256 bytes
-
-// When a process started, in the kernel's ticks since boot; 0: there is none.
-uint64_t wi_os_start_time(pid_t pid);
 
 #endif

@@ -13,9 +13,21 @@
 #include <unistd.h>
 
 #include "base/fresh.h"
+#include "os/clock.h"
+#include "os/futex.h"
 #include "os/own_stack.h"
+#include "os/report.h"
 
 static unsigned service_count;
+
+// Where a new thread shall run: it goes there itself, before it does anything
+// else, as not every C library can start it there; who makes it waits for that.
+struct placing {
+    const unsigned *cpus;
+    size_t count;
+    int code;
+    uint32_t done; // release, after the code
+};
 
 // What a new thread needs from the one that makes it.
 struct start {
@@ -23,6 +35,7 @@ struct start {
     void *arg;
     char name[16];
     size_t stack_size;
+    struct placing *placing; // NULL: none
     bool set_signals;
     bool service;
     uint64_t blocked;
@@ -62,10 +75,51 @@ void wi_os_thread_set_name(const char *name)
     pthread_setname_np(pthread_self(), cut);
 }
 
+static int go_to(const unsigned *cpus, size_t count)
+{
+    enum { MOST = 1 << 16 };
+    unsigned last = 0;
+    for (size_t i = 0; i < count; i++)
+        last = cpus[i] > last ? cpus[i] : last;
+    if (last >= MOST)
+        return -EINVAL;
+    cpu_set_t *set = CPU_ALLOC(last + 1);
+    size_t size = CPU_ALLOC_SIZE(last + 1);
+    if (set == NULL)
+        return -ENOMEM;
+    CPU_ZERO_S(size, set);
+    for (size_t i = 0; i < count; i++)
+        CPU_SET_S(cpus[i], size, set);
+    int rc = sched_setaffinity(0, size, set) == 0 ? 0 : -errno;
+    CPU_FREE(set);
+    return rc;
+}
+
+// In the new thread. The maker may be gone with *placing when it is told.
+static int take_place(struct placing *placing)
+{
+    int rc = go_to(placing->cpus, placing->count);
+    placing->code = rc;
+    // release: pairs with await_place
+    __atomic_store_n(&placing->done, 1, __ATOMIC_RELEASE);
+    wi_os_futex_wake(&placing->done, 1, false);
+    return rc;
+}
+
+static int await_place(struct placing *placing)
+{
+    // acquire: pairs with take_place
+    while (!__atomic_load_n(&placing->done, __ATOMIC_ACQUIRE))
+        wi_os_futex_wait(&placing->done, 0, WI_FOREVER, false);
+    return placing->code;
+}
+
 static void *run(void *arg)
 {
     struct start start = *(struct start *)arg;
     free(arg);
+    if (start.placing != NULL && take_place(start.placing) < 0)
+        return NULL;
     wi_os_own_stack_has(start.stack_size);
     if (start.set_signals)
         block_signals(start.blocked);
@@ -107,43 +161,34 @@ static int set_stack(pthread_attr_t *attr, size_t size)
     return pthread_attr_setstacksize(attr, size);
 }
 
-static int set_cpus(pthread_attr_t *attr, const unsigned *cpus, size_t count)
-{
-    if (cpus == NULL)
-        return 0;
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    for (size_t i = 0; i < count; i++) {
-        if (cpus[i] >= CPU_SETSIZE)
-            return EINVAL;
-        CPU_SET(cpus[i], &set);
-    }
-#ifdef __GLIBC__
-    return pthread_attr_setaffinity_np(attr, sizeof set, &set);
-#else
-    (void)attr; // musl sets it on the running thread only
-    return 0;
-#endif
-}
-
+// Takes over *start. 0 or a negative code.
 static int start_thread(struct wi_os_thread *thread, struct start *start,
                         const struct wi_os_thread_options *options)
 {
     pthread_attr_t attr;
     int rc = pthread_attr_init(&attr);
-    if (rc != 0)
-        return rc;
+    if (rc != 0) {
+        free(start);
+        return -rc;
+    }
     rc = set_stack(&attr, options->stack_size);
-    if (rc == 0)
-        rc = set_cpus(&attr, options->cpus, options->cpu_count);
+    struct placing placing = {options->cpus, options->cpu_count, 0, 0};
+    start->placing = options->cpus != NULL ? &placing : NULL;
     pthread_t handle;
     if (rc == 0)
         rc = pthread_attr_getstacksize(&attr, &start->stack_size);
     if (rc == 0)
         rc = pthread_create(&handle, &attr, run, start);
-    if (rc == 0)
-        thread->handle = (uintptr_t)handle;
     pthread_attr_destroy(&attr);
+    if (rc != 0)
+        free(start); // else the thread does
+    else
+        thread->handle = (uintptr_t)handle;
+    if (rc != 0 || options->cpus == NULL)
+        return -rc;
+    rc = await_place(&placing);
+    if (rc < 0)
+        pthread_join(handle, NULL);
     return rc;
 }
 
@@ -176,11 +221,9 @@ int wi_os_thread_start(struct wi_os_thread *thread, void (*fn)(void *),
         // relaxed: a count
         __atomic_fetch_add(&service_count, 1, __ATOMIC_RELAXED);
     int rc = start_thread(thread, start, options);
-    if (rc != 0 && options->service)
+    if (rc < 0 && options->service)
         __atomic_fetch_sub(&service_count, 1, __ATOMIC_RELAXED);
-    if (rc != 0)
-        free(start);
-    return -rc;
+    return rc;
 }
 
 void wi_os_thread_join(struct wi_os_thread *thread)
@@ -210,7 +253,9 @@ static void (*exit_function)(void *);
 static void exit_key_make(void)
 {
     if (pthread_key_create(&exit_key, exit_function) != 0)
-        abort(); // 1,024 keys in use: nothing sensible can be done
+        wi_panic("weft", NULL,
+                 "the program has no thread-specific data key left, and Weft "
+                 "needs one (pthread_key_create, PTHREAD_KEYS_MAX)");
 }
 
 void wi_os_thread_exit_function(void (*fn)(void *))

@@ -41,7 +41,6 @@
 #include "os/futex.h"
 #include "os/memfd.h"
 #include "os/process.h"
-#include "os/segment.h"
 #include "os/report.h"
 #include "process/boot.h"
 #include "process/crash.h"

@@ -8,7 +8,6 @@
 #include "os/event.h"
 #include "os/memfd.h"
 #include "os/process.h"
-#include "os/segment.h"
 #include "process/zygote.h"
 
 enum { CAPTURE = 64 << 10 };

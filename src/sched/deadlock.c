@@ -37,6 +37,13 @@ __attribute__((constructor)) static void register_fresh(void)
     wi_fresh_add(fresh);
 }
 
+// Whether t, the caller's, is canceled and so about to leave its wait.
+static bool ends_now(const struct wi_task *t, uint64_t edge)
+{
+    return wi_edge_tag(edge) <= WI_EDGE_ALL && !(edge & WI_EDGE_FIRM) &&
+           wi_scope_canceled(t);
+}
+
 void wi_edge_set(struct wi_task *self, uint64_t edge)
 {
     unsigned shields = wi_scope_shields(self->scope);
@@ -45,6 +52,9 @@ void wi_edge_set(struct wi_task *self, uint64_t edge)
                                                 : WI_EDGE_FIRM;
     // seq_cst: before the publication and the loads of wi_edge_check
     __atomic_store_n(&self->edge, edge, __ATOMIC_SEQ_CST);
+    // Either who cancels a scope sees the edge (wi_edge_cancel) or we the mark.
+    if (ends_now(self, edge))
+        wi_edge_clear(self);
 }
 
 void wi_edge_clear(struct wi_task *self)
@@ -203,6 +213,8 @@ static bool walk_back(struct walk *walk, struct wi_task *self)
     uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
     walk_number++;
     wi_hint hint;
+    if (edge == 0) // wi_edge_cancel came first
+        return false;
     if (!edge_to_one(self, edge, &hint))
         return walk_set(walk, edge);
     return hint != 0 && wi_hint_blocks(hint) &&
@@ -236,10 +248,10 @@ static bool has_edge(struct wi_task *t, void *arg)
     return *(bool *)arg;
 }
 
-// Whether anything that self waits for waits itself.
-static bool suspicious(struct wi_task *self)
+// Whether anything that self waits for waits itself. `edge` is its edge, as
+// read once: a cancel may take it back at any time.
+static bool suspicious(struct wi_task *self, uint64_t edge)
 {
-    uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
     void *object = edge_object(edge);
     bool found = false;
     wi_hint hint;
@@ -284,8 +296,8 @@ void wi_edge_report(struct wi_task *self, void (*more)(void *arg), void *arg)
 
 int wi_edge_check(struct wi_task *self)
 {
-    if (__atomic_load_n(&self->edge, __ATOMIC_RELAXED) == 0 ||
-        !suspicious(self))
+    uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
+    if (edge == 0 || !suspicious(self, edge) || ends_now(self, edge))
         return 0;
     wi_mutex_lock(&lock);
     bool found = cycle(self);
@@ -306,7 +318,8 @@ static void wake_visited(struct wi_task *t, void *arg)
 
 void wi_edge_stir(struct wi_task *self)
 {
-    if (!suspicious(self))
+    uint64_t edge = __atomic_load_n(&self->edge, __ATOMIC_RELAXED);
+    if (!suspicious(self, edge))
         return;
     wi_mutex_lock(&lock);
     if (cycle(self))

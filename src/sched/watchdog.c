@@ -380,8 +380,9 @@ static bool is_wanted(void)
 // The limit that the environment sets.
 static int64_t stall_wanted(void)
 {
-    const char *text = wi_os_environment("WEFT_STALL");
-    int64_t limit = text != NULL ? wi_watchdog_limit(strtod(text, NULL)) : 0;
+    double seconds = 0;
+    wi_os_environment_seconds("WEFT_STALL", &seconds);
+    int64_t limit = wi_watchdog_limit(seconds);
     return limit != 0 ? limit : WI_FOREVER;
 }
 

@@ -156,7 +156,12 @@ static void thread_main(void *arg)
     t->extra->external = thread;
     wi_thread_adopt(t);
     wi_worker_watch_stack();
+    uint32_t number = wi_fresh_number;
     int code = t->fn(t->arg);
+    // A child of fork that has begun anew has no records of its parent's, and
+    // ends as a thread of its own.
+    if (number != wi_fresh_number)
+        return;
     if (t->scope != NULL)
         wi_task_panic(t, t->scope, WI_SCOPES_OPEN);
     end_thread(thread, code);

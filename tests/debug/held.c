@@ -2,6 +2,7 @@
 //
 // held SCENE: holds a mutex of the operating system in one way or another, for
 // libweft-debug to look at.
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -67,6 +68,14 @@ static int try_and_wait(void *arg)
     return rc;
 }
 
+// A report that cannot be written is no error of the wait.
+static int wait_and_look(void *arg)
+{
+    errno = E2BIG;
+    int rc = wait_inside(arg);
+    return errno == E2BIG ? rc : -EPROTO;
+}
+
 // A plain thread sleeps with it; nobody else runs there.
 static int in_a_thread(void *arg)
 {
@@ -84,7 +93,7 @@ static const struct scene {
 } scenes[] = {
     {"inside", wait_inside_often}, {"after", wait_after},
     {"one", wait_with_one_of_two}, {"try", try_and_wait},
-    {"thread", start_thread},
+    {"thread", start_thread},      {"errno", wait_and_look},
 };
 
 static int play(void *arg)

@@ -94,6 +94,27 @@ WEFT_TEST(shielded_wait_closes_a_cycle)
     ck_assert_int_eq(b_got, -WEFT_EDEADLOCK);
 }
 
+static int wait_plainly(void *arg)
+{
+    (void)arg;
+    a_got = weft_get_into(b, NULL, 0);
+    return 0;
+}
+
+static int plain_pair(void *arg)
+{
+    (void)arg;
+    return run_pair(wait_plainly, cancel_and_wait);
+}
+
+// a has been canceled, and has not run since.
+WEFT_TEST(canceled_wait_closes_no_cycle)
+{
+    ck_assert_int_eq(weft_run(plain_pair, NULL), 0);
+    ck_assert_int_eq(a_got, -ECANCELED);
+    ck_assert_int_eq(b_got, 0);
+}
+
 // Shields and groups ----------------------------------------------------------
 
 static int wait_in_shielded_group(void *arg)

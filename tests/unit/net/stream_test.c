@@ -9,14 +9,17 @@
 KIT_BOTH(bytes_both_ways_and_the_end)
 {
     weft_stream *pair[2];
-    char buf[16];
+    char buf[16] = "";
+    ssize_t n;
 
     stream_socket_pair(pair);
     ck_assert_str_eq(weft_stream_kind(pair[0]), "unix");
     ck_assert_int_ge(weft_stream_fd(pair[0]), 0);
     say(pair[0], "hello");
-    kit_assert_code(weft_stream_read(pair[1], buf, sizeof(buf)), 5);
-    ck_assert_mem_eq(buf, "hello", 5);
+    n = weft_stream_read(pair[1], buf, sizeof(buf)); // what there is
+    ck_assert(n > 0 && n <= 5);
+    hear(pair[1], &"hello"[n]);
+    ck_assert(memcmp(buf, "hello", (size_t)n) == 0);
     say(pair[1], "back");
     hear(pair[0], "back");
     kit_assert_code(weft_stream_close(pair[0]), 0);
@@ -662,6 +665,18 @@ KIT_BOTH(a_splice_ends_by_deadline_and_by_its_peers)
     kit_assert_code(weft_stream_close(out[0]), 0);
 }
 
+// A call may move a part only.
+static void splice_all(int from, int to, size_t most, size_t expected)
+{
+    for (size_t done = 0; done < expected;) {
+        ssize_t n = weft_splice(from, to, most - done);
+
+        ck_assert_int_gt(n, 0);
+        done += (size_t)n;
+        ck_assert_uint_le(done, expected);
+    }
+}
+
 KIT_BOTH(splicing_descriptors)
 {
     int pipes[2], sockets[2];
@@ -671,12 +686,12 @@ KIT_BOTH(splicing_descriptors)
     ck_assert_int_eq(
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sockets), 0);
     ck_assert_int_eq(write(pipes[1], "from a pipe", 11), 11);
-    kit_assert_code(weft_splice(pipes[0], sockets[0], 100), 11);
+    splice_all(pipes[0], sockets[0], 100, 11);
     ck_assert_int_eq(read(sockets[1], buf, 16), 11);
     ck_assert_mem_eq(buf, "from a pipe", 11);
     ck_assert_int_eq(write(sockets[1], "to a pipe", 9), 9);
-    kit_assert_code(weft_splice(sockets[0], pipes[1], 2), 2);
-    kit_assert_code(weft_splice(sockets[0], pipes[1], 100), 7);
+    splice_all(sockets[0], pipes[1], 2, 2);
+    splice_all(sockets[0], pipes[1], 100, 7);
     ck_assert_int_eq(read(pipes[0], buf, 16), 9);
     {
         WEFT_TIMEOUT(0.01);

@@ -6,9 +6,14 @@
 
 #include <weft.h>
 
+#include <ftw.h>
+#include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "os/environment.h"
 
 static const char *const wrong[][3] = {
     {"WEFT_DEADLOCK", "foo", "report, abort or 0"},
@@ -95,6 +100,40 @@ WEFT_TEST(of_a_right_value_nothing_is_said)
         ck_assert_msg(strstr(said, right[i][0]) == NULL, "%s=%s: %s",
                       right[i][0], right[i][1], said);
     }
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind,
+                      struct FTW *place)
+{
+    (void)st;
+    (void)kind;
+    (void)place;
+    return remove(path);
+}
+
+// A language that writes 0,5: made here, for few systems have one.
+WEFT_TEST(a_point_is_a_point_in_every_language, .timeout = 30)
+{
+    char folder[] = "/tmp/weft-locale-XXXXXX", make[200];
+    double seconds = -1;
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(make, sizeof make,
+             "localedef -i de_DE -f UTF-8 %s/de_DE.utf8 >%s/said 2>&1", folder,
+             folder);
+    setenv("LOCPATH", folder, 1);
+    bool made = system(make) == 0 && setlocale(LC_ALL, "de_DE.utf8") != NULL;
+    nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    if (!made) {
+        puts("not tested: no such language can be made");
+        return;
+    }
+    ck_assert_str_eq(localeconv()->decimal_point, ",");
+    setenv("WEFT_STALL", "0.5", 1);
+    ck_assert_str_eq(wi_os_environment("WEFT_STALL"), "0.5");
+    ck_assert(wi_os_environment_seconds("WEFT_STALL", &seconds));
+    ck_assert_double_eq(seconds, 0.5);
+    unsetenv("WEFT_STALL");
+    ck_assert(!wi_os_environment_seconds("WEFT_STALL", &seconds));
 }
 
 int main(int argc, char **argv)

@@ -60,6 +60,16 @@ static bool has_frame_in(const struct weft_crash *crash, int (*fn)(void *))
     return has;
 }
 
+// Two ways to find the callers must not both be gone.
+static bool has_a_frame_twice(const struct weft_crash *crash)
+{
+    for (unsigned i = 0; i < crash->frame_count; i++)
+        for (unsigned k = 0; k < i; k++)
+            if (crash->frames[i].pc == crash->frames[k].pc)
+                return true;
+    return false;
+}
+
 // Faults ----------------------------------------------------------------------
 
 // Where nothing lies; the compiler shall not know.
@@ -168,6 +178,7 @@ WEFT_TEST(an_abort_is_told_with_who_called)
     ck_assert_int_eq(crash.signal, SIGABRT);
     ck_assert(!HANDLERS || crash.sender == crash.pid);
     ck_assert(!HANDLERS || has_frame_in(&crash, give_up));
+    ck_assert(!has_a_frame_twice(&crash));
 }
 
 __attribute__((noinline)) static int deeper(void *arg)
@@ -387,9 +398,19 @@ static int64_t kills_of(const char *dir, const char *cgroup)
     return wi_os_oom_kills_of(path, dir);
 }
 
+// As a cluster has them: a dozen hierarchies, each with a long name.
+static void write_many_groups(char *text, size_t size)
+{
+    size_t n = 0;
+    for (int id = 13; id > 1; id--)
+        n += (size_t)snprintf(text + n, size - n, "%d:other%d:/%0230d\n", id,
+                              id, id);
+    snprintf(text + n, size - n, "1:memory:/x\n");
+}
+
 WEFT_TEST(kills_for_want_of_memory_are_counted)
 {
-    char dir[] = "/tmp/weft-test-XXXXXX", command[64];
+    char dir[] = "/tmp/weft-test-XXXXXX", command[64], many[4096];
     ck_assert_ptr_nonnull(mkdtemp(dir));
     ck_assert_int_eq(kills_of(dir, "0::/a/b\n"), -1);
     write_file(dir, "a/b/memory.events", "low 0\noom 9\noom_kill 4\n");
@@ -399,6 +420,8 @@ WEFT_TEST(kills_for_want_of_memory_are_counted)
     ck_assert_int_eq(kills_of(dir, "0::/elsewhere\n"), 5);
     write_file(dir, "memory/x/memory.oom_control", "under_oom 0\noom_kill 6\n");
     ck_assert_int_eq(kills_of(dir, "9:cpu:/y\n4:memory:/x\n"), 6);
+    write_many_groups(many, sizeof many);
+    ck_assert_int_eq(kills_of(dir, many), 6);
     snprintf(command, sizeof command, "rm -r %s", dir);
     ck_assert_int_eq(system(command), 0);
 }

@@ -67,6 +67,39 @@ static int failed_start_drops(void)
     return dropped == 2 ? 42 : 1;
 }
 
+// The thread that forked is the child's only one, and may end as it would have.
+static int fork_in_a_thread(void *arg)
+{
+    int status;
+    pid_t pid = fork();
+
+    (void)arg;
+    if (pid == 0)
+        return weft_fork_child();
+    if (waitpid(pid, &status, 0) != pid)
+        return -errno;
+    return status;
+}
+
+static void thread_that_forks(void)
+{
+    weft_future *other = weft_thread_start(kit_block, NULL);
+    int status = weft_join(weft_thread_start(fork_in_a_thread, NULL));
+
+    weft_cancel(other);
+    weft_join(other);
+    _exit(status == 0 ? 42 : 1);
+}
+
+WEFT_TEST(a_thread_that_has_forked_ends_in_the_child_too)
+{
+    char text[1000];
+    int status = kit_child(thread_that_forks, text, sizeof(text));
+
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 42,
+                  "wait status 0x%x: %s", status, text);
+}
+
 // Before any runtime ----------------------------------------------------------
 
 WEFT_TEST(before_any_runtime_nothing_changes)

@@ -3,6 +3,7 @@
 #include "kit.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 static int check_current(void *arg)
@@ -112,6 +113,19 @@ KIT_BOTH(the_high_water_of_a_stack)
     kit_assert_code(weft_join(weft_thread_start(check_high_water, NULL,
                                                 .stack_size = 1 << 20)),
                     0);
+}
+
+// Then the system tells no lower end of the main thread's stack.
+WEFT_TEST(the_high_water_without_a_limit)
+{
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_STACK, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_STACK, &limit), 0);
+    use_stack(100 << 10);
+    size_t bytes = weft_stack_high_water();
+    ck_assert_uint_ge(bytes, 100 << 10);
+    ck_assert_uint_lt(bytes, 64 << 20);
 }
 
 WEFT_TEST_MAIN("current")

@@ -141,6 +141,20 @@ KIT_BOTH(the_cpus_are_obeyed)
     kit_assert_code(weft_join(weft_thread_start(count_cpus, &there)), all);
 }
 
+// More than a plain cpu_set_t has; as any other that is not there.
+KIT_BOTH(a_large_number_of_a_cpu_is_a_number)
+{
+    cpu_set_t here;
+    unsigned cpus[] = {0, CPU_SETSIZE + 700};
+
+    count_cpus(&here);
+    while (!CPU_ISSET(cpus[0], &here))
+        cpus[0]++;
+    kit_assert_code(weft_join(weft_thread_start(count_cpus, &here, .cpus = cpus,
+                                                .cpu_count = 2)),
+                    1);
+}
+
 KIT_BOTH(a_cpu_that_does_not_exist_is_einval)
 {
     unsigned cpu = 1000000;
