@@ -140,7 +140,7 @@ WEFT_FORKABLE(int, run_range, w, struct loop *, loop, size_t, begin, size_t,
               end)
 {
     int forked = 0;
-    while (begin < end && !is_over(&loop->failure, w)) {
+    while (begin < end) {
         size_t left = end - begin;
         bool share = is_slow(loop) && !wi_fork_shares(w);
         if (left / 2 >= loop->grain && (share || somebody_asks(w))) {
@@ -149,6 +149,8 @@ WEFT_FORKABLE(int, run_range, w, struct loop *, loop, size_t, begin, size_t,
             if (share)
                 weft_fork_share(w);
             forked++;
+        } else if (is_over(&loop->failure, w)) {
+            break;
         } else {
             begin = run_piece(loop, begin, end);
         }
@@ -176,10 +178,12 @@ start_loop(size_t begin, size_t end, weft_range_function *fn, void *arg,
     wi_require_in("weft_parallel_for_with", fn != NULL, NULL,
                   "a loop's function must not be NULL");
     size_t grain = options->grain > 0 ? options->grain : 1;
-    int rc = wi_check_scopes();
+    bool in_place = wi_fork_in_place(options->executor);
+    bool shared = begin < end && end - begin > grain;
+    int rc = in_place && shared ? 0 : wi_check_scopes(); // else the run does
     if (rc < 0 || begin >= end)
         return rc;
-    if (end - begin > grain || !wi_fork_in_place(options->executor))
+    if (shared || !in_place)
         return run_loop(begin, end, fn, arg, grain, options->executor);
     rc = fn(begin, end, arg); // nothing to share
     return rc < 0 ? rc : 0;

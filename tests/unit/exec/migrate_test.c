@@ -343,6 +343,133 @@ WEFT_TEST(joined_inside_a_join, .timeout = 30)
     weft_executor_close(ex);
 }
 
+// How often it was elsewhere after a wait in a region, in which it has said
+// that it blocks its thread.
+WEFT_JOB(int, wait_in_a_region, int, n)
+{
+    int moved = 0;
+    for (int i = 0; i < n; i++) {
+        weft_sleep(0.0001);
+        weft_blocking_begin();
+        pid_t before = thread_id();
+        weft_sleep(0.0003);
+        weft_yield();
+        moved += thread_id() != before;
+        weft_blocking_end();
+    }
+    return moved;
+}
+
+// The same, after one for a descriptor among others.
+WEFT_JOB(int, wait_for_one_of_several, int, n)
+{
+    int moved = 0, fds[2];
+    if (pipe(fds) < 0)
+        return -1;
+    for (int i = 0; i < n; i++) {
+        struct weft_case cases[] = {WEFT_CASE_READY(fds[0], WEFT_READABLE),
+                                    WEFT_CASE_AFTER(0.0003)};
+        weft_sleep(0.0001);
+        pid_t before = thread_id();
+        moved += weft_select(cases, 2) != 1 || thread_id() != before;
+    }
+    close(fds[0]);
+    close(fds[1]);
+    return moved;
+}
+
+static void check_stays(weft_executor *ex, const struct weft_job *job)
+{
+    weft_executor *roaming = weft_executor_with(ex, .migrate = true);
+    weft_future *f[8];
+    const int rounds = 100;
+    for (int i = 0; i < 8; i++)
+        f[i] = weft_submit_job(roaming, job, &rounds);
+    for (int i = 0; i < 8; i++) {
+        int moved = -1;
+        ck_assert_int_eq(weft_result(f[i], &moved), 0);
+        ck_assert_int_eq(moved, 0);
+    }
+}
+
+WEFT_TEST(waits_that_belong_to_the_thread_stay, .timeout = 30)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 3);
+    check_stays(ex, &weft_job_wait_in_a_region);
+    check_stays(ex, &weft_job_wait_for_one_of_several);
+    weft_executor_close(ex);
+}
+
+// Wakes and times -------------------------------------------------------------
+
+WEFT_JOB(int, wake_then_yield)
+{
+    weft_unpark(weft_self());
+    weft_yield();
+    return weft_park(weft_test_seconds(5));
+}
+
+WEFT_TEST(a_wake_before_a_yield_is_for_the_wait_behind_it)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    int code = 1;
+    weft_future *f =
+        weft_submit(weft_executor_with(ex, .migrate = true), wake_then_yield);
+    ck_assert_int_eq(weft_result(f, &code), 0);
+    ck_assert_int_eq(code, 0);
+    weft_executor_close(ex);
+}
+
+static uint32_t noted;
+
+WEFT_JOB(int, note)
+{
+    tell(&noted);
+    return 0;
+}
+
+WEFT_JOB(int, yield_to_another, uint64_t, pool)
+{
+    int yields = 0;
+    weft_future_unref(weft_submit((weft_executor *)(uintptr_t)pool, note));
+    for (; !turn(&noted); yields++)
+        weft_yield();
+    return yields;
+}
+
+WEFT_TEST(a_yield_lets_a_new_job_begin)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    int yields = 0;
+    weft_future *f = weft_submit(weft_executor_with(ex, .migrate = true),
+                                 yield_to_another, (uint64_t)(uintptr_t)ex);
+    ck_assert_int_eq(weft_result(f, &yields), 0);
+    ck_assert_int_eq(yields, 1);
+    weft_executor_close(ex);
+}
+
+// Longer than the watchdog looks, who would see that their time has come.
+WEFT_JOB(int, sleep_often, int, times)
+{
+    int code = 0;
+    while (times-- > 0 && code == 0)
+        code = weft_sleep(0.15);
+    return code;
+}
+
+WEFT_TEST(nobody_else_need_be_awake_when_a_sleep_ends, .timeout = 60)
+{
+    weft_executor *ex = weft_thread_pool(.workers = WORKERS);
+    int code = 1;
+    weft_future *f =
+        weft_submit(weft_executor_with(ex, .migrate = true), sleep_often, 4);
+    ck_assert_int_eq(
+        weft_wait(&f, 1, WEFT_ALL_COMPLETED, weft_test_seconds(10)), 1);
+    ck_assert_int_eq(weft_result(f, &code), 0);
+    ck_assert_int_eq(code, 0);
+    weft_executor_close(ex);
+}
+
 // Ends ------------------------------------------------------------------------
 
 WEFT_JOB(int, wait_for_ever)
