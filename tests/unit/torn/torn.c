@@ -30,12 +30,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static unsigned torn_calls; // relaxed: a number, for show
-static uint32_t state = 1;  // of the generator: relaxed, any order will do
+static _Thread_local unsigned torn_calls;
+static uint32_t state = 1; // of the generator: relaxed, any order will do
 
 unsigned torn_count(void)
 {
-    return __atomic_load_n(&torn_calls, __ATOMIC_RELAXED);
+    return torn_calls;
 }
 
 static uint32_t chance(void)
@@ -49,7 +49,7 @@ static uint32_t chance(void)
 
 static bool torn(void)
 {
-    __atomic_fetch_add(&torn_calls, 1, __ATOMIC_RELAXED);
+    torn_calls++;
     return true;
 }
 
@@ -213,16 +213,6 @@ ssize_t torn_splice(int from, off64_t *from_offset, int to, off64_t *to_offset,
 int torn_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
 {
     return is_interrupted() ? -1 : accept4(fd, address, size, flags);
-}
-
-// One that is interrupted goes on.
-int torn_connect(int fd, const struct sockaddr *address, socklen_t size)
-{
-    int rc = connect(fd, address, size);
-
-    if (rc < 0 && errno == EINPROGRESS)
-        is_interrupted();
-    return rc;
 }
 
 int torn_epoll_wait(int set, struct epoll_event *events, int n, int timeout)

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-// How many calls were interrupted or made short.
+// How many calls of this thread were interrupted or made short.
 unsigned torn_count(void);
 
 ssize_t torn_recv(int fd, void *buf, size_t size, int flags);
@@ -24,7 +24,6 @@ ssize_t torn_sendfile(int to, int from, off_t *offset, size_t size);
 ssize_t torn_splice(int from, off64_t *from_offset, int to, off64_t *to_offset,
                     size_t size, unsigned flags);
 int torn_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags);
-int torn_connect(int fd, const struct sockaddr *address, socklen_t size);
 int torn_epoll_wait(int set, struct epoll_event *events, int n, int timeout);
 int torn_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
                const sigset_t *mask);
