@@ -22,7 +22,8 @@ struct range {
 };
 
 enum {
-    SEGMENTS_MAX = 1 << 24,
+    SEGMENTS_MAX = 1 << 21,
+    NOTES_MAX = 1 << 20,      // looked at; a thread has about six
     FILES_NOTE_MAX = 1 << 26, // bytes; kernels make 4 MiB at most, or 16
 };
 
@@ -108,8 +109,10 @@ static int take_notes(struct ps_core *core, uint64_t offset, uint64_t size)
     Elf64_Nhdr note;
     int rc = 0;
 
-    while (rc == 0 && offset + sizeof(note) <= end &&
-           !(named && core->mapped_count > 0)) {
+    for (unsigned i = 0;
+         rc == 0 && i < NOTES_MAX && offset + sizeof(note) <= end &&
+         !(named && core->mapped_count > 0);
+         i++) {
         rc = ps_file_read(&core->file, offset, &note, sizeof(note));
         uint64_t at = offset + sizeof(note) + padded(note.n_namesz);
         if (rc < 0 || at > end || note.n_descsz > end - at)

@@ -138,12 +138,18 @@ template <> struct weft_kind_of<struct weft_none> {
 
 // WEFT_JOB(result, name) { body }           no argument
 // WEFT_JOB(result, name, type, arg) { body }
-#define WEFT_JOB(...)                                                          \
+#define WEFT_JOB(...) WEFT_JOB_VERSION(0, __VA_ARGS__)
+
+// The same with a number, for a job that means something else than the one of
+// this name did before. Where its workers are another build (.program, an
+// upgrade), a job is found by name, and runs only if number, sizes and kinds
+// are the same: -WEFT_ENOJOB.
+#define WEFT_JOB_VERSION(number, ...)                                          \
     WEFT_JOB_PICK_(__VA_ARGS__, WEFT_JOB_4_, WEFT_JOB_3_, WEFT_JOB_2_, )       \
-    (__VA_ARGS__)
+    (number, __VA_ARGS__)
 #define WEFT_JOB_PICK_(a, b, c, d, name, ...) name
 
-#define WEFT_JOB_2_(result, name)                                              \
+#define WEFT_JOB_2_(number, result, name)                                      \
     static result name(void);                                                  \
     WEFT_JOB_TYPES_(result, name, struct weft_none)                            \
     static void weft_call_##name(const void *in, void *out)                    \
@@ -151,10 +157,10 @@ template <> struct weft_kind_of<struct weft_none> {
         (void)in;                                                              \
         *(result *)out = name();                                               \
     }                                                                          \
-    WEFT_JOB_RECORD_(result, name, struct weft_none)                           \
+    WEFT_JOB_RECORD_(number, result, name, struct weft_none)                   \
     static result name(void)
 
-#define WEFT_JOB_4_(result, name, type, arg)                                   \
+#define WEFT_JOB_4_(number, result, name, type, arg)                           \
     WEFT_ASSERT_(!WEFT_IS_POINTER_(type),                                      \
                  "a job's argument may run in another process: pass a value, " \
                  "struct weft_text or struct weft_bytes, not a pointer");      \
@@ -164,7 +170,7 @@ template <> struct weft_kind_of<struct weft_none> {
     {                                                                          \
         *(result *)out = name(*(const type *)in);                              \
     }                                                                          \
-    WEFT_JOB_RECORD_(result, name, type)                                       \
+    WEFT_JOB_RECORD_(number, result, name, type)                               \
     static result name(type arg)
 
 #define WEFT_JOB_TYPES_(result, name, type)                                    \
@@ -174,17 +180,12 @@ template <> struct weft_kind_of<struct weft_none> {
     typedef result weft_result_of_##name;                                      \
     typedef type weft_arg_of_##name;
 
-#define WEFT_JOB_RECORD_(result, job_name, type)                               \
+#define WEFT_JOB_RECORD_(number, result, job_name, type)                       \
     WEFT_EXTERN_ const struct weft_job weft_job_##job_name;                    \
-    const struct weft_job weft_job_##job_name = {WEFT_JOB_MAGIC,               \
-                                                 0,                            \
-                                                 #job_name,                    \
-                                                 weft_call_##job_name,         \
-                                                 sizeof(type),                 \
-                                                 sizeof(result),               \
-                                                 WEFT_KIND_(type),             \
-                                                 WEFT_KIND_(result),           \
-                                                 {0}};                         \
+    const struct weft_job weft_job_##job_name = {                              \
+        WEFT_JOB_MAGIC,       (number),           #job_name,                   \
+        weft_call_##job_name, sizeof(type),       sizeof(result),              \
+        WEFT_KIND_(type),     WEFT_KIND_(result), {0}};                        \
     static struct weft_job_entry weft_job_entry_##job_name = {                 \
         &weft_job_##job_name, NULL};                                           \
     __attribute__((constructor)) static void weft_job_in_##job_name(void)      \

@@ -16,10 +16,8 @@
 #include "os/fork.h"
 #include "os/thread.h"
 
-enum {
-    TRIES = 1000,
-    GRACE = 5000000, // ns for a job that has given its result to be counted
-};
+// ns: for a lock, and for a job that has given its result to be counted.
+enum { PATIENCE = 1000000000, GRACE = 5000000 };
 
 static struct wi_mutex lock;
 static struct wi_open_pool *pools; // under it
@@ -50,8 +48,9 @@ void wi_open_pools_remove(weft_executor *executor)
 
 bool wi_open_pools_try(struct wi_mutex *mutex)
 {
-    bool got = false;
-    for (int i = 0; i < TRIES && !(got = wi_mutex_try(mutex)); i++)
+    bool got;
+    for (int64_t end = wi_os_now() + PATIENCE;
+         !(got = wi_mutex_try(mutex)) && wi_os_now() < end;)
         wi_os_thread_yield();
     return got;
 }

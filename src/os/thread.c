@@ -20,14 +20,9 @@
 
 static unsigned service_count;
 
-// Where a new thread shall run: it goes there itself, before it does anything
-// else, as not every C library can start it there; who makes it waits for that.
-struct placing {
-    const unsigned *cpus;
-    size_t count;
-    int code;
-    uint32_t done; // release, after the code
-};
+// Whether a new thread may begin: one that has CPUs of its own waits until its
+// maker has put it there, which not every C library can do before it runs.
+enum go { GO_WAIT, GO_ON, GO_AWAY };
 
 // What a new thread needs from the one that makes it.
 struct start {
@@ -35,7 +30,7 @@ struct start {
     void *arg;
     char name[16];
     size_t stack_size;
-    struct placing *placing; // NULL: none
+    uint32_t go; // enum go; the thread sleeps on it
     bool set_signals;
     bool service;
     uint64_t blocked;
@@ -75,50 +70,29 @@ void wi_os_thread_set_name(const char *name)
     pthread_setname_np(pthread_self(), cut);
 }
 
-static int go_to(const unsigned *cpus, size_t count)
+static enum go await_go(struct start *start)
 {
-    enum { MOST = 1 << 16 };
-    unsigned last = 0;
-    for (size_t i = 0; i < count; i++)
-        last = cpus[i] > last ? cpus[i] : last;
-    if (last >= MOST)
-        return -EINVAL;
-    cpu_set_t *set = CPU_ALLOC(last + 1);
-    size_t size = CPU_ALLOC_SIZE(last + 1);
-    if (set == NULL)
-        return -ENOMEM;
-    CPU_ZERO_S(size, set);
-    for (size_t i = 0; i < count; i++)
-        CPU_SET_S(cpus[i], size, set);
-    int rc = sched_setaffinity(0, size, set) == 0 ? 0 : -errno;
-    CPU_FREE(set);
-    return rc;
+    uint32_t go;
+    // acquire: pairs with let_go
+    while ((go = __atomic_load_n(&start->go, __ATOMIC_ACQUIRE)) == GO_WAIT)
+        wi_os_futex_wait(&start->go, GO_WAIT, WI_FOREVER, false);
+    return (enum go)go;
 }
 
-// In the new thread. The maker may be gone with *placing when it is told.
-static int take_place(struct placing *placing)
+// The thread frees *start when it goes: a wake of nothing does no harm.
+static void let_go(struct start *start, enum go go)
 {
-    int rc = go_to(placing->cpus, placing->count);
-    placing->code = rc;
-    // release: pairs with await_place
-    __atomic_store_n(&placing->done, 1, __ATOMIC_RELEASE);
-    wi_os_futex_wake(&placing->done, 1, false);
-    return rc;
-}
-
-static int await_place(struct placing *placing)
-{
-    // acquire: pairs with take_place
-    while (!__atomic_load_n(&placing->done, __ATOMIC_ACQUIRE))
-        wi_os_futex_wait(&placing->done, 0, WI_FOREVER, false);
-    return placing->code;
+    // release: pairs with await_go
+    __atomic_store_n(&start->go, go, __ATOMIC_RELEASE);
+    wi_os_futex_wake(&start->go, 1, false);
 }
 
 static void *run(void *arg)
 {
+    enum go go = await_go(arg);
     struct start start = *(struct start *)arg;
     free(arg);
-    if (start.placing != NULL && take_place(start.placing) < 0)
+    if (go == GO_AWAY)
         return NULL;
     wi_os_own_stack_has(start.stack_size);
     if (start.set_signals)
@@ -161,6 +135,26 @@ static int set_stack(pthread_attr_t *attr, size_t size)
     return pthread_attr_setstacksize(attr, size);
 }
 
+static int put_on_cpus(pthread_t thread, const unsigned *cpus, size_t count)
+{
+    enum { MOST = 1 << 16 };
+    unsigned last = 0;
+    for (size_t i = 0; i < count; i++)
+        last = cpus[i] > last ? cpus[i] : last;
+    if (last >= MOST)
+        return EINVAL;
+    cpu_set_t *set = CPU_ALLOC(last + 1);
+    size_t size = CPU_ALLOC_SIZE(last + 1);
+    if (set == NULL)
+        return ENOMEM;
+    CPU_ZERO_S(size, set);
+    for (size_t i = 0; i < count; i++)
+        CPU_SET_S(cpus[i], size, set);
+    int rc = pthread_setaffinity_np(thread, size, set);
+    CPU_FREE(set);
+    return rc;
+}
+
 // Takes over *start. 0 or a negative code.
 static int start_thread(struct wi_os_thread *thread, struct start *start,
                         const struct wi_os_thread_options *options)
@@ -172,8 +166,7 @@ static int start_thread(struct wi_os_thread *thread, struct start *start,
         return -rc;
     }
     rc = set_stack(&attr, options->stack_size);
-    struct placing placing = {options->cpus, options->cpu_count, 0, 0};
-    start->placing = options->cpus != NULL ? &placing : NULL;
+    start->go = options->cpus != NULL ? GO_WAIT : GO_ON;
     pthread_t handle;
     if (rc == 0)
         rc = pthread_attr_getstacksize(&attr, &start->stack_size);
@@ -186,10 +179,11 @@ static int start_thread(struct wi_os_thread *thread, struct start *start,
         thread->handle = (uintptr_t)handle;
     if (rc != 0 || options->cpus == NULL)
         return -rc;
-    rc = await_place(&placing);
-    if (rc < 0)
+    rc = put_on_cpus(handle, options->cpus, options->cpu_count);
+    let_go(start, rc == 0 ? GO_ON : GO_AWAY);
+    if (rc != 0)
         pthread_join(handle, NULL);
-    return rc;
+    return -rc;
 }
 
 size_t wi_os_thread_stack(size_t asked)

@@ -19,7 +19,7 @@
 #include "os/report.h"
 #include "process/pipes.h"
 
-enum { FIRST = 4096, WASTE = 64 << 10, LIMIT = 64 << 20 };
+enum { FIRST = 4096, WASTE = 4096, LIMIT = 64 << 20 };
 
 // What is read of one output.
 struct taken {

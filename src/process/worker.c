@@ -438,9 +438,12 @@ static void serve(struct request *r, bool whole)
     a.frame.kind = WI_FRAME_DONE;
     a.frame.ticket = r->slot.ticket;
     int64_t begin = wi_os_now();
-    const struct weft_job *job = find_job(r->slot.job % WI_JOB_NAMES);
+    unsigned number = r->slot.job % WI_JOB_NAMES;
+    const struct weft_job *job = find_job(number);
     if (job == NULL)
-        answer_text(&a, -WEFT_ENOJOB, "that this program does not have", "");
+        answer_text(&a, -WEFT_ENOJOB, wi_worker_self.ring->jobs[number].name,
+                    "the workers' program has none of this name, number and "
+                    "size");
     else if (!whole)
         answer_text(&a, -ENOMEM, job->name, "");
     else

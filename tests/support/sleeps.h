@@ -32,14 +32,15 @@ static inline long long sleeps_of_thread(pid_t pid, const char *thread,
 }
 
 // Switches that the threads of a process have asked for: each is the end of a
-// sleep. Those whose name is `but` are left out.
+// sleep. Those whose name is `but` are left out. 0: it has ended.
 static inline long long sleeps_of(pid_t pid, const char *but)
 {
     char path[64];
     long long total = 0;
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
     DIR *tasks = opendir(path);
-    ck_assert_ptr_nonnull(tasks);
+    if (tasks == NULL)
+        return 0;
     for (struct dirent *e; (e = readdir(tasks)) != NULL;)
         if (e->d_name[0] != '.')
             total += sleeps_of_thread(pid, e->d_name, but);

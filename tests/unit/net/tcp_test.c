@@ -307,6 +307,39 @@ KIT_BOTH(ports_that_are_taken_and_shared)
     kit_assert_code(weft_tcp_listen("192.0.2.1", 0, &l), -EADDRNOTAVAIL);
 }
 
+// How many of five connections nobody needs to accept.
+static int connections_ahead(weft_listener *l)
+{
+    weft_stream *streams[5];
+    struct weft_address address;
+    int n = 0, rc = 0;
+
+    kit_assert_code(weft_address_parse(&address, "127.0.0.1", port_of(l)), 0);
+    while (n < 5 && rc == 0) {
+        WEFT_TIMEOUT(0.1);
+        rc = weft_address_connect(&address, &streams[n]);
+        n += rc == 0;
+    }
+    ck_assert(n == 5 || rc == -ETIMEDOUT);
+    for (int i = 0; i < n; i++)
+        kit_assert_code(weft_stream_close(streams[i]), 0);
+    return n;
+}
+
+KIT_BOTH(as_many_wait_as_the_backlog_says)
+{
+    weft_listener *l;
+    int n;
+
+    kit_assert_code(weft_tcp_listen("127.0.0.1", 0, &l, .backlog = 1), 0);
+    n = connections_ahead(l);
+    ck_assert(n == 1 || n == 2); // the kernel has one more than told
+    weft_listener_close(l);
+    kit_assert_code(weft_tcp_listen("127.0.0.1", 0, &l), 0);
+    ck_assert_int_eq(connections_ahead(l), 5);
+    weft_listener_close(l);
+}
+
 KIT_BOTH(a_listener_from_a_descriptor)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET};

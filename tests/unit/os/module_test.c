@@ -24,4 +24,16 @@ WEFT_TEST(a_note_without_its_padding_ends_the_search)
         wi_os_module_place(&module.build, offset, SIZE_MAX, true));
 }
 
+// As the linker was told, byte for byte.
+WEFT_TEST(the_build_id_is_found)
+{
+    static const uint8_t id[] = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd};
+    struct wi_os_module module;
+    void *library = dlopen(BUILT_MODULE, RTLD_NOW);
+    ck_assert_msg(library != NULL, "%s", dlerror());
+    ck_assert(wi_os_module_at(dlsym(library, "odd_module_place"), &module));
+    ck_assert_uint_eq(module.build.size, sizeof id);
+    ck_assert_mem_eq(module.build.id, id, sizeof id);
+}
+
 WEFT_TEST_MAIN("module")

@@ -55,4 +55,41 @@ WEFT_TEST(what_may_not_be_seen_is_no_exit)
     ck_assert_int_eq(end.status, SIGKILL);
 }
 
+static void await(pid_t pid, int what)
+{
+    siginfo_t info;
+    ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, (int)(what | WNOWAIT)), 0);
+}
+
+WEFT_TEST(a_child_that_is_stopped_is_seen)
+{
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    while (pid == 0)
+        pause();
+    struct wi_os_child child = {pid, -1};
+    struct wi_os_end end;
+    ck_assert(!wi_os_child_stopped(&child));
+    kill(pid, SIGSTOP);
+    await(pid, WSTOPPED);
+    ck_assert(wi_os_child_stopped(&child));
+    kill(pid, SIGCONT);
+    await(pid, WCONTINUED);
+    ck_assert(!wi_os_child_stopped(&child));
+    ck_assert(!wi_os_child_reap(&child, &end, false));
+    kill(pid, SIGKILL);
+    ck_assert(wi_os_child_reap(&child, &end, true));
+    ck_assert(!wi_os_child_stopped(&child));
+}
+
+WEFT_TEST(when_a_process_started)
+{
+    uint64_t mine = wi_os_start_time(getpid());
+    ck_assert_uint_gt(mine, 0);
+    ck_assert_uint_ge(mine, wi_os_start_time(getppid()));
+    prctl(PR_SET_NAME, ") x 1 2 (");
+    ck_assert_uint_eq(wi_os_start_time(getpid()), mine);
+    ck_assert_uint_eq(wi_os_start_time(0x3fffffff), 0);
+}
+
 WEFT_TEST_MAIN("process")

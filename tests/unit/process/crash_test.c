@@ -172,6 +172,20 @@ static int give_up(void *arg)
     return 0;
 }
 
+static int be_killed(void *arg)
+{
+    (void)arg;
+    kill(getpid(), SIGBUS); // no fault: it does not come by itself again
+    return 0;
+}
+
+WEFT_TEST(a_signal_that_is_sent_is_told_with_who_sent_it)
+{
+    struct weft_crash crash = crash_of(weft_process_start(be_killed, NULL, 0));
+    ck_assert_int_eq(crash.signal, SIGBUS);
+    ck_assert(!HANDLERS || crash.sender == crash.pid);
+}
+
 WEFT_TEST(an_abort_is_told_with_who_called)
 {
     struct weft_crash crash = crash_of(weft_process_start(give_up, NULL, 0));

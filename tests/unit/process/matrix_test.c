@@ -612,7 +612,7 @@ static void run_matrix(int kills, int seen[HOSTS][CELLS])
     close_all(taker, feeder);
 }
 
-WEFT_TEST(everybody_in_every_state, .timeout = 1200)
+WEFT_TEST(everybody_in_every_state, .timeout = 3000)
 {
     int seen[HOSTS][CELLS] = {{0}}, kills = kills_in_a_cell();
     prctl(PR_SET_CHILD_SUBREAPER, 1); // whom the dead leave behind comes here

@@ -495,4 +495,58 @@ WEFT_TEST(a_canceled_group_starts_no_process, .timeout = 20)
     weft_future_unref(f);
 }
 
+// Signals --------------------------------------------------------------------
+
+static int is_ignored(void *arg)
+{
+    struct sigaction usr1, usr2;
+    (void)arg;
+    sigaction(SIGUSR1, NULL, &usr1);
+    sigaction(SIGUSR2, NULL, &usr2);
+    return usr1.sa_handler == SIG_IGN && usr2.sa_handler == SIG_DFL ? 0 : 1;
+}
+
+static void do_nothing(int sig)
+{
+    (void)sig;
+}
+
+// As exec has it: nohup shall reach them.
+WEFT_TEST(what_is_ignored_stays_so_and_what_is_caught_does_not)
+{
+    signal(SIGUSR1, SIG_IGN);
+    signal(SIGUSR2, do_nothing);
+    expect(weft_process_start(is_ignored, NULL, 0), 0);
+}
+
+// A thread -------------------------------------------------------------------
+
+static int write_late(void *arg)
+{
+    (void)arg;
+    // It makes a process that does not wait fail; one that does may be as late.
+    weft_sleep(0.05);
+    return write(weft_process_fd(0), "late", 4) == 4 ? 0 : -errno;
+}
+
+static int leave_a_thread(void *arg)
+{
+    (void)arg;
+    weft_future_unref(weft_thread_start(write_late, NULL));
+    return 0;
+}
+
+WEFT_TEST(the_threads_of_a_process_are_joined_at_its_end)
+{
+    int ends[2];
+    char text[8];
+    ck_assert_int_eq(pipe(ends), 0);
+    expect(weft_process_start(leave_a_thread, NULL, 0, .fds = &ends[1],
+                              .fd_count = 1),
+           0);
+    close(ends[1]);
+    ck_assert_int_eq(read(ends[0], text, sizeof text), 4);
+    close(ends[0]);
+}
+
 WEFT_TEST_MAIN("process")

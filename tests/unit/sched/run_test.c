@@ -287,6 +287,58 @@ static int leave_one_unstarted(void *arg)
     return 4;
 }
 
+static int release[2]; // a pipe
+
+static int stay_until_released(void *arg)
+{
+    char byte;
+    WEFT_SHIELD((double)INFINITY);
+
+    ++*(int *)arg;
+    return weft_read(release[0], &byte, 1) == 1 ? 0 : -EIO;
+}
+
+static int leave_two_behind(void *arg)
+{
+    static int begun;
+
+    (void)arg;
+    weft_future_unref(
+        weft_task_start(stay_until_released, &begun, .name = "oak"));
+    weft_future_unref(
+        weft_task_start(stay_until_released, &begun, .name = "elm"));
+    while (begun < 2)
+        weft_yield();
+    return 7;
+}
+
+// All are named, and waited for: they are let go when that was read.
+WEFT_TEST(what_will_not_end_is_reported_and_waited_for, .timeout = 20)
+{
+    char text[4096] = "";
+    size_t have = 0;
+    ssize_t n = 1;
+    int said[2], status;
+
+    ck_assert_int_eq(pipe(said), 0);
+    ck_assert_int_eq(pipe(release), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(said[1], STDERR_FILENO);
+        _exit(weft_run(leave_two_behind, NULL, .grace = 0.01));
+    }
+    close(said[1]);
+    while (n > 0 && !(strstr(text, "oak") && strstr(text, "elm"))) {
+        n = read(said[0], text + have, sizeof(text) - 1 - have);
+        have += n > 0 ? (size_t)n : 0;
+        text[have] = '\0';
+    }
+    ck_assert_msg(n > 0, "not named in: %s", text);
+    ck_assert_int_eq(write(release[1], "xx", 2), 2);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 7 << 8);
+}
+
 WEFT_TEST(what_has_not_started_at_the_end_never_runs)
 {
     kit_assert_code(weft_run(leave_one_unstarted, NULL), 4);

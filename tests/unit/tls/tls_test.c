@@ -129,6 +129,31 @@ static void check_refused(weft_tls *client, const char *certificate,
     weft_tls_unref(server);
 }
 
+// OpenSSL finds the system's own by this too.
+KIT_TASK(the_authorities_of_the_system)
+{
+    struct link l;
+    weft_tls *server, *client;
+
+    authority_begin();
+    authority_issue("server", "DNS:here.test", -1, 10, 0);
+    server = server_config("server");
+    setenv("SSL_CERT_FILE", authority_path("ca.pem"), 1);
+    kit_assert_code(weft_tls_client(&client), 0);
+    connect_in_memory(&l, client, server, "here.test");
+    kit_assert_code(l.code, 0);
+    close_link(&l);
+    weft_tls_unref(client);
+    setenv("SSL_CERT_FILE", "/dev/null", 1);
+    setenv("SSL_CERT_DIR", "/nowhere", 1);
+    kit_assert_code(weft_tls_client(&client), 0);
+    connect_in_memory(&l, client, server, "here.test");
+    kit_assert_code(l.code, -WEFT_ECERTUNTRUSTED);
+    close_link(&l);
+    weft_tls_unref(client);
+    weft_tls_unref(server);
+}
+
 KIT_BOTH(certificates_that_are_refused, .timeout = 20)
 {
     struct link l;
