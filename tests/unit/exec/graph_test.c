@@ -110,6 +110,38 @@ KIT_BOTH(an_order_and_no_cycle)
     weft_graph_free(g);
 }
 
+static weft_graph *of_three(void)
+{
+    weft_graph *g = weft_graph_new();
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(weft_graph_add(g, NULL, NULL), i);
+    return g;
+}
+
+// The first of the steps that cannot run is behind the cycle.
+WEFT_TEST(what_is_behind_a_cycle_is_none_of_it)
+{
+    weft_graph *g = of_three();
+    int cycle[3] = {-1, -1, -1};
+    kit_assert_code(weft_graph_edge(g, 1, 2), 0);
+    kit_assert_code(weft_graph_edge(g, 2, 1), 0);
+    kit_assert_code(weft_graph_edge(g, 2, 0), 0);
+    kit_assert_code(weft_graph_cycle(g, cycle, 3), 2);
+    ck_assert_int_eq(cycle[0] + cycle[1], 3);
+    ck_assert_int_eq(cycle[2], -1);
+    weft_graph_free(g);
+}
+
+WEFT_TEST(a_change_after_a_run_is_looked_at)
+{
+    weft_graph *g = of_three();
+    kit_assert_code(weft_graph_edge(g, 0, 1), 0);
+    kit_assert_code(weft_graph_run(g), 0);
+    kit_assert_code(weft_graph_edge(g, 1, 0), 0);
+    kit_assert_code(weft_graph_run(g), -ELOOP);
+    weft_graph_free(g);
+}
+
 static int look_for_cycle(void *arg)
 {
     weft_graph_cycle(arg, NULL, 0);

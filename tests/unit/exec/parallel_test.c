@@ -436,6 +436,69 @@ static void scan_in_place(bool exact)
     }
 }
 
+// A scan whose first worker waits in its first output until others have folded
+// all that was given away: so they output it, and run ahead, and so on.
+enum { AHEAD = 64 * 100 };
+
+struct ahead {
+    long in[AHEAD], out[AHEAD];
+    int waited, folded;
+    double until;
+};
+
+static int fold_ahead(size_t begin, size_t end, void *sum, void *arg)
+{
+    struct ahead *a = arg;
+    for (size_t i = begin; i < end; i++)
+        *(long *)sum += a->in[i];
+    kit_count(&a->folded);
+    return 0;
+}
+
+static int output_ahead(size_t begin, size_t end, void *sum, void *arg)
+{
+    struct ahead *a = arg;
+    if (begin == 0)
+        while (kit_load(&a->folded) < 24 && weft_now() < a->until)
+            a->waited++;
+    for (size_t i = begin; i < end; i++)
+        a->out[i] = *(long *)sum += a->in[i];
+    return 0;
+}
+
+static void scan_ahead(bool exact)
+{
+    static struct ahead a;
+    const struct weft_scan scan = {.sum = {.size = sizeof(long),
+                                           .identity = &(const long){0},
+                                           .fold = fold_ahead,
+                                           .combine = add_longs},
+                                   .output = output_ahead,
+                                   .exact = exact};
+    weft_executor *ex = weft_thread_pool(.workers = 4);
+    long total = 0, sum = 0;
+    memset(&a, 0, sizeof a);
+    for (long i = 0; i < AHEAD; i++)
+        a.in[i] = i % 1000 - 3;
+    a.until = weft_now() + weft_test_seconds(1);
+    kit_assert_code(
+        weft_parallel_scan(0, AHEAD, &scan, &total, &a, .executor = ex), 0);
+    for (long i = 0; i < AHEAD; i++) {
+        sum += a.in[i];
+        ck_assert_msg(a.out[i] == sum, "%ld: %ld, not %ld", i, a.out[i], sum);
+    }
+    ck_assert_int_eq(total, sum);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+WEFT_TEST(a_scan_runs_ahead, .timeout = 30)
+{
+    for (int i = 0; i < 5; i++) {
+        scan_ahead(false);
+        scan_ahead(true);
+    }
+}
+
 KIT_BOTH(a_scan_may_be_in_place)
 {
     scan_in_place(false);

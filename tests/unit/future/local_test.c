@@ -267,4 +267,27 @@ WEFT_TEST(a_thread_of_others_has_values, .timeout = 10)
     ck_assert_int_eq(kit_load(&destroyed), 101);
 }
 
+// What is inherited goes last, and may leave something behind.
+static void leave_own(void *value)
+{
+    kit_assert_code(weft_local_set(&own, value), 0);
+}
+
+static struct weft_local leaves_own = {.kind = WEFT_LOCAL_INHERITED,
+                                       .destroy = leave_own};
+
+static int set_leaves_own(void *value)
+{
+    return weft_local_set(&leaves_own, value);
+}
+
+KIT_BOTH(a_destructor_may_set_a_value_of_another_kind)
+{
+    destroyed = 0;
+    kit_assert_code(weft_join(weft_task_start(set_leaves_own, &ten)), 0);
+    ck_assert_int_eq(destroyed, 10);
+    kit_assert_code(weft_join(weft_thread_start(set_leaves_own, &ten)), 0);
+    ck_assert_int_eq(destroyed, 20);
+}
+
 WEFT_TEST_MAIN("local")
