@@ -181,9 +181,11 @@ static int be_killed(void *arg)
 
 WEFT_TEST(a_signal_that_is_sent_is_told_with_who_sent_it)
 {
+    if (!HANDLERS)
+        weft_test_skip("the sanitizer handles SIGBUS itself");
     struct weft_crash crash = crash_of(weft_process_start(be_killed, NULL, 0));
     ck_assert_int_eq(crash.signal, SIGBUS);
-    ck_assert(!HANDLERS || crash.sender == crash.pid);
+    ck_assert_int_eq(crash.sender, crash.pid);
 }
 
 WEFT_TEST(an_abort_is_told_with_who_called)

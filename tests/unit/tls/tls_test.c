@@ -605,8 +605,9 @@ KIT_BOTH(tls_in_the_middle_of_a_conversation)
     stream_socket_pair(pair);
     say(pair[0], "OK\nevil\n");
     hear(pair[1], "OK\n");
-    kit_assert_code(weft_tls_start(client, &pair[1], .host = "here.test"),
-                    -WEFT_EPROTO);
+    // If it has not been read yet it is taken for TLS, which it is not.
+    int rc = weft_tls_start(client, &pair[1], .host = "here.test");
+    ck_assert_msg(rc == -WEFT_EPROTO || rc == -WEFT_ETLS, "%d", rc);
     stream_close_both(pair);
     weft_tls_unref(client);
 }

@@ -30,8 +30,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "weft_test.h"
+
 static _Thread_local unsigned torn_calls;
-static uint32_t state = 1; // of the generator: relaxed, any order will do
+static uint32_t state; // of the generator: relaxed, any order will do
 
 unsigned torn_count(void)
 {
@@ -42,6 +44,7 @@ static uint32_t chance(void)
 {
     uint32_t x = __atomic_add_fetch(&state, 0x9e3779b9u, __ATOMIC_RELAXED);
 
+    x ^= (uint32_t)weft_test_seed();
     x = (x ^ (x >> 16)) * 0x85ebca6bu;
     x = (x ^ (x >> 13)) * 0xc2b2ae35u;
     return x ^ (x >> 16);
