@@ -34,12 +34,15 @@ WEFT_TEST(a_deadline_that_has_passed_is_no_error)
 
 WEFT_TEST(without_a_descriptor_left_there_is_a_code)
 {
-    struct rlimit none = {0, 0};
+    struct rlimit before, none = {0, 0};
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none.rlim_max = before.rlim_max;
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
     ck_assert_uint_eq(wi_os_fd_limit(), 0);
     ck_assert_int_eq(wi_os_event_new(), -EMFILE);
     ck_assert_int_eq(wi_os_watch_open(), -EMFILE);
     ck_assert_int_eq(wi_os_dup(STDERR_FILENO), -EINVAL); // as fcntl has it
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 WEFT_TEST(a_copy_goes_at_exec)
