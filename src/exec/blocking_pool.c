@@ -392,10 +392,7 @@ static int close_pool(weft_executor *ex,
 static size_t jobs_under_way(weft_executor *ex)
 {
     struct blocking_pool *pool = (struct blocking_pool *)ex;
-    if (!wi_open_pools_try(&pool->lock))
-        return 0;
-    size_t jobs = pool->jobs;
-    wi_mutex_unlock(&pool->lock);
+    size_t jobs = wi_open_pools_read(&pool->lock, &pool->jobs);
     return jobs > 0 && wi_here.pool == pool ? jobs - 1 : jobs;
 }
 

@@ -5,6 +5,7 @@
 // have waited for a job.
 #include "exec/open_pools.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include <weft/error.h>
@@ -46,13 +47,24 @@ void wi_open_pools_remove(weft_executor *executor)
     wi_mutex_unlock(&lock);
 }
 
-bool wi_open_pools_try(struct wi_mutex *mutex)
+// This very thread might have it, if exit was called where it should not be:
+// gives up after a while.
+static bool try_lock(struct wi_mutex *mutex)
 {
     bool got;
     for (int64_t end = wi_os_now() + PATIENCE;
          !(got = wi_mutex_try(mutex)) && wi_os_now() < end;)
         wi_os_thread_yield();
     return got;
+}
+
+size_t wi_open_pools_read(struct wi_mutex *mutex, const size_t *number)
+{
+    if (!try_lock(mutex))
+        return 0;
+    size_t n = *number;
+    wi_mutex_unlock(mutex);
+    return n;
 }
 
 static void tell(const char *name, size_t jobs)
@@ -79,7 +91,7 @@ static size_t count(const struct wi_open_pool *pool)
 static void tell_all(void)
 {
     struct wi_open_pool *pool;
-    while (!wi_forked() && wi_open_pools_try(&lock)) {
+    while (!wi_forked() && try_lock(&lock)) {
         char name[sizeof pool->name] = "";
         size_t jobs = 0;
         pool = pools;

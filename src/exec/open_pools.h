@@ -6,7 +6,6 @@
 #ifndef WI_EXEC_OPEN_POOLS_H
 #define WI_EXEC_OPEN_POOLS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include <weft/executor.h>
@@ -19,7 +18,7 @@ struct wi_open_pool {
     weft_executor *executor;
     char name[32];
     // How many jobs it has that have not ended, but for the caller's own. At
-    // exit, on any thread: takes no lock without wi_open_pools_try.
+    // exit, on any thread: what is under a lock by wi_open_pools_read.
     size_t (*jobs)(weft_executor *executor);
 };
 
@@ -31,8 +30,7 @@ void wi_open_pools_add(struct wi_open_pool *pool, weft_executor *executor,
 // Takes a pool out, if it is there: it is being closed, or Weft's own.
 void wi_open_pools_remove(weft_executor *executor);
 
-// Takes a lock that this very thread might have, if exit was called where it
-// should not be: gives up after a while.
-bool wi_open_pools_try(struct wi_mutex *lock);
+// A number that is under a pool's lock; 0 if that cannot be had.
+size_t wi_open_pools_read(struct wi_mutex *lock, const size_t *number);
 
 #endif

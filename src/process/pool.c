@@ -875,11 +875,7 @@ static int may_start(const struct weft_process_pool_options *o)
 static size_t jobs_under_way(weft_executor *ex)
 {
     struct wi_pool *pool = (struct wi_pool *)ex;
-    if (!wi_open_pools_try(&pool->lock))
-        return 0;
-    size_t jobs = pool->jobs;
-    wi_mutex_unlock(&pool->lock);
-    return jobs;
+    return wi_open_pools_read(&pool->lock, &pool->jobs);
 }
 
 weft_executor *
