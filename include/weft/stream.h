@@ -86,8 +86,10 @@ WEFT_API int weft_process_stream(weft_future *f, int fd, weft_stream **stream);
 WEFT_API int weft_stream_pair_with(weft_stream *pair[2],
                                    const struct weft_memory_options *options);
 
-// Reads up to size bytes, what there is; 0 is the end. Blocks: the caller only.
-// Cancels: yes. Threads: one at a time. Errors: -ECONNRESET and what the kind
+// Reads up to size bytes, what there is; 0 is the end. After one that was full,
+// the next may take more than it is asked for into the buffer, as the other
+// kinds of reads do (weft_stream_buffered). Blocks: the caller only. Cancels:
+// yes. Threads: one at a time. Errors: -ECONNRESET and what the kind
 // of stream has; -ECANCELED, -ETIMEDOUT. Since 0.1.
 WEFT_API ssize_t weft_stream_read(weft_stream *s, void *buf, size_t size);
 
@@ -183,7 +185,8 @@ WEFT_API int weft_stream_close(weft_stream *s);
 WEFT_API int weft_stream_abort(weft_stream *s);
 
 // The descriptor below s; -EBADF if there is none. It stays the stream's own.
-// Since 0.1.
+// What stands in the buffer (weft_stream_buffered) is not there any more: ask
+// for that first where you wait for the descriptor. Since 0.1.
 WEFT_API int weft_stream_fd(weft_stream *s);
 
 // What carries s: "tcp", "unix", "pipe", "tty", "file", "memory", "tls", ...

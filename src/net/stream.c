@@ -38,6 +38,7 @@ struct core {
     char *bytes;
     size_t start, end, room;
     uint32_t reading; // a reader is inside: any thread, atomically
+    bool full;        // the last read got all that it had room for
     struct wi_turn writers;
 };
 _Static_assert(sizeof(struct core) <= sizeof(struct weft_stream),
@@ -151,6 +152,14 @@ static ssize_t fill(weft_stream *s, size_t want)
     return n;
 }
 
+// Whether the empty buffer has room for twice the size.
+static bool has_twice(struct core *c, size_t size)
+{
+    size_t room = 2 * size > FIRST_ROOM ? 2 * size : FIRST_ROOM;
+
+    return c->room >= room || resize(c, room) == 0;
+}
+
 // Puts what a reader has taken back in front.
 static int put_back(struct core *c, const void *bytes, size_t n)
 {
@@ -191,6 +200,24 @@ ssize_t wi_stream_end_read(weft_stream *s, ssize_t result)
     return result;
 }
 
+// Past the buffer, unless the last read was full: then there may be more than
+// this one has room for, and there is room for that in the buffer, whose being
+// filled in part says that there is no more. A copy is less than a system call.
+static ssize_t read_some(weft_stream *s, void *buf, size_t size)
+{
+    struct core *c = core_of(s);
+    ssize_t n;
+
+    if (!c->full || size > DIRECT || !has_twice(c, size)) {
+        n = s->ops->read(s, buf, size);
+        c->full = n == (ssize_t)size;
+        return n;
+    }
+    n = fill(s, 1);
+    c->full = n >= (ssize_t)size;
+    return n > 0 ? (ssize_t)take(c, buf, size) : n;
+}
+
 ssize_t weft_stream_read(weft_stream *s, void *buf, size_t size)
 {
     wi_need(s);
@@ -200,7 +227,7 @@ ssize_t weft_stream_read(weft_stream *s, void *buf, size_t size)
     if (n == 0 && size > 0) {
         n = (ssize_t)take(core_of(s), buf, size);
         if (n == 0)
-            n = s->ops->read(s, buf, size);
+            n = read_some(s, buf, size);
     }
     return wi_stream_end_read(s, n);
 }
