@@ -371,9 +371,7 @@ static WI_MERGED bool run_inline(struct wi_task *self, bool plain,
     if (!may_run_inline(worker, self, plain, t))
         return false;
     wi_hint hint = wi_hint_of(t);
-    wi_deque_pop_last(&worker->jobs, hint); // else a tombstone stays behind
-    if (wi_deque_is_long(&worker->jobs))
-        wi_deque_trim(&worker->jobs);
+    wi_deque_bury(&worker->jobs, hint);
     // relaxed: the claim's barrier orders it
     __atomic_store_n(&self->edge, hint | WI_EDGE_INLINE, __ATOMIC_RELAXED);
     bool mine = wi_task_claim(t, wi_hint_gen(hint), 0);

@@ -11,6 +11,9 @@
 // they are not needed.
 enum { FIRST_SIZE = 256, MAPPED = 2048 };
 
+// The most that a thief takes.
+enum { LOOT = 16 };
+
 static size_t ring_bytes(int64_t size)
 {
     return sizeof(struct wi_ring) + (size_t)size * sizeof(wi_hint);
@@ -42,6 +45,7 @@ int wi_deque_init(struct wi_deque *deque, bool solo,
     deque->head = 0;
     deque->tail = 0;
     deque->seen = 0;
+    deque->buried = 0;
     deque->solo = solo;
     deque->first = first;
     deque->ring = ring_new(FIRST_SIZE);
@@ -83,8 +87,77 @@ static wi_hint slot_read(struct wi_ring *ring, int64_t i)
 
 static void slot_write(struct wi_ring *ring, int64_t i, wi_hint hint)
 {
-    __atomic_store_n(&ring->slots[i & ring->mask], hint, __ATOMIC_RELAXED);
+    // release: as in wi_deque_put
+    __atomic_store_n(&ring->slots[i & ring->mask], hint, __ATOMIC_RELEASE);
 }
+
+static int64_t see_head(struct wi_deque *deque)
+{
+    // acquire: pairs with the thieves' compare-and-swap; their reads of the
+    // slots before head are over
+    deque->seen = __atomic_load_n(&deque->head, __ATOMIC_ACQUIRE);
+    return deque->seen;
+}
+
+// Whether a swap took the head from where it was to `to`.
+static bool move_head(struct wi_deque *deque, int64_t head, int64_t to)
+{
+    if (deque->solo) {
+        deque->head = to;
+        return true;
+    }
+    // release: our reads of the slots are over; pairs with see_head. acquire:
+    // what was read of the ring is not older than the head
+    return __atomic_compare_exchange_n(&deque->head, &head, to, false,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static bool is_dead(wi_hint hint)
+{
+    // relaxed: nothing is read but the state; a record never comes back to it
+    uint32_t state =
+        __atomic_load_n(&wi_hint_task(hint)->state, __ATOMIC_RELAXED);
+    return state >> 16 != wi_hint_gen(hint) || (state & WI_PHASE) != WI_QUEUED;
+}
+
+// Tombstones ------------------------------------------------------------------
+
+void wi_deque_sweep(struct wi_deque *deque)
+{
+    int64_t head, to;
+    deque->buried = 0;
+    do {
+        head = to = see_head(deque);
+        while (to < deque->tail && is_dead(slot_read(deque->ring, to)))
+            to++;
+    } while (to > head && !move_head(deque, head, to));
+}
+
+// Whether half of the ring or more is tombstones. Gives up when too much lives.
+static bool is_half_dead(const struct wi_deque *deque)
+{
+    int64_t dead = deque->tail - deque->seen, half = deque->ring->mask / 2;
+    for (int64_t i = deque->seen; i < deque->tail && dead > half; i++)
+        if (!is_dead(slot_read(deque->ring, i)))
+            dead--;
+    return dead > half;
+}
+
+// Moves what is alive to the tail, in its order. What moves is in both places
+// for a moment, never in none; one that a thief takes meanwhile is alive in
+// one of them at most.
+static void compact(struct wi_deque *deque)
+{
+    int64_t end = deque->tail, head;
+    while ((head = see_head(deque)) < end) {
+        wi_hint hint = slot_read(deque->ring, head);
+        if (!is_dead(hint))
+            wi_deque_put(deque, hint);
+        move_head(deque, head, head + 1); // else a thief has
+    }
+}
+
+// Room ------------------------------------------------------------------------
 
 // Doubles the ring. The old one stays until the end: a thief may read it.
 static int grow(struct wi_deque *deque, int64_t head)
@@ -110,100 +183,83 @@ static int grow(struct wi_deque *deque, int64_t head)
     return 0;
 }
 
-static int64_t see_head(struct wi_deque *deque)
+int wi_deque_make_room(struct wi_deque *deque, size_t n)
 {
-    // acquire: pairs with the thieves' compare-and-swap; their reads of the
-    // slots before head are over
-    deque->seen = __atomic_load_n(&deque->head, __ATOMIC_ACQUIRE);
-    return deque->seen;
-}
-
-int wi_deque_make_room(struct wi_deque *deque)
-{
-    int64_t head = see_head(deque);
-    return deque->tail - head > deque->ring->mask ? grow(deque, head) : 0;
+    while (deque->tail - see_head(deque) + (int64_t)n > deque->ring->mask) {
+        int rc = 0;
+        if (is_half_dead(deque))
+            compact(deque);
+        else
+            rc = grow(deque, deque->seen);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
 }
 
 int wi_deque_push_all(struct wi_deque *deque, const wi_hint *hints, size_t n)
 {
+    int rc = wi_deque_make_room(deque, n);
+    if (rc < 0)
+        return rc;
     int64_t tail = deque->tail;
-    int64_t head = see_head(deque);
-    while (tail - head + (int64_t)n > deque->ring->mask + 1) {
-        int rc = grow(deque, head);
-        if (rc < 0)
-            return rc;
-    }
     for (size_t i = 0; i < n; i++)
         slot_write(deque->ring, tail + (int64_t)i, hints[i]);
-    // release: as in wi_deque_push
+    // release: as in wi_deque_put
     __atomic_store_n(&deque->tail, tail + (int64_t)n, __ATOMIC_RELEASE);
     return 0;
 }
 
-bool wi_deque_pop_contended(struct wi_deque *deque, int64_t last)
-{
-    __atomic_store_n(&deque->tail, last, __ATOMIC_RELAXED);
-    wi_arch_fence(); // the store above before the load below; pairs with the
-                     // fence in take
-    int64_t head = __atomic_load_n(&deque->head, __ATOMIC_RELAXED);
-    if (head < last)
-        return true;
-    bool won = head == last &&
-               __atomic_compare_exchange_n(&deque->head, &head, last + 1, false,
-                                           __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-    __atomic_store_n(&deque->tail, last + 1, __ATOMIC_RELAXED);
-    return won;
-}
+// Taking ----------------------------------------------------------------------
 
-static bool is_dead(wi_hint hint)
+// The entries that can be taken: from *head, as many as are returned, in *ring.
+static int64_t look(struct wi_deque *deque, int64_t *head,
+                    struct wi_ring **ring)
 {
-    // relaxed: nothing is read but the state; a record never comes back to it
-    uint32_t state =
-        __atomic_load_n(&wi_hint_task(hint)->state, __ATOMIC_RELAXED);
-    return state >> 16 != wi_hint_gen(hint) || (state & WI_PHASE) != WI_QUEUED;
-}
-
-// The last entry, 0 if there is none.
-static wi_hint last_of(struct wi_deque *deque)
-{
-    int64_t last = deque->tail - 1;
-    if (last < __atomic_load_n(&deque->head, __ATOMIC_RELAXED))
-        return 0;
-    return slot_read(deque->ring, last);
-}
-
-void wi_deque_trim(struct wi_deque *deque)
-{
-    wi_hint last;
-    while ((last = last_of(deque)) != 0 && is_dead(last))
-        wi_deque_pop_last(deque, last);
-}
-
-static wi_hint take_solo(struct wi_deque *deque)
-{
-    if (deque->head >= deque->tail)
-        return 0;
-    return slot_read(deque->ring, deque->head++);
+    // acquire: before the tail
+    *head = __atomic_load_n(&deque->head, __ATOMIC_ACQUIRE);
+    // acquire: pairs with the release in wi_deque_put
+    int64_t tail = __atomic_load_n(&deque->tail, __ATOMIC_ACQUIRE);
+    // acquire: pairs with the release in grow
+    *ring = __atomic_load_n(&deque->ring, __ATOMIC_ACQUIRE);
+    return tail - *head;
 }
 
 wi_hint wi_deque_take(struct wi_deque *deque, bool *busy)
 {
+    int64_t head;
+    struct wi_ring *ring;
     *busy = false;
-    if (deque->solo)
-        return take_solo(deque);
-    // acquire: pairs with the winner's compare-and-swap
-    int64_t head = __atomic_load_n(&deque->head, __ATOMIC_ACQUIRE);
-    wi_arch_fence(); // head before tail; pairs with the fence in pop_last
-    // acquire: pairs with the release in push
-    int64_t tail = __atomic_load_n(&deque->tail, __ATOMIC_ACQUIRE);
-    if (head >= tail)
+    if (look(deque, &head, &ring) <= 0)
         return 0;
-    // acquire: pairs with the release in grow
-    struct wi_ring *ring = __atomic_load_n(&deque->ring, __ATOMIC_ACQUIRE);
     wi_hint hint = slot_read(ring, head);
-    if (__atomic_compare_exchange_n(&deque->head, &head, head + 1, false,
-                                    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+    if (move_head(deque, head, head + 1))
         return hint;
     *busy = true;
     return 0;
+}
+
+wi_hint wi_deque_steal(struct wi_deque *deque, struct wi_deque *to, bool *busy)
+{
+    int64_t head;
+    struct wi_ring *ring;
+    wi_hint hints[LOOT];
+    int64_t n = (look(deque, &head, &ring) + 1) / 2;
+    *busy = false;
+    if (n <= 0)
+        return 0;
+    if (n > LOOT)
+        n = LOOT;
+    for (int64_t i = 0; i < n; i++)
+        // acquire: before the second look at the head; pairs with wi_deque_put
+        hints[i] = __atomic_load_n(&ring->slots[(head + i) & ring->mask],
+                                   __ATOMIC_ACQUIRE);
+    // relaxed: a ring whose head has moved on may have anything in these slots
+    *busy = __atomic_load_n(&deque->head, __ATOMIC_RELAXED) != head;
+    if (*busy)
+        return 0;
+    if (wi_deque_push_all(to, hints + 1, (size_t)n - 1) < 0)
+        n = 1;
+    *busy = !move_head(deque, head, head + n);
+    return *busy ? 0 : hints[0];
 }

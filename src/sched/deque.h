@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// deque.h: the unstarted tasks of one worker. The owner pushes at the tail;
-// the owner and thieves take from the head, so tasks start in the order of
-// their spawning; the owner alone may take back what it pushed last, for a
-// join that runs its child inline. This is the deque of Chase and Lev (2005)
-// with the memory orders of Le, Pop, Cohen and Zappa Nardelli (2013), with
-// the ring pointer published by release and read by acquire, and with all
-// owner's takes at the head being steals.
+// deque.h: the unstarted tasks of one worker, in the order of their spawning.
+// The owner puts them at the tail; the owner and thieves take them at the head,
+// a thief several at once. The ring that grows is that of Chase and Lev's deque
+// (2005). But nobody takes at the tail where there are thieves: so the tail
+// only moves on, a slot stays what it is until the head has passed it, and a
+// thief whose compare-and-swap finds the head where it was has read nothing
+// that was not there. No side needs a fence.
 //
 // A slot is a hint: the claim on the record's state word is the truth. A
 // record that was claimed by somebody else (a join, a cancel) leaves its slot
-// behind as a tombstone.
+// behind as a tombstone, and a hint may stand in two places at once. Tombstones
+// go where they come to the head, and where the ring is half full of them.
 #ifndef WI_SCHED_DEQUE_H
 #define WI_SCHED_DEQUE_H
 
@@ -27,11 +28,12 @@ struct wi_ring {
 };
 
 struct wi_deque {
-    int64_t head __attribute__((aligned(64))); // thieves: compare-and-swap
+    int64_t head __attribute__((aligned(64))); // all: compare-and-swap
     int64_t tail __attribute__((aligned(64))); // owner
     int64_t seen;         // owner: where head was when it last had to know
     struct wi_ring *ring; // owner; release
-    bool solo;            // no thieves: then nothing here needs a fence
+    unsigned buried;      // owner: tombstones it has made since the last sweep
+    bool solo;            // no thieves: then nothing here needs an atomic
     void (*first)(struct wi_deque *deque); // NULL, or told of the first push
 };
 
@@ -44,14 +46,15 @@ void wi_deque_fini(struct wi_deque *deque);
 // is late reads nothing there, and then fails to take it, as head is past it.
 void wi_deque_discard(struct wi_deque *deque);
 
-// Owner: makes room for one more; 0 or -ENOMEM.
-int wi_deque_make_room(struct wi_deque *deque);
+// Owner: makes room for n more; 0 or -ENOMEM.
+int wi_deque_make_room(struct wi_deque *deque, size_t n);
 
-// Owner: whether there is room for one more as it is.
+// Owner: whether there is room for one more as it is. One slot stays free, for
+// what moves from the head to the tail.
 static inline bool wi_deque_has_room(const struct wi_deque *deque)
 {
     // Not `head`: its line is the thieves'.
-    return deque->tail - deque->seen <= deque->ring->mask;
+    return deque->tail - deque->seen < deque->ring->mask;
 }
 
 // Owner, where it has room.
@@ -59,8 +62,9 @@ static WI_MERGED void wi_deque_put(struct wi_deque *deque, wi_hint hint)
 {
     int64_t tail = deque->tail;
     struct wi_ring *ring = deque->ring;
-    // relaxed: the slot is published by tail
-    __atomic_store_n(&ring->slots[tail & ring->mask], hint, __ATOMIC_RELAXED);
+    // release: a late thief that reads it then sees the head beyond where it
+    // began; pairs with wi_deque_steal
+    __atomic_store_n(&ring->slots[tail & ring->mask], hint, __ATOMIC_RELEASE);
     // release: a thief that sees the new tail sees the slot and the record
     __atomic_store_n(&deque->tail, tail + 1, __ATOMIC_RELEASE);
 }
@@ -69,7 +73,7 @@ static WI_MERGED void wi_deque_put(struct wi_deque *deque, wi_hint hint)
 static WI_MERGED int wi_deque_push(struct wi_deque *deque, wi_hint hint)
 {
     if (__builtin_expect(!wi_deque_has_room(deque), false)) {
-        int rc = wi_deque_make_room(deque);
+        int rc = wi_deque_make_room(deque, 1);
         if (rc < 0)
             return rc;
     }
@@ -80,36 +84,31 @@ static WI_MERGED int wi_deque_push(struct wi_deque *deque, wi_hint hint)
 // Owner: all n, or -ENOMEM and none.
 int wi_deque_push_all(struct wi_deque *deque, const wi_hint *hints, size_t n);
 
-// Owner: takes back the last one pushed, which lies at `last`, unless a thief
-// is faster.
-bool wi_deque_pop_contended(struct wi_deque *deque, int64_t last);
+// Owner: takes the tombstones off the head.
+void wi_deque_sweep(struct wi_deque *deque);
 
-// Owner: takes `hint` back if it is the last one pushed.
-static inline bool wi_deque_pop_last(struct wi_deque *deque, wi_hint hint)
+// Owner: `hint` is about to be claimed in its place. Without thieves it is
+// taken back if it was the last one pushed; else it becomes a tombstone.
+static inline void wi_deque_bury(struct wi_deque *deque, wi_hint hint)
 {
+    enum { MOST = 32 };
     int64_t last = deque->tail - 1;
-    // relaxed: only the owner writes slots
-    if (last < __atomic_load_n(&deque->head, __ATOMIC_RELAXED) ||
-        deque->ring->slots[last & deque->ring->mask] != hint)
-        return false;
-    if (!deque->solo)
-        return wi_deque_pop_contended(deque, last);
-    deque->tail = last;
-    return true;
-}
-
-// Owner: takes the tombstones off the tail. A program that joins all that it
-// starts, inline, takes nothing from the head, where they would go else.
-void wi_deque_trim(struct wi_deque *deque);
-
-static inline bool wi_deque_is_long(const struct wi_deque *deque)
-{
-    return deque->tail - __atomic_load_n(&deque->head, __ATOMIC_RELAXED) > 64;
+    if (deque->solo && last >= deque->head &&
+        deque->ring->slots[last & deque->ring->mask] == hint)
+        deque->tail = last;
+    else if (WI_RARELY(++deque->buried > MOST))
+        wi_deque_sweep(deque);
 }
 
 // Anybody: the oldest entry, or 0 if it is empty or another thief was faster
 // (*busy tells which).
 wi_hint wi_deque_take(struct wi_deque *deque, bool *busy);
+
+// A thief, the owner of `to`: half of the entries, at most 16. The oldest is
+// returned; the others stand in `to` before they leave this one, since others
+// look there before they sleep. If another thief was faster (0, and *busy) some
+// may stand in both.
+wi_hint wi_deque_steal(struct wi_deque *deque, struct wi_deque *to, bool *busy);
 
 static inline bool wi_deque_empty(const struct wi_deque *deque)
 {

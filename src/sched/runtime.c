@@ -428,6 +428,20 @@ static struct wi_task *grab(struct wi_worker *worker)
     return t != NULL || n == direct ? t : take_from(&worker->jobs);
 }
 
+// The oldest of what the victim has, and more of it for later.
+static struct wi_task *rob(struct wi_worker *worker, struct wi_worker *victim)
+{
+    for (;;) {
+        bool busy;
+        wi_hint hint = wi_deque_steal(&victim->jobs, &worker->jobs, &busy);
+        struct wi_task *t = hint != 0 ? claim(hint) : NULL;
+        if (t == NULL && !wi_deque_empty(&worker->jobs))
+            t = take_from(&worker->jobs);
+        if (t != NULL || (hint == 0 && !busy))
+            return t;
+    }
+}
+
 static struct wi_task *steal(struct wi_worker *worker)
 {
     struct wi_runtime *runtime = worker->runtime;
@@ -439,7 +453,7 @@ static struct wi_task *steal(struct wi_worker *worker)
     for (unsigned i = 0; i < count; i++) {
         struct wi_worker *victim =
             runtime->workers[(worker->random + i) % count];
-        struct wi_task *t = victim == worker ? NULL : take_from(&victim->jobs);
+        struct wi_task *t = victim == worker ? NULL : rob(worker, victim);
         if (t != NULL)
             return t;
     }

@@ -132,6 +132,8 @@ static int slots_resident(const struct wi_deque *deque)
     return count;
 }
 
+static struct wi_task queued;
+
 WEFT_TEST(slots_of_an_empty_deque_go_back, .repeat = 2)
 {
     struct wi_deque deque;
@@ -139,18 +141,20 @@ WEFT_TEST(slots_of_an_empty_deque_go_back, .repeat = 2)
     if (sysconf(_SC_PAGESIZE) != 4096)
         weft_test_skip("counts pages of 4 KiB");
     ck_assert_int_eq(wi_deque_init(&deque, solo, NULL), 0);
+    queued.state = WI_QUEUED;
+    const wi_hint hint = wi_hint_of(&queued);
     for (uint64_t i = 1; i <= PEAK; i++)
-        ck_assert_int_eq(wi_deque_push(&deque, i), 0);
+        ck_assert_int_eq(wi_deque_push(&deque, hint), 0);
     int before = slots_resident(&deque);
     ck_assert_int_gt(before, 50);
     wi_deque_discard(&deque); // it is not empty
     ck_assert_int_eq(slots_resident(&deque), before);
     for (uint64_t i = 1; i <= PEAK; i++)
-        ck_assert_uint_eq(wi_deque_take(&deque, &busy), i);
+        ck_assert_uint_eq(wi_deque_take(&deque, &busy), hint);
     wi_deque_discard(&deque);
     ck_assert_int_eq(slots_resident(&deque), 0);
-    ck_assert_int_eq(wi_deque_push(&deque, 7), 0);
-    ck_assert_uint_eq(wi_deque_take(&deque, &busy), 7);
+    ck_assert_int_eq(wi_deque_push(&deque, hint), 0);
+    ck_assert_uint_eq(wi_deque_take(&deque, &busy), hint);
     wi_deque_fini(&deque);
 }
 
