@@ -63,8 +63,9 @@ WEFT_API int weft_run_with(weft_function *fn, void *arg,
                            const struct weft_run_options *options);
 
 // Starts fn(arg) as a task of the current run; from a plain thread outside any
-// run, of the process-wide default loop. It begins at the caller's next wait,
-// in the order of starting, except that a join may run its own child first.
+// run, of the process-wide default loop. It begins while the caller waits: in
+// the order of starting, behind those tasks that can go on, except that a join
+// may run its own child first.
 // Never NULL. The task belongs to a group even when its handle is dropped.
 // Blocks: no. Threads: any. Errors: a failed future with -ENOMEM, -WEFT_ECLOSED
 // (the group is closed, or the default loop is, as the program ends),
@@ -73,8 +74,9 @@ WEFT_API weft_future *
 weft_task_start_with(weft_function *fn, void *arg,
                      const struct weft_task_options *options);
 
-// Lets other ready tasks of this worker run, then goes on; in a plain thread
-// yields the CPU. Returns 0, -ECANCELED or -ETIMEDOUT. Since 0.1.
+// Lets the other tasks of this worker that can go on do so, or if there are
+// none the next that has not begun, then goes on; in a plain thread yields the
+// CPU. Returns 0, -ECANCELED or -ETIMEDOUT. Since 0.1.
 WEFT_API int weft_yield(void);
 
 // Sleeps for `seconds`. 0 or less is weft_yield. Returns 0 when the time has
