@@ -211,7 +211,8 @@ WEFT_API int weft_map_stream_job(weft_executor *ex, const struct weft_job *job,
 // is lost, which a line on standard error tells (weft_on_unobserved). A submit
 // that comes while it closes fails with -WEFT_ECLOSED, unless one of its own
 // jobs makes it, or, on threads, a task that a job has left behind (such are
-// canceled once all jobs have ended): what they submit ends as well. After this
+// canceled once all jobs have ended), or, on a loop, any task of the run: what
+// they submit ends as well, canceled where all are canceled. After this
 // has returned ex must not be used any more, as memory after free(). NULL is
 // allowed. Blocks: the caller only; not ended by cancel. Threads: any but its
 // own jobs. Returns 0, or -ETIMEDOUT if the deadline made it cancel. Since 0.1.

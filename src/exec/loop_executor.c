@@ -44,6 +44,7 @@ struct loop_executor {
     struct entry *lists[LISTS];
     size_t count; // of entries
     bool closing;
+    bool cancel_all; // what comes is canceled
     struct wi_task *closer;
 };
 
@@ -63,12 +64,15 @@ static void unlist(struct entry *e)
         e->next->link = e->link;
 }
 
-static void add(struct loop_executor *ex, struct entry *e)
+// Whether it is to be canceled.
+static bool add(struct loop_executor *ex, struct entry *e)
 {
     wi_mutex_lock(&ex->lock);
-    enlist(e, &ex->lists[WAITING]);
+    e->asked = ex->cancel_all;
+    enlist(e, &ex->lists[e->asked ? ASKED : WAITING]);
     ex->count++;
     wi_mutex_unlock(&ex->lock);
+    return e->asked;
 }
 
 static void begin(struct entry *e)
@@ -131,7 +135,8 @@ static weft_future *submit(weft_executor *base, const struct weft_job *job,
     weft_future *f;
     if (wi_is_parents(ex->born))
         return wi_future_failed(-WEFT_EFORKED, NULL);
-    // relaxed: who submits during the close must be a job of it
+    // relaxed: who submits during the close must be in the loop, as its jobs
+    // and their tasks are; who is beyond it knows of the close, or it is misuse
     if (__atomic_load_n(&ex->closing, __ATOMIC_RELAXED) &&
         (wi_here.worker == NULL || wi_here.worker->runtime != ex->runtime))
         return wi_future_failed(-WEFT_ECLOSED, NULL);
@@ -145,7 +150,7 @@ static weft_future *submit(weft_executor *base, const struct weft_job *job,
     }
     e->of = ex;
     e->f = weft_future_ref(f);
-    add(ex, e);
+    bool canceled = add(ex, e);
     int rc = start(e);
     if (rc < 0) {
         weft_work_drop(e->work, rc);
@@ -153,6 +158,8 @@ static weft_future *submit(weft_executor *base, const struct weft_job *job,
         take_out(e);
         weft_future_unref(e->f);
         free(e);
+    } else if (canceled) { // e may be gone
+        weft_cancel(f);
     }
     return f;
 }
@@ -184,6 +191,9 @@ static weft_future *find_to_cancel(struct loop_executor *ex, bool begun_too)
 static void cancel_as_asked(struct loop_executor *ex, enum weft_close_mode mode)
 {
     weft_future *f;
+    wi_mutex_lock(&ex->lock);
+    ex->cancel_all |= mode == WEFT_CLOSE_CANCEL_ALL; // what they submit, too
+    wi_mutex_unlock(&ex->lock);
     while (mode != WEFT_CLOSE_DRAIN &&
            (f = find_to_cancel(ex, mode == WEFT_CLOSE_CANCEL_ALL)) != NULL) {
         weft_cancel(f);

@@ -171,6 +171,38 @@ KIT_BOTH(a_loop_executor_cancels_very_many, .timeout = 60)
     }
 }
 
+// What a job submits while it is canceled ends with the rest of it.
+static int blocked;
+
+WEFT_JOB(int, submit_while_canceled)
+{
+    kit_count(&blocked);
+    int rc = weft_sleep(INFINITY);
+    weft_future_unref(weft_submit(own, suite_block));
+    return rc;
+}
+
+static int close_and_cancel(void *ex)
+{
+    return weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL);
+}
+
+KIT_BOTH(a_canceled_job_submits_more)
+{
+    weft_executor *(*const make[])(void) = {weft_loop_executor, one_thread,
+                                            threads, blocking, latest_first};
+    for (int i = 0; i < (int)(sizeof make / sizeof make[0]); i++) {
+        own = make[i]();
+        weft_future *f = weft_submit(own, submit_while_canceled);
+        kit_await(&blocked, i + 1);
+        weft_future *closes = i % 2 ? weft_thread_start(close_and_cancel, own)
+                                    : weft_task_start(close_and_cancel, own);
+        kit_assert_code(weft_join(closes), 0);
+        ck_assert(weft_done(f));
+        weft_future_unref(f);
+    }
+}
+
 WEFT_TEST(a_job_closes_its_loop_executor, .signal = SIGABRT)
 {
     close_from_within(weft_loop_executor());
