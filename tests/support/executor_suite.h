@@ -10,14 +10,8 @@
 #ifndef WEFT_EXECUTOR_SUITE_H
 #define WEFT_EXECUTOR_SUITE_H
 
+#include "executor_ends.h"
 #include "kit.h"
-
-enum suite_traits {
-    SUITE_PROCESS = 1, // jobs run in other processes
-    SUITE_INLINE = 2,  // jobs run inside submit
-};
-
-typedef weft_executor *suite_make(void);
 
 struct suite_wide {
     long v[20];
@@ -315,10 +309,18 @@ static void executor_suite(suite_make *make, unsigned traits)
     suite_threads(ex);
     suite_deadline(ex);
     suite_combine(ex);
-    if (!(traits & SUITE_INLINE))
+    suite_maps(ex);
+    suite_streams(ex);
+    suite_unobserved(ex);
+    if (!(traits & SUITE_INLINE)) {
         suite_cancel(ex);
+        suite_map_ends(ex);
+    }
     weft_executor_close(ex);
     suite_close(make, traits);
+    suite_canceled_caller(make);
+    if (!(traits & SUITE_INLINE))
+        suite_closes(make);
 }
 
 #endif

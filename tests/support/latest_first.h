@@ -6,6 +6,7 @@
 #define WEFT_TEST_LATEST_FIRST_H
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <weft.h>
 
@@ -43,6 +44,7 @@ static weft_future *latest_submit(weft_executor *ex, const struct weft_job *job,
 {
     weft_future *f;
     weft_work *work = weft_work_new(job, arg, options, &f);
+    WEFT_SHIELD(INFINITY); // the job is not ended with its submitter
     int rc =
         work ? weft_queue_put(((struct latest_first *)ex)->works, &work) : 0;
     if (rc < 0) { // closed
@@ -77,9 +79,10 @@ static int latest_close(weft_executor *ex,
 {
     struct latest_first *l = (struct latest_first *)ex;
     int rc = 0;
+    WEFT_SHIELD(INFINITY); // no cancel ends a close
     weft_queue_shutdown(l->works, false);
     latest_cancel(l, options->mode);
-    if (options->deadline > 0 &&
+    if (options->deadline != 0 && // negative: it has passed
         weft_wait(&l->thread, 1, WEFT_ALL_COMPLETED, options->deadline) == 0) {
         latest_cancel(l, WEFT_CLOSE_CANCEL_ALL);
         rc = -ETIMEDOUT;
