@@ -24,7 +24,7 @@
 enum weft_local_kind {
     WEFT_LOCAL_OWN = 0,   // each task, job and plain thread; begins with NULL
     WEFT_LOCAL_INHERITED, // the same, and begins with what its starter has:
-                          // tasks, threads, and jobs of thread pools
+                          // tasks, threads, and jobs in the same process
     WEFT_LOCAL_THREAD,    // each OS thread, shared by its tasks
 };
 

@@ -29,9 +29,10 @@ WEFT_BEGIN
 
 // A work: job with a copy of arg. *future gets the caller's handle on its
 // future; if NULL is returned, one that has failed. options may be NULL; of
-// them .deadline and .name hold. Canceling the future ends work that has not
-// begun, and from then on blocking calls in work that runs fail with
-// -ECANCELED. Threads: any. Blocks: no. Since 0.1.
+// them .deadline and .name hold. What the caller has under inherited keys
+// (local.h) the job will have, whoever runs it. Canceling the future ends work
+// that has not begun, and from then on blocking calls in work that runs fail
+// with -ECANCELED. Threads: any. Blocks: no. Since 0.1.
 WEFT_API weft_work *weft_work_new(const struct weft_job *job, const void *arg,
                                   const struct weft_submit_options *options,
                                   weft_future **future);

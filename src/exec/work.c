@@ -20,6 +20,7 @@
 #include "exec/job.h"
 #include "future/external.h"
 #include "future/future.h"
+#include "future/local.h"
 #include "os/futex.h"
 #include "os/report.h"
 #include "sched/scope.h"
@@ -29,8 +30,9 @@ enum work_state { WAITING, RUNNING, ENDED };
 struct weft_work {
     weft_future *f; // valid until the work has ended
     const struct weft_job *job;
-    void *arg; // of up to 8 bytes, or
-    bool heap; // a pointer to them
+    void *arg;                   // of up to 8 bytes, or
+    bool heap;                   // a pointer to them
+    struct wi_locals *inherited; // from the submitter; NULL once it runs
     int64_t deadline;
     struct wi_mutex lock;
     uint32_t refs; // atomic: the executor's, and a running cancel's
@@ -77,6 +79,7 @@ static void give_back(void *owner)
         return;
     if (work->heap)
         free(work->arg);
+    wi_local_drop(work->inherited);
     free(work);
 }
 
@@ -108,6 +111,7 @@ weft_work *weft_work_new(const struct weft_job *job, const void *arg,
     if (rc < 0)
         return fail(work, rc, future);
     work->job = job;
+    work->inherited = wi_local_hold();
     work->deadline = options != NULL && options->deadline != 0
                          ? wi_deadline_in(options->deadline, "weft_submit")
                          : WI_FOREVER;
@@ -135,7 +139,33 @@ static void set_group(weft_work *work, weft_group *group)
     wi_mutex_unlock(&work->lock);
 }
 
-// The body, in a group of its own and shielded from the caller's scopes.
+// The body, in a group of its own.
+static int run_in_group(weft_work *work, void *result,
+                        struct wi_job_frame *frame)
+{
+    weft_group *group = weft_group_open();
+    set_group(work, group);
+    int code = wi_job_call(work->job, work->heap ? work->arg : &work->arg,
+                           result, frame);
+    set_group(work, NULL);
+    weft_group_close(group);
+    return code;
+}
+
+// With what its submitter had, not with what its runner has.
+static int run_as_guest(weft_work *work, void *result,
+                        struct wi_job_frame *frame)
+{
+    struct wi_local_guest guest;
+    if (!wi_local_enter(&guest, work->inherited))
+        return -ENOMEM;
+    work->inherited = NULL;
+    int code = run_in_group(work, result, frame);
+    wi_local_exit(&guest);
+    return code;
+}
+
+// The body, shielded from the caller's scopes.
 static int run_body(weft_work *work, void *result, struct wi_job_frame *frame)
 {
     struct weft_scope shield;
@@ -145,12 +175,7 @@ static int run_body(weft_work *work, void *result, struct wi_job_frame *frame)
     if (left <= 0)
         return wi_job_late(frame, false);
     weft_shield_enter(&shield, left);
-    weft_group *group = weft_group_open();
-    set_group(work, group);
-    int code = wi_job_call(work->job, work->heap ? work->arg : &work->arg,
-                           result, frame);
-    set_group(work, NULL);
-    weft_group_close(group);
+    int code = run_as_guest(work, result, frame);
     weft_scope_leave(&shield);
     return wi_job_ended(work->job, code, work->deadline, result, frame);
 }

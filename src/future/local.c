@@ -192,6 +192,45 @@ void wi_local_leave_slow(struct wi_task *t)
     leave(&t->extra->own);
 }
 
+struct wi_locals *wi_local_hold(void)
+{
+    if (!wi_local_inherits())
+        return NULL;
+    struct wi_locals *block = wi_here.self->extra->inherited;
+    // relaxed: the caller has one already
+    __atomic_fetch_add(&block->refs, 1, __ATOMIC_RELAXED);
+    return block;
+}
+
+void wi_local_drop(struct wi_locals *block)
+{
+    unref(block);
+}
+
+bool wi_local_enter(struct wi_local_guest *guest, struct wi_locals *inherited)
+{
+    struct wi_task *self = wi_self();
+    *guest = (struct wi_local_guest){NULL, NULL};
+    if (self == NULL || (inherited != NULL && !wi_task_need_extra(self)))
+        return false;
+    if (self->extra == NULL)
+        return true;
+    *guest = (struct wi_local_guest){self->extra->own, self->extra->inherited};
+    self->extra->own = NULL;
+    self->extra->inherited = inherited;
+    return true;
+}
+
+void wi_local_exit(struct wi_local_guest *guest)
+{
+    struct wi_task *self = wi_here.self;
+    wi_local_leave(self);
+    if (self->extra == NULL) // then it had none either
+        return;
+    self->extra->own = guest->own;
+    self->extra->inherited = guest->inherited;
+}
+
 static void thread_ends(void)
 {
     leave(&wi_here.locals);

@@ -33,4 +33,20 @@ static inline void wi_local_leave(struct wi_task *t)
         wi_local_leave_slow(t);
 }
 
+// For a job whose body runs as part of its runner's record. hold: what the
+// caller's children get (may be NULL), with one more reference.
+struct wi_locals *wi_local_hold(void);
+void wi_local_drop(struct wi_locals *block);
+
+// The runner's own values, while the job's are in their place.
+struct wi_local_guest {
+    struct wi_locals *own, *inherited;
+};
+
+// The caller's record begins anew with `inherited`, whose reference it takes.
+// false: no memory, and it has not taken it.
+bool wi_local_enter(struct wi_local_guest *guest, struct wi_locals *inherited);
+// What the job has is given up; the caller has its own again.
+void wi_local_exit(struct wi_local_guest *guest);
+
 #endif

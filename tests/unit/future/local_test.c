@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // weft_local: whose value it is, what is inherited, when it is destroyed.
 #include "kit.h"
+#include "latest_first.h"
 
 #include <pthread.h>
 
@@ -80,16 +81,82 @@ KIT_BOTH(what_is_inherited_is_a_copy)
     ck_assert_int_eq(kit_load(&destroyed), 121);
 }
 
-KIT_BOTH(jobs_of_a_pool_inherit)
+static weft_executor *pool_of_threads(void)
 {
-    for (int blocking = 0; blocking < 2; blocking++) {
-        weft_executor *ex =
-            weft_thread_pool(.workers = 2, .blocking = blocking != 0);
+    return weft_thread_pool(.workers = 2);
+}
+
+static weft_executor *pool_of_blocking(void)
+{
+    return weft_thread_pool(.workers = 2, .blocking = true);
+}
+
+static weft_executor *(*const executors[])(void) = {
+    pool_of_threads, pool_of_blocking, weft_loop_executor, weft_inline_executor,
+    latest_first};
+enum { EXECUTORS = sizeof executors / sizeof executors[0] };
+
+KIT_BOTH(jobs_inherit)
+{
+    for (int i = 0; i < EXECUTORS; i++) {
+        weft_executor *ex = executors[i]();
         int value = 0;
         kit_assert_code(weft_local_set(&inherited, &one), 0);
         kit_assert_code(weft_result(weft_submit(ex, get_inherited), &value), 0);
         ck_assert_int_eq(value, 1);
         destroyed = 0;
+        kit_assert_code(weft_local_set(&inherited, NULL), 0);
+        weft_executor_close(ex);
+        ck_assert_int_eq(kit_load(&destroyed), 1);
+    }
+}
+
+WEFT_JOB(int, set_both)
+{
+    int before = code_of(&own) * 1000 + code_of(&inherited);
+    kit_assert_code(weft_local_set(&own, &ten), 0);
+    kit_assert_code(weft_local_set(&inherited, &ten), 0);
+    ck_assert_int_eq(code_of(&own) + code_of(&inherited), 20);
+    return before;
+}
+
+// What a job sets is its own, and goes with it, whoever runs it.
+KIT_BOTH(what_a_job_sets_is_its_own)
+{
+    for (int i = 0; i < EXECUTORS; i++) {
+        weft_executor *ex = executors[i]();
+        int before = 0;
+        kit_assert_code(weft_local_set(&own, &hundred), 0);
+        kit_assert_code(weft_local_set(&inherited, &one), 0);
+        for (int turn = 0; turn < 2; turn++) {
+            destroyed = 0;
+            weft_future *f = weft_submit(ex, set_both);
+            kit_assert_code(weft_result(f, &before), 0);
+            ck_assert_int_eq(before, 1);
+            kit_await(&destroyed, 20);
+        }
+        ck_assert_int_eq(code_of(&own) + code_of(&inherited), 101);
+        kit_assert_code(weft_local_set(&own, NULL), 0);
+        kit_assert_code(weft_local_set(&inherited, NULL), 0);
+        weft_executor_close(ex);
+        ck_assert_int_eq(kit_load(&destroyed), 20 + 101);
+    }
+}
+
+// What never runs lets go as well.
+KIT_BOTH(a_job_that_never_runs_lets_go)
+{
+    for (int i = 0; i < EXECUTORS; i++) {
+        weft_executor *ex = executors[i]();
+        destroyed = 0;
+        kit_assert_code(weft_local_set(&inherited, &one), 0);
+        for (int k = 0; k < 20; k++) {
+            weft_executor *late = weft_executor_with(ex, .deadline = -1);
+            weft_future *f = weft_submit(k % 2 ? late : ex, get_inherited);
+            weft_cancel(f);
+            weft_future_code(f); // so that nobody need hear of it
+            weft_future_unref(f);
+        }
         kit_assert_code(weft_local_set(&inherited, NULL), 0);
         weft_executor_close(ex);
         ck_assert_int_eq(kit_load(&destroyed), 1);
