@@ -127,8 +127,9 @@ struct weft_thread_pool_options {
     const char *name;  // threads are called name-0, name-1, ...
     size_t stack_size; // of a job that parks: bytes; 0: 256 KiB
     // Runs first in each thread of the pool, as in a plain thread. A negative
-    // code breaks the pool: all jobs fail with -WEFT_EBROKEN. Without .blocking
-    // the pool is there when the first .workers threads have run it.
+    // code breaks the pool: all jobs fail with -WEFT_EBROKEN, and their text
+    // names the code. Without .blocking the pool is there when the first
+    // .workers threads have run it.
     int (*initializer)(void *arg);
     void *init_arg;
 };

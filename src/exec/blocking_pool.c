@@ -56,7 +56,7 @@ struct blocking_pool {
     uint64_t submitted; // of all times
     int (*initializer)(void *arg);
     void *init_arg;
-    bool broken;              // an initializer has failed
+    int broken;               // of the first initializer that has failed
     bool closing, cancel_all; // cancel_all: jobs begin canceled
     struct wi_task *closer;
     uint32_t bell; // futex: rung for each job and for the end
@@ -192,13 +192,16 @@ static struct wi_task *take(struct blocking_pool *pool)
 static bool initialize(struct blocking_pool *pool)
 {
     struct wi_task *t;
-    if (pool->initializer == NULL || pool->initializer(pool->init_arg) >= 0)
+    int code =
+        pool->initializer != NULL ? pool->initializer(pool->init_arg) : 0;
+    if (code >= 0)
         return true;
     wi_mutex_lock(&pool->lock);
-    pool->broken = true;
+    if (pool->broken == 0)
+        pool->broken = code;
     wi_mutex_unlock(&pool->lock);
     while ((t = take(pool)) != NULL)
-        wi_future_drop(t, -WEFT_EBROKEN);
+        wi_job_drop_broken(t, code);
     return false;
 }
 
@@ -266,7 +269,7 @@ static int enqueue(struct blocking_pool *pool, struct wi_task *t,
     *entry = (struct entry){NULL, wi_hint_of(t)};
     wi_mutex_lock(&pool->lock);
     int rc = pool->closing && wi_here.pool != pool ? -WEFT_ECLOSED
-             : pool->broken                        ? -WEFT_EBROKEN
+             : pool->broken < 0                    ? -WEFT_EBROKEN
                                                    : 0;
     if (rc == 0) {
         pool->submitted++;
@@ -297,6 +300,8 @@ static weft_future *queue(struct blocking_pool *pool, struct wi_task *t,
     if (rc == -EAGAIN) { // no thread could be made, and none runs
         if (wi_task_claim(t, gen, WI_CANCELED))
             wi_future_drop(t, rc);
+    } else if (rc == -WEFT_EBROKEN) {
+        return wi_job_broken(t, pool->broken); // as it is from then on
     } else if (rc < 0) {
         return wi_job_refused(t, rc);
     }
@@ -411,7 +416,7 @@ weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
     struct blocking_pool *pool =
         aligned_alloc(64, (sizeof *pool + 63) & ~(size_t)63);
     if (pool == NULL)
-        return wi_broken_executor(-ENOMEM);
+        return wi_broken_executor(-ENOMEM, 0);
     memset(pool, 0, sizeof *pool);
     pool->base.ops = &blocking_ops;
     pool->born = wi_fresh_number;

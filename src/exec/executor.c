@@ -99,7 +99,7 @@ weft_executor *weft_executor_bind(struct weft_bound_executor *bound)
 
 struct broken {
     weft_executor base;
-    int code;
+    int code, cause;
 };
 
 static weft_future *broken_submit(weft_executor *ex, const struct weft_job *job,
@@ -109,8 +109,9 @@ static weft_future *broken_submit(weft_executor *ex, const struct weft_job *job,
     (void)job;
     (void)arg;
     (void)options;
-    int code = ((struct broken *)ex)->code;
-    return wi_future_failed(code, weft_strerror(code));
+    const struct broken *broken = (struct broken *)ex;
+    return broken->code == -WEFT_EBROKEN ? wi_job_broken(NULL, broken->cause)
+                                         : wi_job_refused(NULL, broken->code);
 }
 
 static size_t broken_width(weft_executor *ex)
@@ -136,12 +137,12 @@ static const struct weft_executor_ops broken_ops = {
     .close = broken_close,
 };
 
-weft_executor *wi_broken_executor(int code)
+weft_executor *wi_broken_executor(int code, int cause)
 {
-    static struct broken no_memory = {{&broken_ops}, -ENOMEM};
+    static struct broken no_memory = {{&broken_ops}, -ENOMEM, 0};
     struct broken *broken = code == -ENOMEM ? NULL : malloc(sizeof *broken);
     if (broken == NULL)
         return &no_memory.base;
-    *broken = (struct broken){{&broken_ops}, code};
+    *broken = (struct broken){{&broken_ops}, code, cause};
     return &broken->base;
 }

@@ -46,7 +46,7 @@ weft_executor *weft_inline_executor(void)
 {
     weft_executor *ex = malloc(sizeof *ex);
     if (ex == NULL)
-        return wi_broken_executor(-ENOMEM);
+        return wi_broken_executor(-ENOMEM, 0);
     ex->ops = &inline_ops;
     return ex;
 }

@@ -6,11 +6,13 @@
 #include "exec/pool.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <weft/error.h>
 
 #include "base/cold.h"
+#include "base/text.h"
 #include "exec/job.h"
 #include "future/external.h"
 #include "future/future.h"
@@ -19,14 +21,46 @@
 #include "sched/culprit.h"
 #include "sched/scope.h"
 
-WI_COLD weft_future *wi_job_refused(struct wi_task *t, int code)
+static void give_back(struct wi_task *t)
 {
     if (t != NULL) {
         wi_local_leave(t);
         wi_task_unref(t);
         wi_task_unref(t);
     }
+}
+
+WI_COLD weft_future *wi_job_refused(struct wi_task *t, int code)
+{
+    give_back(t);
     return wi_future_failed(code, weft_strerror(code));
+}
+
+enum { BROKEN_TEXT = 200 };
+
+static void write_broken(char text[BROKEN_TEXT], int cause)
+{
+    snprintf(text, BROKEN_TEXT,
+             "the pool is broken: the initializer failed: "
+             "%s (%s)",
+             weft_strerror(cause), weft_error_name(cause));
+}
+
+WI_COLD weft_future *wi_job_broken(struct wi_task *t, int cause)
+{
+    char text[BROKEN_TEXT];
+    write_broken(text, cause);
+    give_back(t);
+    return wi_future_failed(-WEFT_EBROKEN, text);
+}
+
+WI_COLD void wi_job_drop_broken(struct wi_task *t, int cause)
+{
+    char text[BROKEN_TEXT];
+    write_broken(text, cause);
+    if (wi_task_need_extra(t))
+        t->extra->text = wi_text_dup(text);
+    wi_future_drop(t, -WEFT_EBROKEN);
 }
 
 static WI_COLD struct wi_task *fail(struct wi_task *t, int code)

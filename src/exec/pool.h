@@ -46,14 +46,19 @@ wi_job_record(const struct weft_job *job, const void *arg,
 // returns.
 weft_future *wi_job_refused(struct wi_task *t, int code);
 
+// The same of a pool whose initializer has failed with cause, and the end of a
+// record that was queued in it and is claimed.
+weft_future *wi_job_broken(struct wi_task *t, int cause);
+void wi_job_drop_broken(struct wi_task *t, int cause);
+
 // A record that runs job on count elements; see submit_chunk.
 struct wi_task *wi_chunk_record(const struct weft_job *job, const void *in,
                                 size_t count, void *out, int *codes,
                                 const struct weft_submit_options *options);
 
 // An executor that fails every submit with one code: for a pool that could not
-// start. Never NULL.
-weft_executor *wi_broken_executor(int code);
+// start. cause: of -WEFT_EBROKEN, what the initializer said. Never NULL.
+weft_executor *wi_broken_executor(int code, int cause);
 
 // The executor itself beneath those that weft_executor_with has bound to it;
 // *options (may be NULL) are those that a submit to ex would have, or NULL.

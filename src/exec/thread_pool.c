@@ -175,6 +175,16 @@ static WI_COLD void drop_unqueued(struct wi_task *t, int rc)
         wi_future_drop(t, rc);
 }
 
+static WI_COLD weft_future *refuse(struct thread_pool *pool, struct wi_task *t,
+                                   int code)
+{
+    // relaxed: written before BROKEN
+    return code == -WEFT_EBROKEN
+               ? wi_job_broken(
+                     t, __atomic_load_n(&pool->init_code, __ATOMIC_RELAXED))
+               : wi_job_refused(t, code);
+}
+
 // t is a job's record, or a future that has failed.
 static WI_MERGED weft_future *queue(struct thread_pool *pool, struct wi_task *t,
                                     const struct weft_submit_options *options)
@@ -184,7 +194,7 @@ static WI_MERGED weft_future *queue(struct thread_pool *pool, struct wi_task *t,
         return wi_as_future(t);
     int rc = may_submit(pool);
     if (WI_RARELY(rc < 0))
-        return wi_job_refused(t, rc);
+        return refuse(pool, t, rc);
     if (options != NULL) {
         lane = wi_lane_of(options->priority);
         if (options->migrate && WI_ARCH_ROAMS)
@@ -254,11 +264,11 @@ static size_t width(weft_executor *ex)
 
 // Closing ---------------------------------------------------------------------
 
-static void drop_pending(struct thread_pool *pool, int code)
+static void drop_pending(struct thread_pool *pool)
 {
     struct wi_task *t;
     while ((t = wi_runtime_take_unstarted(pool->runtime)) != NULL)
-        wi_future_drop(t, code);
+        wi_future_drop(t, -WEFT_EJOBCANCELED);
 }
 
 // A started job: it has to end by itself.
@@ -270,7 +280,7 @@ static void cancel_started(struct wi_task *t)
 static void cancel_as_asked(struct thread_pool *pool, enum weft_close_mode mode)
 {
     if (mode != WEFT_CLOSE_DRAIN)
-        drop_pending(pool, -WEFT_EJOBCANCELED);
+        drop_pending(pool);
     if (mode == WEFT_CLOSE_CANCEL_ALL)
         wi_runtime_cancel_jobs(pool->runtime, cancel_started);
 }
@@ -399,13 +409,16 @@ static const struct weft_executor_ops thread_pool_ops = {
 
 // One that was started late has failed: the pool takes no more, and what waits
 // fails.
-static void break_pool(struct thread_pool *pool)
+static void break_pool(struct thread_pool *pool, int cause)
 {
     uint32_t open = OPEN;
+    struct wi_task *t;
     // acq_rel: pairs with may_submit
-    if (__atomic_compare_exchange_n(&pool->closed, &open, BROKEN, false,
-                                    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-        drop_pending(pool, -WEFT_EBROKEN);
+    if (!__atomic_compare_exchange_n(&pool->closed, &open, BROKEN, false,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return;
+    while ((t = wi_runtime_take_unstarted(pool->runtime)) != NULL)
+        wi_job_drop_broken(t, cause);
 }
 
 // In a new thread of the pool.
@@ -418,7 +431,7 @@ static int begin_thread(struct wi_runtime *runtime)
         __atomic_store_n(&pool->init_code, code, __ATOMIC_RELAXED);
     // acquire: pairs with the store in await_threads
     if (code < 0 && __atomic_load_n(&pool->usable, __ATOMIC_ACQUIRE))
-        break_pool(pool);
+        break_pool(pool, code);
     // seq_cst, both: either we see who waits just now, or that one sees our
     // count; pairs with resize and await_threads. The pool stays until this
     // thread is joined.
@@ -527,18 +540,19 @@ weft_thread_pool_with(const struct weft_thread_pool_options *options)
 {
     WI_OPTIONS(options);
     if (wi_forked())
-        return wi_broken_executor(-WEFT_EFORKED);
+        return wi_broken_executor(-WEFT_EFORKED, 0);
     if (options->blocking)
         return wi_blocking_pool(options);
     struct thread_pool *pool = calloc(1, sizeof *pool);
     if (pool == NULL)
-        return wi_broken_executor(-ENOMEM);
+        return wi_broken_executor(-ENOMEM, 0);
     pool->base.ops = &thread_pool_ops;
     pool->born = wi_fresh_number;
     int rc = start_pool(pool, options);
     if (rc < 0) {
+        int cause = pool->init_code;
         free_pool(pool);
-        return wi_broken_executor(rc);
+        return wi_broken_executor(rc, cause);
     }
     wi_open_pools_add(&pool->open, &pool->base,
                       options->name != NULL ? options->name : "pool",
