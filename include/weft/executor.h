@@ -207,8 +207,9 @@ WEFT_API int weft_map_stream_job(weft_executor *ex, const struct weft_job *job,
                                  void *arg,
                                  const struct weft_map_options *options);
 
-// Closes an executor: what was submitted ends as the mode says, then it is
-// freed. The exit of a program does not wait for one that is open: what it has
+// Closes an executor: what was submitted ends as the mode says, then its own
+// threads do, with the destructors of their thread-locals, and it is freed. The
+// exit of a program does not wait for one that is open: what it has
 // is lost, which a line on standard error tells (weft_on_unobserved). A submit
 // that comes while it closes fails with -WEFT_ECLOSED, unless one of its own
 // jobs makes it, or, on threads, a task that a job has left behind (such are

@@ -5,6 +5,10 @@
 // work. A job whose thread sleeps in a Weft wait lends its place: another
 // thread may start meanwhile, so that jobs which wait for each other cannot
 // use the limit up.
+//
+// Who closes a pool may unload the code that its jobs ran, so close waits for
+// the threads' own end as well, destructors of thread-locals included: a thread
+// that leaves joins the one that left before it, and close the last.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +55,8 @@ struct blocking_pool {
     struct wi_task *running; // started jobs, by `sibling`
     unsigned limit;          // atomic
     unsigned threads, idle, lent, number;
+    struct wi_os_thread left; // the last one that did, if any_left
+    bool any_left;
     size_t queued;      // entries
     size_t jobs;        // not ended
     uint64_t submitted; // of all times
@@ -205,6 +211,20 @@ static bool initialize(struct blocking_pool *pool)
     return false;
 }
 
+// Waits for the end of the thread that left last, if there is one; the caller,
+// which leaves, takes its place. Under the lock, which is given back.
+static void leave(struct blocking_pool *pool, bool takes_its_place)
+{
+    struct wi_os_thread before = pool->left;
+    bool any = pool->any_left;
+    pool->any_left = takes_its_place;
+    if (takes_its_place)
+        pool->left = wi_os_thread_self();
+    wi_mutex_unlock(&pool->lock);
+    if (any)
+        wi_os_thread_join(&before);
+}
+
 static void pool_thread(void *arg)
 {
     struct blocking_pool *pool = arg;
@@ -221,9 +241,9 @@ static void pool_thread(void *arg)
     struct wi_task *closer = pool->closer;
     wi_here.sleeping = NULL;
     wi_overflow_thread_fini();
-    wi_mutex_unlock(&pool->lock);
+    leave(pool, true); // the closer may free the pool
     if (last)
-        wi_unpark(closer); // frees the pool
+        wi_unpark(closer);
 }
 
 // Under the lock: one more thread if a job waits and nobody is free for it.
@@ -240,8 +260,6 @@ static void start_if_needed(struct blocking_pool *pool)
     pool->threads++;
     if (wi_os_thread_start(&thread, pool_thread, pool, &options) < 0)
         pool->threads--; // those that run will come to it
-    else
-        wi_os_thread_detach(&thread);
 }
 
 // Submitting ------------------------------------------------------------------
@@ -390,6 +408,8 @@ static int close_pool(weft_executor *ex,
     if (options->mode == WEFT_CLOSE_CANCEL_ALL)
         cancel_running(pool);
     int rc = wi_pool_drain(pool, options, finished, cancel_all);
+    wi_mutex_lock(&pool->lock);
+    leave(pool, false);
     free(pool);
     return rc;
 }

@@ -225,6 +225,11 @@ void wi_os_thread_join(struct wi_os_thread *thread)
     pthread_join((pthread_t)thread->handle, NULL);
 }
 
+struct wi_os_thread wi_os_thread_self(void)
+{
+    return (struct wi_os_thread){(uintptr_t)pthread_self()};
+}
+
 void wi_os_thread_detach(struct wi_os_thread *thread)
 {
     pthread_detach((pthread_t)thread->handle);

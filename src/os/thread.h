@@ -33,6 +33,7 @@ int wi_os_thread_start(struct wi_os_thread *thread, void (*fn)(void *),
 unsigned wi_os_thread_services(void);
 
 void wi_os_thread_join(struct wi_os_thread *thread);
+struct wi_os_thread wi_os_thread_self(void); // for who joins the caller
 void wi_os_thread_detach(struct wi_os_thread *thread);
 pid_t wi_os_thread_id(void);                 // the kernel's id of the caller
 uint64_t wi_os_thread_blocked_signals(void); // of the caller

@@ -4,6 +4,8 @@
 // the next pool.
 #include "kit.h"
 
+#include <pthread.h>
+
 WEFT_JOB(long, square, long, x)
 {
     return x * x;
@@ -221,6 +223,47 @@ WEFT_TEST(cancel_ends_with_its_pool, .timeout = 30)
         ck_assert_int_eq(weft_result(weft_submit(ex, doze, 1), &rc), 0);
         ck_assert_int_eq(rc, 0);
         weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL);
+    }
+}
+
+// The threads' own end -------------------------------------------------------
+
+static pthread_key_t key;
+static int threads_used, destroyed;
+
+static void destroy_slowly(void *value)
+{
+    (void)value;
+    for (int i = 0; i < 1000; i++)
+        sched_yield();
+    kit_count(&destroyed);
+}
+
+WEFT_JOB(int, use_thread_local)
+{
+    if (pthread_getspecific(key) == NULL)
+        kit_count(&threads_used);
+    pthread_setspecific(key, &key);
+    sched_yield();
+    return 0;
+}
+
+// What a close has returned from has no thread in any code any more.
+WEFT_TEST(threads_have_ended, .timeout = 30)
+{
+    weft_future *fs[40];
+    ck_assert_int_eq(pthread_key_create(&key, destroy_slowly), 0);
+    for (int i = 0; i < 40; i++) {
+        weft_executor *ex = weft_thread_pool(.workers = 4, .blocking = i % 2);
+        threads_used = destroyed = 0;
+        for (int k = 0; k < 40; k++)
+            fs[k] = weft_submit(ex, use_thread_local);
+        kit_assert_code(weft_gather_into(fs, 40, NULL, 0, NULL), 0);
+        if (i % 4 == 1) // some leave before
+            kit_assert_code(weft_thread_pool_resize(ex, 1), 0);
+        kit_assert_code(weft_executor_close(ex), 0);
+        ck_assert_int_gt(threads_used, 0);
+        ck_assert_int_eq(kit_load(&destroyed), threads_used);
     }
 }
 
