@@ -101,9 +101,11 @@ WEFT_API bool weft_done(weft_future *f);
 // f's code if it is done, -EAGAIN if not. Never blocks. Since 0.1.
 WEFT_API int weft_future_code(weft_future *f);
 
-// What went wrong, for people: job, process, signal, where. "" while f is not
-// done or did not fail with a text. Valid while the caller holds a handle.
-// Threads: any. Since 0.1.
+// What went wrong, for people. Of a job that failed: its name, what it said,
+// and where it ran (its id or that of the task that ran it, thread, process,
+// host); of a process that died: the signal, and where. "" while f is not done
+// or did not fail with a text. Valid while the caller holds a handle. Threads:
+// any. Since 0.1.
 WEFT_API const char *weft_future_text(weft_future *f);
 
 // The process-wide number of f: never reused, the one `weft ps` prints, and

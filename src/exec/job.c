@@ -2,6 +2,7 @@
 #include "exec/job.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,9 @@
 #include "base/cold.h"
 #include "base/fresh.h"
 #include "base/text.h"
+#include "os/process.h"
 #include "os/report.h"
+#include "os/thread.h"
 #include "sched/task.h"
 
 // Values ----------------------------------------------------------------------
@@ -141,11 +144,26 @@ int wi_job_call(const struct weft_job *job, const void *arg, void *result,
     return frame->code;
 }
 
+size_t wi_job_write_text(char *to, size_t size, const char *job,
+                         const char *text)
+{
+    char thread[16], host[65];
+    const struct wi_task *self = wi_here.self;
+    wi_os_thread_get_name(thread);
+    wi_os_host_name(host, sizeof host);
+    int n = snprintf(
+        to, size,
+        "job %.120s%s%s (id %" PRIu64 ", thread %s, process %d, host %s)", job,
+        *text != '\0' ? ": " : "", text, self != NULL ? self->id : 0, thread,
+        (int)wi_os_pid(), host);
+    return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
+}
+
 char *wi_job_text(const struct weft_job *job, const struct wi_job_frame *frame)
 {
-    char name[128] = "job ";
-    wi_text_copy(name + 4, sizeof name - 4, job->name);
-    return wi_text_join(name, frame->text);
+    char text[640];
+    wi_job_write_text(text, sizeof text, job->name, frame->text);
+    return wi_text_dup(text);
 }
 
 int wi_job_late(struct wi_job_frame *frame, bool began)

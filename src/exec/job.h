@@ -33,8 +33,12 @@ extern const struct wi_bytes_ops *wi_bytes_ops;
 int wi_job_call(const struct weft_job *job, const void *arg, void *result,
                 struct wi_job_frame *frame);
 
-// What a failed job says: its name, and the text of the frame, in memory from
-// malloc; NULL: no memory.
+// What a failed job says: its name, a text (may be empty), and where it ran,
+// which is where this is called. Cut to size - 1 bytes; returns its length.
+size_t wi_job_write_text(char *to, size_t size, const char *job,
+                         const char *text);
+
+// The same with the text of the frame, in memory from malloc; NULL: no memory.
 char *wi_job_text(const struct weft_job *job, const struct wi_job_frame *frame);
 
 // The code and the text of a job whose deadline has passed.

@@ -268,6 +268,13 @@ int wi_os_child_adopt(struct wi_os_child *child)
     return -ECHILD;
 }
 
+void wi_os_host_name(char *name, size_t size)
+{
+    name[0] = '\0';
+    gethostname(name, size);
+    name[size - 1] = '\0';
+}
+
 pid_t wi_os_pid(void)
 {
     return getpid();

@@ -54,6 +54,9 @@ int wi_os_child_adopt(struct wi_os_child *child);
 int wi_os_child_signal(const struct wi_os_child *child, int sig);
 int wi_os_child_signal_group(const struct wi_os_child *child, int sig);
 
+// The name of this machine, or of this container; cut to size - 1 bytes.
+void wi_os_host_name(char *name, size_t size);
+
 pid_t wi_os_pid(void);
 pid_t wi_os_parent(void);
 int wi_os_pidfd(pid_t pid);        // close-on-exec, or a negative code

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -68,6 +69,12 @@ void wi_os_thread_set_name(const char *name)
     strncpy(cut, name, sizeof cut - 1);
     cut[sizeof cut - 1] = '\0';
     pthread_setname_np(pthread_self(), cut);
+}
+
+void wi_os_thread_get_name(char name[16])
+{
+    name[0] = '\0';
+    prctl(PR_GET_NAME, name);
 }
 
 static enum go await_go(struct start *start)

@@ -39,6 +39,7 @@ pid_t wi_os_thread_id(void);                 // the kernel's id of the caller
 uint64_t wi_os_thread_blocked_signals(void); // of the caller
 void wi_os_thread_yield(void);
 void wi_os_thread_set_name(const char *name); // of the caller; cut at 15 bytes
+void wi_os_thread_get_name(char name[16]);    // of the caller
 
 // What to call when a watched thread ends; set once, before main.
 void wi_os_thread_exit_function(void (*fn)(void *));

@@ -189,8 +189,7 @@ static void answer_text(struct answer *a, int code, const char *job,
                         const char *text)
 {
     a->frame.code = code;
-    a->size = (size_t)snprintf(a->room, sizeof a->room, "job %.200s%s%s", job,
-                               *text != '\0' ? ": " : "", text);
+    a->size = wi_job_write_text(a->room, sizeof a->room, job, text);
     a->bytes = a->room;
 }
 

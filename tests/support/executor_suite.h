@@ -118,7 +118,21 @@ static void suite_values(weft_executor *ex)
     weft_bytes_free(&bytes);
 }
 
-static void suite_failures(weft_executor *ex)
+// It says where it ran.
+static void suite_origin(const char *text, unsigned traits)
+{
+    char host[65] = "", process[32];
+    gethostname(host, sizeof host - 1);
+    snprintf(process, sizeof process, "process %d,", (int)getpid());
+    bool here = strstr(text, process) != NULL;
+    ck_assert_msg(
+        strstr(text, "(id ") != NULL && strstr(text, "thread ") != NULL &&
+            strstr(text, "process ") != NULL && strstr(text, host) != NULL &&
+            (here || traits & SUITE_PROCESS),
+        "the text is: %s", text);
+}
+
+static void suite_failures(weft_executor *ex, unsigned traits)
 {
     struct weft_job unknown = weft_job_suite_square;
     weft_future *f = weft_submit(ex, suite_fail, -EDOM);
@@ -127,6 +141,7 @@ static void suite_failures(weft_executor *ex)
     ck_assert_msg(strstr(weft_future_text(f), "no luck today") != NULL &&
                       strstr(weft_future_text(f), "suite_fail") != NULL,
                   "the text is: %s", weft_future_text(f));
+    suite_origin(weft_future_text(f), traits);
     ck_assert_int_eq(n, 3);
     weft_future_unref(f);
     f = weft_submit(ex, suite_square, 2);
@@ -303,7 +318,7 @@ static void executor_suite(suite_make *make, unsigned traits)
 {
     weft_executor *ex = make();
     suite_values(ex);
-    suite_failures(ex);
+    suite_failures(ex, traits);
     suite_many(ex);
     suite_texts(ex);
     suite_threads(ex);
