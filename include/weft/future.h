@@ -80,6 +80,13 @@ typedef struct weft_as_completed weft_as_completed;
 WEFT_API weft_as_completed *weft_as_completed_open(weft_future *const *set,
                                                    size_t n);
 
+// Adds a future to those that are still to come: while one goes through them,
+// also after all have been returned. Its handle must stay valid until it was
+// returned, or the iterator is closed. Returns its index, which goes on behind
+// those of the set, or -ENOMEM. Threads: one at a time, with next and close.
+// Blocks: no. Since 0.1.
+WEFT_API ssize_t weft_as_completed_add(weft_as_completed *it, weft_future *f);
+
 // Waits for the next future to end. Returns its index in the set, -ENOENT
 // when all have been returned, -ETIMEDOUT / -ECANCELED from the caller's
 // scopes. Threads: one at a time. Blocks: the caller only. Since 0.1.

@@ -202,14 +202,18 @@ struct done_node {
     struct weft_as_completed *it;
     struct done_node *next;
     struct wi_task *future;
+    size_t index;
     bool watching;
+    // Of one that was added, which has its own memory:
+    struct done_node *sibling, **sibling_link;
 };
 
 struct weft_as_completed {
     struct wi_mutex lock; // for the queue and the waiter
     struct done_node *first, **last;
     struct wi_task *waiter;
-    size_t n, given;
+    size_t n, opened, given; // futures: all, those of the open, returned
+    struct done_node *added; // that were not yet returned
     struct done_node nodes[];
 };
 
@@ -239,6 +243,17 @@ static void done_fire(struct wi_node *node, struct wi_task *t)
         wi_unpark(waiter);
 }
 
+static void watch(struct weft_as_completed *it, struct done_node *node,
+                  size_t index, weft_future *f)
+{
+    *node = (struct done_node){
+        .node = {.fire = done_fire}, .it = it, .index = index};
+    node->future = wi_of_future(f);
+    node->watching = wi_future_watch(node->future, &node->node);
+    if (!node->watching)
+        append(it, node);
+}
+
 weft_as_completed *weft_as_completed_open(weft_future *const *set, size_t n)
 {
     wi_need_some(set, n);
@@ -246,17 +261,51 @@ weft_as_completed *weft_as_completed_open(weft_future *const *set, size_t n)
     weft_as_completed *it = malloc(sizeof *it + n * sizeof it->nodes[0]);
     if (it == NULL)
         return &no_memory;
-    *it = (struct weft_as_completed){.n = n};
+    *it = (struct weft_as_completed){.n = n, .opened = n};
     it->last = &it->first;
-    for (size_t i = 0; i < n; i++) {
-        struct done_node *node = &it->nodes[i];
-        *node = (struct done_node){.node = {.fire = done_fire}, .it = it};
-        node->future = wi_of_future(set[i]);
-        node->watching = wi_future_watch(node->future, &node->node);
-        if (!node->watching)
-            append(it, node);
-    }
+    for (size_t i = 0; i < n; i++)
+        watch(it, &it->nodes[i], i, set[i]);
     return it;
+}
+
+ssize_t weft_as_completed_add(weft_as_completed *it, weft_future *f)
+{
+    wi_need(it);
+    wi_need(f);
+    struct done_node *node = it != &no_memory ? malloc(sizeof *node) : NULL;
+    if (node == NULL)
+        return -ENOMEM;
+    watch(it, node, it->n, f);
+    // After watch, which makes the node anew; its completer has no part in
+    // this.
+    node->sibling = it->added;
+    node->sibling_link = &it->added;
+    if (node->sibling != NULL)
+        node->sibling->sibling_link = &node->sibling;
+    it->added = node;
+    return (ssize_t)it->n++;
+}
+
+static void end_node(struct done_node *node)
+{
+    if (node->watching && !wi_future_unwatch(node->future, &node->node))
+        wi_node_await(&node->node);
+}
+
+// The index of what is returned; one that was added is needed no more.
+static size_t give(struct weft_as_completed *it, struct done_node *node)
+{
+    size_t index = node->index;
+    it->given++;
+    if (index < it->opened)
+        return index;
+    *node->sibling_link = node->sibling;
+    if (node->sibling != NULL)
+        node->sibling->sibling_link = node->sibling_link;
+    if (node->watching)
+        wi_node_await(&node->node);
+    free(node);
+    return index;
 }
 
 static struct done_node *next_done(struct weft_as_completed *it,
@@ -298,18 +347,19 @@ ssize_t weft_as_completed_next(weft_as_completed *it)
         if (node != NULL)
             break;
     }
-    it->given++;
-    return node - it->nodes;
+    return (ssize_t)give(it, node);
 }
 
 void weft_as_completed_close(weft_as_completed *it)
 {
     if (it == NULL || it == &no_memory)
         return;
-    for (size_t i = 0; i < it->n; i++) {
-        struct done_node *node = &it->nodes[i];
-        if (node->watching && !wi_future_unwatch(node->future, &node->node))
-            wi_node_await(&node->node);
+    for (size_t i = 0; i < it->opened; i++)
+        end_node(&it->nodes[i]);
+    for (struct done_node *node = it->added, *next; node != NULL; node = next) {
+        next = node->sibling;
+        end_node(node);
+        free(node);
     }
     free(it);
 }

@@ -427,6 +427,8 @@ static struct weft_rlock *rlock(void)
     ALLOWED(weft_gather_into(set(), 1, data, 8, NULL))                         \
     REFUSED(weft_as_completed_open(NULL, 1))                                   \
     REFUSED(weft_as_completed_next(NULL))                                      \
+    REFUSED(weft_as_completed_add(NULL, future()))                             \
+    REFUSED(weft_as_completed_add(weft_as_completed_open(NULL, 0), NULL))      \
     ALLOWED(weft_as_completed_close(NULL))                                     \
     REFUSED(weft_cancel(NULL))                                                 \
     REFUSED(weft_done(NULL))                                                   \

@@ -237,6 +237,74 @@ KIT_BOTH(a_deadline_ends_the_wait_for_the_next)
     end_set();
 }
 
+KIT_BOTH(as_completed_takes_more_meanwhile)
+{
+    start_set();
+    weft_as_completed *it = weft_as_completed_open(set, 2);
+    for (int i = 2; i < N; i++)
+        ck_assert_int_eq(weft_as_completed_add(it, set[i]), i);
+    for (int i = N - 1; i >= 0; i--) { // the last one first
+        kit_gate_open(&gates[i]);
+        ck_assert_int_eq(weft_as_completed_next(it), i);
+    }
+    kit_assert_code(weft_as_completed_next(it), -ENOENT);
+    ck_assert_int_eq(weft_as_completed_add(it, set[3]), N); // done already
+    ck_assert_int_eq(weft_as_completed_next(it), N);
+    kit_assert_code(weft_as_completed_next(it), -ENOENT);
+    weft_as_completed_close(it);
+    end_set();
+}
+
+KIT_BOTH(as_completed_is_closed_with_what_was_added)
+{
+    start_set();
+    weft_as_completed *it = weft_as_completed_open(NULL, 0);
+    for (int i = 0; i < N; i++)
+        ck_assert_int_eq(weft_as_completed_add(it, set[i]), i);
+    kit_gate_open(&gates[1]);
+    ck_assert_int_eq(weft_as_completed_next(it), 1);
+    kit_gate_open(&gates[5]);
+    weft_as_completed_close(it);
+    end_set();
+}
+
+WEFT_JOB(long, add_one, long, x)
+{
+    return x + 1;
+}
+
+// As a crawler does it: what comes back says what is next. The handle of what
+// was returned is given back at once.
+KIT_BOTH(as_completed_goes_on_as_long_as_there_is_more, .timeout = 30)
+{
+    enum { LANES = 10, ROUNDS = 200 };
+    static weft_future *fs[LANES * ROUNDS];
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    weft_as_completed *it = weft_as_completed_open(NULL, 0);
+    ssize_t i, last = 0;
+    long sum = 0;
+    for (; last < LANES; last++) {
+        fs[last] = weft_submit(ex, add_one, 0);
+        ck_assert_int_eq(weft_as_completed_add(it, fs[last]), last);
+    }
+    while ((i = weft_as_completed_next(it)) >= 0) {
+        long x = 0;
+        kit_assert_code(weft_result(fs[i], &x), 0);
+        if (x == ROUNDS) {
+            sum += x;
+            continue;
+        }
+        fs[last] = weft_submit(ex, add_one, x);
+        ck_assert_int_eq(weft_as_completed_add(it, fs[last]), last);
+        last++;
+    }
+    kit_assert_code(i, -ENOENT);
+    ck_assert_int_eq(last, LANES * ROUNDS);
+    ck_assert_int_eq(sum, LANES * ROUNDS);
+    weft_as_completed_close(it);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
 // weft_gather -----------------------------------------------------------------
 
 static weft_future *promised(long value, int code)
