@@ -47,6 +47,12 @@ struct root {
     int code;
 };
 
+static void clear(void *data)
+{
+    if (data != NULL)
+        memset(data, 0, WEFT_FORK_DATA);
+}
+
 // What the caller's scopes say; a run may also be canceled in the last moment
 // of its scope's, and have ended whole.
 static int end(struct root *root)
@@ -54,16 +60,14 @@ static int end(struct root *root)
     // relaxed: the run is over
     if (!__atomic_load_n(&root->of.canceled, __ATOMIC_RELAXED))
         return 0;
-    memset(root->data, 0, WEFT_FORK_DATA);
+    clear(root->data);
     int rc = wi_check_scopes();
     return rc < 0 ? rc : -ECANCELED;
 }
 
 static int run_in_place(struct root *root)
 {
-    int rc = wi_check_scopes();
-    if (rc == 0)
-        rc = wi_fork_root(&root->of, root->run, root->data);
+    int rc = wi_fork_root(&root->of, root->run, root->data);
     return rc < 0 ? rc : end(root);
 }
 
@@ -114,7 +118,7 @@ static int run_as_job(weft_executor *ex, struct root *root)
     }
     weft_future_unref(f);
     if (rc < 0) {
-        memset(root->data, 0, WEFT_FORK_DATA);
+        clear(root->data);
         return rc;
     }
     if (code < 0 || root->code < 0)
@@ -126,6 +130,11 @@ int weft_fork_run_on(weft_executor *ex, weft_fork_function *run, void *data)
 {
     wi_need(run);
     struct root root = {.run = run, .data = data};
+    int rc = wi_check_scopes(); // else a job might begin before its cancel
+    if (rc < 0) {
+        clear(data);
+        return rc;
+    }
     if (wi_fork_in_place(ex))
         return run_in_place(&root);
     return run_as_job(ex != NULL ? ex : get_shared_pool(), &root);
