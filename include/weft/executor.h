@@ -117,6 +117,13 @@ struct weft_bound_executor {
     struct weft_submit_options options;
 };
 
+// What a submit does when .window jobs are under way.
+enum weft_when_full {
+    WEFT_FULL_WAIT = 0, // waits; ended by the caller's cancel and deadlines
+    WEFT_FULL_FAIL,     // the future fails with -EAGAIN
+    WEFT_FULL_RUN,      // the job runs in the caller
+};
+
 struct weft_thread_pool_options {
     size_t size;
     unsigned workers;  // 0: weft_cpu_count(), or 64 with .blocking. Without
@@ -132,6 +139,12 @@ struct weft_thread_pool_options {
     // .workers threads have run it.
     int (*initializer)(void *arg);
     void *init_arg;
+    // Back-pressure: submits beyond so many jobs under way, 0: no limit. Jobs
+    // that jobs of the pool submit are not counted, nor what a map submits,
+    // which has a window of its own. Callbacks of futures do not wait: they get
+    // -EAGAIN.
+    size_t window;
+    enum weft_when_full when_full;
 };
 
 struct weft_thread_pool_stats {
@@ -174,7 +187,7 @@ WEFT_API int weft_thread_pool_resize(weft_executor *ex, unsigned workers);
 
 // Submits a job with a copy of its argument. The macro weft_submit(ex, job,
 // value...) fills in the record, and checks the argument's type. Never NULL.
-// Blocks: no, but for a process pool whose .window is full. Threads: any, also
+// Blocks: no, but for a pool whose .window is full. Threads: any, also
 // jobs of the same executor. Errors: a failed future with -WEFT_ECLOSED,
 // -WEFT_ENOJOB, -WEFT_ENOENTRY, -WEFT_EBROKEN, -WEFT_ETOOBIG, -ENOMEM. Since
 // 0.1.

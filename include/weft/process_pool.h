@@ -12,13 +12,6 @@
 #include <weft/executor.h>
 #include <weft/process.h>
 
-// What a submit does when .window jobs are under way.
-enum weft_when_full {
-    WEFT_FULL_WAIT = 0, // waits; ended by the caller's cancel and deadlines
-    WEFT_FULL_FAIL,     // the future fails with -EAGAIN
-    WEFT_FULL_RUN,      // the job runs in the caller
-};
-
 struct weft_process_pool_options {
     size_t size;
     unsigned workers; // 0: weft_cpu_count()

@@ -20,6 +20,7 @@
 #include "base/fresh.h"
 #include "exec/open_pools.h"
 #include "exec/pool.h"
+#include "exec/window.h"
 #include "future/external.h"
 #include "future/future.h"
 #include "future/local.h"
@@ -430,6 +431,11 @@ static const struct weft_executor_ops blocking_ops = {
     .close = close_pool,
 };
 
+static bool is_own(weft_executor *pool)
+{
+    return wi_here.pool == (struct blocking_pool *)pool;
+}
+
 weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
 {
     wi_fresh_in_use();
@@ -450,7 +456,7 @@ weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
     wi_text_copy(pool->name, sizeof pool->name,
                  options->name != NULL ? options->name : "blocking");
     wi_open_pools_add(&pool->open, &pool->base, pool->name, jobs_under_way);
-    return &pool->base;
+    return wi_window(&pool->base, is_own, options);
 }
 
 int wi_blocking_pool_resize(weft_executor *ex, unsigned workers)

@@ -6,17 +6,23 @@
 
 #include "exec/pool.h"
 
-static weft_future *submit(weft_executor *ex, const struct weft_job *job,
-                           const void *arg,
-                           const struct weft_submit_options *options)
+weft_future *wi_submit_inline(const struct weft_job *job, const void *arg,
+                              const struct weft_submit_options *options)
 {
     weft_future *f;
-    (void)ex;
     weft_work *work = weft_work_new(job, arg, options, &f);
     if (work != NULL)
         weft_work_run(work);
     weft_work_free(work);
     return f;
+}
+
+static weft_future *submit(weft_executor *ex, const struct weft_job *job,
+                           const void *arg,
+                           const struct weft_submit_options *options)
+{
+    (void)ex;
+    return wi_submit_inline(job, arg, options);
 }
 
 static size_t width(weft_executor *ex)

@@ -78,6 +78,10 @@ static inline bool wi_submit_is_limited(const struct weft_submit_options *o)
 int wi_pool_drain(void *pool, const struct weft_close_options *options,
                   bool (*over)(void *pool), void (*hurry)(void *pool));
 
+// What a submit to the inline executor does.
+weft_future *wi_submit_inline(const struct weft_job *job, const void *arg,
+                              const struct weft_submit_options *options);
+
 weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options);
 
 // Sets the limit of a blocking pool. 0, -EINVAL (ex is none) or -WEFT_EFORKED.

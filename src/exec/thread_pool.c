@@ -20,6 +20,7 @@
 #include "base/options.h"
 #include "exec/open_pools.h"
 #include "exec/pool.h"
+#include "exec/window.h"
 #include "future/external.h"
 #include "future/future.h"
 #include "future/group.h"
@@ -387,7 +388,7 @@ int weft_thread_pool_stats(weft_executor *ex,
     wi_need(stats);
     struct weft_thread_pool_stats all = {.size = stats->size};
     wi_require(ex != NULL, ex, "an executor must not be NULL");
-    ex = wi_executor_unbound(ex, NULL);
+    ex = wi_window_inner(wi_executor_unbound(ex, NULL));
     if (ex->ops == &thread_pool_ops)
         tell((struct thread_pool *)ex, &all);
     else if (!wi_blocking_pool_tell(ex, &all))
@@ -523,7 +524,7 @@ static int resize_alone(struct thread_pool *pool, unsigned workers)
 int weft_thread_pool_resize(weft_executor *ex, unsigned workers)
 {
     wi_require(ex != NULL, ex, "an executor must not be NULL");
-    ex = wi_executor_unbound(ex, NULL);
+    ex = wi_window_inner(wi_executor_unbound(ex, NULL));
     if (workers == 0 || workers > WI_MAX_WORKERS)
         return -EINVAL;
     if (wi_forked())
@@ -533,6 +534,11 @@ int weft_thread_pool_resize(weft_executor *ex, unsigned workers)
     struct thread_pool *pool = (struct thread_pool *)ex;
     return wi_is_parents(pool->born) ? -WEFT_EFORKED
                                      : resize_alone(pool, workers);
+}
+
+static bool is_own(weft_executor *pool)
+{
+    return own_worker((struct thread_pool *)pool) != NULL;
 }
 
 weft_executor *
@@ -557,5 +563,5 @@ weft_thread_pool_with(const struct weft_thread_pool_options *options)
     wi_open_pools_add(&pool->open, &pool->base,
                       options->name != NULL ? options->name : "pool",
                       jobs_under_way);
-    return &pool->base;
+    return wi_window(&pool->base, is_own, options);
 }

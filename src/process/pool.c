@@ -491,35 +491,6 @@ static void take_options(struct wi_pjob *job,
     wi_pjob_take_terms(job, &terms);
 }
 
-static void ignore_cancel(weft_future *f, void *owner)
-{
-    (void)f;
-    (void)owner;
-}
-
-// When the window is full: the job as part of the caller.
-static weft_future *run_here(const struct weft_job *job, const void *arg,
-                             const char *name)
-{
-    static const struct wi_external_ops ops = {.cancel = ignore_cancel};
-    struct wi_job_frame frame;
-    bool made;
-    void *result = malloc(job->result_size + 1);
-    if (result == NULL)
-        return wi_future_failed(-ENOMEM, weft_strerror(-ENOMEM));
-    weft_future *f =
-        wi_external_new(WI_KIND_PROCESS_JOB, &ops, NULL,
-                        name != NULL ? name : job->name, NULL, &made);
-    if (made) {
-        int code = wi_job_call(job, arg, result, &frame);
-        wi_external_complete(f, code, result, job->result_size,
-                             job->result_kind == WEFT_BYTES,
-                             code < 0 ? frame.text : NULL);
-    }
-    free(result);
-    return f;
-}
-
 static weft_future *submit(weft_executor *ex, const struct weft_job *job,
                            const void *arg,
                            const struct weft_submit_options *options)
@@ -532,7 +503,7 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
         rc = wi_gate_enter(pj);
     if (rc == -EAGAIN && pool->set.when_full == WEFT_FULL_RUN) {
         wi_pjob_free(pj);
-        return run_here(job, arg, name);
+        return wi_submit_inline(job, arg, options);
     }
     if (rc == -EAGAIN)
         return refuse(pj, rc, "the window of the pool is full");

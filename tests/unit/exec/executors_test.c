@@ -27,6 +27,11 @@ static weft_executor *blocking(void)
     return weft_thread_pool(.blocking = true, .workers = 4);
 }
 
+static weft_executor *with_window(void)
+{
+    return weft_thread_pool(.workers = 2, .window = 50);
+}
+
 static weft_executor *processes(void)
 {
     return weft_process_pool(.workers = 2);
@@ -100,6 +105,11 @@ KIT_BOTH(pool_of_one_thread, .timeout = 60)
 KIT_BOTH(pool_of_threads, .timeout = 60)
 {
     executor_suite(threads, 0);
+}
+
+KIT_BOTH(pool_with_a_window, .timeout = 60)
+{
+    executor_suite(with_window, 0);
 }
 
 KIT_BOTH(blocking_pool, .timeout = 60)
