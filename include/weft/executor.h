@@ -234,6 +234,9 @@ WEFT_API int weft_map_stream_job(weft_executor *ex, const struct weft_job *job,
 WEFT_API int weft_executor_close_with(weft_executor *ex,
                                       const struct weft_close_options *options);
 
+// What WEFT_EXECUTOR calls: closes *ex as weft_executor_close. Since 0.1.
+WEFT_API void weft_executor_leave(weft_executor *const *ex);
+
 // How many jobs ex can run at once. Since 0.1.
 WEFT_API size_t weft_executor_width(weft_executor *ex);
 
@@ -271,6 +274,12 @@ WEFT_API void weft_blocking_end(void);
 WEFT_API int weft_blocking_limit(unsigned threads);
 
 WEFT_END
+
+// WEFT_EXECUTOR(ex, weft_thread_pool(.workers = 4)); declares ex, which is
+// closed at the end of the enclosing block, however that is left (not by
+// longjmp): what was submitted has ended then. As Python's `with`.
+#define WEFT_EXECUTOR(name, ...)                                               \
+    weft_executor *const name WEFT_CLEANUP(weft_executor_leave) = (__VA_ARGS__)
 
 #ifndef __cplusplus
 #define weft_blocking(...) WEFT_BLOCKING_(__VA_ARGS__, )

@@ -37,6 +37,12 @@ int weft_executor_close_with(weft_executor *ex,
     return ex == NULL ? 0 : ex->ops->close(ex, options);
 }
 
+void weft_executor_leave(weft_executor *const *ex)
+{
+    wi_need(ex);
+    weft_executor_close_with(*ex, NULL);
+}
+
 // Bound -----------------------------------------------------------------------
 
 static weft_executor *target(weft_executor *ex)

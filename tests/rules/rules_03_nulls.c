@@ -400,6 +400,7 @@ static struct weft_rlock *rlock(void)
     ALLOWED(weft_executor_close_with(NULL, NULL))                              \
     ALLOWED(weft_executor_close_with(pool(), NULL))                            \
     REFUSED(weft_executor_width(NULL))                                         \
+    REFUSED(weft_executor_leave(NULL))                                         \
     REFUSED(weft_executor_bind(NULL))                                          \
     REFUSED(weft_blocking_with(NULL, NULL, NULL))                              \
     ALLOWED(weft_blocking_with(nothing, NULL, NULL))                           \

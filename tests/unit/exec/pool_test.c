@@ -454,6 +454,36 @@ KIT_BOTH(pools_come_and_go, .timeout = 30)
     weft_test_await_threads(threads);
 }
 
+// However its block is left, what was submitted has run.
+static int leave_early(int n, bool early)
+{
+    WEFT_EXECUTOR(ex, weft_thread_pool(.workers = 1));
+    for (int i = 0; i < n; i++) {
+        weft_future_unref(weft_submit(ex, count_run));
+        if (early && i == 9)
+            return i;
+    }
+    return n;
+}
+
+KIT_BOTH(a_pool_belongs_to_a_block)
+{
+    int threads = weft_test_count_threads();
+    ck_assert_int_eq(leave_early(50, false), 50);
+    ck_assert_int_eq(kit_load(&ran), 50);
+    ck_assert_int_eq(leave_early(50, true), 9);
+    ck_assert_int_eq(kit_load(&ran), 60);
+    for (int i = 0; i < 3; i++) {
+        WEFT_EXECUTOR(none, NULL);
+        WEFT_EXECUTOR(inside, weft_thread_pool(.workers = 2, .name = "in"));
+        weft_future_unref(weft_submit(inside, count_run));
+        if (none == NULL)
+            continue;
+    }
+    ck_assert_int_eq(kit_load(&ran), 63);
+    weft_test_await_threads(threads);
+}
+
 // Initializers ----------------------------------------------------------------
 
 static __thread int initialized;
