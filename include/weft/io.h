@@ -5,6 +5,8 @@
 // ints, and may be used with or without Weft, with one rule: a descriptor that
 // has been given to these calls is closed with weft_close, so that no event of
 // the old file reaches the next one with the same number.
+// None that Weft opens for itself has the number 0, 1 or 2, also where the
+// program has closed those.
 //
 // A call that need not wait returns at once; but a task that has made many in a
 // row lets the others run first, so that one whose peer is quick does not keep

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "loop/fd.h"
+#include "os/event.h"
 #include "os/report.h"
 #include "os/sigpipe.h"
 
@@ -352,7 +353,8 @@ ssize_t weft_splice(int from, int to, size_t size)
 
 int wi_io_pipe(int ends[2], size_t *room)
 {
-    int saved = errno, rc = (int)outcome(pipe2(ends, O_CLOEXEC | O_NONBLOCK));
+    int saved = errno;
+    int rc = wi_os_own_pair(pipe2(ends, O_CLOEXEC | O_NONBLOCK), ends);
     int size;
 
     if (rc == 0) {

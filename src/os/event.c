@@ -12,8 +12,7 @@
 
 int wi_os_event_new(void)
 {
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
+    return wi_os_own_fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
 void wi_os_event_set(int fd)
@@ -40,8 +39,34 @@ void wi_os_event_take(int fd)
 
 int wi_os_dup(int fd)
 {
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     return copy < 0 ? -errno : copy;
+}
+
+int wi_os_own_fd(int fd)
+{
+    if (fd > STDERR_FILENO)
+        return fd;
+    if (fd < 0)
+        return -errno;
+    int higher = wi_os_dup(fd);
+    close(fd);
+    return higher;
+}
+
+int wi_os_own_pair(int rc, int fds[2])
+{
+    if (rc != 0)
+        return -errno;
+    for (int i = 0; i < 2; i++)
+        fds[i] = wi_os_own_fd(fds[i]);
+    if (fds[0] >= 0 && fds[1] >= 0)
+        return 0;
+    rc = fds[0] < 0 ? fds[0] : fds[1];
+    for (int i = 0; i < 2; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    return rc;
 }
 
 bool wi_os_fd_is_open(int fd)

@@ -38,6 +38,7 @@
 #include <unistd.h>
 
 #include "base/sanitizer_detect.h"
+#include "os/event.h"
 #include "os/memory.h"
 #include "os/place.h"
 #include "os/process.h"
@@ -81,8 +82,7 @@ void *wi_os_launch_stack(void)
 
 int wi_os_launch_self(void)
 {
-    int fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    return wi_os_own_fd(open("/proc/self/exe", O_PATH | O_CLOEXEC));
 }
 
 static bool is_fault(int sig)
@@ -234,6 +234,16 @@ static int child_main(void *arg)
     _exit(127);
 }
 
+// The child is there already, so that a want of numbers is no reason to fail.
+static int above_standard(int pidfd)
+{
+    int higher = pidfd > STDERR_FILENO ? -1 : wi_os_dup(pidfd);
+    if (higher < 0)
+        return pidfd;
+    close(pidfd);
+    return higher;
+}
+
 int wi_os_launch(const struct wi_os_launch *launch, struct wi_os_child *child)
 {
     struct birth birth = {.launch = launch, .parent = getpid()};
@@ -243,9 +253,9 @@ int wi_os_launch(const struct wi_os_launch *launch, struct wi_os_child *child)
                       &pidfd, NULL, NULL);
     if (pid < 0)
         return -errno;
-    *child = (struct wi_os_child){pid, pidfd};
+    *child = (struct wi_os_child){pid, above_standard(pidfd)};
     if (birth.error == 0) {
-        fcntl(pidfd, F_SETFD, FD_CLOEXEC);
+        fcntl(child->pidfd, F_SETFD, FD_CLOEXEC);
         return 0;
     }
     struct wi_os_end end;

@@ -9,10 +9,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "os/event.h"
+
 static int local_socket(void)
 {
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    return fd < 0 ? -errno : fd;
+    return wi_os_own_fd(
+        socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
 // The first byte of an abstract name is a NUL.
@@ -149,7 +151,7 @@ int wi_os_local_pair(int fds[2])
 {
     int rc = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC,
                         0, fds);
-    return rc != 0 ? -errno : 0;
+    return wi_os_own_pair(rc, fds);
 }
 
 bool wi_os_local_is_one(int fd)
@@ -165,8 +167,7 @@ bool wi_os_local_is_one(int fd)
 
 int wi_os_local_accept(int fd)
 {
-    int other = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    return other < 0 ? -errno : other;
+    return wi_os_own_fd(accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
 }
 
 int wi_os_local_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid)
@@ -237,6 +238,17 @@ static void take_fds(struct msghdr *m, struct wi_local_fds *fds)
     }
 }
 
+// False if there is no other number for one of them: it is closed.
+static bool own_fds(struct wi_local_fds *fds)
+{
+    bool all = true;
+    for (unsigned i = 0; i < fds->n; i++) {
+        fds->fd[i] = wi_os_own_fd(fds->fd[i]);
+        all &= fds->fd[i] >= 0;
+    }
+    return all;
+}
+
 ssize_t wi_os_local_receive(int fd, struct iovec *parts, int n,
                             struct wi_local_fds *fds)
 {
@@ -253,10 +265,12 @@ ssize_t wi_os_local_receive(int fd, struct iovec *parts, int n,
     if (got < 0)
         return -errno;
     take_fds(&m, fds);
-    if ((m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0)
+    // What finds no number is as what the kernel has cut off for that reason.
+    if (own_fds(fds) && (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0)
         return got;
     while (fds->n > 0)
-        close(fds->fd[--fds->n]);
+        if (fds->fd[--fds->n] >= 0)
+            close(fds->fd[fds->n]);
     return -EMSGSIZE;
 }
 

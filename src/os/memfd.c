@@ -11,6 +11,8 @@
 
 #include <weft/error.h>
 
+#include "os/event.h"
+
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8u // since 6.3
 #endif
@@ -23,7 +25,7 @@ int wi_os_memfd_create(const char *name, unsigned more)
     int fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
     if (fd < 0 && errno == EINVAL)
         fd = memfd_create(name, flags);
-    return fd < 0 ? -errno : fd;
+    return wi_os_own_fd(fd);
 }
 
 bool wi_os_file_too_big(uint64_t end)
@@ -80,8 +82,7 @@ int wi_os_memfd_reader(int fd)
 {
     char path[32];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    int reader = open(path, O_RDONLY | O_CLOEXEC);
-    return reader < 0 ? -errno : reader;
+    return wi_os_own_fd(open(path, O_RDONLY | O_CLOEXEC));
 }
 
 // Of a page's entry in pagemap: it is there, in memory or swapped out, and is

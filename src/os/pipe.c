@@ -8,42 +8,23 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "os/event.h"
 #include "os/sigpipe.h"
 
 // From linux/fs.h; neither musl of this age nor its include path has it, nor
 // the call.
 enum { NOWAIT = 8 };
 
-// Moves fd to a number above the standard descriptors', which are free in a
-// process that has closed its own.
-static int lift(int *fd)
-{
-    if (*fd > STDERR_FILENO)
-        return 0;
-    int higher = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    int rc = higher < 0 ? -errno : 0;
-    close(*fd);
-    *fd = higher;
-    return rc;
-}
-
 int wi_os_pipe(bool to_child, int *ours, int *theirs)
 {
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return -errno;
-    int rc = lift(&ends[0]), rc1 = lift(&ends[1]);
-    rc = rc == 0 ? rc1 : rc;
-    if (rc == 0) {
-        *ours = ends[to_child];
-        *theirs = ends[!to_child];
-        fcntl(*ours, F_SETFL, O_NONBLOCK); // the other end stays as it is
-        return 0;
-    }
-    for (int i = 0; i < 2; i++)
-        if (ends[i] >= 0)
-            close(ends[i]);
-    return rc;
+    int rc = wi_os_own_pair(pipe2(ends, O_CLOEXEC), ends);
+    if (rc < 0)
+        return rc;
+    *ours = ends[to_child];
+    *theirs = ends[!to_child];
+    fcntl(*ours, F_SETFL, O_NONBLOCK); // the other end stays as it is
+    return 0;
 }
 
 ssize_t wi_os_pipe_read(int fd, void *bytes, size_t size)

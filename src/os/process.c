@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "os/event.h"
 #include "os/fork.h"
 #include "os/read_text.h"
 
@@ -287,8 +288,8 @@ pid_t wi_os_parent(void)
 
 int wi_os_pidfd(pid_t pid)
 {
-    long fd = syscall(SYS_pidfd_open, pid, 0); // always close-on-exec
-    return fd < 0 ? -errno : (int)fd;
+    // always close-on-exec
+    return wi_os_own_fd((int)syscall(SYS_pidfd_open, pid, 0));
 }
 
 bool wi_os_pidfd_ended(int pidfd)

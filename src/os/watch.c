@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "os/clock.h"
+#include "os/event.h"
 
 #ifndef SYS_epoll_pwait2
 #define SYS_epoll_pwait2 441 // since 5.11
@@ -16,8 +17,7 @@
 
 int wi_os_watch_open(void)
 {
-    int set = epoll_create1(EPOLL_CLOEXEC);
-    return set < 0 ? -errno : set;
+    return wi_os_own_fd(epoll_create1(EPOLL_CLOEXEC));
 }
 
 int wi_os_watch_add(int set, int fd, void *tag)

@@ -36,13 +36,13 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "loop/fd.h"
 #include "loop/queue.h"
 #include "loop/table.h"
+#include "os/event.h"
 #include "os/report.h"
 
 #define EVENTS   256        // taken from the kernel at once
@@ -285,10 +285,10 @@ static void epoll_forget(struct wi_loop *base, int fd)
 static int open_set(const struct epoll_loop *loop)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE};
-    int fd = epoll_create1(EPOLL_CLOEXEC), rc;
+    int fd = wi_os_own_fd(epoll_create1(EPOLL_CLOEXEC)), rc;
 
     if (fd < 0)
-        return -errno;
+        return fd;
     if (epoll_ctl(fd, EPOLL_CTL_ADD, loop->wake_fd, &event) == 0)
         return fd;
     rc = -errno;
@@ -534,9 +534,9 @@ static void epoll_close(struct wi_loop *base)
 static int open_descriptors(struct epoll_loop *loop)
 {
     loop->epoll_fd = -1;
-    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    loop->wake_fd = wi_os_event_new();
     if (loop->wake_fd < 0)
-        return -errno;
+        return loop->wake_fd;
     loop->epoll_fd = open_set(loop);
     return loop->epoll_fd < 0 ? loop->epoll_fd : 0;
 }

@@ -11,10 +11,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "loop/uring/uring.h"
+#include "os/event.h"
 
 #define SQ_ENTRIES 256
 #define CQ_ENTRIES 4096 // many: standing requests complete many times
@@ -228,6 +228,22 @@ static void uring_wake(struct wi_loop *base)
 
 // Opening ---------------------------------------------------------------------
 
+// Above the standard descriptors: see wi_os_own_fd.
+static int move_up(struct io_uring *ring)
+{
+    int fd = ring->ring_fd > STDERR_FILENO ? ring->ring_fd
+                                           : wi_os_dup(ring->ring_fd);
+
+    if (fd < 0) {
+        io_uring_queue_exit(ring);
+        return fd;
+    }
+    if (fd != ring->ring_fd)
+        close(ring->ring_fd);
+    ring->ring_fd = ring->enter_ring_fd = fd;
+    return 0;
+}
+
 static int make_ring(struct uring_loop *loop)
 {
     static const unsigned levels[] = {
@@ -253,7 +269,7 @@ static int make_ring(struct uring_loop *loop)
         if (rc != -EINVAL)
             break;
     }
-    return rc;
+    return rc < 0 ? rc : move_up(&loop->ring);
 }
 
 // What Weft cannot do without; all of it by 5.11.
@@ -298,8 +314,8 @@ static int uring_open(struct wi_loop **opened)
         free(loop);
         return rc;
     }
-    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    rc = loop->wake_fd < 0 ? -errno : has_basics(loop) ? 0 : -ENOSYS;
+    loop->wake_fd = wi_os_event_new();
+    rc = loop->wake_fd < 0 ? loop->wake_fd : has_basics(loop) ? 0 : -ENOSYS;
     if (rc == 0) {
         equip(loop);
         uring_arm_wake(loop);
