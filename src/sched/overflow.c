@@ -2,10 +2,12 @@
 //
 // A fault is an overflow if it is an access to the guard of the stack that
 // the code runs on, or, where a frame is larger than the guard, to what lies
-// below it. The stack pointer tells the overflow of a stack from a stray
-// access to the guard of another. Tasks run on stacks of the pool, or on that
-// of their thread as long as they have not waited. In either case the handler
-// only writes a line; the fault then takes its course.
+// below it: then the stack pointer may stand in a neighbour, or in no stack at
+// all, and only the scheduler knows whose it is. The stack pointer tells the
+// overflow of a stack from a stray access to the guard of another. Tasks run on
+// stacks of the pool, or on that of their thread as long as they have not
+// waited. In either case the handler only writes a line; the fault then takes
+// its course.
 #include "sched/overflow.h"
 
 #include <stdbool.h>
@@ -24,6 +26,7 @@
 #define LARGEST_FRAME ((uintptr_t)1 << 20)
 
 static void (*describe_stack)(struct wi_stack *stack, char *text, size_t n);
+static struct wi_stack *(*running_stack)(void);
 static int initialised;
 
 static void describe(struct wi_stack *stack, char *text, size_t n)
@@ -101,12 +104,32 @@ static bool find_by_sp(const struct wi_os_fault *fault,
            (uintptr_t)place->limit - fault->address - 1 < LARGEST_FRAME;
 }
 
+// The stack that this thread runs on, if the code has left it at its end.
+static struct wi_stack *find_running(const struct wi_os_fault *fault)
+{
+    // Acquire: pairs with the release in wi_overflow_init.
+    struct wi_stack *(*running)(void) =
+        __atomic_load_n(&running_stack, __ATOMIC_ACQUIRE);
+    struct wi_stack *stack = running ? running() : NULL;
+
+    if (!stack)
+        return NULL;
+    uintptr_t limit = (uintptr_t)wi_stack_limit(stack);
+    return limit - fault->sp - 1 < LARGEST_FRAME &&
+                   limit - fault->address - 1 < LARGEST_FRAME
+               ? stack
+               : NULL;
+}
+
 static void look(const struct wi_os_fault *fault)
 {
+    struct wi_stack *stack = find_running(fault);
     struct wi_stack_place place;
     size_t size;
 
-    if (find_by_address(fault, &place) || find_by_sp(fault, &place))
+    if (stack)
+        report(stack, wi_stack_size(stack));
+    else if (find_by_address(fault, &place) || find_by_sp(fault, &place))
         report(place.stack, place.size);
     else if ((size = wi_os_own_stack_used_up(fault->address, fault->sp)) > 0)
         report_thread(size);
@@ -115,14 +138,17 @@ static void look(const struct wi_os_fault *fault)
 }
 
 void wi_overflow_init(void (*describe)(struct wi_stack *stack, char *text,
-                                       size_t n))
+                                       size_t n),
+                      struct wi_stack *(*running)(void))
 {
     // Relaxed: a look, so that one call of many reads the environment.
     if (__atomic_load_n(&initialised, __ATOMIC_RELAXED))
         return;
     const char *text = wi_os_environment("WEFT_SEGV");
-    // Release: what describe() uses is ready. Partner: acquire in report.
+    // Release: what they use is ready. Partners: acquire in describe and in
+    // find_running.
     __atomic_store_n(&describe_stack, describe, __ATOMIC_RELEASE);
+    __atomic_store_n(&running_stack, running, __ATOMIC_RELEASE);
     if (text && strcmp(text, "0") == 0)
         return;
     // Relaxed RMW: only one caller installs, and none needs it to be done.

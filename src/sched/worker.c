@@ -93,9 +93,18 @@ static void describe(struct wi_stack *stack, char *text, size_t size)
         wi_task_describe(t, text, size);
 }
 
+static struct wi_stack *running(void)
+{
+    struct wi_worker *worker = wi_here.worker;
+    if (worker == NULL || worker->point == NULL ||
+        worker->point == &worker->os_point)
+        return NULL;
+    return (struct wi_stack *)worker->point;
+}
+
 void wi_worker_watch_faults(void)
 {
-    wi_overflow_init(describe);
+    wi_overflow_init(describe, running);
 }
 
 void wi_worker_watch_stack(void)
