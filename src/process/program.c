@@ -36,7 +36,10 @@ static int become(void *arg)
         rc = wi_os_become(argv, WI_BOOT_FD + WI_BOOT_FDS, boot->fd_count);
     }
     wi_boot_words(boot)->began = 0; // nothing of the program has run
-    wi_boot_cannot(boot, rc, "the program");
+    char what[128] = "the program";
+    if (argv != NULL)
+        snprintf(what, sizeof what, "the program %s", argv[0]);
+    wi_boot_cannot(boot, rc, what);
 }
 
 // Start -----------------------------------------------------------------------

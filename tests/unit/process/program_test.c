@@ -69,6 +69,7 @@ static void check_refused(const char *path, int code)
     ck_assert_int_eq(weft_program_run(WEFT_ARGV(path), &end), code);
     ck_assert_int_eq(end.exit_code == 0, 0);
     ck_assert_msg(strstr(end.text, "cannot begin") != NULL, "%s", end.text);
+    ck_assert_msg(strstr(end.text, path) != NULL, "%s", end.text);
 }
 
 WEFT_TEST(what_cannot_be_executed)
