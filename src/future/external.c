@@ -273,15 +273,22 @@ weft_future *weft_promise_future(weft_promise *p)
     return wi_as_future(t);
 }
 
+#define PROMISE_GONE "a promise is kept or dropped once, and gone then"
+
 // Gives both references back: the promise's own, and, if nobody completed the
 // record before, the producer's (which complete has given back otherwise).
-static int settle(struct wi_task *t, int code, const void *result, size_t size,
-                  const char *text)
+static int settle(const char *function, struct wi_task *t, int code,
+                  const void *result, size_t size, const char *text)
 {
     if (t == &nomem)
         return -ENOMEM;
+    wi_require_in(function, !wi_task_gone(t), t, PROMISE_GONE);
     bool kept =
         wi_external_complete(wi_as_future(t), code, result, size, false, text);
+    // Only a cancel may have come first.
+    wi_require_in(function,
+                  kept || !wi_future_done(t) || t->code == -WEFT_EJOBCANCELED,
+                  t, PROMISE_GONE);
     int rc = kept ? (code >= 0 && t->code < 0 ? t->code : 0) : -EALREADY;
     wi_task_unref(t);
     return rc;
@@ -292,7 +299,7 @@ int weft_promise_keep(weft_promise *p, int code, const void *result,
 {
     wi_require(p != NULL, p, "a promise must not be NULL");
     wi_need_some(result, size);
-    return settle((struct wi_task *)p, code, result, size, text);
+    return settle(__func__, (struct wi_task *)p, code, result, size, text);
 }
 
 void weft_promise_drop(weft_promise *p)
@@ -301,8 +308,9 @@ void weft_promise_drop(weft_promise *p)
         return;
     struct wi_task *t = (struct wi_task *)p;
     char who[128], text[160];
+    wi_require(!wi_task_gone(t), t, PROMISE_GONE);
     wi_task_describe(t, who, sizeof who);
     snprintf(text, sizeof text, "%s was dropped before it was kept", who);
     // Nobody can ask for a future that has no handle but this.
-    settle(t, -WEFT_EABANDONED, NULL, 0, text);
+    settle(__func__, t, -WEFT_EABANDONED, NULL, 0, text);
 }

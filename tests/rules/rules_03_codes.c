@@ -343,6 +343,23 @@ static void ask_stale(void)
     weft_done(stale_handle());
 }
 
+// A future is still waited for when its promise is kept a second time.
+static void keep_twice(void)
+{
+    weft_promise *p = weft_promise_new();
+    weft_future *f = weft_promise_future(p);
+    weft_promise_keep(p, 0, NULL, 0, NULL);
+    weft_promise_keep(p, 0, NULL, 0, NULL);
+    weft_join(f);
+}
+
+static void drop_what_was_kept(void)
+{
+    weft_promise *p = weft_promise_new();
+    weft_promise_keep(p, 0, NULL, 0, NULL);
+    weft_promise_drop(p);
+}
+
 static void start_null(void)
 {
     weft_task_start(NULL, NULL);
@@ -424,6 +441,8 @@ WEFT_TEST(programming_errors_abort_and_say_where)
     kit_assert_aborts(unref_twice, "weft_future_unref");
     kit_assert_aborts(cancel_stale, "weft_cancel");
     kit_assert_aborts(ask_stale, "weft_done");
+    kit_assert_aborts(keep_twice, "weft_promise_keep");
+    kit_assert_aborts(drop_what_was_kept, "weft_promise_drop");
     kit_assert_aborts(start_null, "weft_task_start");
     kit_assert_aborts(run_null, "weft_run");
     kit_assert_aborts(leave_in_wrong_order, "weft_scope_leave");
