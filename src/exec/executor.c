@@ -10,6 +10,7 @@
 #include <weft/error.h>
 
 #include "base/options.h"
+#include "base/text.h"
 #include "exec/job.h"
 #include "exec/pool.h"
 #include "future/external.h"
@@ -106,6 +107,7 @@ weft_executor *weft_executor_bind(struct weft_bound_executor *bound)
 struct broken {
     weft_executor base;
     int code, cause;
+    char text[160]; // "": that of the code
 };
 
 static weft_future *broken_submit(weft_executor *ex, const struct weft_job *job,
@@ -116,8 +118,11 @@ static weft_future *broken_submit(weft_executor *ex, const struct weft_job *job,
     (void)arg;
     (void)options;
     const struct broken *broken = (struct broken *)ex;
-    return broken->code == -WEFT_EBROKEN ? wi_job_broken(NULL, broken->cause)
-                                         : wi_job_refused(NULL, broken->code);
+    if (broken->code == -WEFT_EBROKEN)
+        return wi_job_broken(NULL, broken->cause);
+    return wi_future_failed(broken->code, broken->text[0] != '\0'
+                                              ? broken->text
+                                              : weft_strerror(broken->code));
 }
 
 static size_t broken_width(weft_executor *ex)
@@ -145,10 +150,18 @@ static const struct weft_executor_ops broken_ops = {
 
 weft_executor *wi_broken_executor(int code, int cause)
 {
-    static struct broken no_memory = {{&broken_ops}, -ENOMEM, 0};
+    static struct broken no_memory = {{&broken_ops}, -ENOMEM, 0, ""};
     struct broken *broken = code == -ENOMEM ? NULL : malloc(sizeof *broken);
     if (broken == NULL)
         return &no_memory.base;
-    *broken = (struct broken){{&broken_ops}, code, cause};
+    *broken = (struct broken){{&broken_ops}, code, cause, ""};
+    return &broken->base;
+}
+
+weft_executor *wi_broken_executor_why(int code, const char *text)
+{
+    struct broken *broken = (struct broken *)wi_broken_executor(code, 0);
+    if (broken->code != -ENOMEM) // that one is for all
+        wi_text_copy(broken->text, sizeof broken->text, text);
     return &broken->base;
 }

@@ -60,6 +60,9 @@ struct wi_task *wi_chunk_record(const struct weft_job *job, const void *in,
 // start. cause: of -WEFT_EBROKEN, what the initializer said. Never NULL.
 weft_executor *wi_broken_executor(int code, int cause);
 
+// The same with a text for people that each of its futures has.
+weft_executor *wi_broken_executor_why(int code, const char *text);
+
 // The executor itself beneath those that weft_executor_with has bound to it;
 // *options (may be NULL) are those that a submit to ex would have, or NULL.
 weft_executor *wi_executor_unbound(weft_executor *ex,

@@ -7,6 +7,7 @@
 // counted, those of a worker in the worker, others in the pool; only once the
 // pool is closing does an end look at the sums.
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -541,6 +542,25 @@ static bool is_own(weft_executor *pool)
     return own_worker((struct thread_pool *)pool) != NULL;
 }
 
+// Says why each submit to it will fail, and gives it back.
+static weft_executor *
+cannot_start(struct thread_pool *pool,
+             const struct weft_thread_pool_options *options, int rc)
+{
+    char text[160];
+    int cause = pool->init_code;
+    snprintf(text, sizeof text,
+             "pool \"%.31s\": its threads could not be started: %s (%s)%s",
+             options->name != NULL ? options->name : "pool", weft_strerror(rc),
+             weft_error_name(rc),
+             rc == -EAGAIN
+                 ? ": too many threads (ulimit -u), or no memory for a stack"
+                 : "");
+    free_pool(pool);
+    return rc == -WEFT_EBROKEN ? wi_broken_executor(rc, cause)
+                               : wi_broken_executor_why(rc, text);
+}
+
 weft_executor *
 weft_thread_pool_with(const struct weft_thread_pool_options *options)
 {
@@ -555,11 +575,8 @@ weft_thread_pool_with(const struct weft_thread_pool_options *options)
     pool->base.ops = &thread_pool_ops;
     pool->born = wi_fresh_number;
     int rc = start_pool(pool, options);
-    if (rc < 0) {
-        int cause = pool->init_code;
-        free_pool(pool);
-        return wi_broken_executor(rc, cause);
-    }
+    if (rc < 0)
+        return cannot_start(pool, options, rc);
     wi_open_pools_add(&pool->open, &pool->base,
                       options->name != NULL ? options->name : "pool",
                       jobs_under_way);
