@@ -12,6 +12,9 @@
 // Two families of codes are never confused:
 //   -ETIMEDOUT, -ECANCELED                     the waiter gave up
 //   -WEFT_EJOBTIMEOUT, -WEFT_EJOBCANCELED      the thing waited for did
+// So where a function returns one of the first two, or a job fails or a promise
+// is kept with it, the future has the one below. Only a start that has to wait,
+// and was ended in that by the caller's scope, gives a future with the first.
 #ifndef WEFT_FUTURE_H
 #define WEFT_FUTURE_H
 

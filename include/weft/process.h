@@ -153,7 +153,8 @@ WEFT_BEGIN
 
 // Starts fn in a new process with a copy of the size bytes at arg (NULL and 0
 // for none; pointers inside do not travel). The returned int travels whole:
-// -EINVAL is -EINVAL in weft_join. A death without a return gives
+// -EINVAL is -EINVAL in weft_join (but see future.h for -ECANCELED and
+// -ETIMEDOUT). A death without a return gives
 // -WEFT_ECRASHED with the signal or the exit status in the text. Cancel sends
 // SIGTERM, then SIGKILL after .grace. It does not outlive this process, whose
 // exit does not wait for it, as it does for a thread: join it. Never NULL.

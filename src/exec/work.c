@@ -224,7 +224,7 @@ void weft_work_drop(weft_work *work, int code)
     wi_require(work != NULL, work, "a work must not be NULL");
     wi_require(code < 0, work, "a work is dropped with a failure");
     if (advance(work, WAITING, ENDED))
-        wi_external_complete(work->f, wi_future_own_code(code), NULL, 0, false,
+        wi_external_complete(work->f, code, NULL, 0, false,
                              code == -WEFT_EABANDONED
                                  ? "its executor freed the job before it ran"
                                  : NULL);

@@ -167,6 +167,7 @@ bool wi_external_complete(weft_future *f, int code, const void *result,
     struct wi_task *t = wi_of_future(f);
     if (!win(t))
         return false;
+    code = wi_future_own_code(code);
     set_text(t, text);
     if (code >= 0 && !wi_future_put(t, result, size))
         code = -ENOMEM;

@@ -44,7 +44,8 @@ weft_future *wi_external_new(enum wi_kind kind,
                              const struct wi_external_ops *ops, void *owner,
                              const char *name, weft_group *group, bool *made);
 
-// Completes f: the first call wins and returns true; then result (size bytes,
+// Completes f: the first call wins and returns true; then the code (as
+// wi_future_own_code makes it), result (size bytes,
 // copied, if code >= 0) and text (copied; may be NULL) are set, callbacks run
 // and waiters wake. The producer's reference is given back by the winner's
 // call; a loser's call leaves everything as it is. A `WEFT_BYTES` result is

@@ -144,6 +144,11 @@ static void suite_failures(weft_executor *ex, unsigned traits)
     suite_origin(weft_future_text(f), traits);
     ck_assert_int_eq(n, 3);
     weft_future_unref(f);
+    // What ended a wait of the job is never taken for the end of the caller's.
+    kit_assert_code(weft_join(weft_submit(ex, suite_fail, -ETIMEDOUT)),
+                    -WEFT_EJOBTIMEOUT);
+    kit_assert_code(weft_join(weft_submit(ex, suite_fail, -ECANCELED)),
+                    -WEFT_EJOBCANCELED);
     f = weft_submit(ex, suite_square, 2);
     short wrong;
     kit_assert_code(weft_result(f, &wrong), -WEFT_ETYPE);

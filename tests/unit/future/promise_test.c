@@ -66,6 +66,20 @@ KIT_BOTH(a_failed_promise_has_code_and_text)
     weft_future_unref(f);
 }
 
+KIT_BOTH(an_end_of_the_keepers_wait_is_none_of_the_waiters)
+{
+    static const int codes[][2] = {{-ETIMEDOUT, -WEFT_EJOBTIMEOUT},
+                                   {-ECANCELED, -WEFT_EJOBCANCELED}};
+
+    for (size_t i = 0; i < 2; i++) {
+        weft_promise *p = weft_promise_new();
+        weft_future *f = weft_promise_future(p);
+
+        kit_assert_code(weft_promise_keep(p, codes[i][0], NULL, 0, NULL), 0);
+        kit_assert_code(weft_join(f), codes[i][1]);
+    }
+}
+
 KIT_BOTH(each_call_for_the_future_is_one_more_handle)
 {
     weft_promise *p = weft_promise_new();

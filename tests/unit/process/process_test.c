@@ -57,6 +57,16 @@ WEFT_TEST(a_result_travels_whole)
                codes[i]);
 }
 
+// Else it would be taken for the end of the wait for the process.
+WEFT_TEST(an_end_of_a_wait_of_its_own_is_the_processs)
+{
+    static const int codes[][2] = {{-ETIMEDOUT, -WEFT_EJOBTIMEOUT},
+                                   {-ECANCELED, -WEFT_EJOBCANCELED}};
+    for (size_t i = 0; i < 2; i++)
+        expect(weft_process_start(return_it, &codes[i][0], sizeof(int)),
+               codes[i][1]);
+}
+
 static int says_its_name(void *arg)
 {
     char name[64];

@@ -143,7 +143,7 @@ KIT_BOTH(a_full_queue_holds_puts_and_an_empty_one_gets)
 KIT_BOTH(nowait_never_waits)
 {
     make_queue(1);
-    kit_assert_code(weft_join(elsewhere(NO_TIME_AT_ALL)), -ETIMEDOUT);
+    kit_assert_code(weft_join(elsewhere(NO_TIME_AT_ALL)), -WEFT_EJOBTIMEOUT);
     kit_assert_code(weft_join(elsewhere(NOWAIT)), -EAGAIN);
     ck_assert_uint_eq(weft_queue_size(queue), 1);
     end_queue();

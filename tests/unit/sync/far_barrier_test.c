@@ -124,7 +124,8 @@ KIT_BOTH(a_time_limit_breaks_it, .timeout = 20)
     weft_future *f = weft_thread_start(wait_once_here, t);
 
     until_waiting(t, 1);
-    kit_assert_code(weft_join(elsewhere(wait_for_a_moment, t, 2)), -ETIMEDOUT);
+    kit_assert_code(weft_join(elsewhere(wait_for_a_moment, t, 2)),
+                    -WEFT_EJOBTIMEOUT);
     kit_assert_code(weft_join(f), -WEFT_EBARRIER);
     kit_assert_code(weft_barrier_wait_for(&t->barrier, 1), -WEFT_EBARRIER);
     weft_arena_close(arena);
