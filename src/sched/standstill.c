@@ -19,6 +19,7 @@
 // between. Who has not changed stood still all the time between the looks.
 #include "sched/standstill.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,6 +161,19 @@ static const char *wait_name(unsigned kind)
                                                        : "something";
 }
 
+// As `weft ps` has it: a future by its number, others by where they are.
+RACY static void print_object(char text[32], unsigned kind, const void *object)
+{
+    text[0] = '\0';
+    if (object == NULL)
+        return;
+    if (kind == WI_WAIT_FUTURE)
+        snprintf(text, 32, " %llu",
+                 (unsigned long long)GLANCE(((struct wi_task *)object)->id));
+    else
+        snprintf(text, 32, " %p", object);
+}
+
 RACY static void report_record(struct wi_task *t, void *arg)
 {
     unsigned *lines = arg;
@@ -168,9 +182,12 @@ RACY static void report_record(struct wi_task *t, void *arg)
     if ((*lines)++ >= MOST_LINES)
         return;
     const char *name = wi_task_name(t);
-    wi_report("  %s %llu%s%s waits for %s %p", wi_kind_name(t->kind),
+    unsigned kind = GLANCE(t->wait_kind);
+    char object[32];
+    print_object(object, kind, GLANCE(t->wait_object));
+    wi_report("  %s %llu%s%s waits for %s%s", wi_kind_name(t->kind),
               (unsigned long long)t->id, name[0] != '\0' ? " " : "", name,
-              wait_name(GLANCE(t->wait_kind)), GLANCE(t->wait_object));
+              wait_name(kind), object);
 }
 
 void wi_standstill_report(void)

@@ -105,6 +105,21 @@ static void at_a_queue(void)
     weft_run(all_get, NULL);
 }
 
+// A future that is waited for has the number that the line of its task has.
+static void assert_future_is_named(void)
+{
+    unsigned long long id = 0;
+    char line[64];
+    const char *stuck = strstr(said, " stuck waits for");
+    while (stuck != NULL && stuck > said && stuck[-1] != ' ')
+        stuck--;
+    if (stuck != NULL)
+        id = strtoull(stuck, NULL, 10);
+    snprintf(line, sizeof line, " waits for future %llu\n", id);
+    ck_assert_msg(id != 0 && strstr(said, line) != NULL, "said: %s", said);
+    ck_assert_msg(strstr(said, "nil") == NULL, "said: %s", said);
+}
+
 WEFT_TEST(a_stall_is_reported)
 {
     if (KIT_TSAN)
@@ -114,6 +129,7 @@ WEFT_TEST(a_stall_is_reported)
                   said);
     assert_said(in_a_run_of_four);
     assert_said(under_a_plain_thread);
+    assert_future_is_named();
     assert_said(at_a_queue);
 }
 
