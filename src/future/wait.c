@@ -129,10 +129,12 @@ static int wait_for(const char *function, weft_future *const *set, size_t n,
 {
     struct wi_task *self = wi_self();
     int rc = self == NULL ? -ENOMEM : wi_scope_test(self);
-    if (rc < 0 || n == 0)
+    if (rc < 0)
         return rc;
     if (n > INT32_MAX || (unsigned)mode > WEFT_FIRST_FAILED)
         return -EINVAL;
+    if (n == 0)
+        return 0;
     need_each(function, set, n);
     struct set_node few[ON_STACK], *nodes = few;
     if (n > ON_STACK && (nodes = malloc(n * sizeof *nodes)) == NULL)

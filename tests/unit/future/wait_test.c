@@ -49,6 +49,7 @@ KIT_BOTH(there_are_three_modes)
 {
     start_set();
     ck_assert_int_eq(weft_wait(set, N, (enum weft_wait_mode)3, 0), -EINVAL);
+    ck_assert_int_eq(weft_wait(NULL, 0, (enum weft_wait_mode)3, 0), -EINVAL);
     end_set();
 }
 
