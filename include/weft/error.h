@@ -60,7 +60,8 @@ WEFT_BEGIN
 WEFT_API const char *weft_strerror(int code);
 
 // The name of a code, for logs and tests: "WEFT_ETYPE", "EINVAL", "OK", or
-// "E?" for a number that has none. Threads: any. Since 0.1.
+// "E?" for a number that has none. Takes either sign, too: so not for a result
+// that may be a number above 0. Threads: any. Since 0.1.
 WEFT_API const char *weft_error_name(int code);
 
 WEFT_END

@@ -14,7 +14,8 @@
 
 struct weft_process_pool_options {
     size_t size;
-    unsigned workers; // 0: weft_cpu_count()
+    unsigned workers; // jobs that run at once; 0: weft_cpu_count(). One more
+                      // process stands by, to take over from one that dies
     const char *name;
     const char *program;           // exec this instead of the program itself
     int (*initializer)(void *arg); // runs first in each worker; a negative
@@ -55,7 +56,8 @@ struct weft_process_pool_options {
 
 struct weft_process_pool_stats {
     size_t size;
-    unsigned workers;   // that take jobs or are starting
+    unsigned workers;   // that take jobs or are starting, with the one that
+                        // stands by and one for each that waits
     unsigned starting;  // of these
     unsigned idle;      // of these
     unsigned waiting;   // of these: their job waits for another future

@@ -83,7 +83,9 @@ struct weft_tls_info {
 WEFT_BEGIN
 
 // A configuration. Returns 0 or a negative code; why (may be NULL) gets the
-// reason for people. Blocks: reads files. Threads: any. Errors: -ENOENT,
+// reason for people, such as the file that is not there; the macros
+// weft_tls_client(&tls, ...) and weft_tls_server(&tls, ...) do not ask for it.
+// Blocks: reads files. Threads: any. Errors: -ENOENT,
 // -EACCES, -WEFT_ECERT (a file is no certificate, or the key is another's),
 // -EINVAL (protocols), -ENOMEM. Since 0.1.
 WEFT_API int weft_tls_client_with(weft_tls **tls,
