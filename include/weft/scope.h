@@ -63,7 +63,8 @@ weft_group_open_with(const struct weft_group_options *options);
 // ended by cancel or deadline: a cancel from outside reaches the children, a
 // deadline they have inherited (and whoever fails of it fails the group: with
 // -WEFT_EJOBTIMEOUT, since it is the child's time that was up, not that of this
-// call), and their end is waited for. -ECANCELED: none has failed, but the
+// call; a process, which cannot see it, is canceled here when it has passed),
+// and their end is waited for. -ECANCELED: none has failed, but the
 // caller has been canceled, and children with it. That the group's own code has
 // canceled children (weft_group_cancel, weft_cancel) is no failure. Must be
 // called by the one who opened the group, innermost first. Blocks: the caller

@@ -12,6 +12,7 @@
 #include "future/group.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <weft/error.h>
@@ -252,6 +253,8 @@ size_t weft_group_size(weft_group *g)
 
 // Closing ---------------------------------------------------------------------
 
+enum { DESCRIPTION = 128 };
+
 // True once there is no child and there will be none.
 static bool try_close(weft_group *group, struct wi_task *self)
 {
@@ -274,26 +277,60 @@ static bool report_child(struct wi_task *t, void *arg)
     return false;
 }
 
-// Waits for the children. Neither cancel nor deadline ends this: a cancel is
-// passed on to the children, once, and a deadline they have inherited.
-static void wait_children(weft_group *group, struct wi_task *self)
+static bool name_process(struct wi_task *t, void *who)
+{
+    if (!wi_future_is_external(t) || wi_future_done(t))
+        return false;
+    wi_task_describe(t, who, DESCRIPTION);
+    return true;
+}
+
+// The deadline around the group has passed. Tasks and threads hear of it in
+// their own waits; what runs in another process does not. False if there is no
+// such child.
+static bool end_processes(weft_group *group)
+{
+    char who[DESCRIPTION] = "", text[DESCRIPTION + 64];
+    group_each(group, name_process, who);
+    if (who[0] == '\0')
+        return false;
+    snprintf(text, sizeof text, "%s ran past the deadline around its group",
+             who);
+    collect(group, -WEFT_EJOBTIMEOUT, text);
+    cancel_group(group);
+    return true;
+}
+
+// What a wait for the children, that has ended with rc, is to do next.
+static void pass_on(weft_group *group, struct wi_wait *wait, int rc)
+{
+    bool was_told = !(wait->flags & WI_CANCELABLE);
+    wait->deadline = WI_FOREVER;
+    if (was_told) {
+        group_each(group, report_child, group);
+        return;
+    }
+    if (rc == -ECANCELED)
+        cancel_group(group);
+    else if (!end_processes(group))
+        return;
+    wait->flags = 0;
+    wait->deadline = wi_deadline_in(group->grace, "weft_group_close");
+}
+
+// Waits for the children. Neither cancel nor deadline ends this: both are
+// passed on to the children, once each.
+static void wait_children(weft_group *group, struct wi_task *self,
+                          int64_t deadline)
 {
     struct wi_wait wait = {.object = group,
-                           .deadline = WI_FOREVER,
+                           .deadline = deadline,
                            .kind = WI_WAIT_GROUP,
                            .flags = WI_CANCELABLE};
     while (!try_close(group, self)) {
         int rc = wi_park(&wait);
-        if (rc == 0)
-            continue;
-        if (wait.flags & WI_CANCELABLE) {
-            cancel_group(group);
-            wait.flags = 0;
-            wait.deadline = wi_deadline_in(group->grace, __func__);
-        } else {
-            group_each(group, report_child, group);
-            wait.deadline = WI_FOREVER;
-        }
+        if (rc != 0)
+            pass_on(group, &wait, rc);
     }
 }
 
@@ -336,12 +373,13 @@ int weft_group_close(weft_group *g)
         return -WEFT_EFORKED;
     }
     if (!try_close(g, self)) {
-        bool edge = wi_scope_deadline(self) == WI_FOREVER;
+        int64_t deadline = wi_scope_deadline(self);
+        bool edge = deadline == WI_FOREVER;
         if (edge)
             wi_edge_set(self, (uintptr_t)g | WI_EDGE_GROUP);
         if (edge && wi_edge_check(self) < 0)
             weft_group_fail(g, -WEFT_EDEADLOCK);
-        wait_children(g, self);
+        wait_children(g, self, deadline);
         wi_edge_clear(self);
     }
     leave_scope(g, self);
@@ -353,7 +391,7 @@ int weft_group_close(weft_group *g)
 void wi_group_finish(weft_group *group)
 {
     cancel_group(group);
-    wait_children(group, wi_self());
+    wait_children(group, wi_self(), WI_FOREVER);
 }
 
 void wi_group_end(weft_group *group)

@@ -495,6 +495,28 @@ static int sleep_long(void *arg)
     return weft_sleep(60);
 }
 
+static int a_group_with_a_deadline(void *arg)
+{
+    int rc = 0;
+    {
+        WEFT_TIMEOUT(0.01);
+        WEFT_GROUP(g, &rc);
+        weft_future *f =
+            weft_process_start(hang, NULL, 0, .group = g, .name = "late");
+        *(weft_future **)arg = f;
+    }
+    return rc;
+}
+
+WEFT_TEST(a_deadline_around_a_group_ends_its_processes, .timeout = 20)
+{
+    weft_future *f;
+    ck_assert_int_eq(a_group_with_a_deadline(&f), -WEFT_EJOBTIMEOUT);
+    expect(f, -WEFT_EJOBCANCELED);
+    ck_assert_int_eq(weft_run(a_group_with_a_deadline, &f), -WEFT_EJOBTIMEOUT);
+    expect(f, -WEFT_EJOBCANCELED);
+}
+
 WEFT_TEST(a_canceled_group_starts_no_process, .timeout = 20)
 {
     weft_group *g = weft_group_open();
