@@ -12,6 +12,9 @@
 
 enum { TICK_BITS = 20, DIGIT = 6, MASK = WI_WHEEL_SLOTS - 1 };
 
+// The last one that the levels reach.
+static const uint64_t last_tick = (1ull << (WI_WHEEL_LEVELS * DIGIT)) - 1;
+
 static uint64_t tick_of(int64_t when)
 {
     return when < 0 ? 0 : (uint64_t)when >> TICK_BITS;
@@ -26,13 +29,16 @@ void wi_wheel_init(struct wi_wheel *wheel, int64_t now)
 static unsigned level_of(uint64_t here, uint64_t there)
 {
     unsigned highest = 63 - (unsigned)__builtin_clzll((here ^ there) | 1);
-    unsigned level = highest / DIGIT;
-    return level < WI_WHEEL_LEVELS ? level : WI_WHEEL_LEVELS - 1;
+    return highest / DIGIT;
 }
 
 static void place(struct wi_wheel *wheel, struct wi_timer *timer)
 {
     uint64_t tick = tick_of(timer->when);
+    // A time beyond waits at the end: by its own digits it could stand in a
+    // slot that has begun, which would be spread into itself for ever.
+    if (tick > last_tick)
+        tick = last_tick;
     if (tick < wheel->tick)
         tick = wheel->tick;
     unsigned level = level_of(wheel->tick, tick);
