@@ -299,8 +299,9 @@ int64_t wi_roamers_keep(struct wi_worker *worker)
 {
     struct wi_roamers *roamers = &worker->runtime->roamers;
     int64_t limit = WI_FOREVER;
-    if (__atomic_load_n(&roamers->due, __ATOMIC_RELAXED) == WI_FOREVER ||
-        wi_worker_rests(worker))
+    // One that rests too: what it ran last may have armed a timer, and the
+    // others may sleep already.
+    if (__atomic_load_n(&roamers->due, __ATOMIC_RELAXED) == WI_FOREVER)
         return limit;
     wi_mutex_lock(&roamers->lock);
     if (roamers->due < roamers->kept) {

@@ -470,6 +470,50 @@ WEFT_TEST(nobody_else_need_be_awake_when_a_sleep_ends, .timeout = 60)
     weft_executor_close(ex);
 }
 
+static uint32_t began, may_sleep;
+
+WEFT_JOB(int, sleep_when_told)
+{
+    tell(&began);
+    return compute_until(&may_sleep) ? weft_sleep(0.3) : -ETIMEDOUT;
+}
+
+WEFT_JOB(int, have_another_in_a_region)
+{
+    weft_blocking_begin();
+    bool in_time = compute_until(&began);
+    weft_blocking_end();
+    return in_time ? 0 : -ETIMEDOUT;
+}
+
+static void wait_until_idle(weft_executor *ex, unsigned n)
+{
+    struct weft_thread_pool_stats stats = {.size = sizeof stats};
+    do
+        kit_assert_code(weft_thread_pool_stats(ex, &stats), 0);
+    while (stats.idle < n);
+}
+
+// The worker that it waits on is sent to rest, as its last act; the other one
+// sleeps already, and knows nothing of its time.
+WEFT_TEST(a_sleep_ends_that_began_on_a_spare, .timeout = 30)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    int code = 1;
+    weft_future *other = weft_submit(ex, have_another_in_a_region);
+    weft_future *f =
+        weft_submit(weft_executor_with(ex, .migrate = true), sleep_when_told);
+    ck_assert_int_eq(weft_result(other, &code), 0);
+    ck_assert_int_eq(code, 0);
+    wait_until_idle(ex, 1);
+    tell(&may_sleep);
+    ck_assert_int_eq(
+        weft_wait(&f, 1, WEFT_ALL_COMPLETED, weft_test_seconds(10)), 1);
+    ck_assert_int_eq(weft_result(f, &code), 0);
+    ck_assert_int_eq(code, 0);
+    weft_executor_close(ex);
+}
+
 // Ends ------------------------------------------------------------------------
 
 WEFT_JOB(int, wait_for_ever)
