@@ -353,9 +353,10 @@ static void watch(void *arg)
             wi_os_futex_wait(&stop, 0, wi_os_now() + LOOK_NS, false);
         else if (doze(finding == STUCK ? wi_os_now() + DOZE_NS : WI_FOREVER))
             quiet = 0;
+        enum finding before = finding;
         finding = look();
         report_all();
-        quiet = finding == BUSY ? 0 : quiet + 1;
+        quiet = finding != BUSY && finding == before ? quiet + 1 : 0;
         if (quiet == QUIET && finding == ALL_ASLEEP)
             look_for_standstill();
     }

@@ -60,6 +60,16 @@ static int wait_for_later(void *arg)
     return weft_event_wait(&later);
 }
 
+// Longer than the watchdog waits before it looks.
+enum { WHILE_MS = 400 };
+
+static void pause_ms(long ms)
+{
+    struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+    while (nanosleep(&time, &time) != 0)
+        ;
+}
+
 // True stalls -----------------------------------------------------------------
 
 static int two_tasks(void *arg)
@@ -120,6 +130,21 @@ static void assert_future_is_named(void)
     ck_assert_msg(strstr(said, "nil") == NULL, "said: %s", said);
 }
 
+// The worker is blocked for so long that the watchdog looks but now and then,
+// and sleeps before it looks again.
+static int block_then_wait(void *arg)
+{
+    weft_future *f = weft_task_start(wait_for_nothing, arg);
+    weft_yield();
+    pause_ms(WHILE_MS);
+    return weft_join(f);
+}
+
+static void after_a_block(void)
+{
+    weft_run(block_then_wait, NULL);
+}
+
 WEFT_TEST(a_stall_is_reported)
 {
     if (KIT_TSAN)
@@ -131,19 +156,10 @@ WEFT_TEST(a_stall_is_reported)
     assert_said(under_a_plain_thread);
     assert_future_is_named();
     assert_said(at_a_queue);
+    assert_said(after_a_block);
 }
 
 // No stall: somebody will come ------------------------------------------------
-
-// Longer than the watchdog waits before it looks.
-enum { WHILE_MS = 400 };
-
-static void pause_ms(long ms)
-{
-    struct timespec time = {ms / 1000, ms % 1000 * 1000000};
-    while (nanosleep(&time, &time) != 0)
-        ;
-}
 
 static int sleep_and_set(void *arg)
 {
