@@ -376,13 +376,25 @@ static bool page_guard_allowed(struct wi_stack_slot slot)
     return allowed;
 }
 
+// The kernel had no mapping for it: it is not spent.
+static void page_guard_refused(struct wi_stack_slot slot)
+{
+    lock();
+    pool.page_guards--;
+    slot.slab->page_guards--;
+    unlock();
+}
+
 static void guard_pages(const struct wi_stack_slot *slots, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         size_t size = guard_size(slots[i].slab->cls);
-        if (page_guard_allowed(slots[i]) &&
-            wi_os_forbid(wi_stack_slot_low(slots[i]), size) == 0)
+        if (!page_guard_allowed(slots[i]))
+            continue;
+        if (wi_os_forbid(wi_stack_slot_low(slots[i]), size) == 0)
             mark_guarded(slots[i]);
+        else
+            page_guard_refused(slots[i]);
     }
 }
 

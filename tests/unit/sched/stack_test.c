@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "sched/stack.h"
 
+#include "refuse.h"
 #include "weft_test.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -140,11 +143,12 @@ static void dig_all(void *arg)
         wi_stack_switch(&self->point, &home);
 }
 
+static const size_t sizes[] = {16, 64, 256, 1024, 8192}; // KiB
+enum { SIZES = sizeof sizes / sizeof *sizes };
+
 WEFT_TEST(all_of_it_is_usable, .timeout = 20)
 {
-    static const size_t sizes[] = {16, 64, 256, 1024, 8192};
-
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < SIZES; i++) {
         struct wi_stack *stack;
 
         set_up(sizes[i] << 10);
@@ -223,6 +227,30 @@ static void put_all(int n)
 {
     for (int i = 0; i < n; i++)
         wi_stack_put(&cache, stacks[i]);
+}
+
+static void give_back(int n)
+{
+    put_all(n);
+    wi_stack_cache_fini(&cache);
+}
+
+// More than are kept warm.
+WEFT_TEST(none_of_many_is_lost)
+{
+    struct wi_stack_pool_stats stats;
+
+    set_up(65536);
+    fill(300);
+    give_back(300);
+    wi_stack_pool_stats(&stats);
+    ck_assert_uint_gt(stats.warm, 0);
+    ck_assert_uint_lt(stats.warm, 150);
+    ck_assert_uint_eq(stats.cold + stats.warm, stats.stacks);
+    wi_stack_pool_trim();
+    wi_stack_pool_stats(&stats);
+    ck_assert_uint_eq(stats.warm, 0);
+    ck_assert_uint_eq(stats.cold, stats.stacks);
 }
 
 WEFT_TEST(trim_keeps_the_warmest, .timeout = 20)
@@ -341,6 +369,51 @@ WEFT_TEST(the_guard_stops_a_write)
     ck_assert(wi_stack_check(stacks[0]));
 }
 
+WEFT_TEST(the_guard_ends_at_the_limit, .timeout = 20)
+{
+    for (int i = 0; i < SIZES; i++) {
+        set_up(sizes[i] << 10);
+        fill(1);
+        char *limit = wi_stack_limit(stacks[0]);
+        ck_assert(survives(write_to, limit));
+        ck_assert(!survives(write_to, limit - 1));
+        give_back(1);
+    }
+}
+
+static bool is_mapped(char *address)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    unsigned char in;
+
+    return mincore(address - (uintptr_t)address % page, page, &in) == 0;
+}
+
+// Slabs of four, whose records are used again.
+WEFT_TEST(slabs_are_unmapped_and_guarded_anew, .timeout = 20)
+{
+    struct wi_stack_pool_stats stats;
+    char *limits[12];
+    int mapped = 0;
+
+    for (int round = 0; round < 2; round++) {
+        set_up((size_t)8 << 20);
+        fill(12);
+        for (int i = 0; i < 12; i++) {
+            limits[i] = wi_stack_limit(stacks[i]);
+            ck_assert(!survives(write_to, limits[i] - 1));
+        }
+        give_back(12);
+        wi_stack_pool_trim();
+        wi_stack_pool_stats(&stats);
+        ck_assert_uint_eq(stats.slabs, 1);
+        ck_assert_uint_eq(stats.cold, stats.stacks);
+    }
+    for (int i = 0; i < 12; i++)
+        mapped += is_mapped(limits[i]);
+    ck_assert_int_le(mapped, 4);
+}
+
 WEFT_TEST(the_guard_outlives_a_trim)
 {
     set_up(65536);
@@ -386,6 +459,56 @@ WEFT_TEST(old_kernels_get_pages_then_canaries)
     ck_assert(fine);
     wi_stack_switch(&home, &stacks[199]->point);
     ck_assert(!fine);
+}
+
+WEFT_TEST(each_word_of_a_canary_counts)
+{
+    uint64_t words[8] = {0};
+    struct wi_stack stack = {.canary = words};
+
+    ck_assert(wi_stack_check(&stack));
+    for (int i = 0; i < 8; i++) {
+        words[i] = 1;
+        ck_assert(!wi_stack_check(&stack));
+        words[i] = 0;
+    }
+    // A frame without a touched byte may lie beyond it.
+    stack.limit = (char *)wi_arch_sp() + 65536;
+    ck_assert(!wi_stack_check(&stack));
+}
+
+WEFT_TEST(guards_of_pages_are_counted_by_slab)
+{
+    struct wi_stack_pool_stats stats;
+
+    wi_stack_pool_use_guard(WI_STACK_GUARD_PAGES, 100, 0);
+    set_up((size_t)8 << 20);
+    fill(12);
+    wi_stack_pool_stats(&stats);
+    ck_assert_uint_ge(stats.page_guards, 12);
+    give_back(12);
+    wi_stack_pool_trim();
+    wi_stack_pool_stats(&stats);
+    ck_assert_uint_le(stats.page_guards, 4);
+}
+
+// Where the process has as many mappings as it may.
+WEFT_TEST(a_guard_that_is_refused_is_a_canary)
+{
+    struct wi_stack_pool_stats stats;
+
+    if (INSTRUMENTED)
+        weft_test_skip("needs mprotect itself");
+    wi_stack_pool_use_guard(WI_STACK_GUARD_PAGES, 100, 0);
+    set_up(65536);
+    kit_refuse(SYS_mprotect, ENOMEM);
+    fill(4);
+    for (int i = 0; i < 4; i++) {
+        ck_assert_ptr_nonnull(stacks[i]->canary);
+        ck_assert(wi_stack_check(stacks[i]));
+    }
+    wi_stack_pool_stats(&stats);
+    ck_assert_uint_eq(stats.page_guards, 0);
 }
 
 // resident_pages would count the shared zero page that the canary is read
@@ -515,7 +638,69 @@ WEFT_TEST(addresses_are_found)
     ck_assert_ptr_null(place.stack);
 }
 
+// A second page and more of records is used, goes back, and is used again.
+WEFT_TEST(addresses_are_found_after_many_came_and_went, .timeout = 60)
+{
+    enum { MOST = 3200 };
+    struct wi_stack_place place;
+
+    if (INSTRUMENTED)
+        weft_test_skip("needs much address space");
+    set_up((size_t)8 << 20);
+    fill(MOST);
+    give_back(MOST);
+    wi_stack_pool_trim();
+    set_up((size_t)8 << 20);
+    fill(40);
+    for (int i = 0; i < 40; i++) {
+        ck_assert(wi_stack_find((uintptr_t)stacks[i] - 100, &place));
+        ck_assert_ptr_eq(place.stack, stacks[i]);
+    }
+}
+
 // At the limits ---------------------------------------------------------------
+
+static size_t address_space(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    size_t pages;
+
+    ck_assert_int_eq(fscanf(file, "%zu", &pages), 1);
+    fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void limit_address_space(size_t more)
+{
+    struct rlimit limit;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_AS, &limit), 0);
+    limit.rlim_cur = address_space() + more;
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+WEFT_TEST(short_address_space_makes_small_slabs)
+{
+    if (INSTRUMENTED)
+        weft_test_skip("limits the address space");
+    set_up((size_t)256 << 10);
+    limit_address_space((size_t)6 << 20); // a whole one has 16 MiB
+    fill(16);
+}
+
+// It is enough for the slab, but not for its record.
+WEFT_TEST(a_slab_without_a_record_is_given_back)
+{
+    if (INSTRUMENTED)
+        weft_test_skip("limits the address space");
+    set_up((size_t)256 << 10);
+    size_t before = address_space();
+    limit_address_space(((size_t)16 << 20) + 4096);
+    ck_assert_ptr_null(wi_stack_new(&cache));
+    ck_assert_uint_lt(address_space(), before + ((size_t)1 << 20));
+    limit_address_space((size_t)32 << 20);
+    fill(1);
+}
 
 WEFT_TEST(no_address_space_is_null)
 {
@@ -556,6 +741,43 @@ WEFT_TEST(a_forked_child_can_start_anew)
     }
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert_int_eq(status, 0);
+}
+
+static int over;
+
+static void *hold_the_lock_often(void *arg)
+{
+    struct wi_stack_pool_stats stats;
+
+    while (!__atomic_load_n(&over, __ATOMIC_RELAXED))
+        wi_stack_pool_stats(&stats);
+    return arg;
+}
+
+// Whoever had the pool's lock is not there in the child.
+WEFT_TEST(a_child_of_a_busy_pool_can_start_anew, .timeout = 60)
+{
+    pthread_t thread;
+    int status;
+
+    if (INSTRUMENTED)
+        weft_test_skip("forks beside a thread");
+    set_up(65536);
+    fill(200);
+    pthread_create(&thread, NULL, hold_the_lock_often, NULL);
+    for (int i = 0; i < 50; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            alarm(10);
+            wi_stack_pool_forget();
+            wi_stack_cache_init(&cache, 65536);
+            _exit(wi_stack_new(&cache) == NULL);
+        }
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert_int_eq(status, 0);
+    }
+    __atomic_store_n(&over, 1, __ATOMIC_RELAXED);
+    pthread_join(thread, NULL);
 }
 
 static void a_lot(size_t n, size_t size)
