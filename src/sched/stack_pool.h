@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The process's stacks below the caches: slabs, slots and their guards. Only
-// stack.c includes this; the essay is in stack.c.
+// stack.c and its test include this; the essay is in stack.c.
 #ifndef WI_SCHED_STACK_POOL_H
 #define WI_SCHED_STACK_POOL_H
 

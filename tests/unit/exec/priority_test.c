@@ -7,7 +7,7 @@
 enum { EACH = 200, TURNS = 61 };
 
 static int begun;       // how many jobs have begun
-static int place[1024]; // of each job, when it did
+static int place[4096]; // of each job, when it did
 static bool occupied, leave;
 
 WEFT_JOB(int, occupy)
@@ -24,13 +24,19 @@ WEFT_JOB(int, note, int, i)
     return 0;
 }
 
-// Its one thread is busy, until `leave`.
+// The pool's one thread is busy, until `leave`.
+static weft_future *occupying(weft_executor *ex)
+{
+    weft_future *busy = weft_submit(ex, occupy);
+    while (!__atomic_load_n(&occupied, __ATOMIC_ACQUIRE))
+        sched_yield();
+    return busy;
+}
+
 static weft_executor *busy_pool(bool blocking, weft_future **busy)
 {
     weft_executor *ex = weft_thread_pool(.workers = 1, .blocking = blocking);
-    *busy = weft_submit(ex, occupy);
-    while (!__atomic_load_n(&occupied, __ATOMIC_ACQUIRE))
-        sched_yield();
+    *busy = occupying(ex);
     return ex;
 }
 
@@ -113,17 +119,63 @@ WEFT_JOB(int, again, int, priority)
     return 0;
 }
 
-WEFT_TEST(what_submits_itself_starves_nobody)
+static void check_among_endless(int one)
 {
     pool = weft_thread_pool(.workers = 2);
-    for (int i = 0; i < 8; i++)
-        weft_future_unref(weft_submit(
-            weft_executor_with(pool, .priority = 1 - i % 2), again, 1 - i % 2));
-    weft_future *low =
-        weft_submit(weft_executor_with(pool, .priority = -1), note, 0);
-    kit_assert_code(weft_join(low), 0);
+    for (int i = 0; i < 12; i++) {
+        int priority = i % 3 - 1;
+        if (priority != one)
+            weft_future_unref(
+                weft_submit(weft_executor_with(pool, .priority = priority),
+                            again, priority));
+    }
+    weft_future *f =
+        weft_submit(weft_executor_with(pool, .priority = one), note, 0);
+    kit_assert_code(weft_join(f), 0);
     __atomic_store_n(&leave, true, __ATOMIC_RELEASE);
     kit_assert_code(weft_executor_close(pool), 0);
+}
+
+WEFT_TEST(what_submits_itself_starves_no_low_one)
+{
+    check_among_endless(-1);
+}
+
+WEFT_TEST(what_submits_itself_starves_no_usual_one)
+{
+    check_among_endless(0);
+}
+
+// Queues are rings: one that goes over its end, and one that grows then.
+static void check_rings(int priority)
+{
+    static const int counts[] = {1000, 300, 3000};
+    static weft_future *fs[3000];
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    for (int round = 0; round < 3; round++) {
+        begun = 0;
+        leave = occupied = false;
+        weft_future *busy = occupying(ex);
+        for (int i = 0; i < counts[round]; i++)
+            fs[i] = weft_submit(weft_executor_with(ex, .priority = priority),
+                                note, i);
+        let_go(busy);
+        kit_assert_code(
+            weft_gather_into(fs, (size_t)counts[round], NULL, 0, NULL), 0);
+        for (int i = 0; i < counts[round]; i++)
+            ck_assert_int_eq(place[i], i);
+    }
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+WEFT_TEST(high_ones_begin_in_their_order)
+{
+    check_rings(1);
+}
+
+WEFT_TEST(usual_ones_begin_in_their_order)
+{
+    check_rings(0);
 }
 
 static int close_pending(void *ex)
