@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <weft/lock.h>
+
 #include "sched/stack.h"
 
 static __thread struct wi_switch_point home;
@@ -296,6 +298,26 @@ WEFT_TEST(a_stray_access_to_a_guard_is_no_overflow, .timeout = 20)
     ck_assert(died_of(status, SIGSEGV));
 }
 
+// The first thing that the call does is to read it.
+static void lock_nowhere(void)
+{
+    struct weft_lock *lock =
+        mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    wi_overflow_init(describe);
+    wi_overflow_thread_init();
+    _exit(weft_lock_acquire(lock) == 0 ? 0 : 1);
+}
+
+WEFT_TEST(only_a_null_lock_is_told_as_one, .timeout = 20)
+{
+    int status = run(lock_nowhere);
+
+    ck_assert_msg(!strstr(said, "weft:"), "it said: %s", said);
+    ck_assert(died_of(status, SIGSEGV));
+}
+
 static void sent(void)
 {
     wi_overflow_init(describe, running);
@@ -348,6 +370,20 @@ WEFT_TEST(the_hosts_handler_is_called_after, .timeout = 20)
     ck_assert(said_overflow());
     ck_assert(WIFEXITED(status));
     ck_assert_int_eq(WEXITSTATUS(status), 42);
+}
+
+// That of a host that comes later, which a second run does not replace.
+WEFT_TEST(a_later_handler_stays)
+{
+    struct sigaction action = {.sa_sigaction = host_exits,
+                               .sa_flags = SA_SIGINFO};
+    struct sigaction now;
+
+    wi_overflow_init(describe);
+    sigaction(SIGSEGV, &action, NULL);
+    wi_overflow_init(describe);
+    sigaction(SIGSEGV, NULL, &now);
+    ck_assert(now.sa_sigaction == host_exits);
 }
 
 static char *page;
