@@ -205,6 +205,45 @@ WEFT_TEST(threads_and_descriptors_are_as_before, .timeout = 20)
     assert_said("\"plain_reader\"", 1);
 }
 
+WEFT_TEST(one_that_may_migrate_is_named, .timeout = 20)
+{
+    listen_to_stderr();
+    open_ends();
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    weft_future *reader =
+        weft_submit(weft_executor_with(ex, .migrate = true), plain_reader);
+    listen_until("\"plain_reader\"");
+    kit_assert_code(weft_join(weft_submit(ex, plain_writer, 1)), 0);
+    kit_assert_code(weft_join(reader), 0);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+WEFT_JOB(int, reader_of, int, fd)
+{
+    char c;
+    return read(fd, &c, 1) == 1 ? 0 : -1;
+}
+
+static int write_when_named(void *arg)
+{
+    listen_until(arg);
+    return write(ends[1], "four", 4) == 4 ? 0 : -1;
+}
+
+// Not the job that runs it on many elements.
+WEFT_TEST(the_function_of_a_map_is_named, .timeout = 20)
+{
+    int out[4];
+    listen_to_stderr();
+    open_ends();
+    const int in[4] = {ends[0], ends[0], ends[0], ends[0]};
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    weft_future *f = weft_thread_start(write_when_named, "job \"reader_of\"");
+    kit_assert_code(weft_map(ex, reader_of, in, 4, out, .chunk = 4), 0);
+    kit_assert_code(weft_join(f), 0);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
 static int read_a_byte(void *arg)
 {
     char c;
@@ -335,10 +374,18 @@ static int run_inside(void *arg)
     return weft_run(sleep_well, arg);
 }
 
+WEFT_JOB(int, run_in_a_job)
+{
+    return run_inside(NULL);
+}
+
 WEFT_TEST(who_runs_a_run_inside_is_not_named, .timeout = 20)
 {
     listen_to_stderr();
     kit_assert_code(weft_join(weft_task_start(run_inside, NULL)), 0);
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    kit_assert_code(weft_join(weft_submit(ex, run_in_a_job)), 0);
+    kit_assert_code(weft_executor_close(ex), 0);
     assert_silence();
 }
 
@@ -529,6 +576,34 @@ WEFT_TEST(the_environment_sets_the_limit, .timeout = 20)
     listen_to_stderr();
     ck_assert_int_eq(weft_run(hold_in_a_run, "hog\"", .workers = 2), 0);
     assert_stack();
+}
+
+// Nobody can ask its thread where it is.
+static int hold_without_signals(void *arg)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = hold(arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+static int hold_deaf_in_a_run(void *arg)
+{
+    weft_future *listener = weft_thread_start(hear, arg);
+    weft_future *f = weft_task_start(hold_without_signals, NULL, .name = "hog");
+    kit_assert_code(weft_join(f), 0);
+    return weft_join(listener);
+}
+
+WEFT_TEST(who_takes_no_signal_is_reported_without, .timeout = 20)
+{
+    listen_to_stderr();
+    ck_assert_int_eq(weft_run(hold_deaf_in_a_run, "its stack cannot be seen\n",
+                              .stall = 0.03),
+                     0);
+    assert_said("task \"hog\"", 1);
 }
 
 // One that is blocked in the kernel is told about with its stack too.
