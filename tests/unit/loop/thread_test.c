@@ -3,10 +3,15 @@
 // The calls of io.h in plain threads, where nothing runs but the kernel.
 #include "loop_test.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pty.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "refuse.h"
 
 WEFT_TEST(plain_threads_have_no_backend)
 {
@@ -157,6 +162,86 @@ static int close_from_task(void *unused)
 WEFT_TEST(tasks_and_threads_close_for_each_other)
 {
     ck_assert_int_eq(weft_run(close_from_task, NULL), 0);
+}
+
+// What a thread has to be woken by goes with it.
+WEFT_TEST(threads_that_waited_leave_no_descriptor)
+{
+    int fds[2], threads = weft_test_count_threads();
+
+    ck_assert_int_eq(pipe(fds), 0);
+    int before = weft_test_count_fds();
+    for (int i = 0; i < 10; i++) {
+        weft_future *thread = weft_thread_start(read_one, &fds[0]);
+        weft_sleep(0.005);
+        ck_assert_int_eq(weft_write(fds[1], "A", 1), 1);
+        ck_assert_int_eq(weft_join(thread), 'A');
+    }
+    weft_test_await_threads(threads);
+    ck_assert_int_eq(weft_test_count_fds(), before);
+    close_both(fds);
+}
+
+static weft_waiter *reader;
+
+static double own_cpu(void)
+{
+    struct timespec used;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec * 1e-9;
+}
+
+// 0 if the wait took less than 100 ms of CPU.
+static int read_idly(void *arg)
+{
+    __atomic_store_n(&reader, weft_self(), __ATOMIC_SEQ_CST);
+    double before = own_cpu();
+    int got = read_one(arg);
+    return got != 'A' ? got : own_cpu() - before > 0.1;
+}
+
+// A wake that is no end of the wait is taken, and then it sleeps again.
+WEFT_TEST(a_stray_wake_costs_one_look)
+{
+    int fds[2];
+    weft_waiter *self;
+
+    ck_assert_int_eq(pipe(fds), 0);
+    weft_future *thread = weft_thread_start(read_idly, &fds[0]);
+    while (!(self = __atomic_load_n(&reader, __ATOMIC_SEQ_CST)))
+        weft_sleep(0.001);
+    for (int i = 0; i < 5; i++) {
+        weft_sleep(0.005);
+        weft_unpark(self);
+    }
+    weft_sleep(0.3);
+    ck_assert_int_eq(weft_write(fds[1], "A", 1), 1);
+    ck_assert_int_eq(weft_join(thread), 0);
+    close_both(fds);
+}
+
+// Then there is nothing that wakes it at once.
+WEFT_TEST(a_thread_without_an_eventfd_waits)
+{
+    int fds[2];
+    char byte;
+
+    ck_assert_int_eq(pipe(fds), 0);
+    kit_refuse(SYS_eventfd2, EMFILE);
+    {
+        WEFT_TIMEOUT(0.025);
+        ck_assert_int_eq(weft_read(fds[0], &byte, 1), -ETIMEDOUT);
+    }
+    weft_future *thread = weft_thread_start(read_one, &fds[0]);
+    weft_sleep(0.025);
+    ck_assert_int_eq(weft_write(fds[1], "A", 1), 1);
+    ck_assert_int_eq(weft_join(thread), 'A');
+    thread = weft_thread_start(read_one, &fds[0]);
+    weft_sleep(0.01);
+    weft_cancel(thread);
+    ck_assert_int_eq(weft_join(thread), -WEFT_EJOBCANCELED);
+    close_both(fds);
 }
 
 static int write_much(void *arg)

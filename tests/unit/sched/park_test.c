@@ -95,6 +95,55 @@ KIT_BOTH(cancel_ends_a_park)
     kit_assert_code(weft_join(thread), 4);
 }
 
+// At the deadline -------------------------------------------------------------
+
+struct drowsy {
+    weft_waiter *self;
+    int woken, over;
+};
+
+// Parks for so short a time that a wake often comes when that ends.
+static int park_briefly(void *arg)
+{
+    struct drowsy *d = arg;
+
+    __atomic_store_n(&d->self, weft_self(), __ATOMIC_SEQ_CST);
+    while (!kit_load(&d->over))
+        if (weft_park(2e-5) == 0)
+            kit_count(&d->woken);
+    return 0;
+}
+
+// Each wake ends a wait, this one or the next.
+static int wake_often(void *arg)
+{
+    struct drowsy *d = arg;
+    weft_waiter *self;
+
+    while (!(self = __atomic_load_n(&d->self, __ATOMIC_SEQ_CST)))
+        sched_yield();
+    for (int i = 0; i < (KIT_SANITIZED ? 500 : 5000); i++) {
+        int before = kit_load(&d->woken);
+        double at = weft_now() + (double)(weft_test_random() % 60) * 1e-6;
+        while (weft_now() < at)
+            continue;
+        weft_unpark(self);
+        while (kit_load(&d->woken) == before)
+            sched_yield();
+    }
+    __atomic_store_n(&d->over, 1, __ATOMIC_SEQ_CST);
+    return 0;
+}
+
+KIT_BOTH(a_wake_at_the_deadline_is_not_lost, .timeout = 30)
+{
+    struct drowsy d = {.self = NULL};
+    weft_future *waker = weft_thread_start(wake_often, &d);
+
+    park_briefly(&d);
+    kit_assert_code(weft_join(waker), 0);
+}
+
 // Ping and pong ---------------------------------------------------------------
 
 struct player {
