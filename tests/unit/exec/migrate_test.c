@@ -457,9 +457,9 @@ WEFT_JOB(int, sleep_often, int, times)
     return code;
 }
 
-WEFT_TEST(nobody_else_need_be_awake_when_a_sleep_ends, .timeout = 60)
+static void check_sleeps(unsigned workers)
 {
-    weft_executor *ex = weft_thread_pool(.workers = WORKERS);
+    weft_executor *ex = weft_thread_pool(.workers = workers);
     int code = 1;
     weft_future *f =
         weft_submit(weft_executor_with(ex, .migrate = true), sleep_often, 4);
@@ -468,6 +468,18 @@ WEFT_TEST(nobody_else_need_be_awake_when_a_sleep_ends, .timeout = 60)
     ck_assert_int_eq(weft_result(f, &code), 0);
     ck_assert_int_eq(code, 0);
     weft_executor_close(ex);
+}
+
+WEFT_TEST(nobody_else_need_be_awake_when_a_sleep_ends, .timeout = 60)
+{
+    check_sleeps(WORKERS);
+}
+
+WEFT_TEST(a_sleep_ends_without_the_watchdog, .timeout = 60)
+{
+    ck_assert_int_eq(setenv("WEFT_WATCHDOG", "0", 1), 0);
+    check_sleeps(1);
+    check_sleeps(WORKERS);
 }
 
 static uint32_t began, may_sleep;

@@ -243,6 +243,41 @@ WEFT_TEST(a_foreign_thread_that_used_weft_may_pthread_exit)
     ck_assert_int_eq(runs, 50);
 }
 
+static struct weft_lock lock;
+
+static int run_some_tasks(void *arg)
+{
+    for (int i = 0; i < 8; i++)
+        kit_assert_code(weft_join(weft_task_start(kit_count, arg)), 0);
+    return 0;
+}
+
+// Its record was a task's before, whose function is no name of a job.
+static void *run_and_end_with_a_lock(void *arg)
+{
+    kit_assert_code(weft_run(run_some_tasks, arg), 0);
+    kit_assert_code(weft_lock_acquire(&lock), 0);
+    return NULL;
+}
+
+static void end_with_a_lock(void)
+{
+    pthread_t thread;
+    int runs = 0;
+
+    pthread_create(&thread, NULL, run_and_end_with_a_lock, &runs);
+    pthread_join(thread, NULL);
+}
+
+WEFT_TEST(a_foreign_thread_that_ends_with_a_lock_is_told)
+{
+    char said[4096];
+    int status = kit_child(end_with_a_lock, said, sizeof said);
+
+    ck_assert_msg(status == 0 && strstr(said, "while it held 1 lock"),
+                  "status 0x%x, said: %s", status, said);
+}
+
 // In a task it would end the worker under all the others: it is refused.
 static int end_worker(void *arg)
 {
