@@ -25,15 +25,20 @@ KIT_BOTH(many_unparks_are_one)
     kit_assert_code(rc, -ETIMEDOUT);
 }
 
-KIT_BOTH(a_park_ends_when_its_time_has_passed)
+static void park_for(double seconds)
 {
     double before = weft_now();
     int rc;
 
-    while ((rc = weft_park(0.005)) == 0)
+    while ((rc = weft_park(seconds)) == 0)
         continue;
     kit_assert_code(rc, -ETIMEDOUT);
-    ck_assert(weft_now() - before >= 0.005 - 1e-6);
+    ck_assert(weft_now() - before >= seconds - 1e-6);
+}
+
+KIT_BOTH(a_park_ends_when_its_time_has_passed)
+{
+    park_for(0.005);
     kit_assert_code(weft_park(0), -ETIMEDOUT);
     kit_assert_code(weft_park(-1), -ETIMEDOUT);
 }
@@ -58,6 +63,18 @@ KIT_BOTH(a_limit_that_is_over_before_the_wait_begins_ends_it)
         if (other != NULL)
             kit_assert_code(weft_join(other), 0);
     }
+}
+
+// Not before, either, where the worker looks at its timers all the time.
+KIT_BOTH(a_park_beside_a_busy_task_is_not_too_short)
+{
+    int told = 0;
+    weft_future *other = weft_task_start(yield_until_told, &told);
+
+    for (int i = 0; i < 20; i++)
+        park_for(0.0005 + i * 0.0001);
+    __atomic_store_n(&told, 1, __ATOMIC_SEQ_CST);
+    kit_assert_code(weft_join(other), 0);
 }
 
 // A scope's time was made from now, too, but long ago.

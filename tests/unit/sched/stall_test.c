@@ -87,6 +87,25 @@ static void in_a_run_of_four(void)
     weft_run(two_tasks, NULL, .workers = 4);
 }
 
+// Timers that have fired or were taken back are none.
+static int use_timers_and_stall(void *arg)
+{
+    weft_future *f = weft_task_start(wait_for_nothing, arg);
+    weft_sleep(0.001);
+    {
+        WEFT_TIMEOUT(60);
+        weft_event_wait_for(&never, 0.001);
+    }
+    weft_cancel(f);
+    weft_join(f);
+    return two_tasks(arg);
+}
+
+static void after_timers(void)
+{
+    weft_run(use_timers_and_stall, NULL);
+}
+
 // A plain thread joins a task of the default loop.
 static void under_a_plain_thread(void)
 {
@@ -153,6 +172,7 @@ WEFT_TEST(a_stall_is_reported)
     ck_assert_msg(strstr(said, " stuck waits for event ") != NULL, "said: %s",
                   said);
     assert_said(in_a_run_of_four);
+    assert_said(after_timers);
     assert_said(under_a_plain_thread);
     assert_future_is_named();
     assert_said(at_a_queue);
