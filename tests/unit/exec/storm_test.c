@@ -147,4 +147,36 @@ WEFT_TEST(everything_at_once, .timeout = 120)
     ck_assert_int_gt(dropped, 0);
 }
 
+// The end of a deque ----------------------------------------------------------
+
+WEFT_JOB(int, count_me)
+{
+    return kit_count(&ran);
+}
+
+// What it submitted last it takes back and runs itself, unless another worker
+// is faster; the next one lies where that lay.
+WEFT_JOB(int, give_and_take_back, int, n)
+{
+    int rc = 0;
+    for (int i = 0; i < n; i++) {
+        weft_future *f = weft_submit(pool, count_me);
+        for (int k = i % 512; k > 0; k--)
+            __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        rc |= weft_join(f);
+        weft_future_unref(weft_submit(pool, count_me));
+    }
+    return rc;
+}
+
+WEFT_TEST(nothing_lies_hidden_behind_what_was_taken_back, .timeout = 60)
+{
+    const int n = KIT_SANITIZED ? 100000 : 3000000;
+    ran = 0;
+    pool = weft_thread_pool(.workers = 2);
+    kit_assert_code(weft_join(weft_submit(pool, give_and_take_back, n)), 0);
+    kit_assert_code(weft_executor_close(pool), 0);
+    ck_assert_int_eq(ran, 2 * n);
+}
+
 WEFT_TEST_MAIN("storm")
