@@ -400,6 +400,47 @@ WEFT_TEST(waits_that_belong_to_the_thread_stay, .timeout = 30)
     weft_executor_close(ex);
 }
 
+enum { BELLS = 8 };
+static weft_executor *bell_pool;
+static struct weft_event bells[BELLS];
+
+WEFT_JOB(int, ring, int, bell)
+{
+    weft_event_set(&bells[bell]);
+    return 0;
+}
+
+// It stays with its worker for a wait whose limit is mostly not reached.
+WEFT_JOB(int, hear_in_a_region, int, bell)
+{
+    int rc = 0;
+    for (int i = 0; i < 100 && (rc == 0 || rc == -ETIMEDOUT); i++) {
+        weft_event_clear(&bells[bell]);
+        weft_future *f = weft_submit(bell_pool, ring, bell);
+        weft_blocking_begin();
+        rc = weft_event_wait_for(&bells[bell], 0.002);
+        weft_blocking_end();
+        weft_join(f);
+    }
+    weft_sleep(0.005); // for what might be left of them
+    return rc == -ETIMEDOUT ? 0 : rc;
+}
+
+WEFT_TEST(limits_of_waits_that_stay_end_with_them, .timeout = 30)
+{
+    weft_future *f[BELLS];
+    bell_pool = weft_thread_pool(.workers = 2);
+    for (int i = 0; i < BELLS; i++)
+        f[i] = weft_submit(weft_executor_with(bell_pool, .migrate = true),
+                           hear_in_a_region, i);
+    for (int i = 0; i < BELLS; i++) {
+        int code = 1;
+        ck_assert_int_eq(weft_result(f[i], &code), 0);
+        ck_assert_int_eq(code, 0);
+    }
+    weft_executor_close(bell_pool);
+}
+
 // Wakes and times -------------------------------------------------------------
 
 WEFT_JOB(int, wake_then_yield)
