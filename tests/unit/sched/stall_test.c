@@ -149,6 +149,36 @@ static void assert_future_is_named(void)
     ck_assert_msg(strstr(said, "nil") == NULL, "said: %s", said);
 }
 
+static int run_inside(void *arg)
+{
+    return weft_run(two_tasks, arg);
+}
+
+static int a_task_that_runs(void *arg)
+{
+    return weft_join(weft_task_start(run_inside, arg));
+}
+
+static void in_a_run_inside(void)
+{
+    weft_run(a_task_that_runs, NULL);
+}
+
+enum { MANY = 40 };
+
+static int many_tasks(void *arg)
+{
+    weft_future *f[MANY];
+    for (int i = 0; i < MANY; i++)
+        f[i] = weft_task_start(wait_for_nothing, arg);
+    return weft_join(f[0]);
+}
+
+static void with_many_tasks(void)
+{
+    weft_run(many_tasks, NULL);
+}
+
 // The worker is blocked for so long that the watchdog looks but now and then,
 // and sleeps before it looks again.
 static int block_then_wait(void *arg)
@@ -177,6 +207,39 @@ WEFT_TEST(a_stall_is_reported)
     assert_future_is_named();
     assert_said(at_a_queue);
     assert_said(after_a_block);
+    assert_said(in_a_run_inside);
+}
+
+// Some of those who wait, and how many they are.
+WEFT_TEST(a_stall_of_many_is_reported_in_short)
+{
+    if (KIT_TSAN)
+        weft_test_skip("TSan has a thread that might wake somebody");
+    assert_said(with_many_tasks);
+    unsigned lines = 0, more = 0;
+    for (char *p = said; (p = strstr(p, " waits for ")) != NULL; p++)
+        lines++;
+    char *rest = strstr(said, "  and ");
+    ck_assert_ptr_nonnull(rest);
+    ck_assert_int_eq(sscanf(rest, "  and %u more", &more), 1);
+    ck_assert_uint_eq(lines + more, MANY); // one runs inside its join
+    ck_assert_uint_lt(lines, MANY);
+}
+
+static void stall_until_the_alarm(void)
+{
+    alarm(1);
+    in_a_run();
+}
+
+WEFT_TEST(a_stall_may_be_wanted_quiet)
+{
+    scene = stall_until_the_alarm;
+    with_policy("0");
+    int status = kit_child(play, said, sizeof said);
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM &&
+                      said[0] == '\0',
+                  "status 0x%x, said: %s", status, said);
 }
 
 // No stall: somebody will come ------------------------------------------------
@@ -199,6 +262,21 @@ static void a_timer(void)
 {
     if (weft_run(wait_with_a_timer, NULL) != 0)
         abort();
+}
+
+WEFT_JOB(int, sleep_a_while)
+{
+    return weft_sleep(WHILE_MS / 1e3);
+}
+
+// One that belongs to no worker while it sleeps.
+static void a_timer_of_a_job_that_migrates(void)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    if (weft_join(weft_submit(weft_executor_with(ex, .migrate = true),
+                              sleep_a_while)) != 0)
+        abort();
+    weft_executor_close(ex);
 }
 
 static int wait_with_a_deadline(void *arg)
@@ -368,6 +446,7 @@ static void an_idle_pool(void)
 WEFT_TEST(what_can_go_on_is_not_reported, .timeout = 30)
 {
     assert_not_said(a_timer);
+    assert_not_said(a_timer_of_a_job_that_migrates);
     assert_not_said(a_deadline);
     assert_not_said(another_thread);
     assert_not_said(a_thread_with_a_limit);
