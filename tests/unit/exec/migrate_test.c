@@ -547,6 +547,35 @@ static void wait_until_idle(weft_executor *ex, unsigned n)
     while (stats.idle < n);
 }
 
+static uint32_t far_began;
+
+WEFT_JOB(int, sleep_far)
+{
+    tell(&far_began);
+    return weft_sleep(3600);
+}
+
+// The worker that sleeps until the far one is due does not know of the other.
+WEFT_TEST(a_sleep_ends_beside_a_longer_one, .timeout = 30)
+{
+    weft_executor *ex = weft_thread_pool(.workers = WORKERS);
+    weft_executor *roaming = weft_executor_with(ex, .migrate = true);
+    int code = 1;
+    weft_future *near = weft_submit(roaming, sleep_when_told);
+    ck_assert(compute_until(&began));
+    weft_future *far = weft_submit(roaming, sleep_far);
+    ck_assert(compute_until(&far_began));
+    wait_until_idle(ex, 1);
+    tell(&may_sleep);
+    ck_assert_int_eq(
+        weft_wait(&near, 1, WEFT_ALL_COMPLETED, weft_test_seconds(10)), 1);
+    ck_assert_int_eq(weft_result(near, &code), 0);
+    ck_assert_int_eq(code, 0);
+    weft_cancel(far);
+    weft_join(far);
+    weft_executor_close(ex);
+}
+
 // The worker that it waits on is sent to rest, as its last act; the other one
 // sleeps already, and knows nothing of its time.
 WEFT_TEST(a_sleep_ends_that_began_on_a_spare, .timeout = 30)
@@ -573,6 +602,52 @@ WEFT_JOB(int, wait_for_ever)
 {
     tell(&waits);
     return weft_event_wait(&event);
+}
+
+static int seen;
+static struct weft_event ends[4];
+
+WEFT_JOB(int, wait_for_its_end, int, i)
+{
+    kit_count(&seen);
+    return weft_event_wait(&ends[i]);
+}
+
+// Of three of a pool the second and the first end, and a job of another pool
+// has the record of one of them when the third is canceled.
+static void check_who_is_canceled(bool migrate)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    weft_executor *other = weft_thread_pool(.workers = 1);
+    weft_future *f[4];
+    int code;
+    seen = 0;
+    memset(ends, 0, sizeof ends);
+    for (int i = 0; i < 3; i++) {
+        f[i] = weft_submit(weft_executor_with(ex, .migrate = migrate),
+                           wait_for_its_end, i);
+        kit_await(&seen, i + 1);
+    }
+    for (int i = 1; i >= 0; i--) {
+        weft_event_set(&ends[i]);
+        ck_assert_int_eq(weft_result(f[i], &code), 0);
+    }
+    f[3] = weft_submit(weft_executor_with(other, .migrate = migrate),
+                       wait_for_its_end, 3);
+    kit_await(&seen, 4);
+    ck_assert_int_eq(weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL), 0);
+    ck_assert_int_eq(weft_result(f[2], &code), 0);
+    ck_assert_int_eq(code, -ECANCELED);
+    weft_event_set(&ends[3]);
+    ck_assert_int_eq(weft_result(f[3], &code), 0);
+    ck_assert_int_eq(code, 0);
+    weft_executor_close(other);
+}
+
+WEFT_TEST(close_cancels_nobody_else, .timeout = 20)
+{
+    check_who_is_canceled(true);
+    check_who_is_canceled(false);
 }
 
 WEFT_TEST(close_cancels_those_that_wait)
