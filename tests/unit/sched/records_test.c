@@ -9,6 +9,7 @@
 #include "sched/deque.h"
 #include "sched/here.h"
 #include "sched/records.h"
+#include "sched/stack.h"
 #include "sched/task.h"
 
 enum { PEAK = 30000 };
@@ -191,6 +192,34 @@ WEFT_TEST(an_idle_run_gives_back, .timeout = 30)
     if (KIT_SANITIZED || sysconf(_SC_PAGESIZE) != 4096)
         weft_test_skip("counts pages");
     ck_assert_int_eq(weft_run(peak_of_tasks, NULL), 0);
+}
+
+static int wait_at(void *event)
+{
+    return weft_event_wait(event);
+}
+
+static size_t stacks_with_memory(void)
+{
+    struct wi_stack_pool_stats stats;
+    wi_stack_pool_stats(&stats);
+    return stats.stacks - stats.cold;
+}
+
+// Its thread sleeps, and nothing wakes it but the time to give back.
+WEFT_TEST(an_idle_loop_gives_stacks_back, .timeout = 30)
+{
+    enum { MANY = 300 };
+    static weft_future *f[MANY];
+    struct weft_event event = {0};
+    for (int i = 0; i < MANY; i++)
+        f[i] = weft_task_start(wait_at, &event);
+    while (stacks_with_memory() < MANY)
+        weft_sleep(0.001);
+    weft_event_set(&event);
+    kit_assert_code(weft_gather_into(f, MANY, NULL, 0, NULL), 0);
+    while (stacks_with_memory() > MANY / 2)
+        weft_sleep(0.01); // or the case is out of time
 }
 
 WEFT_TEST_MAIN("records")
