@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // A job is not left behind a busy worker while another one sleeps.
-#include <weft/weft.h>
+#include "kit.h"
 
-#include "weft_test.h"
+#include <pthread.h>
 
 static uint32_t ran;
 
@@ -46,6 +46,34 @@ WEFT_TEST(wake_of_a_worker_that_has_its_own, .timeout = 30)
         weft_future_unref(kept);
     }
     weft_executor_close(ex);
+}
+
+// More than fit in one word of the mask of those that sleep.
+enum { MANY = 130 };
+static pthread_barrier_t all;
+
+WEFT_JOB(int, meet_all)
+{
+    pthread_barrier_wait(&all); // takes its thread
+    return 0;
+}
+
+WEFT_TEST(each_of_many_workers_is_woken, .timeout = 30)
+{
+    struct weft_thread_pool_stats stats = {.size = sizeof stats};
+    weft_future *f[MANY];
+    setenv("WEFT_WATCHDOG", "0", 1); // there would be spares
+    pthread_barrier_init(&all, NULL, MANY);
+    weft_executor *ex = weft_thread_pool(.workers = MANY);
+    for (int round = 0; round < 3; round++) {
+        do
+            kit_assert_code(weft_thread_pool_stats(ex, &stats), 0);
+        while (stats.idle < MANY);
+        for (int i = 0; i < MANY; i++)
+            f[i] = weft_submit(ex, meet_all);
+        kit_assert_code(weft_gather_into(f, MANY, NULL, 0, NULL), 0);
+    }
+    kit_assert_code(weft_executor_close(ex), 0);
 }
 
 WEFT_TEST_MAIN("stranded")

@@ -193,6 +193,24 @@ WEFT_TEST(the_same_in_a_pool_of_two, .timeout = 20)
     assert_said("\n", 1);
 }
 
+// More than are found at one look.
+WEFT_TEST(the_same_in_a_pool_of_many, .timeout = 20)
+{
+    enum { MANY = 20 };
+    weft_future *f[MANY];
+    listen_to_stderr();
+    open_ends();
+    weft_executor *ex = weft_thread_pool(.workers = MANY);
+    for (int i = 0; i < MANY; i++)
+        f[i] = weft_submit(ex, plain_reader);
+    kit_await(&met, MANY);
+    listen_until("\"plain_reader\"");
+    kit_assert_code(weft_join(weft_submit(ex, plain_writer, MANY)), 0);
+    kit_assert_code(weft_gather_into(f, MANY, NULL, 0, NULL), 0);
+    kit_assert_code(weft_executor_close(ex), 0);
+    assert_said("\n", 1);
+}
+
 WEFT_TEST(threads_and_descriptors_are_as_before, .timeout = 20)
 {
     listen_to_stderr();
@@ -422,6 +440,25 @@ WEFT_TEST(it_sleeps_when_all_do_and_wakes_with_them, .timeout = 60)
     assert_said("\"plain_reader\"", 1);
 }
 
+static int read_with_weft(void *arg)
+{
+    char c;
+    (void)arg;
+    return weft_read(ends[0], &c, 1) == 1 ? 0 : -1;
+}
+
+// One that waits for a descriptor is in a system call too, and sleeps.
+WEFT_TEST(it_sleeps_beside_a_wait_for_a_descriptor, .timeout = 60)
+{
+    listen_to_stderr();
+    open_ends();
+    weft_future *f = weft_task_start(read_with_weft, NULL);
+    wait_for_its_sleep();
+    ck_assert_int_eq(write(ends[1], "x", 1), 1);
+    kit_assert_code(weft_join(f), 0);
+    assert_silence();
+}
+
 WEFT_TEST(a_run_without_tasks_has_none, .timeout = 20)
 {
     int threads = weft_test_count_threads();
@@ -489,7 +526,7 @@ WEFT_TEST(a_forked_child_has_its_own, .timeout = 30)
     if (pid == 0) {
         kit_assert_code(weft_fork_child(), 0);
         run_blocked_ones(1);
-        _exit(7);
+        _exit(watchdog_sleeps() == -1 ? 7 : 8); // the parent's pool is none
     }
     int status;
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
@@ -568,6 +605,33 @@ WEFT_TEST(who_holds_a_worker_is_reported_with_its_stack, .timeout = 20)
     listen_to_stderr();
     ck_assert_int_eq(weft_run(hold_in_a_run, "hog\"", .stall = 0.03), 0);
     assert_stack();
+}
+
+static int hold_too(void *arg)
+{
+    int odd = innermost();
+    return odd >= 0 ? 0 : kit_return(arg);
+}
+
+static int hold_twice_in_a_run(void *arg)
+{
+    (void)arg;
+    weft_future *listener = weft_thread_start(hear, "\"first\"");
+    weft_future *f = weft_task_start(hold, NULL, .name = "first");
+    kit_assert_code(weft_join(f), 0);
+    kit_assert_code(weft_join(listener), 0);
+    stop_it = 0;
+    listener = weft_thread_start(hear, "\"second\"");
+    f = weft_task_start(hold_too, NULL, .name = "second");
+    kit_assert_code(weft_join(f), 0);
+    return weft_join(listener);
+}
+
+WEFT_TEST(the_next_who_holds_it_is_reported_too, .timeout = 20)
+{
+    listen_to_stderr();
+    ck_assert_int_eq(weft_run(hold_twice_in_a_run, NULL, .stall = 0.03), 0);
+    assert_said("is held", 2);
 }
 
 WEFT_TEST(the_environment_sets_the_limit, .timeout = 20)
