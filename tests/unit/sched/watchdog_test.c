@@ -185,6 +185,23 @@ WEFT_TEST(spares_run_what_waits_and_the_function_is_named_once, .timeout = 20)
     assert_said("\n", 1);
 }
 
+// What is submitted when the watchdog has seen the one blocked for long.
+WEFT_TEST(a_spare_comes_late_too, .timeout = 20)
+{
+    listen_to_stderr();
+    open_ends();
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    weft_future *reader = weft_submit(ex, plain_reader);
+    listen_until("\"plain_reader\"");
+    pause_ms(300);
+    struct weft_thread_pool_stats stats = {.size = sizeof stats};
+    kit_assert_code(weft_thread_pool_stats(ex, &stats), 0);
+    ck_assert_uint_eq(stats.spares, 0); // there is nothing for one
+    kit_assert_code(weft_join(weft_submit(ex, plain_writer, 1)), 0);
+    kit_assert_code(weft_join(reader), 0);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
 WEFT_TEST(the_same_in_a_pool_of_two, .timeout = 20)
 {
     listen_to_stderr();
@@ -804,6 +821,35 @@ WEFT_TEST(a_region_ends, .timeout = 20)
     weft_executor *ex = weft_thread_pool(.workers = 1);
     weft_future *f = weft_submit(ex, reader_after_a_region);
     listen_until("\"reader_after_a_region\"");
+    kit_assert_code(weft_join(weft_submit(ex, waker)), 0);
+    kit_assert_code(weft_join(f), 0);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+static int region_is_over;
+
+WEFT_JOB(int, reader_after_a_long_region)
+{
+    char c;
+    weft_blocking_begin();
+    kit_count(&met);
+    while (!kit_load(&region_is_over))
+        pause_ms(1);
+    weft_blocking_end();
+    return read(ends[0], &c, 1) == 1 ? 0 : -1;
+}
+
+// The watchdog had nobody to look at meanwhile, and slept.
+WEFT_TEST(a_long_region_ends, .timeout = 60)
+{
+    listen_to_stderr();
+    open_ends();
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    weft_future *f = weft_submit(ex, reader_after_a_long_region);
+    kit_await(&met, 1);
+    wait_for_its_sleep();
+    kit_count(&region_is_over);
+    listen_until("\"reader_after_a_long_region\"");
     kit_assert_code(weft_join(weft_submit(ex, waker)), 0);
     kit_assert_code(weft_join(f), 0);
     kit_assert_code(weft_executor_close(ex), 0);
