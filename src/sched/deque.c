@@ -14,6 +14,10 @@ enum { FIRST_SIZE = 256, MAPPED = 2048 };
 // The most that a thief takes.
 enum { LOOT = 16 };
 
+// So many are pushed before they are leveled: few beside the 65,536
+// generations.
+enum { UNEVEN = 4096 };
+
 static size_t ring_bytes(int64_t size)
 {
     return sizeof(struct wi_ring) + (size_t)size * sizeof(wi_hint);
@@ -44,7 +48,9 @@ int wi_deque_init(struct wi_deque *deque, bool solo,
 {
     deque->head = 0;
     deque->tail = 0;
+    deque->room = 0; // so that the first push comes by
     deque->seen = 0;
+    deque->leveled = 0;
     deque->buried = 0;
     deque->solo = solo;
     deque->first = first;
@@ -52,7 +58,7 @@ int wi_deque_init(struct wi_deque *deque, bool solo,
     if (deque->ring == NULL)
         return -ENOMEM;
     if (first != NULL)
-        deque->ring->mask = -1; // no room, so that the first push comes by
+        deque->ring->mask = -1; // even more so: no room
     return 0;
 }
 
@@ -133,6 +139,21 @@ void wi_deque_sweep(struct wi_deque *deque)
     } while (to > head && !move_head(deque, head, to));
 }
 
+// Dead for ever.
+static struct wi_task grave;
+
+// A thief that has read the hint before takes the same: nothing.
+static void level(struct wi_deque *deque)
+{
+    int64_t i = deque->leveled;
+    if (deque->tail - i < UNEVEN)
+        return;
+    for (i = i > deque->seen ? i : deque->seen; i < deque->tail; i++)
+        if (is_dead(slot_read(deque->ring, i)))
+            slot_write(deque->ring, i, wi_hint_of(&grave));
+    deque->leveled = deque->tail;
+}
+
 // Whether half of the ring or more is tombstones. Gives up when too much lives.
 static bool is_half_dead(const struct wi_deque *deque)
 {
@@ -194,6 +215,10 @@ int wi_deque_make_room(struct wi_deque *deque, size_t n)
         if (rc < 0)
             return rc;
     }
+    int64_t end = deque->seen + deque->ring->mask;
+    int64_t uneven = deque->tail + (int64_t)n + UNEVEN;
+    level(deque);
+    deque->room = end < uneven ? end : uneven;
     return 0;
 }
 

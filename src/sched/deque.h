@@ -12,6 +12,10 @@
 // record that was claimed by somebody else (a join, a cancel) leaves its slot
 // behind as a tombstone, and a hint may stand in two places at once. Tombstones
 // go where they come to the head, and where the ring is half full of them.
+// Until then they must not outlast the generations of a record, or one would
+// stand for what has been queued elsewhere: so the owner levels what has been
+// pushed, once in a while: the hints of the dead are overwritten with one that
+// is to nothing, which is all that a slot may become before the head passes it.
 #ifndef WI_SCHED_DEQUE_H
 #define WI_SCHED_DEQUE_H
 
@@ -30,7 +34,9 @@ struct wi_ring {
 struct wi_deque {
     int64_t head __attribute__((aligned(64))); // all: compare-and-swap
     int64_t tail __attribute__((aligned(64))); // owner
+    int64_t room;         // owner: where the tail is to look for room again
     int64_t seen;         // owner: where head was when it last had to know
+    int64_t leveled;      // owner: up to where
     struct wi_ring *ring; // owner; release
     unsigned buried;      // owner: tombstones it has made since the last sweep
     bool solo;            // no thieves: then nothing here needs an atomic
@@ -54,7 +60,7 @@ int wi_deque_make_room(struct wi_deque *deque, size_t n);
 static inline bool wi_deque_has_room(const struct wi_deque *deque)
 {
     // Not `head`: its line is the thieves'.
-    return deque->tail - deque->seen < deque->ring->mask;
+    return deque->tail < deque->room;
 }
 
 // Owner, where it has room.
@@ -94,10 +100,13 @@ static inline void wi_deque_bury(struct wi_deque *deque, wi_hint hint)
     enum { MOST = 32 };
     int64_t last = deque->tail - 1;
     if (deque->solo && last >= deque->head &&
-        deque->ring->slots[last & deque->ring->mask] == hint)
+        deque->ring->slots[last & deque->ring->mask] == hint) {
         deque->tail = last;
-    else if (WI_RARELY(++deque->buried > MOST))
+        if (deque->leveled > last)
+            deque->leveled = last;
+    } else if (WI_RARELY(++deque->buried > MOST)) {
         wi_deque_sweep(deque);
+    }
 }
 
 // Anybody: the oldest entry, or 0 if it is empty or another thief was faster
