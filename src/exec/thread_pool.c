@@ -374,8 +374,10 @@ static void tell(struct thread_pool *pool, struct weft_thread_pool_stats *stats)
         __atomic_load_n(&runtime->roamers.moves, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < WI_LANES; i++)
         stats->pending += wi_lane_waiting(&runtime->lanes[i]);
-    for (unsigned i = 0; i < live; i++)
-        stats->pending += wi_deque_count(&runtime->workers[i]->jobs);
+    for (unsigned i = 0; i < live; i++) {
+        struct wi_deque *jobs = &runtime->workers[i]->jobs;
+        stats->pending += wi_deque_has_living(jobs) ? wi_deque_count(jobs) : 0;
+    }
     for (unsigned i = 0; i * 64 < live; i++) {
         uint64_t mask = __atomic_load_n(&runtime->idle[i], __ATOMIC_RELAXED);
         for (; mask != 0; mask &= mask - 1)

@@ -250,6 +250,23 @@ static int64_t look(struct wi_deque *deque, int64_t *head,
     return tail - *head;
 }
 
+bool wi_deque_has_living(struct wi_deque *deque)
+{
+    int64_t head;
+    struct wi_ring *ring;
+    while (look(deque, &head, &ring) > 0) {
+        // acquire, and relaxed: as in wi_deque_steal
+        wi_hint hint =
+            __atomic_load_n(&ring->slots[head & ring->mask], __ATOMIC_ACQUIRE);
+        if (__atomic_load_n(&deque->head, __ATOMIC_RELAXED) != head)
+            continue;
+        if (!is_dead(hint))
+            return true;
+        move_head(deque, head, head + 1);
+    }
+    return false;
+}
+
 wi_hint wi_deque_take(struct wi_deque *deque, bool *busy)
 {
     int64_t head;

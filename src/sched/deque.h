@@ -113,6 +113,10 @@ static inline void wi_deque_bury(struct wi_deque *deque, wi_hint hint)
 // (*busy tells which).
 wi_hint wi_deque_take(struct wi_deque *deque, bool *busy);
 
+// Anybody, where there are thieves: takes the tombstones off the head; whether
+// something else is left.
+bool wi_deque_has_living(struct wi_deque *deque);
+
 // A thief, the owner of `to`: half of the entries, at most 16. The oldest is
 // returned; the others stand in `to` before they leave this one, since others
 // look there before they sleep. If another thief was faster (0, and *busy) some

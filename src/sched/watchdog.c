@@ -224,6 +224,14 @@ static bool is_away(const struct wi_worker *worker)
     return worker->watch.blocked || worker->watch.regions > 0;
 }
 
+// What a join has run in its place is no work for a spare.
+static bool has_open_work(struct wi_runtime *runtime)
+{
+    for (unsigned i = 0; i < runtime->live; i++)
+        wi_deque_has_living(&runtime->workers[i]->jobs);
+    return wi_runtime_has_open_work(runtime);
+}
+
 // The spares that stand in for those that are away; `at_once`: before there is
 // anything for them to do.
 static void compensate(struct wi_runtime *runtime, bool at_once)
@@ -235,7 +243,7 @@ static void compensate(struct wi_runtime *runtime, bool at_once)
         spares++;
         need -= !is_away(runtime->workers[i]);
     }
-    while (need > 0 && (at_once || wi_runtime_has_open_work(runtime))) {
+    while (need > 0 && (at_once || has_open_work(runtime))) {
         let_loose(runtime, spares + 1);
         if (wi_runtime_add_spare(runtime) < 0)
             break;

@@ -40,6 +40,29 @@ KIT_BOTH(a_job_gives_its_result)
     kit_assert_code(weft_executor_close(ex), 0);
 }
 
+static weft_executor *joined_in;
+
+WEFT_JOB(size_t, pending_after_joins)
+{
+    for (int i = 0; i < 20; i++)
+        weft_join(weft_submit(joined_in, square, i));
+    struct weft_thread_pool_stats stats = {.size = sizeof stats};
+    kit_assert_code(weft_thread_pool_stats(joined_in, &stats), 0);
+    return stats.pending;
+}
+
+KIT_BOTH(what_ran_inside_a_join_does_not_wait)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    size_t pending = 1;
+
+    joined_in = ex;
+    kit_assert_code(weft_result(weft_submit(ex, pending_after_joins), &pending),
+                    0);
+    ck_assert_uint_eq(pending, 0);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
 KIT_BOTH(many_jobs_on_pools_of_all_sizes, .timeout = 30)
 {
     static weft_future *fs[1000];
