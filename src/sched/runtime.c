@@ -424,6 +424,9 @@ static struct wi_task *grab(struct wi_worker *worker)
         n = direct;
     wi_lane_drop(lane, n);
     wi_mutex_unlock(&runtime->lock);
+    // What is ours now before the idle mask, at which wi_runtime_next looks;
+    // pairs with announce. The mutex was left by an exchange.
+    wi_arch_fence_after_rmw();
     struct wi_task *t = direct ? claim(first) : NULL;
     return t != NULL || n == direct ? t : take_from(&worker->jobs);
 }
@@ -434,6 +437,8 @@ static struct wi_task *rob(struct wi_worker *worker, struct wi_worker *victim)
     for (;;) {
         bool busy;
         wi_hint hint = wi_deque_steal(&victim->jobs, &worker->jobs, &busy);
+        if (hint != 0 || busy) // as in grab; left by a compare-and-swap
+            wi_arch_fence_after_rmw();
         struct wi_task *t = hint != 0 ? claim(hint) : NULL;
         if (t == NULL && !wi_deque_empty(&worker->jobs))
             t = take_from(&worker->jobs);
