@@ -266,13 +266,6 @@ static size_t width(weft_executor *ex)
 
 // Closing ---------------------------------------------------------------------
 
-static void drop_pending(struct thread_pool *pool)
-{
-    struct wi_task *t;
-    while ((t = wi_runtime_take_unstarted(pool->runtime)) != NULL)
-        wi_future_drop(t, -WEFT_EJOBCANCELED);
-}
-
 // A started job: it has to end by itself.
 static void cancel_started(struct wi_task *t)
 {
@@ -282,7 +275,8 @@ static void cancel_started(struct wi_task *t)
 static void cancel_as_asked(struct thread_pool *pool, enum weft_close_mode mode)
 {
     if (mode != WEFT_CLOSE_DRAIN)
-        drop_pending(pool);
+        wi_runtime_drop_unstarted(pool->runtime, wi_future_drop,
+                                  -WEFT_EJOBCANCELED);
     if (mode == WEFT_CLOSE_CANCEL_ALL)
         wi_runtime_cancel_jobs(pool->runtime, cancel_started);
 }
@@ -416,13 +410,10 @@ static const struct weft_executor_ops thread_pool_ops = {
 static void break_pool(struct thread_pool *pool, int cause)
 {
     uint32_t open = OPEN;
-    struct wi_task *t;
     // acq_rel: pairs with may_submit
-    if (!__atomic_compare_exchange_n(&pool->closed, &open, BROKEN, false,
-                                     __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-        return;
-    while ((t = wi_runtime_take_unstarted(pool->runtime)) != NULL)
-        wi_job_drop_broken(t, cause);
+    if (__atomic_compare_exchange_n(&pool->closed, &open, BROKEN, false,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        wi_runtime_drop_unstarted(pool->runtime, wi_job_drop_broken, cause);
 }
 
 // In a new thread of the pool.

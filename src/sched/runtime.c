@@ -68,6 +68,7 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     runtime->spares_on = 0;
     runtime->stop = 0;
     runtime->cancel_all = 0;
+    runtime->dropping = 0;
     runtime->alone = count == 1 && wi_biased_fast;
     runtime->stall = 0;
     runtime->job_ended = NULL;
@@ -363,7 +364,7 @@ static wi_hint lane_pop(struct wi_runtime *runtime, unsigned lane)
     return hint;
 }
 
-struct wi_task *wi_runtime_take_unstarted(struct wi_runtime *runtime)
+static struct wi_task *take_unstarted(struct wi_runtime *runtime)
 {
     wi_hint hint;
     for (unsigned i = 0; i < WI_LANES; i++) {
@@ -377,6 +378,23 @@ struct wi_task *wi_runtime_take_unstarted(struct wi_runtime *runtime)
     for (unsigned i = 0; t == NULL && i < wi_runtime_live(runtime); i++)
         t = take_canceled(&runtime->workers[i]->jobs);
     return t;
+}
+
+// A thief may move several from a deque that is looked at later to one that was
+// looked at before. So thieves take one at a time meanwhile, and as each may be
+// in the middle of a theft that began before, each can make us look once more.
+void wi_runtime_drop_unstarted(struct wi_runtime *runtime,
+                               void (*drop)(struct wi_task *t, int code),
+                               int code)
+{
+    struct wi_task *t;
+    // seq_cst: before the first look; pairs with rob
+    __atomic_fetch_add(&runtime->dropping, 1, __ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i <= wi_runtime_live(runtime); i++)
+        while ((t = take_unstarted(runtime)) != NULL)
+            drop(t, code);
+    // relaxed: a late thief takes one
+    __atomic_fetch_sub(&runtime->dropping, 1, __ATOMIC_RELAXED);
 }
 
 // Taking ----------------------------------------------------------------------
@@ -436,7 +454,11 @@ static struct wi_task *rob(struct wi_worker *worker, struct wi_worker *victim)
 {
     for (;;) {
         bool busy;
-        wi_hint hint = wi_deque_steal(&victim->jobs, &worker->jobs, &busy);
+        // seq_cst: pairs with wi_runtime_drop_unstarted
+        wi_hint hint =
+            __atomic_load_n(&worker->runtime->dropping, __ATOMIC_SEQ_CST) == 0
+                ? wi_deque_steal(&victim->jobs, &worker->jobs, &busy)
+                : wi_deque_take(&victim->jobs, &busy);
         if (hint != 0 || busy) // as in grab; left by a compare-and-swap
             wi_arch_fence_after_rmw();
         struct wi_task *t = hint != 0 ? claim(hint) : NULL;

@@ -141,8 +141,9 @@ struct wi_runtime {
     uint32_t stop;      // atomic
     size_t stack_size;
     uint32_t cancel_all; // atomic: jobs begin canceled
-    bool alone;    // atomic: it has one worker yet, and who starts another
-                   // one has a barrier for it, which it needs not
+    uint32_t dropping;   // atomic: so many drop what has not begun
+    bool alone;    // atomic: it has one worker; who starts another has the
+                   // barrier for it
     bool solo;     // its one worker has no thief, ever: no spare either
     bool watched;  // under the lock of the watchdog's life
     int64_t stall; // ns that a task may hold a worker unreported
@@ -257,9 +258,11 @@ bool wi_worker_trim(struct wi_worker *worker);
 void wi_runtime_cancel_jobs(struct wi_runtime *runtime,
                             void (*cancel)(struct wi_task *t));
 
-// Takes an unstarted record from any queue of the runtime; claimed with
-// WI_CANCELED. Any thread, unless the runtime is solo. NULL: none left.
-struct wi_task *wi_runtime_take_unstarted(struct wi_runtime *runtime);
+// Calls drop for each record that has not begun; claimed with WI_CANCELED. Any
+// thread. Not of a solo runtime.
+void wi_runtime_drop_unstarted(struct wi_runtime *runtime,
+                               void (*drop)(struct wi_task *t, int code),
+                               int code);
 
 // Keep the list of started jobs; on the worker's thread.
 void wi_worker_job_begins(struct wi_worker *worker, struct wi_task *t);
@@ -382,15 +385,13 @@ static WI_MERGED int wi_runtime_submit(struct wi_runtime *runtime,
                : wi_runtime_submit_lane(runtime, t, WI_LANE_USUAL);
 }
 
-// With its spares. acquire: a spare that is counted can be woken; pairs with
-// the store in wi_runtime_add_spare.
+// With its spares. acquire: who is counted can be woken; pairs with add_worker
 static inline unsigned wi_runtime_live(const struct wi_runtime *runtime)
 {
     return __atomic_load_n(&runtime->live, __ATOMIC_ACQUIRE);
 }
 
-// The next unstarted record for worker: its own, from outside, stolen. It is
-// claimed. NULL if there is none.
+// The next record for worker: its own, from outside, stolen; claimed, or NULL.
 struct wi_task *wi_runtime_next(struct wi_worker *worker);
 
 // Whether wi_runtime_next might find something.

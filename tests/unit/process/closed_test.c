@@ -72,6 +72,14 @@ static int nothing(void *arg)
     return fcntl(0, F_GETFD) < 0 ? 0 : -EBUSY;
 }
 
+// A pool starts processes beside us: what it opens has a low number for the
+// moment that it takes to move it.
+static void await_closed(void)
+{
+    while (!all_closed())
+        weft_yield();
+}
+
 WEFT_TEST(processes_take_no_standard_number)
 {
     long out;
@@ -79,13 +87,13 @@ WEFT_TEST(processes_take_no_standard_number)
     weft_executor *ex = weft_process_pool(.workers = 1);
     ck_assert_int_eq(weft_result(weft_submit(ex, square, 7), &out), 0);
     ck_assert_int_eq(out, 49);
-    ck_assert(all_closed());
+    await_closed();
     // "as here" is closed there, too.
     ck_assert_int_eq(weft_join(weft_process_start(nothing, NULL, 0)), 0);
     ck_assert_int_eq(weft_join(weft_process_start(nothing, NULL, 0,
                                                   .start = WEFT_START_ZYGOTE)),
                      0);
-    ck_assert(all_closed());
+    await_closed();
     weft_executor_close(ex);
 }
 

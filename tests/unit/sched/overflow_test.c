@@ -305,7 +305,7 @@ static void lock_nowhere(void)
         mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_NONE,
              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    wi_overflow_init(describe);
+    wi_overflow_init(describe, running);
     wi_overflow_thread_init();
     _exit(weft_lock_acquire(lock) == 0 ? 0 : 1);
 }
@@ -379,9 +379,9 @@ WEFT_TEST(a_later_handler_stays)
                                .sa_flags = SA_SIGINFO};
     struct sigaction now;
 
-    wi_overflow_init(describe);
+    wi_overflow_init(describe, running);
     sigaction(SIGSEGV, &action, NULL);
-    wi_overflow_init(describe);
+    wi_overflow_init(describe, running);
     sigaction(SIGSEGV, NULL, &now);
     ck_assert(now.sa_sigaction == host_exits);
 }
