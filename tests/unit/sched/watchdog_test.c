@@ -283,6 +283,7 @@ static int read_a_byte(void *arg)
 {
     char c;
     (void)arg;
+    kit_count(&met);
     return read(ends[0], &c, 1) == 1 ? 0 : -1;
 }
 
@@ -292,16 +293,25 @@ static int write_a_byte(void *arg)
     return write(ends[1], "t", 1) == 1 ? 0 : -1;
 }
 
+// On a thread of its own, once both workers are blocked.
+static int start_writers(void *group)
+{
+    kit_await(&met, 2);
+    for (int i = 0; i < 2; i++)
+        weft_future_unref(weft_task_start(write_a_byte, NULL, .group = group));
+    return 0;
+}
+
 static int block_in_a_run(void *arg)
 {
-    weft_function *const functions[] = {read_a_byte, read_a_byte, write_a_byte,
-                                        write_a_byte};
-    weft_future *set[4];
     int rc = 0;
-    for (int i = 0; i < 4; i++)
-        set[i] = weft_task_start(functions[i], arg);
-    for (int i = 0; i < 4; i++)
-        rc |= weft_join(set[i]);
+    (void)arg;
+    {
+        WEFT_GROUP(g, &rc);
+        for (int i = 0; i < 2; i++)
+            weft_future_unref(weft_task_start(read_a_byte, NULL, .group = g));
+        weft_future_unref(weft_thread_start(start_writers, g, .group = g));
+    }
     return rc;
 }
 
