@@ -90,9 +90,10 @@ WEFT_TEST(processes_take_no_standard_number)
     await_closed();
     // "as here" is closed there, too.
     ck_assert_int_eq(weft_join(weft_process_start(nothing, NULL, 0)), 0);
-    ck_assert_int_eq(weft_join(weft_process_start(nothing, NULL, 0,
-                                                  .start = WEFT_START_ZYGOTE)),
-                     0);
+    if (!KIT_SANITIZED) // with ASan, 0 is /dev/null in a zygote's child
+        ck_assert_int_eq(weft_join(weft_process_start(
+                             nothing, NULL, 0, .start = WEFT_START_ZYGOTE)),
+                         0);
     await_closed();
     weft_executor_close(ex);
 }
