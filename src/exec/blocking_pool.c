@@ -442,7 +442,7 @@ weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
     struct blocking_pool *pool =
         aligned_alloc(64, (sizeof *pool + 63) & ~(size_t)63);
     if (pool == NULL)
-        return wi_broken_executor(-ENOMEM, 0);
+        return wi_broken_executor(-ENOMEM);
     memset(pool, 0, sizeof *pool);
     pool->base.ops = &blocking_ops;
     pool->born = wi_fresh_number;

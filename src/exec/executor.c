@@ -106,8 +106,8 @@ weft_executor *weft_executor_bind(struct weft_bound_executor *bound)
 
 struct broken {
     weft_executor base;
-    int code, cause;
-    char text[160]; // "": that of the code
+    int code;
+    char text[WI_BROKEN_TEXT]; // "": that of the code
 };
 
 static weft_future *broken_submit(weft_executor *ex, const struct weft_job *job,
@@ -118,8 +118,6 @@ static weft_future *broken_submit(weft_executor *ex, const struct weft_job *job,
     (void)arg;
     (void)options;
     const struct broken *broken = (struct broken *)ex;
-    if (broken->code == -WEFT_EBROKEN)
-        return wi_job_broken(NULL, broken->cause);
     return wi_future_failed(broken->code, broken->text[0] != '\0'
                                               ? broken->text
                                               : weft_strerror(broken->code));
@@ -148,20 +146,18 @@ static const struct weft_executor_ops broken_ops = {
     .close = broken_close,
 };
 
-weft_executor *wi_broken_executor(int code, int cause)
+weft_executor *wi_broken_executor_why(int code, const char *text)
 {
-    static struct broken no_memory = {{&broken_ops}, -ENOMEM, 0, ""};
+    static struct broken no_memory = {{&broken_ops}, -ENOMEM, ""};
     struct broken *broken = code == -ENOMEM ? NULL : malloc(sizeof *broken);
     if (broken == NULL)
         return &no_memory.base;
-    *broken = (struct broken){{&broken_ops}, code, cause, ""};
+    *broken = (struct broken){{&broken_ops}, code, ""};
+    wi_text_copy(broken->text, sizeof broken->text, text);
     return &broken->base;
 }
 
-weft_executor *wi_broken_executor_why(int code, const char *text)
+weft_executor *wi_broken_executor(int code)
 {
-    struct broken *broken = (struct broken *)wi_broken_executor(code, 0);
-    if (broken->code != -ENOMEM) // that one is for all
-        wi_text_copy(broken->text, sizeof broken->text, text);
-    return &broken->base;
+    return wi_broken_executor_why(code, "");
 }

@@ -52,7 +52,7 @@ weft_executor *weft_inline_executor(void)
 {
     weft_executor *ex = malloc(sizeof *ex);
     if (ex == NULL)
-        return wi_broken_executor(-ENOMEM, 0);
+        return wi_broken_executor(-ENOMEM);
     ex->ops = &inline_ops;
     return ex;
 }

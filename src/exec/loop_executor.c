@@ -261,7 +261,7 @@ weft_executor *weft_loop_executor(void)
         worker != NULL ? worker->runtime : wi_default_runtime(&rc);
     struct loop_executor *ex = runtime != NULL ? calloc(1, sizeof *ex) : NULL;
     if (ex == NULL)
-        return wi_broken_executor(rc < 0 ? rc : -ENOMEM, 0);
+        return wi_broken_executor(rc < 0 ? rc : -ENOMEM);
     ex->base.ops = &loop_ops;
     ex->runtime = runtime;
     ex->born = wi_fresh_number;

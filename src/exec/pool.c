@@ -36,11 +36,9 @@ WI_COLD weft_future *wi_job_refused(struct wi_task *t, int code)
     return wi_future_failed(code, weft_strerror(code));
 }
 
-enum { BROKEN_TEXT = 200 };
-
-static void write_broken(char text[BROKEN_TEXT], int cause)
+void wi_broken_text(char text[WI_BROKEN_TEXT], int cause)
 {
-    snprintf(text, BROKEN_TEXT,
+    snprintf(text, WI_BROKEN_TEXT,
              "the pool is broken: the initializer failed: "
              "%s (%s)",
              weft_strerror(cause), weft_error_name(cause));
@@ -48,16 +46,16 @@ static void write_broken(char text[BROKEN_TEXT], int cause)
 
 WI_COLD weft_future *wi_job_broken(struct wi_task *t, int cause)
 {
-    char text[BROKEN_TEXT];
-    write_broken(text, cause);
+    char text[WI_BROKEN_TEXT];
+    wi_broken_text(text, cause);
     give_back(t);
     return wi_future_failed(-WEFT_EBROKEN, text);
 }
 
 WI_COLD void wi_job_drop_broken(struct wi_task *t, int cause)
 {
-    char text[BROKEN_TEXT];
-    write_broken(text, cause);
+    char text[WI_BROKEN_TEXT];
+    wi_broken_text(text, cause);
     if (wi_task_need_extra(t))
         t->extra->text = wi_text_dup(text);
     wi_future_drop(t, -WEFT_EBROKEN);

@@ -46,8 +46,12 @@ wi_job_record(const struct weft_job *job, const void *arg,
 // returns.
 weft_future *wi_job_refused(struct wi_task *t, int code);
 
-// The same of a pool whose initializer has failed with cause, and the end of a
-// record that was queued in it and is claimed.
+// What a pool says whose initializer has failed with cause.
+enum { WI_BROKEN_TEXT = 200 };
+void wi_broken_text(char text[WI_BROKEN_TEXT], int cause);
+
+// The same as wi_job_refused of such a pool, and the end of a record that was
+// queued in it and is claimed.
 weft_future *wi_job_broken(struct wi_task *t, int cause);
 void wi_job_drop_broken(struct wi_task *t, int cause);
 
@@ -57,8 +61,8 @@ struct wi_task *wi_chunk_record(const struct weft_job *job, const void *in,
                                 const struct weft_submit_options *options);
 
 // An executor that fails every submit with one code: for a pool that could not
-// start. cause: of -WEFT_EBROKEN, what the initializer said. Never NULL.
-weft_executor *wi_broken_executor(int code, int cause);
+// start. Never NULL.
+weft_executor *wi_broken_executor(int code);
 
 // The same with a text for people that each of its futures has.
 weft_executor *wi_broken_executor_why(int code, const char *text);

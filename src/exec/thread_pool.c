@@ -540,18 +540,20 @@ static weft_executor *
 cannot_start(struct thread_pool *pool,
              const struct weft_thread_pool_options *options, int rc)
 {
-    char text[160];
-    int cause = pool->init_code;
-    snprintf(text, sizeof text,
-             "pool \"%.31s\": its threads could not be started: %s (%s)%s",
-             options->name != NULL ? options->name : "pool", weft_strerror(rc),
-             weft_error_name(rc),
-             rc == -EAGAIN
-                 ? ": too many threads (ulimit -u), or no memory for a stack"
-                 : "");
+    char text[WI_BROKEN_TEXT];
+    if (rc == -WEFT_EBROKEN)
+        wi_broken_text(text, pool->init_code);
+    else
+        snprintf(
+            text, sizeof text,
+            "pool \"%.31s\": its threads could not be started: %s (%s)%s",
+            options->name != NULL ? options->name : "pool", weft_strerror(rc),
+            weft_error_name(rc),
+            rc == -EAGAIN
+                ? ": too many threads (ulimit -u), or no memory for a stack"
+                : "");
     free_pool(pool);
-    return rc == -WEFT_EBROKEN ? wi_broken_executor(rc, cause)
-                               : wi_broken_executor_why(rc, text);
+    return wi_broken_executor_why(rc, text);
 }
 
 weft_executor *
@@ -559,12 +561,12 @@ weft_thread_pool_with(const struct weft_thread_pool_options *options)
 {
     WI_OPTIONS(options);
     if (wi_forked())
-        return wi_broken_executor(-WEFT_EFORKED, 0);
+        return wi_broken_executor(-WEFT_EFORKED);
     if (options->blocking)
         return wi_blocking_pool(options);
     struct thread_pool *pool = calloc(1, sizeof *pool);
     if (pool == NULL)
-        return wi_broken_executor(-ENOMEM, 0);
+        return wi_broken_executor(-ENOMEM);
     pool->base.ops = &thread_pool_ops;
     pool->born = wi_fresh_number;
     int rc = start_pool(pool, options);

@@ -25,8 +25,8 @@
 #include "future/external.h"
 #include "future/future.h"
 #include "os/futex.h"
-#include "sched/park.h"
 #include "sched/here.h"
+#include "sched/park.h"
 #include "sync/waiter.h"
 
 struct window {
@@ -98,9 +98,7 @@ static int wait_for_place(struct window *w, struct wi_waiter *waiter)
                                  .deadline = WI_FOREVER,
                                  .kind = WI_WAIT_POOL,
                                  .flags = WI_SCOPED};
-    int rc = 0;
-    while (rc == 0 && wi_waiter_state(waiter) == WI_WAITER_LISTED)
-        rc = wi_park(&wait);
+    int rc = wi_waiter_sleep(waiter, &wait);
     wi_mutex_lock(&w->lock);
     wi_waiters_remove(&w->waiting, waiter);
     let_go(w);
@@ -143,25 +141,12 @@ static void come_out(struct window *w)
         wi_unpark(closer);
 }
 
-static weft_future *submit_placed(struct window *w, const struct weft_job *job,
-                                  const void *arg,
+static weft_future *submit_placed(struct place *place,
+                                  const struct weft_job *job, const void *arg,
                                   const struct weft_submit_options *options)
 {
-    struct place *place = malloc(sizeof *place);
-    weft_future *f = place != NULL
-                         ? w->pool->ops->submit(w->pool, job, arg, options)
-                         : wi_job_refused(NULL, -ENOMEM);
-    if (place == NULL) {
-        wi_mutex_lock(&w->lock);
-        struct wi_task *next = free_place(w);
-        w->refs--; // the caller's use keeps it
-        wi_mutex_unlock(&w->lock);
-        if (next != NULL)
-            wi_unpark(next);
-        come_out(w);
-        return f;
-    }
-    *place = (struct place){.node = {.fire = fire}, .of = w};
+    struct window *w = place->of; // the place may be gone once it is watched
+    weft_future *f = w->pool->ops->submit(w->pool, job, arg, options);
     bool watched = wi_future_watch(wi_of_future(f), &place->node);
     come_out(w);
     if (!watched)
@@ -178,9 +163,14 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
         return wi_future_failed(-WEFT_EFORKED, NULL);
     if (w->is_own(w->pool))
         return w->pool->ops->submit(w->pool, job, arg, options);
+    struct place *place = malloc(sizeof *place);
+    if (place == NULL)
+        return wi_job_refused(NULL, -ENOMEM);
+    *place = (struct place){.node = {.fire = fire}, .of = w};
     int rc = enter(w);
     if (rc == 0)
-        return submit_placed(w, job, arg, options);
+        return submit_placed(place, job, arg, options);
+    free(place);
     if (rc == -EAGAIN && w->when_full == WEFT_FULL_RUN)
         return wi_submit_inline(job, arg, options);
     if (rc == -EAGAIN)
@@ -254,7 +244,7 @@ weft_executor *wi_window(weft_executor *pool, bool (*is_own)(weft_executor *),
     struct window *w = options->window > 0 ? calloc(1, sizeof *w) : NULL;
     if (w == NULL && options->window > 0) {
         weft_executor_close(pool);
-        return wi_broken_executor(-ENOMEM, 0);
+        return wi_broken_executor(-ENOMEM);
     }
     if (w == NULL)
         return pool;

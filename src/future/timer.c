@@ -570,8 +570,7 @@ int weft_timer_join(struct weft_timer *timer)
     int rc = wi_check_scopes();
     if (rc < 0 || home_of(t) == NULL || !list_joiner(t, &joiner))
         return rc;
-    while (rc == 0 && wi_waiter_state(&joiner) == WI_WAITER_LISTED)
-        rc = wi_park(&wait);
+    rc = wi_waiter_sleep(&joiner, &wait);
     // Under the lock in any case: who woke it has left the timer then.
     struct service *s = lock_home(t);
     if (!wi_waiters_remove(&t->joiners, &joiner))

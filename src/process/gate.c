@@ -23,9 +23,7 @@ static int wait_for_place(struct wi_pool *pool, struct wi_waiter *waiter)
                                  .deadline = WI_FOREVER,
                                  .kind = WI_WAIT_POOL,
                                  .flags = WI_SCOPED};
-    int rc = 0;
-    while (rc == 0 && wi_waiter_state(waiter) == WI_WAITER_LISTED)
-        rc = wi_park(&wait);
+    int rc = wi_waiter_sleep(waiter, &wait);
     wi_mutex_lock(&pool->lock);
     wi_waiters_remove(&pool->gate.waiting, waiter);
     wi_mutex_unlock(&pool->lock);

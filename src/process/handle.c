@@ -35,5 +35,5 @@ weft_executor *weft_executor_open(uint64_t id)
         if (pool->id == id)
             ex = &pool->base;
     wi_mutex_unlock(&wi_pools_lock);
-    return ex != NULL ? ex : wi_broken_executor(-ESRCH, 0);
+    return ex != NULL ? ex : wi_broken_executor(-ESRCH);
 }

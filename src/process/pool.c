@@ -856,11 +856,11 @@ weft_process_pool_with(const struct weft_process_pool_options *options)
     int rc = may_start(options);
     struct wi_pool *pool = rc == 0 ? take_pool() : NULL;
     if (pool == NULL)
-        return wi_broken_executor(rc < 0 ? rc : -ENOMEM, 0);
+        return wi_broken_executor(rc < 0 ? rc : -ENOMEM);
     rc = set_up(pool, options);
     if (rc < 0) {
         free_pool(pool);
-        return wi_broken_executor(rc, 0);
+        return wi_broken_executor(rc);
     }
     wi_help_start();
     wi_mutex_lock(&wi_pools_lock);

@@ -387,7 +387,7 @@ static weft_executor *open_executor(uint64_t id)
         others = ex;
     }
     wi_mutex_unlock(&remote.lock);
-    return ex != NULL ? &ex->base : wi_broken_executor(-ENOMEM, 0);
+    return ex != NULL ? &ex->base : wi_broken_executor(-ENOMEM);
 }
 
 static uint64_t id_of(weft_executor *ex)

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "arch/arch.h"
 #include "os/memory.h"
 
 // Rings of MAPPED slots and more have pages of their own, which go back when

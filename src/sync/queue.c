@@ -277,14 +277,6 @@ static void linger(weft_queue *q, bool put)
         wi_os_thread_yield();
 }
 
-static int sleep_listed(struct wi_waiter *waiter, const struct wi_wait *wait)
-{
-    int rc = 0;
-    while (rc == 0 && wi_waiter_state(waiter) == WI_WAITER_LISTED)
-        rc = wi_park(wait);
-    return rc;
-}
-
 // The wait ended early, or is over.
 static ssize_t leave(weft_queue *q, struct wi_transfer *t,
                      struct wi_waiter *waiter, int rc)
@@ -331,7 +323,7 @@ wait_locked(weft_queue *q, struct wi_transfer *t, int64_t deadline)
         wi_mutex_lock(lock);
     }
     while ((moved = try_or_list(q, t, &waiter)) == 0) {
-        int rc = sleep_listed(&waiter, &wait);
+        int rc = wi_waiter_sleep(&waiter, &wait);
         if (rc < 0)
             return leave(q, t, &waiter, rc);
         wi_mutex_lock(lock);

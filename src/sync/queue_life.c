@@ -141,11 +141,8 @@ int weft_queue_join(weft_queue *q)
                                  .flags = WI_SCOPED};
     struct wi_waiter joiner = {.task = wi_self()};
     int rc = wi_check_scopes();
-    while (rc == 0 && weft_queue_unfinished(q) != 0 &&
-           list_joiner(q, &joiner)) {
-        while (rc == 0 && wi_waiter_state(&joiner) == WI_WAITER_LISTED)
-            rc = wi_park(&wait);
-    }
+    while (rc == 0 && weft_queue_unfinished(q) != 0 && list_joiner(q, &joiner))
+        rc = wi_waiter_sleep(&joiner, &wait);
     if (rc < 0) {
         wi_mutex_lock(&q->join_lock);
         wi_waiters_remove(&q->joiners, &joiner);

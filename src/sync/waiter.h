@@ -51,6 +51,16 @@ static inline uint32_t wi_waiter_state(const struct wi_waiter *waiter)
     return __atomic_load_n(&waiter->state, __ATOMIC_ACQUIRE);
 }
 
+// Parks until somebody has ended the wait (0), or what wi_park says to.
+static inline int wi_waiter_sleep(const struct wi_waiter *waiter,
+                                  const struct wi_wait *wait)
+{
+    int rc = 0;
+    while (rc == 0 && wi_waiter_state(waiter) == WI_WAITER_LISTED)
+        rc = wi_park(wait);
+    return rc;
+}
+
 static inline bool wi_choice_claim(struct wi_choice *choice, uint32_t index)
 {
     uint32_t none = 0;
