@@ -92,8 +92,9 @@ KIT_BOTH(read_until_has_a_limit)
     kit_assert_code(weft_stream_read_until(pair[1], ";", 1, buf, 11), 11);
     ck_assert_mem_eq(buf, "0123456789;", 11);
     kit_assert_code(weft_stream_skip(pair[1], 2), 2);
-    ck_assert_uint_eq(weft_stream_buffered(pair[1]), 3);
+    ck_assert_uint_le(weft_stream_buffered(pair[1]), 3); // a read may be short
     hear(pair[1], "st;");
+    ck_assert_uint_eq(weft_stream_buffered(pair[1]), 0);
     stream_close_both(pair);
 }
 
