@@ -75,6 +75,8 @@ struct weft_close_options {
     size_t size;
     enum weft_close_mode mode;
     double deadline; // seconds; then the mode becomes CANCEL_ALL. 0: none
+    double grace;    // seconds a canceled job may take before standard error
+                     // tells of it; it is waited for all the same. 0: 10
 };
 
 struct weft_blocking_options {
@@ -122,6 +124,9 @@ enum weft_when_full {
     WEFT_FULL_WAIT = 0, // waits; ended by the caller's cancel and deadlines
     WEFT_FULL_FAIL,     // the future fails with -EAGAIN
     WEFT_FULL_RUN,      // the job runs in the caller
+    WEFT_FULL_DROP,     // the oldest one that has not begun is canceled for it,
+                        // of those of the least priority, and not one of a
+                        // higher than its own; -EAGAIN if there is none
 };
 
 struct weft_thread_pool_options {
@@ -129,8 +134,8 @@ struct weft_thread_pool_options {
     unsigned workers;  // 0: weft_cpu_count(), or 64 with .blocking. Without
                        // .blocking more than 256 count as 256
     bool blocking;     // each job gets a thread of its own (at most .workers,
-                       // idle ones leave after 10 s): for jobs that call
-                       // plain blocking functions
+                       // see .idle_timeout): for jobs that call plain blocking
+                       // functions
     const char *name;  // threads are called name-0, name-1, ...
     size_t stack_size; // of a job that parks: bytes; 0: 256 KiB
     // Runs first in each thread of the pool, as in a plain thread. A negative
@@ -145,6 +150,16 @@ struct weft_thread_pool_options {
     // -EAGAIN.
     size_t window;
     enum weft_when_full when_full;
+    // Of .blocking: threads that have had nothing to do for so many seconds
+    // leave, but for .min_workers. 0: 10 s
+    double idle_timeout;
+    unsigned min_workers;
+    // CPUs that its threads may run on, copied; NULL: as the caller. With .pin
+    // each has one of them, in turn; without .workers there are no more threads
+    // than CPUs.
+    const unsigned *cpus;
+    size_t cpu_count;
+    bool pin;
 };
 
 struct weft_thread_pool_stats {

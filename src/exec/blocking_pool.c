@@ -34,7 +34,7 @@
 #include "sched/worker.h"
 
 enum { DEFAULT_LIMIT = 64 };
-#define IDLE_SECONDS 10.0
+#define DEFAULT_IDLE 10.0
 
 // A queued record: a hint, since a cancel may end it first.
 struct entry {
@@ -56,6 +56,10 @@ struct blocking_pool {
     struct wi_task *running; // started jobs, by `sibling`
     unsigned limit;          // atomic
     unsigned threads, idle, lent, number;
+    unsigned least;           // threads that stay although they are idle
+    double idle_timeout;      // seconds, of the others
+    struct wi_os_cpus cpus;   // where they run
+    int start_code;           // of the last start, below 0 if it failed
     struct wi_os_thread left; // the last one that did, if any_left
     bool any_left;
     size_t queued;      // entries
@@ -130,7 +134,7 @@ static bool wait_for_bell(struct blocking_pool *pool, int64_t deadline)
 // The next job for a thread, NULL if it should leave. Under the lock.
 static struct wi_task *next_job(struct blocking_pool *pool)
 {
-    int64_t deadline = wi_deadline_in(IDLE_SECONDS, __func__);
+    int64_t deadline = wi_deadline_in(pool->idle_timeout, __func__);
     for (;;) {
         struct wi_task *t = pop(pool);
         if (t != NULL)
@@ -139,8 +143,11 @@ static struct wi_task *next_job(struct blocking_pool *pool)
             return NULL;
         if (pool->threads > pool->limit + pool->lent)
             return NULL;
-        if (!wait_for_bell(pool, deadline))
+        if (wait_for_bell(pool, deadline))
+            continue;
+        if (pool->threads > pool->least)
             return NULL;
+        deadline = WI_FOREVER; // if there are ever too many, others leave
     }
 }
 
@@ -254,12 +261,15 @@ static void start_if_needed(struct blocking_pool *pool)
     if (pool->queued <= pool->idle || pool->threads >= pool->limit + pool->lent)
         return;
     char name[32];
-    snprintf(name, sizeof name, "%s-%u", pool->name, pool->number++);
-    const struct wi_os_thread_options options = {
-        .name = name, .stack_size = pool->stack_size};
+    unsigned number = pool->number++;
+    snprintf(name, sizeof name, "%s-%u", pool->name, number);
+    struct wi_os_thread_options options = {.name = name,
+                                           .stack_size = pool->stack_size};
+    wi_os_thread_place(&options, &pool->cpus, number);
     struct wi_os_thread thread;
     pool->threads++;
-    if (wi_os_thread_start(&thread, pool_thread, pool, &options) < 0)
+    pool->start_code = wi_os_thread_start(&thread, pool_thread, pool, &options);
+    if (pool->start_code < 0)
         pool->threads--; // those that run will come to it
 }
 
@@ -279,8 +289,9 @@ static void job_ended(struct wi_runtime *mark)
         wi_unpark(closer); // frees the pool
 }
 
+// 0, or why not; or, once it is queued, why there is no thread for it.
 static int enqueue(struct blocking_pool *pool, struct wi_task *t,
-                   struct line *line)
+                   struct line *line, bool *queued)
 {
     struct entry *entry = malloc(sizeof *entry);
     if (entry == NULL)
@@ -298,13 +309,22 @@ static int enqueue(struct blocking_pool *pool, struct wi_task *t,
         pool->queued++;
         pool->jobs++;
         start_if_needed(pool);
-        rc = pool->threads == 0 ? -EAGAIN : 0;
+        *queued = true;
+        rc = pool->threads == 0 ? pool->start_code : 0;
         ring(pool, 1);
+    } else {
+        free(entry);
     }
     wi_mutex_unlock(&pool->lock);
-    if (rc == -WEFT_ECLOSED || rc == -WEFT_EBROKEN)
-        free(entry);
     return rc;
+}
+
+static void drop_threadless(const struct blocking_pool *pool, struct wi_task *t,
+                            int code)
+{
+    char text[WI_POOL_TEXT];
+    wi_threadless_text(text, pool->name, code, pool->cpus.list != NULL);
+    wi_job_drop_why(t, code, text);
 }
 
 // t is a job's record, or a future that has failed.
@@ -315,10 +335,11 @@ static weft_future *queue(struct blocking_pool *pool, struct wi_task *t,
         return wi_as_future(t);
     uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
     int priority = options != NULL ? options->priority : 0;
-    int rc = enqueue(pool, t, &pool->lines[wi_lane_of(priority)]);
-    if (rc == -EAGAIN) { // no thread could be made, and none runs
+    bool queued = false;
+    int rc = enqueue(pool, t, &pool->lines[wi_lane_of(priority)], &queued);
+    if (rc < 0 && queued) {
         if (wi_task_claim(t, gen, WI_CANCELED))
-            wi_future_drop(t, rc);
+            drop_threadless(pool, t, rc);
     } else if (rc == -WEFT_EBROKEN) {
         return wi_job_broken(t, pool->broken); // as it is from then on
     } else if (rc < 0) {
@@ -384,6 +405,17 @@ static bool finished(void *arg)
     return done;
 }
 
+static void name_jobs(void *arg, double grace)
+{
+    struct blocking_pool *pool = arg;
+    struct wi_laggards laggards = {pool->name, grace, 0};
+    wi_mutex_lock(&pool->lock);
+    for (struct wi_task *t = pool->running; t != NULL; t = t->sibling)
+        wi_laggards_add(&laggards, t);
+    wi_mutex_unlock(&pool->lock);
+    wi_laggards_end(&laggards);
+}
+
 static void cancel_all(void *pool)
 {
     cancel_pending(pool);
@@ -393,6 +425,7 @@ static void cancel_all(void *pool)
 static int close_pool(weft_executor *ex,
                       const struct weft_close_options *options)
 {
+    static const struct wi_drain how = {finished, cancel_all, name_jobs};
     struct blocking_pool *pool = (struct blocking_pool *)ex;
     wi_require_in("weft_executor_close", wi_here.pool != pool, ex,
                   "a pool cannot be closed by one of its own jobs");
@@ -408,9 +441,10 @@ static int close_pool(weft_executor *ex,
         cancel_pending(pool);
     if (options->mode == WEFT_CLOSE_CANCEL_ALL)
         cancel_running(pool);
-    int rc = wi_pool_drain(pool, options, finished, cancel_all);
+    int rc = wi_pool_drain(pool, options, &how);
     wi_mutex_lock(&pool->lock);
     leave(pool, false);
+    free(pool->cpus.list);
     free(pool);
     return rc;
 }
@@ -444,12 +478,20 @@ weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
     if (pool == NULL)
         return wi_broken_executor(-ENOMEM);
     memset(pool, 0, sizeof *pool);
+    int rc = wi_pool_cpus(&pool->cpus, options);
+    if (rc < 0) {
+        free(pool);
+        return wi_threadless_executor(options, "blocking", rc);
+    }
     pool->base.ops = &blocking_ops;
     pool->born = wi_fresh_number;
     pool->mark.job_ended = job_ended;
     for (unsigned i = 0; i < WI_LANES; i++)
         pool->lines[i].last = &pool->lines[i].first;
     pool->limit = options->workers != 0 ? options->workers : DEFAULT_LIMIT;
+    pool->least = options->min_workers;
+    pool->idle_timeout =
+        options->idle_timeout != 0 ? options->idle_timeout : DEFAULT_IDLE;
     pool->stack_size = options->stack_size;
     pool->initializer = options->initializer;
     pool->init_arg = options->init_arg;

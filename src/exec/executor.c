@@ -107,7 +107,7 @@ weft_executor *weft_executor_bind(struct weft_bound_executor *bound)
 struct broken {
     weft_executor base;
     int code;
-    char text[WI_BROKEN_TEXT]; // "": that of the code
+    char text[WI_POOL_TEXT]; // "": that of the code
 };
 
 static weft_future *broken_submit(weft_executor *ex, const struct weft_job *job,

@@ -206,6 +206,18 @@ static void cancel_all(void *ex)
     cancel_as_asked(ex, WEFT_CLOSE_CANCEL_ALL);
 }
 
+static void name_jobs(void *arg, double grace)
+{
+    struct loop_executor *ex = arg;
+    struct wi_laggards laggards = {"loop", grace, 0};
+    wi_mutex_lock(&ex->lock);
+    for (struct entry *e = ex->lists[ASKED]; e != NULL; e = e->next)
+        if (e->runner != NULL)
+            wi_laggards_add(&laggards, e->runner);
+    wi_mutex_unlock(&ex->lock);
+    wi_laggards_end(&laggards);
+}
+
 static bool is_empty(void *arg)
 {
     struct loop_executor *ex = arg;
@@ -230,6 +242,7 @@ static bool is_within(const struct loop_executor *ex)
 static int close_loop(weft_executor *base,
                       const struct weft_close_options *options)
 {
+    static const struct wi_drain how = {is_empty, cancel_all, name_jobs};
     struct loop_executor *ex = (struct loop_executor *)base;
     if (wi_is_parents(ex->born))
         return -WEFT_EFORKED;
@@ -240,7 +253,7 @@ static int close_loop(weft_executor *base,
     __atomic_store_n(&ex->closing, true, __ATOMIC_RELAXED);
     wi_mutex_unlock(&ex->lock);
     cancel_as_asked(ex, options->mode);
-    int rc = wi_pool_drain(ex, options, is_empty, cancel_all);
+    int rc = wi_pool_drain(ex, options, &how);
     free(ex);
     return rc;
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <weft/error.h>
 
@@ -18,6 +19,7 @@
 #include "future/future.h"
 #include "future/local.h"
 #include "future/run.h"
+#include "os/report.h"
 #include "sched/culprit.h"
 #include "sched/scope.h"
 
@@ -36,9 +38,9 @@ WI_COLD weft_future *wi_job_refused(struct wi_task *t, int code)
     return wi_future_failed(code, weft_strerror(code));
 }
 
-void wi_broken_text(char text[WI_BROKEN_TEXT], int cause)
+void wi_broken_text(char text[WI_POOL_TEXT], int cause)
 {
-    snprintf(text, WI_BROKEN_TEXT,
+    snprintf(text, WI_POOL_TEXT,
              "the pool is broken: the initializer failed: "
              "%s (%s)",
              weft_strerror(cause), weft_error_name(cause));
@@ -46,19 +48,24 @@ void wi_broken_text(char text[WI_BROKEN_TEXT], int cause)
 
 WI_COLD weft_future *wi_job_broken(struct wi_task *t, int cause)
 {
-    char text[WI_BROKEN_TEXT];
+    char text[WI_POOL_TEXT];
     wi_broken_text(text, cause);
     give_back(t);
     return wi_future_failed(-WEFT_EBROKEN, text);
 }
 
-WI_COLD void wi_job_drop_broken(struct wi_task *t, int cause)
+WI_COLD void wi_job_drop_why(struct wi_task *t, int code, const char *text)
 {
-    char text[WI_BROKEN_TEXT];
-    wi_broken_text(text, cause);
     if (wi_task_need_extra(t))
         t->extra->text = wi_text_dup(text);
-    wi_future_drop(t, -WEFT_EBROKEN);
+    wi_future_drop(t, code);
+}
+
+WI_COLD void wi_job_drop_broken(struct wi_task *t, int cause)
+{
+    char text[WI_POOL_TEXT];
+    wi_broken_text(text, cause);
+    wi_job_drop_why(t, -WEFT_EBROKEN, text);
 }
 
 static WI_COLD struct wi_task *fail(struct wi_task *t, int code)
@@ -142,25 +149,104 @@ static int run_job(struct wi_task *t)
     return 0;
 }
 
+// Threads ---------------------------------------------------------------------
+
+void wi_threadless_text(char text[WI_POOL_TEXT], const char *pool, int code,
+                        bool placed)
+{
+    const char *hint =
+        code == -EAGAIN
+            ? ": too many threads (ulimit -u), or no memory for a stack"
+        : code == -EINVAL && placed
+            ? ": .cpus must name .cpu_count CPUs, some of which this program "
+              "may use, or each with .pin"
+            : "";
+    snprintf(text, WI_POOL_TEXT,
+             "pool \"%.31s\": its threads could not be started: %s (%s)%s",
+             pool, weft_strerror(code), weft_error_name(code), hint);
+}
+
+weft_executor *
+wi_threadless_executor(const struct weft_thread_pool_options *options,
+                       const char *usual_name, int code)
+{
+    char text[WI_POOL_TEXT];
+    wi_threadless_text(text, options->name != NULL ? options->name : usual_name,
+                       code, wi_pool_is_placed(options));
+    return wi_broken_executor_why(code, text);
+}
+
+int wi_pool_cpus(struct wi_os_cpus *cpus,
+                 const struct weft_thread_pool_options *options)
+{
+    size_t n = options->cpu_count;
+    if ((options->cpus == NULL) != (n == 0) || (options->pin && n == 0))
+        return -EINVAL;
+    *cpus = (struct wi_os_cpus){.count = n, .one_each = options->pin};
+    if (n == 0)
+        return 0;
+    cpus->list = calloc(n, sizeof *cpus->list);
+    if (cpus->list == NULL)
+        return -ENOMEM;
+    memcpy(cpus->list, options->cpus, n * sizeof *cpus->list);
+    return 0;
+}
+
 // Closing ---------------------------------------------------------------------
 
+enum { LAGGARDS = 8 };
+#define DEFAULT_GRACE 10.0
+
+static int64_t close_deadline(double seconds)
+{
+    return wi_deadline_in(seconds, "weft_executor_close");
+}
+
 int wi_pool_drain(void *pool, const struct weft_close_options *options,
-                  bool (*over)(void *pool), void (*hurry)(void *pool))
+                  const struct wi_drain *drain)
 {
     struct wi_wait wait = {
         .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
+    double grace = options->grace != 0 ? options->grace : DEFAULT_GRACE;
+    bool hurried = options->deadline == 0;
+    if (!hurried)
+        wait.deadline = close_deadline(options->deadline);
+    else if (options->mode == WEFT_CLOSE_CANCEL_ALL)
+        wait.deadline = close_deadline(grace);
     int rc = 0;
-    if (options->deadline != 0)
-        wait.deadline =
-            wi_deadline_in(options->deadline, "weft_executor_close");
-    while (!over(pool)) {
+    while (!drain->over(pool)) {
         if (wi_park(&wait) != -ETIMEDOUT || wait.deadline == WI_FOREVER)
             continue;
-        wait.deadline = WI_FOREVER;
-        rc = -ETIMEDOUT;
-        hurry(pool);
+        if (!hurried) {
+            rc = -ETIMEDOUT;
+            drain->hurry(pool);
+            wait.deadline = close_deadline(grace);
+        } else {
+            if (drain->tell != NULL)
+                drain->tell(pool, grace);
+            wait.deadline = WI_FOREVER;
+        }
+        hurried = true;
     }
     return rc;
+}
+
+void wi_laggards_add(struct wi_laggards *laggards, const struct wi_task *t)
+{
+    char who[128];
+    if (laggards->n++ >= LAGGARDS)
+        return;
+    wi_task_describe(t, who, sizeof who);
+    wi_report("pool \"%s\": %s has not ended %g s after it was canceled; its "
+              "close still waits for it",
+              laggards->pool, who, laggards->grace);
+}
+
+void wi_laggards_end(const struct wi_laggards *laggards)
+{
+    if (laggards->n > LAGGARDS)
+        wi_report("pool \"%s\": and %zu more", laggards->pool,
+                  laggards->n - LAGGARDS);
 }
 
 // Chunks ----------------------------------------------------------------------

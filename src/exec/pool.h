@@ -9,6 +9,7 @@
 #include "base/cold.h"
 #include "exec/job.h"
 #include "future/local.h"
+#include "os/thread.h"
 #include "sched/task.h"
 
 // Whether the record of a job can be made at once, without a call, and that.
@@ -46,14 +47,18 @@ wi_job_record(const struct weft_job *job, const void *arg,
 // returns.
 weft_future *wi_job_refused(struct wi_task *t, int code);
 
-// What a pool says whose initializer has failed with cause.
-enum { WI_BROKEN_TEXT = 200 };
-void wi_broken_text(char text[WI_BROKEN_TEXT], int cause);
+// What a pool says whose initializer has failed with cause, and one that has no
+// thread; placed: they were to run on certain CPUs.
+enum { WI_POOL_TEXT = 256 };
+void wi_broken_text(char text[WI_POOL_TEXT], int cause);
+void wi_threadless_text(char text[WI_POOL_TEXT], const char *pool, int code,
+                        bool placed);
 
 // The same as wi_job_refused of such a pool, and the end of a record that was
 // queued in it and is claimed.
 weft_future *wi_job_broken(struct wi_task *t, int cause);
 void wi_job_drop_broken(struct wi_task *t, int cause);
+void wi_job_drop_why(struct wi_task *t, int code, const char *text);
 
 // A record that runs job on count elements; see submit_chunk.
 struct wi_task *wi_chunk_record(const struct weft_job *job, const void *in,
@@ -72,6 +77,10 @@ weft_executor *wi_broken_executor_why(int code, const char *text);
 weft_executor *wi_executor_unbound(weft_executor *ex,
                                    const struct weft_submit_options **options);
 
+// Of a job that a full window has canceled.
+#define WI_DROPPED_TEXT                                                        \
+    "canceled: the window was full, and a later job has its place"
+
 // Whether a map must send its elements one by one, unless it is asked for
 // chunks: the limits are for a job.
 static inline bool wi_submit_is_limited(const struct weft_submit_options *o)
@@ -79,15 +88,49 @@ static inline bool wi_submit_is_limited(const struct weft_submit_options *o)
     return o != NULL && (o->deadline != 0 || o->timeout != 0 || o->retries);
 }
 
-// Waits until over(pool), after which nothing of it is left to run; not ended
-// by the caller's scopes. pool is what wakes the caller. If the options'
-// deadline comes first, calls hurry(pool) and goes on. 0 or -ETIMEDOUT.
+// What a wait for the end of a pool's jobs asks and does.
+struct wi_drain {
+    bool (*over)(void *pool);  // whether nothing of it is left to run
+    void (*hurry)(void *pool); // the deadline has passed: cancels all
+    // Names what still runs, so many seconds after it was canceled. NULL: what
+    // such a pool cancels does end.
+    void (*tell)(void *pool, double grace);
+};
+
+// Waits until it is over; not ended by the caller's scopes. pool is what wakes
+// the caller. 0, or -ETIMEDOUT if the options' deadline came first.
 int wi_pool_drain(void *pool, const struct weft_close_options *options,
-                  bool (*over)(void *pool), void (*hurry)(void *pool));
+                  const struct wi_drain *drain);
+
+// Jobs that a close waits for although they were canceled: the first are named,
+// the others counted.
+struct wi_laggards {
+    const char *pool; // its name
+    double grace;     // seconds since they were canceled
+    size_t n;
+};
+void wi_laggards_add(struct wi_laggards *laggards, const struct wi_task *t);
+void wi_laggards_end(const struct wi_laggards *laggards);
 
 // What a submit to the inline executor does.
 weft_future *wi_submit_inline(const struct weft_job *job, const void *arg,
                               const struct weft_submit_options *options);
+
+// For a pool that has no thread: fails every submit, and says so.
+weft_executor *
+wi_threadless_executor(const struct weft_thread_pool_options *options,
+                       const char *usual_name, int code);
+
+// Whether they say where its threads shall run.
+static inline bool wi_pool_is_placed(const struct weft_thread_pool_options *o)
+{
+    return o->cpus != NULL || o->cpu_count != 0 || o->pin;
+}
+
+// Copies the CPUs that the options name, for the threads of a pool; freed by
+// free(cpus->list). 0, -ENOMEM, or -EINVAL: these options contradict.
+int wi_pool_cpus(struct wi_os_cpus *cpus,
+                 const struct weft_thread_pool_options *options);
 
 weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options);
 

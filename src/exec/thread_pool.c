@@ -45,6 +45,7 @@ struct thread_pool {
     uint32_t closed;        // atomic: enum closed
     struct wi_task *closer; // who waits for the last end
     struct wi_mutex lock;   // held by an end outside the pool's threads
+    struct wi_os_cpus cpus; // where its threads run
     int (*initializer)(void *arg);
     void *init_arg;
     struct wi_task *starter; // atomic: who waits for the initializers
@@ -267,8 +268,9 @@ static size_t width(weft_executor *ex)
 // Closing ---------------------------------------------------------------------
 
 // A started job: it has to end by itself.
-static void cancel_started(struct wi_task *t)
+static void cancel_started(struct wi_task *t, void *arg)
 {
+    (void)arg;
     wi_future_cancel(t);
 }
 
@@ -277,13 +279,29 @@ static void cancel_as_asked(struct thread_pool *pool, enum weft_close_mode mode)
     if (mode != WEFT_CLOSE_DRAIN)
         wi_runtime_drop_unstarted(pool->runtime, wi_future_drop,
                                   -WEFT_EJOBCANCELED);
-    if (mode == WEFT_CLOSE_CANCEL_ALL)
-        wi_runtime_cancel_jobs(pool->runtime, cancel_started);
+    if (mode != WEFT_CLOSE_CANCEL_ALL)
+        return;
+    // relaxed: the locks of the lists of jobs order it
+    __atomic_store_n(&pool->runtime->cancel_all, 1, __ATOMIC_RELAXED);
+    wi_runtime_each_job(pool->runtime, cancel_started, NULL);
 }
 
 static void cancel_all(void *pool)
 {
     cancel_as_asked(pool, WEFT_CLOSE_CANCEL_ALL);
+}
+
+static void name_job(struct wi_task *t, void *laggards)
+{
+    wi_laggards_add(laggards, t);
+}
+
+static void name_jobs(void *arg, double grace)
+{
+    struct thread_pool *pool = arg;
+    struct wi_laggards laggards = {pool->runtime->name, grace, 0};
+    wi_runtime_each_job(pool->runtime, name_job, &laggards);
+    wi_laggards_end(&laggards);
 }
 
 static void free_pool(struct thread_pool *pool)
@@ -292,6 +310,7 @@ static void free_pool(struct thread_pool *pool)
         wi_group_end(pool->runtime->root);
     if (pool->runtime != NULL)
         wi_runtime_free(pool->runtime);
+    free(pool->cpus.list);
     free(pool);
 }
 
@@ -299,8 +318,9 @@ static void free_pool(struct thread_pool *pool)
 static int drain(struct thread_pool *pool,
                  const struct weft_close_options *options)
 {
+    static const struct wi_drain how = {all_ended, cancel_all, name_jobs};
     cancel_as_asked(pool, options->mode);
-    return wi_pool_drain(pool, options, all_ended, cancel_all);
+    return wi_pool_drain(pool, options, &how);
 }
 
 // What is left of the time that a close has, after the first of two drains has
@@ -467,14 +487,24 @@ static int start_threads(struct thread_pool *pool, const char *name)
     return rc;
 }
 
+static unsigned count_workers(const struct thread_pool *pool,
+                              const struct weft_thread_pool_options *options)
+{
+    size_t cpus = pool->cpus.count, n = options->workers;
+    if (n == 0) {
+        n = wi_os_cpu_budget();
+        n = cpus > 0 && cpus < n ? cpus : n;
+    }
+    return n < WI_MAX_WORKERS ? (unsigned)n : WI_MAX_WORKERS;
+}
+
 static int start_pool(struct thread_pool *pool,
                       const struct weft_thread_pool_options *options)
 {
-    unsigned n = options->workers != 0 ? options->workers : wi_os_cpu_budget();
-    if (n > WI_MAX_WORKERS)
-        n = WI_MAX_WORKERS;
-    int rc = wi_runtime_new(&pool->runtime, n, false, options->stack_size,
-                            wi_run_body);
+    int rc = wi_pool_cpus(&pool->cpus, options);
+    if (rc == 0)
+        rc = wi_runtime_new(&pool->runtime, count_workers(pool, options), false,
+                            options->stack_size, wi_run_body);
     if (rc < 0) {
         pool->runtime = NULL;
         return rc;
@@ -483,6 +513,7 @@ static int start_pool(struct thread_pool *pool,
     if (pool->runtime->root == NULL)
         return -ENOMEM;
     pool->runtime->executor = pool;
+    pool->runtime->cpus = &pool->cpus;
     pool->runtime->job_ended = job_ended;
     pool->initializer = options->initializer;
     pool->init_arg = options->init_arg;
@@ -540,19 +571,12 @@ static weft_executor *
 cannot_start(struct thread_pool *pool,
              const struct weft_thread_pool_options *options, int rc)
 {
-    char text[WI_BROKEN_TEXT];
-    if (rc == -WEFT_EBROKEN)
-        wi_broken_text(text, pool->init_code);
-    else
-        snprintf(
-            text, sizeof text,
-            "pool \"%.31s\": its threads could not be started: %s (%s)%s",
-            options->name != NULL ? options->name : "pool", weft_strerror(rc),
-            weft_error_name(rc),
-            rc == -EAGAIN
-                ? ": too many threads (ulimit -u), or no memory for a stack"
-                : "");
+    char text[WI_POOL_TEXT];
+    int cause = pool->init_code;
     free_pool(pool);
+    if (rc != -WEFT_EBROKEN)
+        return wi_threadless_executor(options, "pool", rc);
+    wi_broken_text(text, cause);
     return wi_broken_executor_why(rc, text);
 }
 

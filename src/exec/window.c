@@ -10,6 +10,11 @@
 // do maps, which have a window of their own. A callback that runs in whoever
 // ends something must not wait, and is told that the window is full.
 //
+// With WEFT_FULL_DROP the places of jobs that may not have begun stand in lines
+// by priority. A submit without a place takes the first of them out, cancels
+// its job if that has not begun, and tries again; so one that has begun is
+// looked at once. The end of the job gives the place back, as ever.
+//
 // Close ends the waits, and waits itself for the submits that have a place and
 // are on their way into the pool. The nodes may fire later: the window goes
 // with the last of them.
@@ -26,8 +31,15 @@
 #include "future/future.h"
 #include "os/futex.h"
 #include "sched/here.h"
+#include "sched/lane.h"
 #include "sched/park.h"
+#include "sched/worker.h"
 #include "sync/waiter.h"
+
+// Those that may not have begun, the oldest first; only with WEFT_FULL_DROP.
+struct line {
+    struct place *first, **end;
+};
 
 struct window {
     weft_executor base;
@@ -38,9 +50,10 @@ struct window {
     size_t limit;
     struct wi_mutex lock; // for all below
     struct wi_waiters waiting;
-    size_t used;   // places
-    size_t inside; // submits on their way into the pool
-    size_t refs;   // the user's, and one of each place and each waiter
+    struct line lines[WI_LANES]; // by priority
+    size_t used;                 // places
+    size_t inside;               // submits on their way into the pool
+    size_t refs; // the user's, and one of each place and each waiter
     bool closed;
     struct wi_task *closer;
 };
@@ -48,7 +61,35 @@ struct window {
 struct place {
     struct wi_node node; // first
     struct window *of;
+    struct wi_task *job; // while it stands in a line
+    struct line *line;   // NULL: in none
+    struct place *next, **link;
 };
+
+// Lines -----------------------------------------------------------------------
+
+// All under the lock.
+
+static void join_line(struct place *p, struct line *line, struct wi_task *job)
+{
+    p->job = job;
+    p->line = line;
+    p->next = NULL;
+    p->link = line->end;
+    *p->link = p;
+    line->end = &p->next;
+}
+
+static void leave_line(struct place *p)
+{
+    if (p->line == NULL)
+        return;
+    *p->link = p->next;
+    *(p->next != NULL ? &p->next->link : &p->line->end) = p->link;
+    p->line = NULL;
+}
+
+// Places ----------------------------------------------------------------------
 
 // Gives a reference back, under the lock, which is given back.
 static void let_go(struct window *w)
@@ -76,10 +117,11 @@ static struct wi_task *free_place(struct window *w)
 static void give_back(struct place *place)
 {
     struct window *w = place->of;
-    free(place);
     wi_mutex_lock(&w->lock);
+    leave_line(place);
     struct wi_task *next = free_place(w);
     let_go(w);
+    free(place);
     if (next != NULL)
         wi_unpark(next);
 }
@@ -141,12 +183,87 @@ static void come_out(struct window *w)
         wi_unpark(closer);
 }
 
+// Dropping --------------------------------------------------------------------
+
+static unsigned lane_of(const struct weft_submit_options *options)
+{
+    return wi_lane_of(options != NULL ? options->priority : 0);
+}
+
+// The oldest job of those of the least priority down to the lane, with a
+// reference. Its place is in no line any more: it is about to be dropped, or it
+// has begun. NULL: there is none.
+static struct wi_task *take_oldest(struct window *w, unsigned lane)
+{
+    struct wi_task *job = NULL;
+    wi_mutex_lock(&w->lock);
+    for (unsigned i = WI_LANES; i-- > lane && job == NULL;) {
+        struct place *p = w->lines[i].first;
+        if (p == NULL)
+            continue;
+        leave_line(p);
+        job = p->job; // its end has not come to the place yet: it lives
+        wi_task_ref(job);
+    }
+    wi_mutex_unlock(&w->lock);
+    return job;
+}
+
+// Whether a job has been canceled for one of this lane.
+static bool drop_oldest(struct window *w, unsigned lane)
+{
+    struct wi_task *job;
+    bool dropped = false;
+    while (!dropped && (job = take_oldest(w, lane)) != NULL) {
+        uint32_t gen = __atomic_load_n(&job->state, __ATOMIC_RELAXED) >> 16;
+        dropped = wi_task_claim(job, gen, WI_CANCELED);
+        if (dropped)
+            wi_job_drop_why(job, -WEFT_EJOBCANCELED, WI_DROPPED_TEXT);
+        wi_task_unref(job);
+    }
+    return dropped;
+}
+
+// Takes a place if one is free, on the way into the pool already.
+static int try_place(struct window *w)
+{
+    wi_mutex_lock(&w->lock);
+    int rc = w->closed ? -WEFT_ECLOSED : w->used >= w->limit ? -EAGAIN : 0;
+    if (rc == 0) {
+        w->used++;
+        w->refs++;
+    }
+    wi_mutex_unlock(&w->lock);
+    return rc;
+}
+
+// Takes a place, of an older job if need be.
+static int enter_dropping(struct window *w, unsigned lane)
+{
+    int rc;
+    wi_mutex_lock(&w->lock);
+    w->inside++; // so that a close waits, even if this comes to nothing
+    wi_mutex_unlock(&w->lock);
+    while ((rc = try_place(w)) == -EAGAIN && drop_oldest(w, lane))
+        continue;
+    if (rc < 0)
+        come_out(w);
+    return rc;
+}
+
+// Submitting ------------------------------------------------------------------
+
 static weft_future *submit_placed(struct place *place,
                                   const struct weft_job *job, const void *arg,
                                   const struct weft_submit_options *options)
 {
     struct window *w = place->of; // the place may be gone once it is watched
     weft_future *f = w->pool->ops->submit(w->pool, job, arg, options);
+    if (w->when_full == WEFT_FULL_DROP) {
+        wi_mutex_lock(&w->lock);
+        join_line(place, &w->lines[lane_of(options)], wi_of_future(f));
+        wi_mutex_unlock(&w->lock);
+    }
     bool watched = wi_future_watch(wi_of_future(f), &place->node);
     come_out(w);
     if (!watched)
@@ -167,11 +284,13 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
     if (place == NULL)
         return wi_job_refused(NULL, -ENOMEM);
     *place = (struct place){.node = {.fire = fire}, .of = w};
-    int rc = enter(w);
+    enum weft_when_full when_full = w->when_full; // w may go, without a place
+    int rc = when_full == WEFT_FULL_DROP ? enter_dropping(w, lane_of(options))
+                                         : enter(w);
     if (rc == 0)
         return submit_placed(place, job, arg, options);
     free(place);
-    if (rc == -EAGAIN && w->when_full == WEFT_FULL_RUN)
+    if (rc == -EAGAIN && when_full == WEFT_FULL_RUN)
         return wi_submit_inline(job, arg, options);
     if (rc == -EAGAIN)
         return wi_future_failed(rc, "the window of the pool is full");
@@ -217,11 +336,13 @@ static int close_window(weft_executor *ex,
 {
     struct window *w = (struct window *)ex;
     static const struct weft_close_options no_limit = {.size = sizeof no_limit};
+    static const struct wi_drain until_nobody_is_inside = {.over =
+                                                               nobody_inside};
     if (wi_is_parents(w->born))
         return -WEFT_EFORKED;
     if (!w->is_own(w->pool)) { // else the pool says what is wrong
         end_waits(w);
-        wi_pool_drain(w, &no_limit, nobody_inside, NULL);
+        wi_pool_drain(w, &no_limit, &until_nobody_is_inside);
     }
     int rc = w->pool->ops->close(w->pool, options);
     wi_mutex_lock(&w->lock);
@@ -255,6 +376,8 @@ weft_executor *wi_window(weft_executor *pool, bool (*is_own)(weft_executor *),
     w->when_full = options->when_full;
     w->limit = options->window;
     w->refs = 1;
+    for (unsigned i = 0; i < WI_LANES; i++)
+        w->lines[i].end = &w->lines[i].first;
     return &w->base;
 }
 

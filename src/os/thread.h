@@ -24,6 +24,25 @@ struct wi_os_thread_options {
                   // without it
 };
 
+// The CPUs of threads that belong together.
+struct wi_os_cpus {
+    unsigned *list; // NULL: those of whoever starts one
+    size_t count;
+    bool one_each; // the n-th thread has the n-th of them, over and over
+};
+
+// Notes where the thread of this number may run; below 0: on any of them.
+static inline void wi_os_thread_place(struct wi_os_thread_options *options,
+                                      const struct wi_os_cpus *cpus,
+                                      int64_t number)
+{
+    bool one = cpus->one_each && number >= 0;
+    if (cpus->list == NULL)
+        return;
+    options->cpus = cpus->list + (one ? (size_t)number % cpus->count : 0);
+    options->cpu_count = one ? 1 : cpus->count;
+}
+
 size_t wi_os_thread_stack(size_t asked); // bytes; asked 0: the default
 
 // Starts fn(arg) in a joinable thread. Returns 0 or a negative code.

@@ -11,6 +11,7 @@
 #include <weft/error.h>
 #include <weft/process_pool.h>
 
+#include "exec/pool.h"
 #include "process/pool.h"
 #include "sched/park.h"
 #include "sched/task.h"
@@ -32,7 +33,33 @@ static int wait_for_place(struct wi_pool *pool, struct wi_waiter *waiter)
     return rc < 0 ? rc : -WEFT_ECLOSED;
 }
 
-int wi_gate_enter(struct wi_pjob *job)
+// The first job that may be dropped for one of this rank: of those that wait
+// and have a place, of the least rank. NULL: there is none.
+static struct wi_pjob *find_droppable(struct wi_pool *pool, unsigned rank)
+{
+    for (unsigned r = WI_RANKS; r-- > rank;) {
+        struct wi_pjob *job = wi_queue_first(pool, r);
+        for (; job != NULL && job->rank == r; job = job->next)
+            if (job->gated && job->doomed == 0)
+                return job;
+    }
+    return NULL;
+}
+
+// What workers have not begun comes back first: it is older than the queue.
+static bool drop_oldest(struct wi_pool *pool, unsigned rank,
+                        struct wi_outcomes *out)
+{
+    for (struct wi_member *m = pool->members; m != NULL; m = m->next)
+        wi_recall_all(m);
+    struct wi_pjob *job = find_droppable(pool, rank);
+    if (job != NULL)
+        wi_pjob_stop(job, -WEFT_EJOBCANCELED, WI_DROPPED_TEXT, out);
+    wi_dispatch(pool);
+    return job != NULL;
+}
+
+int wi_gate_enter(struct wi_pjob *job, unsigned rank)
 {
     struct wi_pool *pool = job->pool;
     if (pool->set.window == 0)
@@ -45,7 +72,11 @@ int wi_gate_enter(struct wi_pjob *job)
         wi_mutex_unlock(&pool->lock);
         return 0;
     }
+    struct wi_outcomes out;
+    out.n = 0;
     bool full = pool->gate.used >= pool->set.window;
+    if (full && pool->set.when_full == WEFT_FULL_DROP)
+        full = !drop_oldest(pool, rank, &out);
     bool wait = full && pool->set.when_full == WEFT_FULL_WAIT &&
                 !wi_supervisor_is_self();
     if (!full)
@@ -53,6 +84,7 @@ int wi_gate_enter(struct wi_pjob *job)
     else if (wait)
         wi_waiters_add(&pool->gate.waiting, &waiter);
     wi_mutex_unlock(&pool->lock);
+    wi_outcomes_tell(&out);
     int rc = !full ? 0 : wait ? wait_for_place(pool, &waiter) : -EAGAIN;
     job->gated = rc == 0;
     return rc;

@@ -94,7 +94,7 @@ void wi_pjob_take_terms(struct wi_pjob *job, const struct wi_terms *terms)
     job->deadline = terms->deadline;
     job->timeout = terms->timeout;
     job->retries = terms->retries;
-    job->rank = terms->priority > 0 ? 0 : terms->priority == 0 ? 1 : 2;
+    job->rank = (uint8_t)wi_rank_of(terms->priority);
 }
 
 // A copy of two texts in a row; NULL: no memory.
@@ -500,7 +500,8 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
     int rc;
     struct wi_pjob *pj = new_job(ex, job, &rc);
     if (rc == 0)
-        rc = wi_gate_enter(pj);
+        rc = wi_gate_enter(pj,
+                           wi_rank_of(options != NULL ? options->priority : 0));
     if (rc == -EAGAIN && pool->set.when_full == WEFT_FULL_RUN) {
         wi_pjob_free(pj);
         return wi_submit_inline(job, arg, options);
@@ -701,6 +702,9 @@ static int close_pool(weft_executor *ex,
     struct wi_pool *pool = (struct wi_pool *)ex;
     if (wi_is_parents(pool->born))
         return -WEFT_EFORKED;
+    // Nothing to tell: it kills what does not end.
+    static const struct wi_drain how = {.over = has_no_jobs,
+                                        .hurry = end_all_jobs};
     struct wi_task *self = wi_self();
     if (self == NULL)
         return -ENOMEM;
@@ -712,7 +716,7 @@ static int close_pool(weft_executor *ex,
     wi_mutex_unlock(&pool->lock);
     if (options->mode != WEFT_CLOSE_DRAIN)
         end_jobs(pool, options->mode == WEFT_CLOSE_CANCEL_ALL);
-    int rc = wi_pool_drain(pool, options, has_no_jobs, end_all_jobs);
+    int rc = wi_pool_drain(pool, options, &how);
     bool was_broken = pool->broken;
     dismiss(pool);
     if (pool->broken && !was_broken) { // by a finalizer

@@ -48,7 +48,7 @@ struct wi_pool;
 //   HELD     a large argument is being written for it, without the lock
 //   PLACED   it has a ticket of a member: READY in a slot, or started
 //   FREE     its future has been or is being completed
-enum { WI_MOST_WORKERS = 1024 };
+enum { WI_MOST_WORKERS = 1024, WI_RANKS = 3 };
 
 enum wi_job_state { WI_JOB_FREE, WI_JOB_PENDING, WI_JOB_HELD, WI_JOB_PLACED };
 
@@ -205,7 +205,8 @@ struct wi_pool {
     unsigned starting;
     unsigned extra; // workers beyond all reason: without them all would wait
     struct wi_member *idle, *turn;
-    struct wi_pjob *first, *last_of[3]; // the queue; the last of each rank
+    struct wi_pjob *first,
+        *last_of[WI_RANKS]; // the queue; the last of each rank
     struct {
         size_t used;
         struct wi_waiters waiting;
@@ -281,12 +282,18 @@ void wi_pjob_kill(struct wi_pjob *job, int code, const char *text,
 const char *wi_doom_text(int code); // of a job that is doomed
 
 // queue.c, under the lock
+static inline unsigned wi_rank_of(int priority)
+{
+    return priority > 0 ? 0 : priority == 0 ? 1 : WI_RANKS - 1;
+}
 void wi_queue_push(struct wi_pjob *job, bool front); // of its rank
 void wi_queue_remove(struct wi_pjob *job);           // it is HELD now
+struct wi_pjob *wi_queue_first(struct wi_pool *pool, unsigned rank); // or NULL
 
-// gate.c. Entering: 0, -EAGAIN if the window is full, or what ended the wait
-// for a place. Leaving and closing are under the lock.
-int wi_gate_enter(struct wi_pjob *job);
+// gate.c. Entering, with the rank that the job will have: 0, -EAGAIN if the
+// window is full, or what ended the wait for a place. Leaving and closing are
+// under the lock.
+int wi_gate_enter(struct wi_pjob *job, unsigned rank);
 void wi_gate_leave(struct wi_pjob *job);
 void wi_gate_close(struct wi_pool *pool); // nobody waits any more
 

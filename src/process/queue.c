@@ -13,6 +13,14 @@ static struct wi_pjob *last_up_to(struct wi_pool *pool, int rank)
     return rank >= 0 ? pool->last_of[rank] : NULL;
 }
 
+struct wi_pjob *wi_queue_first(struct wi_pool *pool, unsigned rank)
+{
+    struct wi_pjob *before = last_up_to(pool, (int)rank - 1);
+    return pool->last_of[rank] == NULL ? NULL
+           : before != NULL            ? before->next
+                                       : pool->first;
+}
+
 void wi_queue_push(struct wi_pjob *job, bool front)
 {
     struct wi_pool *pool = job->pool;

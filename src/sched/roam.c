@@ -399,11 +399,11 @@ void wi_roamer_ends(struct wi_roamers *roamers, struct wi_task *t)
     wi_mutex_unlock(&roamers->lock);
 }
 
-void wi_roamers_cancel(struct wi_roamers *roamers,
-                       void (*cancel)(struct wi_task *t))
+void wi_roamers_each(struct wi_roamers *roamers,
+                     void (*visit)(struct wi_task *t, void *arg), void *arg)
 {
     wi_mutex_lock(&roamers->lock);
     for (struct wi_task *t = roamers->jobs; t != NULL; t = t->sibling)
-        cancel(t);
+        visit(t, arg);
     wi_mutex_unlock(&roamers->lock);
 }

@@ -47,9 +47,9 @@ struct wi_task *wi_roamer_take(struct wi_worker *worker);
 void wi_roamer_begins(struct wi_worker *worker, struct wi_task *t);
 void wi_roamer_ends(struct wi_roamers *roamers, struct wi_task *t);
 
-// Calls cancel for every one that has begun; cancel must not end one.
-void wi_roamers_cancel(struct wi_roamers *roamers,
-                       void (*cancel)(struct wi_task *t));
+// Calls visit for every one that has begun; visit must not end one.
+void wi_roamers_each(struct wi_roamers *roamers,
+                     void (*visit)(struct wi_task *t, void *arg), void *arg);
 
 // As park_task for one of them.
 int wi_roamer_park(struct wi_worker *worker, struct wi_task *self,

@@ -73,6 +73,7 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     runtime->stall = 0;
     runtime->job_ended = NULL;
     runtime->begin = NULL;
+    runtime->cpus = NULL;
     runtime->executor = NULL;
     runtime->root = NULL;
     runtime->timers = NULL;
@@ -161,6 +162,9 @@ static int start_worker(struct wi_worker *worker, const char *what,
     worker->base = base;
     struct wi_os_thread_options options = {.name = text,
                                            .blocked = &runtime->signals};
+    if (runtime->cpus != NULL)
+        wi_os_thread_place(&options, runtime->cpus,
+                           *what == '\0' ? (int)number : -1);
     int rc =
         wi_os_thread_start(&worker->thread, worker_thread, worker, &options);
     if (rc < 0) {
@@ -328,19 +332,17 @@ void wi_worker_job_ends(struct wi_worker *worker, struct wi_task *t)
     wi_biased_unlock(&worker->jobs_lock, fast);
 }
 
-void wi_runtime_cancel_jobs(struct wi_runtime *runtime,
-                            void (*cancel)(struct wi_task *t))
+void wi_runtime_each_job(struct wi_runtime *runtime,
+                         void (*visit)(struct wi_task *t, void *arg), void *arg)
 {
-    // relaxed: the locks below order it
-    __atomic_store_n(&runtime->cancel_all, 1, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < wi_runtime_live(runtime); i++) {
         struct wi_worker *worker = runtime->workers[i];
         wi_biased_lock(&worker->jobs_lock, false);
         for (struct wi_task *t = worker->jobs_running; t; t = t->sibling)
-            cancel(t);
+            visit(t, arg);
         wi_biased_unlock(&worker->jobs_lock, false);
     }
-    wi_roamers_cancel(&runtime->roamers, cancel);
+    wi_roamers_each(&runtime->roamers, visit, arg);
 }
 
 static struct wi_task *take_canceled(struct wi_deque *deque)

@@ -59,8 +59,7 @@ struct wi_watched {
     int64_t since;  // nothing has changed since then
     int64_t turned; // `turns` has not
     int64_t turned_cpu;
-    bool blocked;
-    bool told;
+    bool blocked, told;
     bool told_held;   // that a task holds it
     unsigned regions; // that its tasks have announced: wi_watchdog_region_begin
 };
@@ -149,6 +148,7 @@ struct wi_runtime {
     int64_t stall; // ns that a task may hold a worker unreported
                    // (WI_FOREVER: always; 0: as the environment says)
     char name[16]; // of its threads
+    const struct wi_os_cpus *cpus;                 // their CPUs; NULL: any
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
     // NULL, or called first in each thread; < 0: the thread ends.
@@ -252,11 +252,11 @@ bool wi_worker_call_on_new_stack(struct wi_worker *worker, void (*fn)(void *),
 bool wi_worker_wants_trim(const struct wi_worker *worker);
 bool wi_worker_trim(struct wi_worker *worker);
 
-// Calls cancel for every job that has started and not ended, under its worker's
-// lock: cancel must not end one. Those that start from now on begin canceled.
-// Not on one of the workers.
-void wi_runtime_cancel_jobs(struct wi_runtime *runtime,
-                            void (*cancel)(struct wi_task *t));
+// Calls visit for every job that has started and not ended, under its worker's
+// lock: visit must not end one. Not on one of the workers.
+void wi_runtime_each_job(struct wi_runtime *runtime,
+                         void (*visit)(struct wi_task *t, void *arg),
+                         void *arg);
 
 // Calls drop for each record that has not begun; claimed with WI_CANCELED. Any
 // thread. Not of a solo runtime.

@@ -80,15 +80,22 @@ WEFT_JOB(int, wait_at_gate)
     return kit_gate_wait(&gate);
 }
 
-// A pool whose window of two is full, until the gate opens.
-static void fill_pool(enum weft_when_full when_full, weft_future *fs[2])
+// A pool whose two threads have a job each, until the gate opens.
+static void hold_pool(size_t window, enum weft_when_full when_full,
+                      weft_future *fs[2])
 {
     gate = kit_gate_new();
-    pool = weft_thread_pool(.workers = 2, .blocking = blocking(), .window = 2,
-                            .when_full = when_full);
+    pool = weft_thread_pool(.workers = 2, .blocking = blocking(),
+                            .window = window, .when_full = when_full);
     for (int i = 0; i < 2; i++)
         fs[i] = weft_submit(pool, wait_at_gate);
     kit_await(&begun, 2);
+}
+
+// The same with a window of two, which is full.
+static void fill_pool(enum weft_when_full when_full, weft_future *fs[2])
+{
+    hold_pool(2, when_full, fs);
 }
 
 static void empty_pool(weft_future *fs[2])
@@ -132,6 +139,109 @@ WEFT_TEST(or_the_caller_runs_the_job, .repeat = 2)
     kit_assert_code(
         weft_result(weft_submit(pool, is_here, pthread_self()), &here), 0);
     ck_assert(!here);
+    close_pool();
+    kit_gate_free(&gate);
+}
+
+static weft_future *submit_as(int priority, long x)
+{
+    return weft_submit(weft_executor_with(pool, .priority = priority),
+                       count_inside, x);
+}
+
+static void expect_dropped(weft_future *f)
+{
+    kit_assert_code(weft_get_into(f, NULL, 0), -WEFT_EJOBCANCELED);
+    ck_assert_ptr_nonnull(strstr(weft_future_text(f), "window"));
+    weft_future_unref(f);
+}
+
+static void expect_value(weft_future *f, long x)
+{
+    long out = -1;
+    kit_assert_code(weft_result(f, &out), 0);
+    ck_assert_int_eq(out, x);
+}
+
+// A thread of a blocking pool that waits in Weft lends its place, so that more
+// would begin: these jobs hold their threads.
+static int doors[2];
+
+WEFT_JOB(int, wait_at_door)
+{
+    char c;
+    kit_count(&begun);
+    return read(doors[0], &c, 1) == 1 ? 0 : -EIO;
+}
+
+static void shut_doors(size_t window, weft_future *holds[2])
+{
+    ck_assert_int_eq(pipe(doors), 0);
+    pool = weft_thread_pool(.workers = 2, .blocking = blocking(),
+                            .window = window, .when_full = WEFT_FULL_DROP);
+    begun = 0;
+    for (int i = 0; i < 2; i++)
+        holds[i] = weft_submit(pool, wait_at_door);
+    kit_await(&begun, 2);
+}
+
+static void open_doors(weft_future *holds[2])
+{
+    ck_assert_int_eq(write(doors[1], "xx", 2), 2);
+    kit_assert_code(weft_gather_into(holds, 2, NULL, 0, NULL), 0);
+}
+
+WEFT_TEST(or_the_oldest_that_waits_is_dropped, .repeat = 2, .timeout = 20)
+{
+    enum { N = 6 };
+    weft_future *holds[2], *fs[N];
+    setenv("WEFT_WATCHDOG", "0", 1); // no spare thread takes a job
+    shut_doors(4, holds);
+    for (int i = 0; i < N; i++)
+        fs[i] = weft_submit(pool, count_inside, i);
+    for (int i = 0; i < N - 2; i++)
+        expect_dropped(fs[i]);
+    open_doors(holds);
+    expect_value(fs[N - 2], N - 2);
+    expect_value(fs[N - 1], N - 1);
+    ck_assert_int_eq(ran, 2);
+    close_pool();
+}
+
+// Of those of the least priority, and none of a higher than the new one.
+WEFT_TEST(what_is_dropped_matters_least, .repeat = 2, .timeout = 20)
+{
+    weft_future *holds[2];
+    setenv("WEFT_WATCHDOG", "0", 1);
+    shut_doors(5, holds);
+    weft_future *high = submit_as(1, 1), *usual = submit_as(0, 2);
+    weft_future *low = submit_as(-1, 3);
+    weft_future *later = submit_as(-1, 4);
+    expect_dropped(low);
+    weft_future *usual_later = submit_as(0, 5);
+    expect_dropped(later);
+    kit_assert_code(weft_join(submit_as(-1, 6)), -EAGAIN);
+    weft_future *usual_last = submit_as(0, 7);
+    expect_dropped(usual);
+    weft_future *high_later = submit_as(9, 8);
+    expect_dropped(usual_later);
+    open_doors(holds);
+    expect_value(high, 1);
+    expect_value(usual_last, 7);
+    expect_value(high_later, 8);
+    close_pool();
+}
+
+WEFT_TEST(what_has_begun_is_not_dropped, .repeat = 2)
+{
+    weft_future *fs[2];
+    fill_pool(WEFT_FULL_DROP, fs);
+    weft_future *f = weft_submit(pool, count_inside, 1);
+    kit_assert_code(weft_get_into(f, NULL, 0), -EAGAIN);
+    ck_assert_ptr_nonnull(strstr(weft_future_text(f), "window"));
+    weft_future_unref(f);
+    empty_pool(fs);
+    expect_value(weft_submit(pool, count_inside, 3), 3);
     close_pool();
     kit_gate_free(&gate);
 }
@@ -274,12 +384,17 @@ static int submit_until_closed(void *arg)
 WEFT_TEST(all_of_it_at_once, .repeat = 2, .timeout = 30)
 {
     weft_future *fs[3];
+    static const enum weft_when_full policies[] = {WEFT_FULL_WAIT,
+                                                   WEFT_FULL_DROP};
     for (int turn = 0; turn < 40; turn++) {
         int closing = 0;
         gate = kit_gate_new();
         pool = weft_thread_pool(.workers = 2, .blocking = blocking(),
-                                .window = 2 + turn % 2);
+                                .window = 2 + turn % 2,
+                                .when_full = policies[turn / 2 % 2]);
+        begun = 0;
         weft_future *holds = weft_submit(pool, wait_at_gate);
+        kit_await(&begun, 1); // else it may be dropped
         int before = kit_load(&ran);
         for (int i = 0; i < 3; i++)
             fs[i] =

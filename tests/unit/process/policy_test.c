@@ -475,6 +475,47 @@ WEFT_TEST(a_full_window_fails_submits_if_it_shall)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
+static weft_future *submit_as(int priority, long x)
+{
+    return weft_submit(weft_executor_with(ex, .priority = priority), square, x);
+}
+
+// The oldest of the least priority, and none of a higher than the new one.
+WEFT_TEST(a_full_window_drops_what_matters_least)
+{
+    ex = weft_process_pool(.workers = 1, .window = 4,
+                           .when_full = WEFT_FULL_DROP);
+    weft_future *f = weft_submit(ex, hang, 1);
+    until_running(f);
+    weft_future *high = submit_as(1, 2), *usual = submit_as(0, 3);
+    weft_future *low = submit_as(-1, 4), *later = submit_as(-1, 5);
+    expect_text(low, -WEFT_EJOBCANCELED, "window");
+    weft_future *next = submit_as(0, 6);
+    expect_text(later, -WEFT_EJOBCANCELED, "window");
+    weft_future *last = submit_as(0, 7);
+    expect_text(usual, -WEFT_EJOBCANCELED, "window");
+    expect_text(submit_as(-1, 8), -EAGAIN, "window");
+    weft_cancel(f);
+    expect(f, -WEFT_EJOBCANCELED);
+    expect_long(high, 4);
+    expect_long(next, 36);
+    expect_long(last, 49);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+WEFT_TEST(a_full_window_drops_nothing_that_runs)
+{
+    ex = weft_process_pool(.workers = 1, .window = 1,
+                           .when_full = WEFT_FULL_DROP);
+    weft_future *f = weft_submit(ex, hang, 1);
+    until_running(f);
+    expect_text(submit_as(0, 3), -EAGAIN, "window");
+    weft_cancel(f);
+    expect(f, -WEFT_EJOBCANCELED);
+    expect_long(submit_as(0, 3), 9);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
 WEFT_JOB(long, own_pid)
 {
     return getpid();
