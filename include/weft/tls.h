@@ -30,7 +30,10 @@ struct weft_tls_options {
     const char *protocols; // ALPN, the preferred first: "h2,http/1.1"
     bool unverified;       // client: talk to anybody. Safe from nobody
     // Server: the configuration for the name that a client has asked for (""
-    // if it has not); NULL refuses it. Must not block. NULL: always this one.
+    // if it has not); NULL refuses it. Must not block. What it returns stays
+    // the program's, which may give it back at any time and in any thread, as
+    // when certificates are read anew: the connection goes on with it. NULL:
+    // always this one.
     weft_tls *(*choose)(const char *name, void *arg);
     void *arg; // for choose
 };

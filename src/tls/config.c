@@ -23,8 +23,15 @@
 
 enum { HOST_ROOM = 256 }; // for a name, with the NUL
 
-static int key_index = -1; // of a connection's key, in its SSL
-static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static int key_index = -1;    // of a connection's key, in its SSL
+static int chosen_index = -1; // of the configuration that was chosen for it
+static pthread_once_t index_once = PTHREAD_ONCE_INIT;
+
+// Configurations that were given back for good while somebody chose: one of
+// them may be what comes out of that.
+static pthread_mutex_t choosing_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned choosing; // calls of .choose
+static weft_tls *unwanted;
 
 static void free_key(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index,
                      long argl, void *argp)
@@ -37,9 +44,21 @@ static void free_key(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index,
     free(ptr);
 }
 
-static void make_key_index(void)
+static void free_chosen(void *parent, void *ptr, CRYPTO_EX_DATA *data,
+                        int index, long argl, void *argp)
+{
+    (void)parent;
+    (void)data;
+    (void)index;
+    (void)argl;
+    (void)argp;
+    weft_tls_unref(ptr);
+}
+
+static void make_indices(void)
 {
     key_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_key);
+    chosen_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_chosen);
 }
 
 // Sessions --------------------------------------------------------------------
@@ -165,6 +184,72 @@ static bool read_name(const unsigned char *list, size_t size,
     return true;
 }
 
+// The ends of those that nobody has chosen. Under the lock.
+static weft_tls *take_unwanted(void)
+{
+    weft_tls *over = NULL, *next;
+
+    for (weft_tls *tls = unwanted; tls != NULL; tls = next) {
+        next = tls->next;
+        tls->unwanted = false;
+        // relaxed: only under the lock is it 0, or more again
+        if (__atomic_load_n(&tls->refs, __ATOMIC_RELAXED) > 0)
+            continue;
+        tls->next = over;
+        over = tls;
+    }
+    unwanted = NULL;
+    return over;
+}
+
+static void end(weft_tls *tls)
+{
+    for (int i = 0; i < SESSIONS; i++)
+        forget(&tls->sessions[i]);
+    SSL_CTX_free(tls->context);
+    pthread_mutex_destroy(&tls->lock);
+    free(tls);
+}
+
+// A reference to what the program chooses. Another thread may give that back
+// before we have it (new certificates), so nothing ends meanwhile.
+static weft_tls *choose(const weft_tls *tls, const char *name)
+{
+    weft_tls *chosen, *over = NULL;
+
+    pthread_mutex_lock(&choosing_lock);
+    choosing++;
+    pthread_mutex_unlock(&choosing_lock);
+    chosen = tls->choose(name, tls->arg);
+    pthread_mutex_lock(&choosing_lock);
+    if (chosen != NULL)
+        wi_tls_ref(chosen);
+    if (--choosing == 0)
+        over = take_unwanted();
+    pthread_mutex_unlock(&choosing_lock);
+    while (over != NULL) {
+        weft_tls *next = over->next;
+
+        end(over);
+        over = next;
+    }
+    return chosen;
+}
+
+// The connection has it to its end: OpenSSL's own reference keeps the context
+// only, whose callbacks want all of it. False: no memory.
+static bool keep_chosen(SSL *ssl, weft_tls *chosen)
+{
+    weft_tls *before = SSL_get_ex_data(ssl, chosen_index);
+
+    if (!SSL_set_ex_data(ssl, chosen_index, chosen)) {
+        weft_tls_unref(chosen);
+        return false;
+    }
+    weft_tls_unref(before);
+    return true;
+}
+
 // At the client's first word, before anything is made of it: later the session
 // that it wants to go on with would have been looked for in the wrong place.
 // OpenSSL gives the connection the other's certificate and the name of its
@@ -181,8 +266,9 @@ static int choose_host(SSL *ssl, int *alert, void *arg)
         !read_name(list, size, name))
         return SSL_CLIENT_HELLO_ERROR;
     *alert = SSL_AD_UNRECOGNIZED_NAME;
-    chosen = tls->choose(name, tls->arg);
-    if (chosen == NULL || SSL_set_SSL_CTX(ssl, chosen->context) == NULL)
+    chosen = choose(tls, name);
+    if (chosen == NULL || !keep_chosen(ssl, chosen) ||
+        SSL_set_SSL_CTX(ssl, chosen->context) == NULL)
         return SSL_CLIENT_HELLO_ERROR;
     SSL_set_verify(ssl, SSL_CTX_get_verify_mode(chosen->context), NULL);
     return SSL_CLIENT_HELLO_SUCCESS;
@@ -325,7 +411,7 @@ static int make(weft_tls **made, const struct weft_tls_options *options,
     weft_tls *tls;
     int rc;
 
-    pthread_once(&key_once, make_key_index);
+    pthread_once(&index_once, make_indices);
     tls = calloc(1, sizeof(*tls));
     if (tls == NULL)
         return -ENOMEM;
@@ -380,12 +466,29 @@ void wi_tls_ref(weft_tls *tls)
 
 void weft_tls_unref(weft_tls *tls)
 {
-    // acq_rel: the last one sees what the others have done
-    if (tls == NULL || __atomic_sub_fetch(&tls->refs, 1, __ATOMIC_ACQ_REL) > 0)
+    bool over;
+
+    if (tls == NULL)
         return;
-    for (int i = 0; i < SESSIONS; i++)
-        forget(&tls->sessions[i]);
-    SSL_CTX_free(tls->context);
-    pthread_mutex_destroy(&tls->lock);
-    free(tls);
+    // relaxed: the exchange says whether it was right
+    unsigned refs = __atomic_load_n(&tls->refs, __ATOMIC_RELAXED);
+    // release: pairs with the acquire of the last one
+    while (refs > 1)
+        if (__atomic_compare_exchange_n(&tls->refs, &refs, refs - 1, true,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            return;
+    pthread_mutex_lock(&choosing_lock);
+    // acq_rel: the last one sees what the others have done
+    over = __atomic_sub_fetch(&tls->refs, 1, __ATOMIC_ACQ_REL) == 0;
+    if (over && choosing > 0) {
+        over = false;
+        if (!tls->unwanted) {
+            tls->unwanted = true;
+            tls->next = unwanted;
+            unwanted = tls;
+        }
+    }
+    pthread_mutex_unlock(&choosing_lock);
+    if (over)
+        end(tls);
 }

@@ -18,7 +18,9 @@ struct session {
 };
 
 struct weft_tls {
-    unsigned refs; // any thread, atomically
+    unsigned refs;  // any thread, atomically; to and from 0 under a lock
+    bool unwanted;  // stands in the list of those, under that lock
+    weft_tls *next; // there
     SSL_CTX *context;
     bool server, unverified;
     weft_tls *(*choose)(const char *name, void *arg);

@@ -267,6 +267,47 @@ KIT_TASK(a_server_of_several_hosts)
     weft_tls_unref(for_b);
 }
 
+// What is chosen is given back before the connection has it, as by another
+// thread that has just read new certificates, and its memory is used again.
+static weft_tls *choose_and_give_back(const char *name, void *arg)
+{
+    weft_tls **place = arg, *chosen = *place;
+    char *other;
+
+    ck_assert_str_eq(name, "a.test");
+    *place = NULL;
+    weft_tls_unref(chosen);
+    other = malloc(2048);
+    ck_assert_ptr_nonnull(other);
+    memset(other, 0xee, 2048);
+    free(other);
+    return chosen;
+}
+
+KIT_BOTH(certificates_that_change_while_one_is_chosen, .timeout = 20)
+{
+    struct link l;
+    weft_tls *server, *now;
+
+    authority_begin();
+    authority_issue("a", "DNS:a.test", -1, 1, 0);
+    kit_assert_code(
+        weft_tls_server(&server, .choose = choose_and_give_back, .arg = &now),
+        0);
+    weft_tls *client = client_config();
+    for (int i = 0; i < 3; i++) {
+        now = server_config("a");
+        connect_in_memory(&l, client, server, "a.test");
+        ck_assert_msg(l.code == 0, "%s", l.why);
+        ck_assert_ptr_null(now);
+        say(l.client, "hello\n");
+        hear(l.server.stream, "hello\n");
+        close_link(&l);
+    }
+    weft_tls_unref(server);
+    weft_tls_unref(client);
+}
+
 // What one of the hosts asks of its clients is asked, whatever the others do;
 // and a session of another host, or of the same one when it asked for less, is
 // none that begins quicker.
