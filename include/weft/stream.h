@@ -47,6 +47,10 @@ struct weft_stream_ops {
     int (*abort)(weft_stream *s);
     // The descriptor below. NULL: there is none.
     int (*fd)(weft_stream *s);
+    // How many bytes it has itself, so that the descriptor does not tell of
+    // them; 1 for an end or a failure. Must not wait; called by the reader.
+    // NULL: it never has any.
+    size_t (*buffered)(weft_stream *s);
 };
 
 // A program's own kind of stream has this first in its object.
@@ -126,8 +130,9 @@ WEFT_API ssize_t weft_stream_read_line(weft_stream *s, char *line, size_t size);
 // that fails in the middle has skipped what it has. Since 0.1.
 WEFT_API ssize_t weft_stream_skip(weft_stream *s, size_t size);
 
-// How many bytes stand in the buffer, to be read without waiting. Threads: the
-// reader. Since 0.1.
+// How many bytes stand in the buffer, to be read without waiting; if there are
+// none, those that the kind of stream has taken from its descriptor (TLS),
+// where an end or a failure counts as 1. Threads: the reader. Since 0.1.
 WEFT_API size_t weft_stream_buffered(const weft_stream *s);
 
 // Writes all of it: returns size or a negative code. When it fails, an unknown

@@ -431,7 +431,11 @@ ssize_t weft_stream_skip(weft_stream *s, size_t size)
 size_t weft_stream_buffered(const weft_stream *s)
 {
     wi_need(s);
-    return have((const struct core *)s);
+    size_t n = have((const struct core *)s);
+
+    if (n > 0 || s->ops->buffered == NULL)
+        return n;
+    return s->ops->buffered((weft_stream *)s);
 }
 
 // Writing ---------------------------------------------------------------------

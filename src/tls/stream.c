@@ -395,34 +395,54 @@ int wi_tls_read_first(weft_stream *s, void *buf, size_t size, char *why,
     return rc > 0 ? -WEFT_EENDED : rc;
 }
 
+// How many bytes can be taken from OpenSSL, with what is in `incoming`; 1 for
+// an end or a failure.
+static size_t at_hand(struct tls_stream *t)
+{
+    size_t done, n;
+    char byte;
+    int ok, result;
+
+    pthread_mutex_lock(&t->lock);
+    ERR_clear_error();
+    ok = SSL_peek_ex(t->ssl, &byte, 1, &done);
+    result = ok == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, ok);
+    if (result == SSL_ERROR_SSL && !t->no_memory)
+        fail(t, NULL, 0);
+    ERR_clear_error();
+    n = result == SSL_ERROR_NONE        ? (size_t)SSL_pending(t->ssl)
+        : result == SSL_ERROR_WANT_READ ? 0
+                                        : 1;
+    pthread_mutex_unlock(&t->lock);
+    return n;
+}
+
+static size_t tls_buffered(weft_stream *s)
+{
+    struct tls_stream *t = of(s);
+    size_t n = at_hand(t);
+
+    // What has come may be no bytes for the reader, such as a new session.
+    while (n == 0 && weft_stream_buffered(t->below) > 0)
+        n = receive(t) < 0 ? 1 : at_hand(t);
+    return n;
+}
+
 static bool has_come(weft_stream *below)
 {
     struct pollfd one = {.fd = weft_stream_fd(below), .events = POLLIN};
 
-    return weft_stream_buffered(below) > 0 || poll(&one, 1, 0) > 0;
+    return poll(&one, 1, 0) > 0;
 }
 
-// What has come may be no bytes for the reader, such as a new session. A peer
-// may have more of them to say than can be heard, so some are left for the next
-// time.
+// A peer may have more to say that is not for the reader than can be heard, so
+// some is left for the next time.
 bool wi_tls_readable(weft_stream *s)
 {
     struct tls_stream *t = of(s);
 
     for (int i = 0; i < MOST_AT_ONCE; i++) {
-        size_t done;
-        char byte;
-        int ok, result;
-
-        pthread_mutex_lock(&t->lock);
-        ERR_clear_error();
-        ok = SSL_peek_ex(t->ssl, &byte, 1, &done);
-        result = ok == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, ok);
-        if (result == SSL_ERROR_SSL && !t->no_memory)
-            fail(t, NULL, 0);
-        ERR_clear_error();
-        pthread_mutex_unlock(&t->lock);
-        if (result != SSL_ERROR_WANT_READ)
+        if (tls_buffered(s) > 0)
             return true;
         if (!has_come(t->below))
             return false;
@@ -521,6 +541,7 @@ static const struct weft_stream_ops tls_ops = {
     .close = tls_close,
     .abort = tls_abort,
     .fd = tls_fd,
+    .buffered = tls_buffered,
 };
 
 // Starting --------------------------------------------------------------------

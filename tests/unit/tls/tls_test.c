@@ -54,12 +54,9 @@ struct link {
     char why[200];
 };
 
-static void connect_in_memory(struct link *l, weft_tls *client,
-                              weft_tls *server, const char *host)
+static void connect_over(weft_stream *pair[2], struct link *l, weft_tls *client,
+                         weft_tls *server, const char *host)
 {
-    weft_stream *pair[2];
-
-    kit_assert_code(weft_stream_pair(pair), 0);
     l->client = pair[0];
     l->server = (struct half){server, pair[1], 0, NULL};
     l->server.task = weft_task_start(accept_tls, &l->server);
@@ -68,6 +65,15 @@ static void connect_in_memory(struct link *l, weft_tls *client,
     if (l->code < 0) // or the server would wait for more
         weft_stream_shutdown(l->client);
     kit_assert_code(weft_join(l->server.task), 0);
+}
+
+static void connect_in_memory(struct link *l, weft_tls *client,
+                              weft_tls *server, const char *host)
+{
+    weft_stream *pair[2];
+
+    kit_assert_code(weft_stream_pair(pair), 0);
+    connect_over(pair, l, client, server, host);
 }
 
 static void close_link(struct link *l)
@@ -113,6 +119,48 @@ KIT_BOTH(talk_and_the_clean_end, .timeout = 20)
     weft_tls_unref(client);
     weft_tls_unref(server);
     weft_tls_unref(NULL);
+}
+
+// Who waits for the descriptor asks first what has been taken from it.
+static void await_descriptor(weft_stream *s)
+{
+    if (weft_stream_buffered(s) == 0)
+        kit_assert_code(weft_fd_wait(weft_stream_fd(s), WEFT_READABLE),
+                        WEFT_READABLE);
+}
+
+KIT_BOTH(what_tls_has_taken_is_told, .timeout = 20)
+{
+    struct link l;
+    weft_stream *pair[2];
+
+    authority_begin();
+    authority_issue("server", "DNS:here.test", -1, 10, 0);
+    weft_tls *client = client_config(), *server = server_config("server");
+    stream_socket_pair(pair);
+    connect_over(pair, &l, client, server, "here.test");
+    ck_assert_msg(l.code == 0, "%s", l.why);
+    // three records and the end, which come in one read from the socket
+    say(l.client, "one, two");
+    say(l.client, "three");
+    say(l.client, "four");
+    kit_assert_code(weft_stream_shutdown(l.client), 0);
+    await_descriptor(l.server.stream);
+    hear(l.server.stream, "one");
+    ck_assert_uint_eq(weft_stream_buffered(l.server.stream), 5);
+    hear(l.server.stream, ", two");
+    ck_assert_uint_eq(weft_stream_buffered(l.server.stream), 5);
+    hear(l.server.stream, "three");
+    await_descriptor(l.server.stream);
+    hear(l.server.stream, "four");
+    ck_assert_uint_eq(weft_stream_buffered(l.server.stream), 1);
+    hear_end(l.server.stream);
+    // of the other side there are sessions only
+    weft_fd_wait(weft_stream_fd(l.client), WEFT_READABLE);
+    ck_assert_uint_eq(weft_stream_buffered(l.client), 0);
+    close_link(&l);
+    weft_tls_unref(client);
+    weft_tls_unref(server);
 }
 
 static void check_refused(weft_tls *client, const char *certificate,
