@@ -490,23 +490,14 @@ int weft_get_into(weft_future *f, void *out, size_t size)
 
 // Looking ---------------------------------------------------------------------
 
-// The record of a handle that was given to a public call.
-static inline struct wi_task *record_of(const char *function, weft_future *f)
-{
-    wi_require_in(function, f != NULL, f, "a future handle must not be NULL");
-    wi_require_in(function, !wi_task_gone(wi_of_future(f)), f, WI_TASK_GONE);
-    return wi_of_future(f);
-}
-
 bool weft_done(weft_future *f)
 {
-    return wi_future_done(record_of(__func__, f));
+    return wi_future_done(wi_future_given(__func__, f));
 }
 
 int weft_future_code(weft_future *f)
 {
-    wi_need(f);
-    struct wi_task *t = wi_of_future(f);
+    struct wi_task *t = wi_future_given(__func__, f);
     if (!wi_future_done(t))
         return -EAGAIN;
     if (t->code < 0)
@@ -516,8 +507,7 @@ int weft_future_code(weft_future *f)
 
 const char *weft_future_text(weft_future *f)
 {
-    wi_need(f);
-    struct wi_task *t = wi_of_future(f);
+    struct wi_task *t = wi_future_given(__func__, f);
     if (!wi_future_done(t) || t->extra == NULL || t->extra->text == NULL)
         return "";
     return t->extra->text;
@@ -525,7 +515,7 @@ const char *weft_future_text(weft_future *f)
 
 weft_future *weft_future_ref(weft_future *f)
 {
-    wi_task_ref(record_of(__func__, f));
+    wi_task_ref(wi_future_given(__func__, f));
     return f;
 }
 
@@ -595,5 +585,5 @@ int wi_future_cancel(struct wi_task *t)
 
 int weft_cancel(weft_future *f)
 {
-    return wi_future_cancel(record_of(__func__, f));
+    return wi_future_cancel(wi_future_given(__func__, f));
 }

@@ -9,6 +9,7 @@
 #include <weft/error.h>
 #include <weft/future.h>
 
+#include "os/report.h"
 #include "sched/task.h"
 
 // Ends t, which the caller alone may end: code, waiters, callbacks, group,
@@ -35,6 +36,15 @@ static inline bool wi_future_done(struct wi_task *t)
 {
     // acquire: pairs with the release of completion; the result is visible
     return (__atomic_load_n(&t->state, __ATOMIC_ACQUIRE) & WI_PHASE) == WI_DONE;
+}
+
+// The record of a handle that was given to a public call.
+static inline struct wi_task *wi_future_given(const char *function,
+                                              weft_future *f)
+{
+    wi_require_in(function, f != NULL, f, "a future handle must not be NULL");
+    wi_require_in(function, !wi_task_gone(wi_of_future(f)), f, WI_TASK_GONE);
+    return wi_of_future(f);
 }
 
 // Puts a waiter's node on t; false if t is done, and nothing was done then.

@@ -69,8 +69,7 @@ static void unpublish(struct wi_task *t)
 
 uint64_t weft_future_id(weft_future *f)
 {
-    wi_need(f);
-    struct wi_task *t = wi_of_future(f);
+    struct wi_task *t = wi_future_given(__func__, f);
     if (t == wi_future_nomem()) // not its flags: they change at completion
         return 0;
     if (!(__atomic_load_n(&t->state, __ATOMIC_RELAXED) & WI_PUBLISHED))

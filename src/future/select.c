@@ -486,6 +486,8 @@ static int prepare(struct select *s)
                           !(is_queue(c) || c->kind == WEFT_CASE_IS_FUTURE ||
                             c->kind == WEFT_CASE_IS_SIGNAL),
                       c, "the object of a case must not be NULL");
+        if (c->kind == WEFT_CASE_IS_FUTURE)
+            wi_future_given("weft_select_with", c->object);
         s->slots[i].armed = false;
         s->slots[i].next = NULL;
         if (c->kind == WEFT_CASE_IS_AFTER)

@@ -118,9 +118,11 @@ static int count_done(weft_future *const *futures, size_t n)
 
 static void need_each(const char *function, weft_future *const *set, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         wi_require_in(function, set[i] != NULL, set,
                       "a future of the set must not be NULL");
+        wi_future_given(function, set[i]);
+    }
 }
 
 // function: the public one, for what it says of a wrong set.
@@ -273,7 +275,7 @@ weft_as_completed *weft_as_completed_open(weft_future *const *set, size_t n)
 ssize_t weft_as_completed_add(weft_as_completed *it, weft_future *f)
 {
     wi_need(it);
-    wi_need(f);
+    wi_future_given(__func__, f);
     struct done_node *node = it != &no_memory ? malloc(sizeof *node) : NULL;
     if (node == NULL)
         return -ENOMEM;
@@ -384,13 +386,13 @@ static void callback_fire(struct wi_node *node, struct wi_task *t)
 int weft_future_on_done(weft_future *f, void (*fn)(weft_future *f, void *arg),
                         void *arg)
 {
-    wi_need(f);
+    struct wi_task *t = wi_future_given(__func__, f);
     wi_need(fn);
     struct callback *callback = malloc(sizeof *callback);
     if (callback == NULL)
         return -ENOMEM;
     *callback = (struct callback){{.fire = callback_fire}, fn, arg};
-    if (!wi_future_watch(wi_of_future(f), &callback->node)) {
+    if (!wi_future_watch(t, &callback->node)) {
         free(callback);
         fn(f, arg);
     }

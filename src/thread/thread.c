@@ -286,8 +286,7 @@ static pid_t thread_id(struct wi_task *t)
 
 pid_t weft_future_native_id(weft_future *f)
 {
-    wi_need(f);
-    struct wi_task *t = wi_of_future(f);
+    struct wi_task *t = wi_future_given(__func__, f);
     if (wi_future_done(t))
         return 0;
     if (t->kind == WI_KIND_THREAD)

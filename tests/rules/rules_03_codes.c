@@ -321,6 +321,7 @@ static void join_twice(void)
 // One whose only reference was given back.
 static weft_future *stale_handle(void)
 {
+    weft_self(); // or the thread's own record would be that one, used again
     weft_promise *p = weft_promise_new();
     weft_future *f = weft_promise_future(p);
     weft_promise_keep(p, 0, NULL, 0, NULL);
@@ -358,6 +359,67 @@ static void drop_what_was_kept(void)
     weft_promise *p = weft_promise_new();
     weft_promise_keep(p, 0, NULL, 0, NULL);
     weft_promise_drop(p);
+}
+
+static void code_of_stale(void)
+{
+    weft_future_code(stale_handle());
+}
+
+static void text_of_stale(void)
+{
+    weft_future_text(stale_handle());
+}
+
+static void id_of_stale(void)
+{
+    weft_future_id(stale_handle());
+}
+
+static void native_id_of_stale(void)
+{
+    weft_future_native_id(stale_handle());
+}
+
+static void never(weft_future *f, void *arg)
+{
+    (void)f;
+    (void)arg;
+}
+
+static void hear_of_stale(void)
+{
+    weft_future_on_done(stale_handle(), never, NULL);
+}
+
+static void wait_for_stale(void)
+{
+    weft_future *f = stale_handle();
+    weft_wait(&f, 1, WEFT_ALL_COMPLETED, INFINITY);
+}
+
+static void gather_stale(void)
+{
+    weft_future *f = stale_handle();
+    weft_gather_into(&f, 1, NULL, 0, NULL);
+}
+
+static void go_through_stale(void)
+{
+    weft_future *f = stale_handle();
+    weft_as_completed_close(weft_as_completed_open(&f, 1));
+}
+
+static void add_stale(void)
+{
+    weft_as_completed *it = weft_as_completed_open(NULL, 0);
+    weft_as_completed_add(it, stale_handle());
+}
+
+static void select_stale(void)
+{
+    struct weft_case cases[] = {WEFT_CASE_FUTURE(stale_handle())};
+    weft_select(cases, 1, .nowait = true);
 }
 
 static void start_null(void)
@@ -441,6 +503,16 @@ WEFT_TEST(programming_errors_abort_and_say_where)
     kit_assert_aborts(unref_twice, "weft_future_unref");
     kit_assert_aborts(cancel_stale, "weft_cancel");
     kit_assert_aborts(ask_stale, "weft_done");
+    kit_assert_aborts(code_of_stale, "weft_future_code");
+    kit_assert_aborts(text_of_stale, "weft_future_text");
+    kit_assert_aborts(id_of_stale, "weft_future_id");
+    kit_assert_aborts(native_id_of_stale, "weft_future_native_id");
+    kit_assert_aborts(hear_of_stale, "weft_future_on_done");
+    kit_assert_aborts(wait_for_stale, "weft_wait");
+    kit_assert_aborts(gather_stale, "weft_gather");
+    kit_assert_aborts(go_through_stale, "weft_as_completed_open");
+    kit_assert_aborts(add_stale, "weft_as_completed_add");
+    kit_assert_aborts(select_stale, "weft_select");
     kit_assert_aborts(keep_twice, "weft_promise_keep");
     kit_assert_aborts(drop_what_was_kept, "weft_promise_drop");
     kit_assert_aborts(start_null, "weft_task_start");
