@@ -26,8 +26,10 @@ struct weft_limit {
     uint64_t soft, hard; // or WEFT_NO_LIMIT
 };
 
-// The process group of a child. In one of its own what it starts is ended with
-// it, and the keys of a terminal do not reach it.
+// The process group of a child. In one of its own the keys of a terminal do not
+// reach it, and what it has started is killed with it when it is canceled,
+// stopped or killed from here. What it has started goes on when it ends by
+// itself, and at the end of this process, which ends the child alone.
 enum weft_process_group {
     WEFT_GROUP_OWN = 0,
     WEFT_GROUP_PARENT, // the one of this process
