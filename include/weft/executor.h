@@ -121,7 +121,8 @@ struct weft_bound_executor {
 
 // What a submit does when .window jobs are under way.
 enum weft_when_full {
-    WEFT_FULL_WAIT = 0, // waits; ended by the caller's cancel and deadlines
+    WEFT_FULL_WAIT = 0, // waits; the caller's cancel and deadlines end that,
+                        // and the future fails with -ECANCELED or -ETIMEDOUT
     WEFT_FULL_FAIL,     // the future fails with -EAGAIN
     WEFT_FULL_RUN,      // the job runs in the caller
     WEFT_FULL_DROP,     // the oldest one that has not begun is canceled for it,

@@ -294,7 +294,7 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
         return wi_submit_inline(job, arg, options);
     if (rc == -EAGAIN)
         return wi_future_failed(rc, "the window of the pool is full");
-    return wi_job_refused(NULL, wi_future_own_code(rc));
+    return wi_job_refused(NULL, rc);
 }
 
 static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,

@@ -144,9 +144,11 @@ void wi_future_last_words(struct wi_task *t)
     if ((state & WI_PUBLISHED) && t->extra != NULL && t->extra->ops != NULL &&
         t->extra->ops->gone != NULL)
         t->extra->ops->gone(t->extra->external);
-    // What was canceled, and what never began because of it, has not failed.
+    // What was canceled, and what never began because of it, has not failed;
+    // nor has a start that its caller's own scope has ended.
     if ((state & WI_PHASE) == WI_DONE && t->code < 0 &&
-        !(state & WI_OBSERVED) && t->code != -WEFT_EJOBCANCELED)
+        !(state & WI_OBSERVED) && t->code != -WEFT_EJOBCANCELED &&
+        !wi_future_gave_up(t->code))
         report(t);
 }
 

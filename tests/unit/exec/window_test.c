@@ -122,6 +122,33 @@ WEFT_TEST(a_full_one_fails_submits_if_it_shall, .repeat = 2)
     kit_gate_free(&gate);
 }
 
+static int reports;
+
+static void count_report(int code, const char *text)
+{
+    (void)code;
+    (void)text;
+    reports++;
+}
+
+// It is the end of its own scope, which the join tells first.
+WEFT_TEST(a_submit_that_its_callers_deadline_ends_is_no_failure, .repeat = 2)
+{
+    weft_future *fs[2];
+    fill_pool(WEFT_FULL_WAIT, fs);
+    weft_on_unobserved(count_report);
+    {
+        WEFT_TIMEOUT(0.001);
+        weft_future *f = weft_submit(pool, count_inside, 1);
+        kit_assert_code(weft_join(f), -ETIMEDOUT);
+    }
+    ck_assert_int_eq(reports, 0);
+    weft_on_unobserved(NULL);
+    empty_pool(fs);
+    close_pool();
+    kit_gate_free(&gate);
+}
+
 WEFT_JOB(bool, is_here, pthread_t, thread)
 {
     return pthread_equal(thread, pthread_self());
@@ -265,7 +292,7 @@ KIT_BOTH(a_submit_waits_for_a_place, .timeout = 20)
     {
         WEFT_TIMEOUT(0.002); // a place does not come in that time
         weft_future *f = weft_submit(pool, count_inside, 1);
-        kit_assert_code(weft_future_code(f), -WEFT_EJOBTIMEOUT);
+        kit_assert_code(weft_future_code(f), -ETIMEDOUT);
         weft_future_unref(f);
     }
     ck_assert_int_eq(kit_load(&through), 0);
