@@ -245,8 +245,10 @@ WEFT_API int weft_map_stream_job(weft_executor *ex, const struct weft_job *job,
 // canceled once all jobs have ended), or, on a loop, any task of the run: what
 // they submit ends as well, canceled where all are canceled. After this
 // has returned ex must not be used any more, as memory after free(). NULL is
-// allowed. Blocks: the caller only; not ended by cancel. Threads: any but its
-// own jobs. Returns 0, or -ETIMEDOUT if the deadline made it cancel. Since 0.1.
+// allowed. Blocks: the caller only, but its thread while those of the pool take
+// their last steps, such as those destructors; not ended by cancel. Threads:
+// any but its own jobs. Returns 0, or -ETIMEDOUT if the deadline made it
+// cancel. Since 0.1.
 WEFT_API int weft_executor_close_with(weft_executor *ex,
                                       const struct weft_close_options *options);
 
