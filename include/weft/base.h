@@ -19,8 +19,9 @@
 //    the deadline of one has passed. Cancel wins over timeout.
 //  - A programming error (a NULL where an object or a function is asked for, a
 //    lock given back by another than its holder) aborts with a message that
-//    names the function, the object and the rule. A handle that is used after
-//    its last reference went is told as long as its memory is not in use again.
+//    names the function, the object and the rule. So does the use of a handle
+//    after its last reference was given back, unless its memory serves another
+//    one by then.
 //    Where NULL has a meaning, the contract says so.
 #ifndef WEFT_BASE_H
 #define WEFT_BASE_H

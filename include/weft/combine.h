@@ -4,8 +4,7 @@
 //
 //     weft_future *f = weft_then(weft_submit(ex, load, id), parse, ctx,
 //                                .result_size = sizeof(struct page));
-//     int i = weft_join(weft_any(mirrors, n)); // the index of the first
-//     success
+//     int i = weft_join(weft_any(mirrors, n)); // which one succeeded first
 //
 // The futures that go in stay the caller's; each combination has references of
 // its own. Canceling a combination cancels what it waits for. A task can do all

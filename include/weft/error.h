@@ -34,7 +34,7 @@
     X(WEFT_EBARRIER, 4110, "the barrier is broken")                            \
     X(WEFT_EENDED, 4120, "the stream ended in the middle of a message")        \
     X(WEFT_ENOHOST, 4121, "there is no host or service of that name")          \
-    X(WEFT_ERESOLVE, 4122, "the name cannot be looked up at present")      \
+    X(WEFT_ERESOLVE, 4122, "the name cannot be looked up at present")          \
     X(WEFT_ETLS, 4123, "the peer does not speak TLS as it should")             \
     X(WEFT_ECERT, 4124, "the certificate or its key is no good")               \
     X(WEFT_ECERTEXPIRED, 4125, "the certificate is not valid at this time")    \

@@ -84,12 +84,16 @@ WEFT_API void *weft_manager_state(void);
 WEFT_API weft_manager *
 weft_manager_store_with(const struct weft_manager_options *options);
 
-// Dictionaries. All block the caller only, and return 0 or more, or a negative
-// code: those of weft_manager_call, -ENOENT (no such key or index). What comes
-// out is the caller's: weft_bytes_free.
-// Sets a key. Returns 1 if it is new, 0 if it had a value. Since 0.1.
+// The calls for these, to the end of this part. They block the caller only, may
+// be made by any thread, and return 0 or more, or a negative code: one of
+// weft_manager_call, or -ENOENT (no such key or index). A struct weft_bytes
+// that comes out is the caller's: weft_bytes_free.
+
+// Sets a key of a dictionary. Returns 1 if it is new, 0 if it had a value.
+// Since 0.1.
 WEFT_API int weft_dict_set(weft_manager *m, const char *dict, const char *key,
                            const void *value, size_t size);
+// A copy of a key's value. Since 0.1.
 WEFT_API int weft_dict_get(weft_manager *m, const char *dict, const char *key,
                            struct weft_bytes *value);
 // Removes a key. Since 0.1.
@@ -103,20 +107,21 @@ WEFT_API ssize_t weft_dict_size(weft_manager *m, const char *dict);
 WEFT_API int weft_dict_key(weft_manager *m, const char *dict, size_t place,
                            struct weft_text *key);
 
-// Lists. Since 0.1.
+// Adds an element at the end of a list. Returns how many it has now. Since 0.1.
 WEFT_API ssize_t weft_list_append(weft_manager *m, const char *list,
                                   const void *value, size_t size);
-// The element at an index; a negative one counts from the end. Since 0.1.
+// A copy of the element at an index; a negative one counts from the end.
+// Since 0.1.
 WEFT_API int weft_list_get(weft_manager *m, const char *list, ssize_t index,
                            struct weft_bytes *value);
-// Takes the element out and returns it. Since 0.1.
+// The same, and takes the element out of the list. Since 0.1.
 WEFT_API int weft_list_pop(weft_manager *m, const char *list, ssize_t index,
                            struct weft_bytes *value);
 // How many elements it has. Since 0.1.
 WEFT_API ssize_t weft_list_size(weft_manager *m, const char *list);
 
-// Adds to a counter, from 0 on, and stores the new value (value may be NULL).
-// Since 0.1.
+// Adds n to a counter, which begins with 0, and stores the new value at *value
+// (value may be NULL). Since 0.1.
 WEFT_API int weft_count(weft_manager *m, const char *counter, int64_t n,
                         int64_t *value);
 

@@ -187,7 +187,7 @@ WEFT_API int weft_udp_bind_with(const char *host, uint16_t port,
                                 const struct weft_udp_options *options);
 
 // A UDP socket that sends to one peer and hears that one only. Use weft_write
-// and weft_udp_receive. Returns a descriptor or a negative code. Since 0.1.
+// and weft_udp_receive. Otherwise as weft_udp_bind_with. Since 0.1.
 WEFT_API int weft_udp_connect_with(const char *host, uint16_t port,
                                    const struct weft_udp_options *options);
 

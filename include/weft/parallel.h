@@ -58,14 +58,17 @@ struct weft_reduction {
     void (*combine)(void *left, const void *right, void *arg);
 };
 
-// What a scan does: fold and combine as above, then for the same indices
+// What a scan does: it folds and combines as a reduction, and goes over the
+// same indices once more for the output.
 struct weft_scan {
     struct weft_reduction sum;
-    // ... writes the output. The accumulator is the sum of all indices before
-    // begin; what becomes of it does not matter, unless
+    // Writes the output of the indices begin .. end - 1. The accumulator is the
+    // sum of all indices before begin; the function may change it.
     int (*output)(size_t begin, size_t end, void *accumulator, void *arg);
-    // ... output adds to it what fold would add, and the grouping does not
-    // matter, as with integers: then a worker that is alone makes one pass.
+    // Promises that output adds to the accumulator what fold would add, and
+    // that the sum is the same in whatever groups it is made, as with integers:
+    // then a worker that is alone needs no fold, and goes over the indices
+    // once.
     bool exact;
 };
 
@@ -128,8 +131,9 @@ weft_parallel_scan_with(size_t begin, size_t end, const struct weft_scan *what,
 // Sorts n elements of `size` bytes by compare, which returns less than, equal
 // to or more than 0 as for qsort; arg is handed to it. Equal elements keep
 // their order. Needs memory for a copy. weft/sort.h is faster for elements
-// whose type is known. Blocks, cancels (the elements are then in some order),
-// threads: as weft_parallel_for. Errors: -ENOMEM too. Since 0.1.
+// whose type is known. Blocks, cancels, threads: as weft_parallel_for; after a
+// cancel or a deadline the array is of no use: elements may be missing, others
+// there twice. Errors: -ENOMEM, -EOVERFLOW too. Since 0.1.
 WEFT_API int
 weft_parallel_sort_with(void *base, size_t n, size_t size,
                         int (*compare)(const void *a, const void *b, void *arg),

@@ -58,17 +58,17 @@ WEFT_API void weft_scope_leave(struct weft_scope *scope);
 WEFT_API weft_group *
 weft_group_open_with(const struct weft_group_options *options);
 
-// Waits for all children, closes the group and gives its storage back.
-// Returns 0, or the first failure of a child or of weft_group_fail. Never
-// ended by cancel or deadline: a cancel from outside reaches the children, a
-// deadline they have inherited (and whoever fails of it fails the group: with
-// -WEFT_EJOBTIMEOUT, since it is the child's time that was up, not that of this
-// call; a process, which cannot see it, is canceled here when it has passed),
-// and their end is waited for. -ECANCELED: none has failed, but the
-// caller has been canceled, and children with it. That the group's own code has
-// canceled children (weft_group_cancel, weft_cancel) is no failure. Must be
-// called by the one who opened the group, innermost first. Blocks: the caller
-// only. Since 0.1.
+// Waits for all children, closes the group and gives its storage back. Returns
+// 0, or the first failure of a child or of weft_group_fail. -ECANCELED: none
+// has failed, but the caller was canceled, and children with it. That the
+// group's own code has canceled children (weft_group_cancel, weft_cancel) is no
+// failure. Must be called by the one who opened the group, innermost first.
+// Blocks: the caller only. Cancels: no, since the children are waited for in
+// any case. A cancel of the caller reaches them. The deadlines that the caller
+// stands in are theirs, too: a child that fails of one fails the group with
+// -WEFT_EJOBTIMEOUT, for it was the child's time that was up, not that of this
+// call; a process, which cannot see a deadline, is canceled here when it has
+// passed. Since 0.1.
 WEFT_API int weft_group_close(weft_group *g);
 
 // Cancels the children and the body of g. Idempotent. Threads: any, while the

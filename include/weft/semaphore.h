@@ -44,7 +44,7 @@ struct weft_semaphore_options {
         0, (permits), 0, 0, 0                                                  \
     }
 
-// The same with as many as there can ever be.
+// The same, and there can never be more than these.
 #define WEFT_SEMAPHORE_BOUNDED(permits)                                        \
     {                                                                          \
         0, (permits), 0, (permits), 0                                          \

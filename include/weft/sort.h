@@ -10,8 +10,9 @@
 //
 // The order is a < b as an expression over two pointers to elements. ex is a
 // thread pool, or NULL as for weft_fork_run. The first needs memory for a copy
-// of the elements; the second none. Both are canceled by the caller's scopes;
-// the elements of the first are then lost, those of the second in some order.
+// of the elements; the second none. Both are canceled by the caller's scopes:
+// after the first, elements may then be missing and others there twice, after
+// the second they are in some order.
 // Returns 0, -ENOMEM, -EOVERFLOW, -ECANCELED, -ETIMEDOUT.
 #ifndef WEFT_SORT_H
 #define WEFT_SORT_H

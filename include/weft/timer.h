@@ -70,7 +70,7 @@ WEFT_API int weft_timer_start_with(struct weft_timer *timer, double seconds,
 // now the later runs are stopped, and 0 is returned. Blocks: no. Since 0.1.
 WEFT_API int weft_timer_cancel(struct weft_timer *timer);
 
-// Waits until the timer is over: has run, if not periodic, or was cancelled,
+// Waits until the timer is over: has run, if not periodic, or was canceled,
 // and fn has returned. Returns 0. Not in fn itself, and not for one whose .over
 // frees it. Blocks: the caller only.
 // Cancels: yes. Errors: -ETIMEDOUT, -ECANCELED. Since 0.1.

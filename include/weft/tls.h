@@ -28,7 +28,8 @@ struct weft_tls_options {
     // system's; for a server, nobody: it asks its peers for no certificate.
     const char *authorities;
     const char *protocols; // ALPN, the preferred first: "h2,http/1.1"
-    bool unverified;       // client: talk to anybody. Safe from nobody
+    bool unverified;       // client: checks no certificate, so anybody may
+                           // be on the other side
     // Server: the configuration for the name that a client has asked for (""
     // if it has not); NULL refuses it. Must not block. What it returns stays
     // the program's, which may give it back at any time and in any thread, as
@@ -72,7 +73,7 @@ struct weft_tls_connection_options {
     size_t why_size;
 };
 
-// The most that the names of protocols and versions have.
+// What the two sides of a TLS stream have agreed on.
 struct weft_tls_info {
     size_t size;
     const char *version; // "TLSv1.3"

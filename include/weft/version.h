@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+//
+// version.h: which version this is.
 #ifndef WEFT_VERSION_H
 #define WEFT_VERSION_H
 
@@ -9,17 +11,12 @@
 #define WEFT_VERSION_MINOR 1
 #define WEFT_VERSION_PATCH 0
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+WEFT_BEGIN
 
-// Return the version of the library that is running, as "0.1.0"; it may be
-// newer than the headers.
-// Blocks: never. Threads: any. Owns: the text is static. Since: 0.1.
+// The version of the library that is running, as "0.1.0"; it may be newer than
+// the headers. Never freed. Blocks: no. Threads: any. Since 0.1.
 WEFT_API const char *weft_version(void);
 
-#ifdef __cplusplus
-}
-#endif
+WEFT_END
 
 #endif

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// weft.h: all of Weft.
+// weft.h: all of Weft, but for three headers that a program includes by name:
+// fork.h and sort.h, which are mostly inline code, and tls.h, which belongs to
+// a library of its own.
 #ifndef WEFT_WEFT_H
 #define WEFT_WEFT_H
 

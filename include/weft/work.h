@@ -4,10 +4,9 @@
 // submitted job: the job, a copy of its argument, and its future. An executor's
 // submit makes one and keeps it until it has run it or given it up:
 //
-//     static weft_future *my_submit(weft_executor *ex, const struct weft_job
-//     *job,
-//                                   const void *arg,
-//                                   const struct weft_submit_options *options)
+//     static weft_future *submit(weft_executor *ex, const struct weft_job *job,
+//                                const void *arg,
+//                                const struct weft_submit_options *options)
 //     {
 //         weft_future *f;
 //         weft_work *work = weft_work_new(job, arg, options, &f);
