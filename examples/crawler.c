@@ -22,8 +22,9 @@ static void see(const char *path, size_t size)
     for (int i = 0; i < known; i++)
         if (strlen(pages[i]) == size && !strncmp(pages[i], path, size))
             return;
-    if (known < PAGES)
-        pages[known++] = strndup(path, size);
+    char *page = known < PAGES ? strndup(path, size) : NULL;
+    if (page != NULL) // else it is left out
+        pages[known++] = page;
 }
 
 static void find_links(const char *line)
