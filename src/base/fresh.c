@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// Modules are added by constructors only. The two flags are read and written by
+// threads that are otherwise ordered, or by the one thread of a fork's child:
+// so relaxed is enough for all of their accesses.
 #include "base/fresh.h"
 
 #include <stddef.h>

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // wheel.h: a hierarchical timer wheel (George Varghese and Tony Lauck, 1987).
-// Times are monotonic nanoseconds. The first level has ticks of 2^20 ns, about
-// a millisecond; each of the six levels has 64 slots of 64 times the one
-// below, so that it reaches 146 years. Insert and cancel are a few
-// list operations; within a due slot times are compared exactly, so a short
-// sleep is not rounded to a tick. Used by one thread.
+// Times are monotonic nanoseconds. Each of the seven levels has 64 slots. A
+// slot of the first level is a tick of 2^20 ns, about a millisecond; one of any
+// other level is as long as the whole level below, so that the last one reaches
+// 146 years. Insert and cancel are a few list operations; within a due slot
+// times are compared exactly, so a short sleep is not rounded to a tick. Used
+// by one thread.
 #ifndef WI_BASE_WHEEL_H
 #define WI_BASE_WHEEL_H
 

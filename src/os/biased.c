@@ -54,10 +54,12 @@ static void wait_for_owner(struct wi_biased *lock)
 void wi_biased_lock_slow(struct wi_biased *lock, bool owner)
 {
     if (owner)
+        // release: pairs with the acquire in wait_for_owner
         __atomic_store_n(&lock->inside, 0, __ATOMIC_RELEASE);
     wi_mutex_lock(&lock->mutex);
     if (owner || !wi_biased_fast)
         return; // while we have the mutex no foreigner is in
+    // relaxed: the barrier orders it before the look at `inside`
     __atomic_store_n(&lock->foreign, 1, __ATOMIC_RELAXED);
     wi_biased_barrier();
     wait_for_owner(lock);

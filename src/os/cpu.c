@@ -154,7 +154,8 @@ unsigned wi_os_cpu_budget(void)
 
 bool wi_os_cpu_scarce(void)
 {
-    static int known; // 0 unknown, 1 scarce, 2 not; races write the same value
+    // 0 unknown, 1 scarce, 2 not. relaxed: races write the same value
+    static int known;
     int value = __atomic_load_n(&known, __ATOMIC_RELAXED);
     if (value == 0) {
         value = affinity_count() < 2 || cgroup_quota() > 0 ? 1 : 2;

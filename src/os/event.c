@@ -93,10 +93,7 @@ int wi_os_poll(struct pollfd *fds, unsigned n, int64_t deadline)
     struct timespec left, *limit = NULL;
     if (deadline != WI_FOREVER) {
         int64_t ns = deadline - wi_os_now();
-        if (ns < 0)
-            ns = 0;
-        left.tv_sec = ns / 1000000000;
-        left.tv_nsec = ns % 1000000000;
+        left = wi_os_timespec(ns > 0 ? ns : 0);
         limit = &left;
     }
     int saved = errno;

@@ -23,8 +23,7 @@ int wi_os_futex_wait(uint32_t *word, uint32_t value, int64_t deadline,
 {
     struct timespec at, *limit = NULL;
     if (deadline != WI_FOREVER) {
-        at.tv_sec = deadline / 1000000000;
-        at.tv_nsec = deadline % 1000000000;
+        at = wi_os_timespec(deadline);
         limit = &at;
     }
     // The BITSET form takes an absolute monotonic time.

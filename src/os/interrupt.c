@@ -46,6 +46,7 @@ int wi_os_interrupt_begin(void (*first)(void))
     sigemptyset(&action.sa_mask);
     on_first = first;
     owner = getpid();
+    // relaxed: before the handler is installed
     __atomic_store_n(&seen, 0, __ATOMIC_RELAXED);
     return sigaction(SIGINT, &action, NULL) < 0 ? -errno : 1;
 }

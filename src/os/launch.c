@@ -163,7 +163,7 @@ char **wi_os_environ_with(const char *const *base, const char *name,
     return env;
 }
 
-// The paths by which this program can be named when /proc is not there.
+// The path by which this program was executed, for when /proc is not there.
 static const char *own_path(void)
 {
     return (const char *)(uintptr_t)getauxval(AT_EXECFN);

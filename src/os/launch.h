@@ -14,7 +14,8 @@ enum {
     WI_LAUNCH_STACK = 64 << 10,
 };
 
-// What a child gets as one of its first three descriptors, else than a number.
+// One of a child's first three descriptors, in place of a number: the same as
+// here, or /dev/null.
 enum { WI_LAUNCH_SAME = -1, WI_LAUNCH_NULL = -2 };
 
 enum wi_launch_group {
@@ -37,7 +38,7 @@ struct wi_os_launch {
     const char *cwd;     // NULL: as here
     const int *fds;      // descriptors that the child gets; -1: none
     unsigned fd_count;
-    int stdio[3]; // descriptors, or one of the above; NULL: /dev/null
+    int stdio[3]; // descriptors, or one of the above
     enum wi_launch_group group;
     void *stack; // WI_LAUNCH_STACK bytes that the caller owns
     int self;    // descriptor of this program, or -1
@@ -67,10 +68,12 @@ void wi_os_unblock_signals(void); // all, in the calling thread
 // unblocks all signals. Only system calls.
 void wi_os_restore_signals(bool all);
 
-// A copy of the environment with the entry "name=value", in one piece of
-// memory from malloc; *value points to the copied value. base NULL: the
-// program's own environment. NULL: no memory.
+// The program's own environment; never NULL.
 const char *const *wi_os_environ(void);
+
+// A copy of an environment (base NULL: the program's own) with the entry
+// "name=value" in place of one of that name, in one piece of memory from
+// malloc; *copied is where the value stands in it. NULL: no memory.
 char **wi_os_environ_with(const char *const *base, const char *name,
                           const char *value, char **copied);
 

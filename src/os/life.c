@@ -75,8 +75,7 @@ static int wait_any(struct waitv *waits, unsigned n, int64_t deadline)
 {
     struct timespec at, *limit = NULL;
     if (deadline != WI_FOREVER) {
-        at.tv_sec = deadline / 1000000000;
-        at.tv_nsec = deadline % 1000000000;
+        at = wi_os_timespec(deadline);
         limit = &at;
     }
     int saved = errno;

@@ -24,8 +24,9 @@ int wi_os_local_accept(int fd); // -EAGAIN: nobody is there
 // was not accepted sees the end.
 void wi_os_local_refuse(int fd);
 
-// The same with a path. The folder must be this user's alone: it is made if it
-// is not there (-EACCES). A socket that nobody listens on is replaced.
+// The same with a path, in a folder that is this user's alone (else -EACCES).
+// Listening makes the folder if it is not there, and replaces a socket that
+// nobody listens on.
 int wi_os_local_listen_at(const char *path);
 int wi_os_local_connect_at(const char *path);
 void wi_os_local_unlink(const char *path);
@@ -40,7 +41,7 @@ bool wi_os_local_same_user(int fd);
 int wi_os_local_give(int fd, int sent);
 int wi_os_local_take(int fd); // -EAGAIN: not yet; -ECONNRESET: never
 
-unsigned wi_os_user(void);
+unsigned wi_os_user(void); // the id of the user that this process acts for
 
 // The other side's process, user and group.
 int wi_os_local_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid);

@@ -92,7 +92,8 @@ static bool is_own(uint64_t entry)
     return entry >> 62 != 0 && (entry >> 61 & 1) == 0;
 }
 
-// The same for n pages from map on, in runs.
+// Takes back which of n pages from map on are the process's own, in runs;
+// returns how many, or a negative code.
 static int64_t undo_some(char *map, const uint64_t *entries, size_t n)
 {
     int64_t own = 0;

@@ -14,9 +14,6 @@
 #include "os/memory.h"
 #include "os/thread.h"
 
-// What one frame may reach over the end.
-#define LARGEST_FRAME ((uintptr_t)1 << 20)
-
 // The most of a thread's stack that lies above its first frame: its record and
 // its thread-local variables.
 #define ROOM_OF_LIBC ((uintptr_t)64 << 10)
@@ -55,7 +52,7 @@ void wi_os_own_stack_has(size_t size)
 static bool is_below(uintptr_t address, uintptr_t low)
 {
     uintptr_t end = low + wi_os_page_size();
-    return end - address - 1 < LARGEST_FRAME;
+    return end - address - 1 < WI_LARGEST_FRAME;
 }
 
 static size_t main_used_up(uintptr_t address)
@@ -75,7 +72,7 @@ static size_t main_used_up(uintptr_t address)
 size_t wi_os_own_stack_used_up(uintptr_t address, uintptr_t sp)
 {
     // The code runs where it faults, not on a stack elsewhere.
-    if (sp != 0 && sp - address + LARGEST_FRAME > 2 * LARGEST_FRAME)
+    if (sp != 0 && sp - address + WI_LARGEST_FRAME > 2 * WI_LARGEST_FRAME)
         return 0;
     if (wi_os_on_main_thread())
         return main_used_up(address);

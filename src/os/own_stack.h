@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// What one frame may reach over the end of a stack.
+#define WI_LARGEST_FRAME ((uintptr_t)1 << 20)
+
 // Notes where the caller's stack ends, unless that is known. Does nothing on
 // the main thread.
 void wi_os_own_stack_note(void);

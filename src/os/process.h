@@ -82,7 +82,7 @@ bool wi_os_is_terminal(int fd);
 _Noreturn void wi_os_leave(int status);
 _Noreturn void wi_os_exit_now(int status); // without flushing
 
-// "SIGSEGV", or "signal 42" in a buffer of the thread.
+// "SIGSEGV"; "an unusual signal" for those that end no program usually.
 const char *wi_os_signal_name(int sig);
 extern const int wi_os_sigint, wi_os_sigterm, wi_os_sigkill;
 

@@ -25,7 +25,7 @@ enum {
 };
 
 // The time that a kind of spinning is worth; written by any thread, for it is
-// a guess.
+// a guess: so relaxed is enough for all that is done with it.
 struct wi_spin {
     uint32_t budget;
     uint32_t rest; // waits that shall not spin

@@ -45,7 +45,7 @@ void *wi_os_watch_wait(int set, int64_t deadline)
     int64_t left = deadline - wi_os_now();
     if (left < 0)
         left = 0;
-    struct timespec limit = {left / 1000000000, left % 1000000000};
+    struct timespec limit = wi_os_timespec(left);
     long n = syscall(SYS_epoll_pwait2, set, &event, 1, &limit, NULL, 0);
     if (n < 0 && (errno == ENOSYS || errno == EPERM)) {
         int64_t ms = (left + 999999) / 1000000;

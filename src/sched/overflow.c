@@ -23,8 +23,6 @@
 #include "os/signal.h"
 #include "sched/stack.h"
 
-#define LARGEST_FRAME ((uintptr_t)1 << 20)
-
 static void (*describe_stack)(struct wi_stack *stack, char *text, size_t n);
 static struct wi_stack *(*running_stack)(void);
 static int initialised;
@@ -84,7 +82,8 @@ static void tell_null(const struct wi_os_fault *fault)
 static bool is_near(const struct wi_stack_place *place, uintptr_t sp)
 {
     uintptr_t low = (uintptr_t)place->low;
-    return sp == 0 || sp - (low - LARGEST_FRAME) < LARGEST_FRAME + place->size;
+    return sp == 0 ||
+           sp - (low - WI_LARGEST_FRAME) < WI_LARGEST_FRAME + place->size;
 }
 
 // The stack whose guard was touched by the code that runs on it.
@@ -101,7 +100,7 @@ static bool find_by_sp(const struct wi_os_fault *fault,
                        struct wi_stack_place *place)
 {
     return wi_stack_find(fault->sp, place) &&
-           (uintptr_t)place->limit - fault->address - 1 < LARGEST_FRAME;
+           (uintptr_t)place->limit - fault->address - 1 < WI_LARGEST_FRAME;
 }
 
 // The stack that this thread runs on, if the code has left it at its end.
@@ -115,8 +114,8 @@ static struct wi_stack *find_running(const struct wi_os_fault *fault)
     if (!stack)
         return NULL;
     uintptr_t limit = (uintptr_t)wi_stack_limit(stack);
-    return limit - fault->sp - 1 < LARGEST_FRAME &&
-                   limit - fault->address - 1 < LARGEST_FRAME
+    return limit - fault->sp - 1 < WI_LARGEST_FRAME &&
+                   limit - fault->address - 1 < WI_LARGEST_FRAME
                ? stack
                : NULL;
 }
