@@ -13,8 +13,7 @@
 #include <weft/local.h>
 
 #include "os/report.h"
-#include "os/thread.h"
-#include "sched/timer.h"
+#include "sched/park.h"
 
 enum {
     FIRST_ROOM = 4,

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/racy.h"
 #include "os/blocked.h"
 #include "os/report.h"
 #include "sched/worker.h"
@@ -24,21 +25,17 @@ enum {
     PATIENCE_NS = 500000000, // with a thread that does not take its signal
 };
 
-// Where what another thread writes is read all the same.
-#define RACY          __attribute__((noinline, no_sanitize("thread")))
-#define GLANCE(place) (*(volatile __typeof__(place) *)&(place))
-
 const struct weft_job *wi_chunk_job;
 
 static uintptr_t sites[MAX_SITES]; // of the reports so far
 static unsigned site_count;
 
 // As wi_text_copy, which is instrumented.
-RACY static void copy(char *to, size_t size, const char *from)
+WI_RACY static void copy(char *to, size_t size, const char *from)
 {
     size_t i = 0;
-    for (; i + 1 < size && GLANCE(from[i]) != '\0'; i++)
-        to[i] = GLANCE(from[i]);
+    for (; i + 1 < size && WI_GLANCE(from[i]) != '\0'; i++)
+        to[i] = WI_GLANCE(from[i]);
     to[i] = '\0';
 }
 
@@ -51,25 +48,25 @@ struct body {
     struct wi_extra *extra;
 };
 
-RACY static bool is_in(struct wi_worker *worker, struct wi_task *t)
+WI_RACY static bool is_in(struct wi_worker *worker, struct wi_task *t)
 {
     // acquire: pairs with the release by which the worker began to run t
-    return t != NULL && GLANCE(worker->watch.here->self) == t &&
+    return t != NULL && WI_GLANCE(worker->watch.here->self) == t &&
            (__atomic_load_n(&t->owner, __ATOMIC_ACQUIRE) &
             ~(WI_ROAMING | WI_WOKEN_AGAIN)) == (uintptr_t)worker;
 }
 
-RACY static bool read_body(struct wi_worker *worker, struct body *body)
+WI_RACY static bool read_body(struct wi_worker *worker, struct body *body)
 {
-    struct wi_task *t = GLANCE(worker->watch.here->self);
+    struct wi_task *t = WI_GLANCE(worker->watch.here->self);
     if (!is_in(worker, t))
         return false;
-    body->id = GLANCE(t->id);
-    body->kind = GLANCE(t->kind);
-    body->function = (uintptr_t)GLANCE(t->fn);
-    body->inner = GLANCE(t->data.heap);
-    body->extra = GLANCE(t->extra);
-    return GLANCE(t->id) == body->id && is_in(worker, t);
+    body->id = WI_GLANCE(t->id);
+    body->kind = WI_GLANCE(t->kind);
+    body->function = (uintptr_t)WI_GLANCE(t->fn);
+    body->inner = WI_GLANCE(t->data.heap);
+    body->extra = WI_GLANCE(t->extra);
+    return WI_GLANCE(t->id) == body->id && is_in(worker, t);
 }
 
 static void name_job(struct wi_culprit *culprit, const struct body *body)

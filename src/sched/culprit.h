@@ -25,9 +25,9 @@ struct wi_culprit {
     char worker[32];
 };
 
-// Which task the worker is in, and its stack (no frames: it could not be seen),
-// if it is one, in no run inside, and there has been no turn since worker's
-// `watch` saw the last. As wi_culprit_find otherwise.
+// Which task the worker is in, and its stack (no frames: its thread does not
+// answer). false: it is in a job or in no body, in a run within a task, or has
+// made a turn since the watchdog looked. Under the watchdog's lock.
 bool wi_culprit_catch(struct wi_worker *worker, struct wi_culprit *culprit,
                       struct wi_os_trace *trace);
 

@@ -16,6 +16,7 @@
 #include <weft/error.h>
 
 #include "base/fresh.h"
+#include "base/racy.h"
 #include "os/report.h"
 #include "sched/scope.h"
 #include "sched/standstill.h"
@@ -333,8 +334,7 @@ struct search {
 };
 
 // Reads ids that others may write: no two records ever have the same.
-__attribute__((noinline, no_sanitize("thread"))) static void
-compare_id(struct wi_task *t, void *arg)
+WI_RACY static void compare_id(struct wi_task *t, void *arg)
 {
     struct search *search = arg;
     if (t->id == search->id && blocks(t))

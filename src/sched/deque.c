@@ -198,7 +198,7 @@ static int grow(struct wi_deque *deque, int64_t head)
         ring_free(old);
     else
         ring->older = old;
-    // release: a thief that sees the ring sees its slots; pairs with take
+    // release: a thief that sees the ring sees its slots; pairs with look
     __atomic_store_n(&deque->ring, ring, __ATOMIC_RELEASE);
     return 0;
 }

@@ -14,7 +14,6 @@
 #include <errno.h>
 
 #include <weft/error.h>
-#include <weft/task.h>
 
 #include "base/cold.h"
 #include "base/fresh.h"
@@ -104,9 +103,11 @@ void wi_thread_unpark(struct wi_task *t)
             ((struct wi_this_thread *)(t->owner & WI_OWNER_MASK))->wake_fd - 1);
 }
 
+// Takes the permit if there is one; else says how the thread sleeps.
 static bool take_permit(struct wi_task *t, enum permit sleeping)
 {
     uint32_t none = NONE;
+    // acq_rel and acquire, here and below: pair with wi_thread_unpark
     if (__atomic_compare_exchange_n(&t->permit, &none, sleeping, false,
                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return false;

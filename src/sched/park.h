@@ -104,6 +104,18 @@ static inline struct wi_task *wi_self(void)
     return wi_here.self != NULL ? wi_here.self : wi_self_slow();
 }
 
+// Makes t the record of the calling plain thread, which takes a reference.
+void wi_thread_adopt(struct wi_task *t);
+
+// Called when a plain thread with a record ends, before its record goes.
+extern void (*wi_thread_left)(struct wi_task *t);
+
+// Called when any thread with values of its own may end.
+extern void (*wi_thread_values_left)(void);
+
+// Wakes the plain thread of this record. Signal-safe.
+void wi_thread_unpark(struct wi_task *t);
+
 // 0, -ECANCELED or -ETIMEDOUT as the caller's scopes stand now.
 int wi_check_scopes(void);
 

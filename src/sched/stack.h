@@ -137,7 +137,7 @@ struct wi_stack_pool_stats {
 
 void wi_stack_pool_stats(struct wi_stack_pool_stats *stats);
 
-// Give the memory of all stacks that the pool itself keeps warm back.
+// For tests: give back the memory of all stacks that the pool keeps warm.
 void wi_stack_pool_trim(void);
 
 // In the child of a fork that starts anew: forget all stacks, which belong to

@@ -25,16 +25,13 @@
 
 #include <weft/error.h>
 
+#include "base/racy.h"
 #include "os/blocked.h"
 #include "os/environment.h"
 #include "os/report.h"
 #include "sched/worker.h"
 
 enum { MOST_LINES = 16 };
-
-// What is read while others write it; the second look tells.
-#define RACY          __attribute__((noinline, no_sanitize("thread")))
-#define GLANCE(place) (*(volatile __typeof__(place) *)&(place))
 
 struct stand {
     bool still;       // all that was seen sleeps
@@ -50,7 +47,8 @@ static void mix(struct stand *stand, uint64_t value)
 
 // Workers ---------------------------------------------------------------------
 
-RACY static void look_at_worker(struct wi_worker *worker, struct stand *stand)
+WI_RACY static void look_at_worker(struct wi_worker *worker,
+                                   struct stand *stand)
 {
     if (worker->watch.here == NULL)
         return;
@@ -58,11 +56,11 @@ RACY static void look_at_worker(struct wi_worker *worker, struct stand *stand)
         return; // its thread is that of the nested one
     // seq_cst: pairs with wi_worker_wake; what it did before is seen
     uint32_t sleep = __atomic_load_n(&worker->sleep, __ATOMIC_SEQ_CST);
-    stand->still &= sleep == WI_ASLEEP && GLANCE(worker->wheel.count) == 0 &&
+    stand->still &= sleep == WI_ASLEEP && WI_GLANCE(worker->wheel.count) == 0 &&
                     __atomic_load_n(&worker->inbox, __ATOMIC_SEQ_CST) == NULL;
     stand->threads++;
     mix(stand, (uintptr_t)worker);
-    mix(stand, GLANCE(worker->turns));
+    mix(stand, WI_GLANCE(worker->turns));
 }
 
 static void look_at_workers(struct wi_runtime *runtimes, struct stand *stand)
@@ -79,7 +77,7 @@ static void look_at_workers(struct wi_runtime *runtimes, struct stand *stand)
 
 // Records ---------------------------------------------------------------------
 
-RACY static bool is_parked_task(const struct wi_task *t)
+WI_RACY static bool is_parked_task(const struct wi_task *t)
 {
     uint32_t phase =
         __atomic_load_n(&t->state, __ATOMIC_ACQUIRE) & (uint32_t)WI_PHASE;
@@ -90,7 +88,7 @@ RACY static bool is_parked_task(const struct wi_task *t)
 // A plain thread in a wait that only those can end who wait too: permit 2 is
 // the sleep on the futex (park.c), and an edge stands only while no deadline is
 // in force.
-RACY static bool is_parked_thread(const struct wi_task *t)
+WI_RACY static bool is_parked_thread(const struct wi_task *t)
 {
     uint32_t phase =
         __atomic_load_n(&t->state, __ATOMIC_ACQUIRE) & (uint32_t)WI_PHASE;
@@ -98,10 +96,10 @@ RACY static bool is_parked_thread(const struct wi_task *t)
            (__atomic_load_n(&t->owner, __ATOMIC_RELAXED) & WI_THREAD) &&
            __atomic_load_n(&t->permit, __ATOMIC_ACQUIRE) == 2 &&
            __atomic_load_n(&t->edge, __ATOMIC_SEQ_CST) != 0 &&
-           GLANCE(t->extra) != NULL;
+           WI_GLANCE(t->extra) != NULL;
 }
 
-RACY static void look_at_record(struct wi_task *t, void *arg)
+WI_RACY static void look_at_record(struct wi_task *t, void *arg)
 {
     struct stand *stand = arg;
     if (is_parked_task(t)) {
@@ -162,19 +160,20 @@ static const char *wait_name(unsigned kind)
 }
 
 // As `weft ps` has it: a future by its number, others by where they are.
-RACY static void print_object(char text[32], unsigned kind, const void *object)
+WI_RACY static void print_object(char text[32], unsigned kind,
+                                 const void *object)
 {
     text[0] = '\0';
     if (object == NULL)
         return;
     if (kind == WI_WAIT_FUTURE)
         snprintf(text, 32, " %llu",
-                 (unsigned long long)GLANCE(((struct wi_task *)object)->id));
+                 (unsigned long long)WI_GLANCE(((struct wi_task *)object)->id));
     else
         snprintf(text, 32, " %p", object);
 }
 
-RACY static void report_record(struct wi_task *t, void *arg)
+WI_RACY static void report_record(struct wi_task *t, void *arg)
 {
     unsigned *lines = arg;
     if (!is_parked_task(t) && !is_parked_thread(t))
@@ -182,9 +181,9 @@ RACY static void report_record(struct wi_task *t, void *arg)
     if ((*lines)++ >= MOST_LINES)
         return;
     const char *name = wi_task_name(t);
-    unsigned kind = GLANCE(t->wait_kind);
+    unsigned kind = WI_GLANCE(t->wait_kind);
     char object[32];
-    print_object(object, kind, GLANCE(t->wait_object));
+    print_object(object, kind, WI_GLANCE(t->wait_object));
     wi_report("  %s %llu%s%s waits for %s%s", wi_kind_name(t->kind),
               (unsigned long long)t->id, name[0] != '\0' ? " " : "", name,
               wait_name(kind), object);

@@ -7,20 +7,20 @@
 // Records are type-stable: they live in arenas that are never freed or moved,
 // so a late wake or a reader in another process may look at a recycled record,
 // never at something else. A generation in the state word tells incarnations
-// apart; a (record, generation) pair packed in one word is a struct wi_hint.
+// apart; a (record, generation) pair packed in one word is a wi_hint.
 //
 // Who may write what:
 //   owner        the worker or thread that runs the record, alone
 //   self         the code that runs as this record
 //   any          anybody, atomically
 //
-// The parking protocol (research: a prototype's rules 1-5). Parking state is
-// private to the worker: `owner` says which worker or thread runs the record
-// and whether it is parked, and only that one writes it. A wake from elsewhere
-// is a message: exchange `inflight`, push the record to the owner's inbox, and
-// make the owner look. So the window between "parked" and "switched out" does
-// not exist. A message that finds another owner is passed on, one that finds a
-// record which runs leaves `permit`, which the next park consumes.
+// The parking protocol. Parking state is private to the worker: `owner` says
+// which worker or thread runs the record and whether it is parked, and only
+// that one writes it. A wake from elsewhere is a message: exchange `inflight`,
+// push the record to the owner's inbox, and make the owner look. So the window
+// between "parked" and "switched out" does not exist. A message that finds
+// another owner is passed on, one that finds a record which runs leaves
+// `permit`, which the next park consumes.
 #ifndef WI_SCHED_TASK_H
 #define WI_SCHED_TASK_H
 
@@ -64,8 +64,8 @@ enum {
     WI_WAITED = 1 << 3,    // the list of waiters is not empty
     WI_CANCELED = 1 << 4,  // weft_cancel was called
     WI_OBSERVED = 1 << 5,  // somebody has asked for the code
-    WI_CLOSING = 1 << 7,   // an external one that somebody completes
     WI_PUBLISHED = 1 << 6, // stands in the table of ids: weft_future_id
+    WI_CLOSING = 1 << 7,   // an external one that somebody completes
     WI_GEN = 1 << 16,      // one generation
 };
 
@@ -86,7 +86,8 @@ enum {
 // bits here (x86-64 and aarch64, 4-level tables).
 typedef uint64_t wi_hint;
 
-// What few records need; from its own type-stable arena.
+// What few records need. Its memory serves nothing else, ever: a reader that is
+// late finds another one's.
 struct wi_extra {
     char name[32];
     char *text;              // from malloc; set once before DONE
@@ -265,9 +266,8 @@ void wi_task_unref(struct wi_task *t);
 
 // Misuse of a handle, as far as it can be seen: until its record is used again.
 #define WI_TASK_GONE                                                           \
-    "the handle's last reference was given back before (a join gives one "     \
-    "back, "                                                                   \
-    "too)"
+    "the handle's last reference was given back before "                       \
+    "(a join gives one back, too)"
 
 static inline bool wi_task_gone(struct wi_task *t)
 {

@@ -5,11 +5,12 @@
 // runtime of one worker.
 //
 // Files of the scheduler, from the inside out:
-//   task.c     the records           deque.c    unstarted tasks of a worker
-//   worker.c   the loop, switching   idle.c     sleeping and waking workers
-//   roam.c     jobs that may change their worker
-//   park.c     wi_park, wi_unpark    runtime.c  workers together, submit
-//   watchdog.c workers that block    culprit.c  who it was
+//   records, task   the records           stack, stack_pool  stacks
+//   deque, lane     what has not begun    worker             loop and switching
+//   park, idle      waiting and waking    scope, deadlock    what ends a wait
+//   runtime, roam   workers together      fork_join          children, thieves
+//   watchdog, culprit, standstill, overflow: what goes wrong, and by whose
+//   doing
 #ifndef WI_SCHED_WORKER_H
 #define WI_SCHED_WORKER_H
 
@@ -18,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/cold.h"
+#include "base/racy.h"
 #include "base/wheel.h"
 #include "os/biased.h"
 #include "os/futex.h"
@@ -68,7 +70,6 @@ struct wi_worker {
     // The owner's alone.
     struct wi_switch_point *point;       // of the stack that it runs on
     struct wi_task *ready, **ready_tail; // parked tasks that can go on
-    unsigned ready_count;
     int *errno_at;             // the thread's errno: a worker has one thread
     unsigned switches;         // since the last look around
     unsigned picks;            // of new records, while priorities are in use
@@ -190,7 +191,7 @@ void wi_worker_watch_faults(void);
 // with wi_overflow_thread_fini.
 void wi_worker_watch_stack(void);
 
-// Makes the calling thread a worker of the runtime. 0 or -ENOMEM.
+// Makes the calling thread the worker of this index; returns that.
 struct wi_worker *wi_worker_enter(struct wi_runtime *runtime, unsigned index);
 
 // The reverse; on the thread's own stack, when nothing of it runs any more.
@@ -299,8 +300,7 @@ static inline bool wi_task_claim(struct wi_task *t, uint32_t gen, uint32_t bits)
 
 // Changes with each switch and each new task, if no 64 come between two looks.
 // The owner's plain counters: only whether they change matters.
-__attribute__((noinline, no_sanitize("thread"))) uint64_t
-wi_worker_progress(const struct wi_worker *worker);
+WI_RACY uint64_t wi_worker_progress(const struct wi_worker *worker);
 
 // runtime.c -------------------------------------------------------------------
 

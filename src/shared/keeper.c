@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "base/fresh.h"
+#include "base/racy.h"
 #include "os/launch.h"
 #include "os/thread.h"
 #include "sched/task.h"
@@ -151,10 +152,9 @@ static bool somebody_naps_on(const uint32_t *word)
 }
 
 // A word that may be something else by now.
-__attribute__((noinline, no_sanitize("thread"))) static uint32_t
-glance(const uint32_t *word)
+WI_RACY static uint32_t glance(const uint32_t *word)
 {
-    return *(const volatile uint32_t *)word;
+    return WI_GLANCE(*word);
 }
 
 // A wake may have come for a task that has left just before: somebody else

@@ -31,7 +31,7 @@
 #include "os/thread.h"
 #include "sched/here.h"
 #include "sched/overflow.h"
-#include "sched/timer.h"
+#include "sched/park.h"
 #include "sched/worker.h"
 
 // A thread that runs; in a list, so that exit can wait for it.
