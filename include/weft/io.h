@@ -60,7 +60,7 @@ WEFT_API ssize_t weft_write(int fd, const void *buf, size_t size);
 WEFT_API ssize_t weft_write_all(int fd, const void *buf, size_t size);
 
 // As weft_write, from n buffers in their order; at most 1024 of them count.
-// Since 0.1.
+// -EINVAL if n is negative. Since 0.1.
 WEFT_API ssize_t weft_writev(int fd, const struct iovec *parts, int n);
 
 // Sends a message on a socket, as sendmsg(2): a datagram to an address,

@@ -94,8 +94,7 @@ pid_t wi_external_native_id(struct wi_task *t)
 
 static struct wi_task *new_record(enum wi_kind kind, const char *name)
 {
-    // Two references more than a task's: the handle, the producer, and one
-    // for the time that complete still needs the record.
+    // Two references: the user's handle, and the producer's.
     struct wi_task *t = wi_task_new(kind, WI_RUNNING, 2);
     if (t == NULL)
         return NULL;

@@ -13,7 +13,6 @@
 
 #include "base/fresh.h"
 #include "os/interrupt.h"
-#include "sched/park.h"
 
 static struct {
     uint32_t taken;       // a run has it; any thread, atomically

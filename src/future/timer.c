@@ -3,7 +3,7 @@
 // Timers of users. Each runtime has one `service`: a wheel under a lock, which
 // any thread may take, and a task that sleeps until the earliest entry is due
 // and starts a task for each that is. It is made with the first timer. So
-// setting and cancelling a timer are a few list operations, and nobody is woken
+// setting and canceling a timer are a few list operations, and nobody is woken
 // unless a timer is earlier than all others.
 //
 // The state of a timer, under its service's lock:
@@ -13,7 +13,7 @@
 //     RUNNING --> PENDING            periodic, or started anew meanwhile
 //
 // The task of a run has a record of its own, `firing`, and a timer that is
-// cancelled or started anew while FIRED is taken out of it: so the storage is
+// canceled or started anew while FIRED is taken out of it: so the storage is
 // the user's again at once, and the task finds nothing to do. A run may last
 // longer than its service, which then serves another runtime: so a firing knows
 // whose it is.
@@ -41,7 +41,6 @@
 #include "base/fresh.h"
 #include "base/options.h"
 #include "base/wheel.h"
-#include "future/future.h"
 #include "future/run.h"
 #include "os/report.h"
 #include "sched/scope.h"
@@ -49,7 +48,7 @@
 
 enum timer_state { IDLE = 0, PENDING, FIRED, RUNNING };
 enum {
-    STOP = 1,  // cancelled while RUNNING
+    STOP = 1,  // canceled while RUNNING
     AGAIN = 2, // started anew while RUNNING
 };
 
@@ -365,7 +364,8 @@ static int make_service(struct wi_runtime *runtime, struct service **out)
     struct service *s = runtime->timers;
     bool made = s == NULL && (s = service_new(runtime)) != NULL;
     if (made)
-        // release: the service is whole; pairs with the acquire in service_of
+        // release: the service is whole; pairs with the acquire in
+        // service_of_caller
         __atomic_store_n(&runtime->timers, s, __ATOMIC_RELEASE);
     wi_mutex_unlock(&services_lock);
     *out = s;

@@ -112,7 +112,7 @@ extern const struct wi_loop_ops wi_loop_uring, wi_loop_epoll;
 // then wi_loop_error has a sentence that says what and why, which also goes to
 // standard error once. The caller becomes the loop's only thread.
 int wi_loop_open(struct wi_loop **loop);
-const char *wi_loop_error(void);
+const char *wi_loop_error(void); // for tests
 
 // For backends: every open loop stands in a registry, so that others can find
 // the loops that know a descriptor.

@@ -43,8 +43,8 @@ static uint64_t refused(void)
 static void on_signal(int sig)
 {
     int saved = errno;
-    // seq_cst, as the load below: pairs with unwatch, which takes the watch
-    // out and then reads `inside`
+    // seq_cst, as the load below: pairs with leave, which takes the watch out
+    // and then reads `inside`
     __atomic_fetch_add(&watches.inside, 1, __ATOMIC_SEQ_CST);
     for (int i = 0; i < WATCHES; i++) {
         struct wi_os_signal_watch *watch =
@@ -55,7 +55,7 @@ static void on_signal(int sig)
         __atomic_fetch_or(&watch->pending, bit(sig), __ATOMIC_RELEASE);
         wi_os_event_set(watch->fd);
     }
-    // release: pairs with the acquire in unwatch
+    // release: pairs with the load in leave
     __atomic_fetch_sub(&watches.inside, 1, __ATOMIC_RELEASE);
     errno = saved;
 }

@@ -7,8 +7,8 @@
 // segregated fit", by Masmano and others). All words of the heap are of 64
 // bits.
 //
-//     head    size of the block with its head, in 16 bytes units of which the
-//             low bits are FREE and BEFORE_FREE (the block before is free)
+//     head    bytes of the block with its head, a multiple of 16; in the low
+//             bits FREE and BEFORE_FREE (the block before is free)
 //     owner   of a used block: its mark; as long as it belongs to one process,
 //             or is being handed out by one, also that one's tag
 //     next, previous   of a free block, in its bin

@@ -87,8 +87,8 @@ void wi_far_tell(struct wi_far_place *place);
 // Under the lock: serves the first one; false: nobody waits.
 bool wi_far_serve(struct wi_far_line *line);
 
-// Sleeps once while *word == value, as wi_nap. 0: look again; a code that is
-// true ends the wait.
+// Sleeps once while *word == value, as wi_nap. 0: look again; a code: the wait
+// is over. A -ETIMEDOUT is that of this wait, not of an earlier one's timer.
 struct wi_nap;
 int wi_far_nap(struct wi_nap *nap, uint32_t *word, uint32_t value,
                const struct wi_wait *how);

@@ -140,7 +140,8 @@ static inline bool wi_place_waits(const struct wi_place *place)
     return wi_place_state(place) <= WI_PLACE_CHOSEN;
 }
 
-// One park of a wait: 0, or the code that ends it. A -ETIMEDOUT is true.
+// One park of a wait: 0, or the code that ends it. A -ETIMEDOUT is that of this
+// wait, not of an earlier one's timer.
 int wi_place_park(const struct wi_wait *wait);
 
 // Waits until the place is woken or given: 0. A code: the wait was ended and

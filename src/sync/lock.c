@@ -298,7 +298,7 @@ static inline bool acquire_fast(struct weft_lock *lock)
     need_where_slow(lock, "weft_lock_acquire");
     struct wi_task *self = wi_here.self;
     uint64_t nobody = 0;
-    // acquire: pairs with the release in release_fast
+    // acquire: pairs with the release in weft_lock_release
     if (__builtin_expect((uintptr_t)self <= wi_order_floor, false) ||
         wi_lock_is_far(lock) ||
         !__atomic_compare_exchange_n(&lock->word, &nobody, wi_hint_of(self),

@@ -229,7 +229,7 @@ bool wi_queue_list(weft_queue *q, bool put, struct wi_waiter *waiter,
         wi_waiters_add(&side->waiting, waiter);
     if (q->kind == WEFT_QUEUE_RENDEZVOUS)
         return true;
-    // acq_rel: pairs with the RMW of who moves (try_put, try_get)
+    // acq_rel: pairs with the RMW of who moves (passed)
     uint64_t other = __atomic_fetch_or(&wi_queue_side(q, !put)->word,
                                        WI_WATCHED, __ATOMIC_ACQ_REL);
     if (found(q, put, other >> 1) == 0)

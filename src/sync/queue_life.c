@@ -4,8 +4,8 @@
 //
 // Unfinished items are those put minus those told done; the first number is the
 // position of the put side, so that put itself counts nothing. A joiner lists
-// itself and sets the low bit of `done`, in the word that task_done adds to: as
-// with the sides, one of the two sees the other.
+// itself and sets the low bit of `done`, in the word that count_done adds to:
+// as with the sides, one of the two sees the other.
 #include <errno.h>
 #include <stdlib.h>
 
@@ -58,7 +58,7 @@ weft_queue *weft_queue_new_with(const struct weft_queue_options *options)
 
 static uint64_t done_count(weft_queue *q)
 {
-    // acquire: pairs with the RMW of task_done
+    // acquire: pairs with the RMW of count_done
     return __atomic_load_n(&q->done, __ATOMIC_ACQUIRE) >> 1;
 }
 
@@ -99,7 +99,7 @@ static void count_done(weft_queue *q, uint64_t n)
                       was / 2 + n <= wi_side_position(&q->put), q,
                       too_many_done);
     // acq_rel: what the worker did is seen after the join; pairs with the RMW
-    // of weft_queue_join, also for the bit
+    // of list_joiner, also for the bit
     while (!__atomic_compare_exchange_n(&q->done, &was, was + 2 * n, true,
                                         __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
     if ((was & JOINED) && weft_queue_unfinished(q) == 0)

@@ -10,7 +10,6 @@
 
 #include "base/options.h"
 #include "os/report.h"
-#include "sched/park.h"
 #include "sync/queue.h"
 
 enum { LIMIT = 1024 }; // if none is given

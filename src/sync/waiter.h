@@ -47,7 +47,7 @@ struct wi_waiters {
 
 static inline uint32_t wi_waiter_state(const struct wi_waiter *waiter)
 {
-    // acquire: pairs with the release in wi_waiters_pop; the item is there
+    // acquire: pairs with the release in wi_waiter_end; the item is there
     return __atomic_load_n(&waiter->state, __ATOMIC_ACQUIRE);
 }
 

@@ -118,7 +118,7 @@ static int control(struct epoll_loop *loop, struct epoll_file *file, int how,
     return epoll_ctl(loop->epoll_fd, how, file->fd, &event) < 0 ? -errno : 0;
 }
 
-// Makes the kernel tell about `side`, and once now if it is ready.
+// Makes the kernel tell about `sides`, and once now if one is ready.
 static int tell_kernel(struct epoll_loop *loop, struct epoll_file *file,
                        uint32_t sides)
 {
