@@ -28,7 +28,6 @@
 #include "base/options.h"
 #include "future/external.h"
 #include "loop/loop.h"
-#include "net/fd_stream.h"
 #include "net/listener.h"
 #include "os/report.h"
 #include "sched/park.h"

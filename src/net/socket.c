@@ -6,7 +6,6 @@
 #include <netinet/tcp.h>
 
 #include "os/event.h"
-#include "os/report.h"
 #include "os/socket.h"
 
 // Asks after `seconds` of silence, and then three times in as many seconds.

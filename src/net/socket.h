@@ -10,8 +10,7 @@
 int wi_socket_new(int family, int type,
                   const struct weft_socket_options *options);
 
-// A host of `struct weft_address`es to go through. More than these are not
-// tried.
+// How many addresses of a host are tried, at most.
 #define WI_NET_ADDRESSES 16
 
 static inline const struct sockaddr *

@@ -42,6 +42,10 @@ void wi_tls_sessions_use(weft_tls *tls, SSL *ssl, const char *key);
 // ssl: the connection, or NULL. Empties the thread's list of errors.
 int wi_tls_error(const SSL *ssl, char *why, size_t size);
 
+// Puts the reason of a code for people into `why`, which may be NULL, unless
+// one stands there; text NULL: what is said of the code. Returns the code.
+int wi_tls_explain(char *why, size_t size, int code, const char *text);
+
 // Whether a read of a TLS stream would not wait: it gives bytes, the end or a
 // failure. The reader alone; never waits.
 bool wi_tls_readable(weft_stream *stream);

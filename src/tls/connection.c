@@ -354,16 +354,6 @@ int wi_tls_connection_new(weft_stream *stream, weft_connection **made)
     return 0;
 }
 
-int wi_tls_explain(const struct weft_tls_connection_options *options, int code,
-                   const char *text)
-{
-    if (options->why != NULL && options->why_size > 0 &&
-        options->why[0] == '\0')
-        snprintf(options->why, options->why_size, "%s",
-                 text != NULL ? text : weft_strerror(code));
-    return code;
-}
-
 int wi_tls_mutual(weft_tls **tls, bool server,
                   const struct weft_tls_connection_options *options)
 {
@@ -376,7 +366,7 @@ int wi_tls_mutual(weft_tls **tls, bool server,
     };
 
     if (options->certificate == NULL || options->authorities == NULL)
-        return wi_tls_explain(options, -EINVAL,
+        return wi_tls_explain(options->why, options->why_size, -EINVAL,
                               "both sides need a certificate, and the "
                               "authorities that the other's is to be from");
     return server ? weft_tls_server_with(tls, &own, options->why,
@@ -479,5 +469,6 @@ int weft_tls_connection_open_with(
             rc = wi_tls_connection_new(stream, c);
     }
     errno = saved;
-    return rc < 0 ? wi_tls_explain(options, rc, NULL) : 0;
+    return rc < 0 ? wi_tls_explain(options->why, options->why_size, rc, NULL)
+                  : 0;
 }

@@ -29,8 +29,4 @@ int wi_tls_connection_new(weft_stream *stream, weft_connection **c);
 // The word of a server that it has accepted the client.
 int wi_tls_greet(weft_stream *stream);
 
-// Puts a reason for people into the options, unless there is one; the code.
-int wi_tls_explain(const struct weft_tls_connection_options *options, int code,
-                   const char *text);
-
 #endif

@@ -9,6 +9,7 @@
 // for peers that are at it or through and not yet accepted; the next one waits
 // in the thread, where it may have another give way (handshakes.h), and further
 // ones in the kernel's queue.
+#include "tls/config.h"
 #include "tls/connection.h"
 
 #include <errno.h>
@@ -298,7 +299,8 @@ int weft_tls_connection_listen_with(
             *made = &l->base;
     }
     errno = saved;
-    return rc < 0 ? wi_tls_explain(options, rc, NULL) : 0;
+    return rc < 0 ? wi_tls_explain(options->why, options->why_size, rc, NULL)
+                  : 0;
 }
 
 int weft_tls_connection_address(weft_connection_listener *l,

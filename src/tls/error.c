@@ -77,3 +77,10 @@ int wi_tls_error(const SSL *ssl, char *why, size_t size)
     ERR_clear_error();
     return code;
 }
+
+int wi_tls_explain(char *why, size_t size, int code, const char *text)
+{
+    if (why != NULL && size > 0 && why[0] == '\0')
+        snprintf(why, size, "%s", text != NULL ? text : weft_strerror(code));
+    return code;
+}

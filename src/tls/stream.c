@@ -614,16 +614,6 @@ static int handshake(struct tls_stream *t,
     return rc;
 }
 
-static int explain(const struct weft_tls_start_options *options, int code,
-                   const char *text)
-{
-    if (options->why != NULL && options->why_size > 0 &&
-        options->why[0] == '\0')
-        snprintf(options->why, options->why_size, "%s",
-                 text != NULL ? text : weft_strerror(code));
-    return code;
-}
-
 static void note_protocol(struct tls_stream *t)
 {
     const unsigned char *name = NULL;
@@ -643,15 +633,15 @@ static int start(weft_tls *tls, weft_stream **stream,
     if (options->why != NULL && options->why_size > 0)
         options->why[0] = '\0';
     if (weft_stream_buffered(*stream) > 0)
-        return explain(options, -WEFT_EPROTO,
-                       "bytes came before TLS was to begin");
+        return wi_tls_explain(options->why, options->why_size, -WEFT_EPROTO,
+                              "bytes came before TLS was to begin");
     if (!tls->server && !tls->unverified && options->host == NULL)
-        return explain(options, -EINVAL,
-                       "a client needs .host, the name that the "
-                       "server's certificate is to have");
+        return wi_tls_explain(options->why, options->why_size, -EINVAL,
+                              "a client needs .host, the name that the "
+                              "server's certificate is to have");
     t = new_stream(tls, *stream);
     if (t == NULL)
-        return explain(options, -ENOMEM, NULL);
+        return wi_tls_explain(options->why, options->why_size, -ENOMEM, NULL);
     rc = handshake(t, options);
     if (rc == -WEFT_ECERTHOST && options->why != NULL && options->why_size > 0)
         snprintf(options->why, options->why_size,
@@ -659,7 +649,7 @@ static int start(weft_tls *tls, weft_stream **stream,
                  options->host);
     if (rc < 0) {
         free_stream(t);
-        return explain(options, rc, NULL);
+        return wi_tls_explain(options->why, options->why_size, rc, NULL);
     }
     note_protocol(t);
     t->owns_below = !options->borrow;
@@ -697,7 +687,7 @@ int weft_tls_connect_with(weft_tls *tls, const char *host, uint16_t port,
     int rc = weft_tcp_connect_with(host, port, &made, connect);
 
     if (rc < 0)
-        return explain(options, rc, NULL);
+        return wi_tls_explain(options->why, options->why_size, rc, NULL);
     if (own.host == NULL)
         own.host = host;
     if (own.session == NULL) {
