@@ -11,7 +11,6 @@
 
 #include "base/options.h"
 #include "base/text.h"
-#include "exec/job.h"
 #include "exec/pool.h"
 #include "future/external.h"
 #include "os/report.h"

@@ -21,14 +21,10 @@
 #include <weft/scope.h>
 
 #include "exec/common_pool.h"
-#include "exec/pool.h"
-#include "future/external.h"
-#include "future/future.h"
 #include "os/process.h"
 #include "os/report.h"
 #include "sched/fork_join.h"
-#include "sched/scope.h"
-#include "sched/worker.h"
+#include "sched/park.h"
 
 // The pool of the process for runs that are started outside any pool: made at
 // the first use, with as many workers as CPUs, and never closed.

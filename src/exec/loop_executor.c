@@ -15,11 +15,9 @@
 #include "base/fresh.h"
 #include "exec/pool.h"
 #include "future/external.h"
-#include "future/future.h"
 #include "future/run.h"
 #include "os/futex.h"
 #include "os/report.h"
-#include "sched/scope.h"
 #include "sched/worker.h"
 
 struct loop_executor;

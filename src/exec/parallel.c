@@ -28,7 +28,6 @@
 #include <string.h>
 
 #include <weft/fork.h>
-#include <weft/scope.h>
 #include <weft/task.h>
 
 #include "base/options.h"

@@ -21,7 +21,6 @@
 #include "future/run.h"
 #include "os/report.h"
 #include "sched/culprit.h"
-#include "sched/scope.h"
 
 static void give_back(struct wi_task *t)
 {

@@ -23,7 +23,6 @@
 #include "future/local.h"
 #include "os/futex.h"
 #include "os/report.h"
-#include "sched/scope.h"
 
 enum work_state { WAITING, RUNNING, ENDED };
 

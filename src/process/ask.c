@@ -25,7 +25,6 @@
 #include "os/memfd.h"
 #include "process/carry.h"
 #include "process/pool.h"
-#include "process/room.h"
 
 enum { MOST_ANCESTORS = 256 };
 

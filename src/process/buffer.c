@@ -12,7 +12,6 @@
 #include "base/fresh.h"
 #include "base/sanitizer_detect.h"
 #include "os/report.h"
-#include "shared/attach.h"
 #include "shared/heap.h"
 #include "shared/member.h"
 

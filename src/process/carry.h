@@ -52,7 +52,7 @@ struct wi_place {
     uint64_t window;
     unsigned form; // enum wi_form
     size_t inline_size;
-    struct wi_far far; // but for FORM_INLINE; far.size always
+    struct wi_far far; // but for WI_FORM_INLINE; far.size always
 };
 
 // Writes far.size bytes to the place and says in form and inline_size where.

@@ -58,7 +58,8 @@ int weft_connection_fd(weft_connection *c)
 
 int weft_connection_peer(weft_connection *c, struct weft_peer *peer)
 {
-    wi_require(c != NULL && peer != NULL, c, "a connection and a place");
+    wi_need(c);
+    wi_need(peer);
     struct weft_peer whole = {.size = peer->size};
     int rc = c->ops->peer != NULL ? c->ops->peer(c, &whole) : -WEFT_ENOTLOCAL;
     if (rc == 0)

@@ -107,7 +107,8 @@ static const struct weft_connection_listener_ops local_ops = {
 
 int weft_connection_listen(const char *name, weft_connection_listener **l)
 {
-    wi_require(name != NULL && l != NULL, NULL, "a name and a place");
+    wi_need(name);
+    wi_need(l);
     if (wi_forked())
         return -WEFT_EFORKED;
     size_t size = strlen(name) + 1;
@@ -129,7 +130,8 @@ int weft_connection_listen(const char *name, weft_connection_listener **l)
 // A listener with too many in its queue cannot be waited for.
 int weft_connection_open(const char *name, weft_connection **c)
 {
-    wi_require(name != NULL && c != NULL, NULL, "a name and a place");
+    wi_need(name);
+    wi_need(c);
     if (wi_forked())
         return -WEFT_EFORKED;
     int rc = wi_check_scopes(), fd = -EAGAIN;

@@ -20,7 +20,6 @@
 
 #include <weft/error.h>
 
-#include "os/memfd.h"
 #include "process/carry.h"
 #include "process/parcel.h"
 #include "sched/here.h"

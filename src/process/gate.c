@@ -9,7 +9,6 @@
 #include <errno.h>
 
 #include <weft/error.h>
-#include <weft/process_pool.h>
 
 #include "exec/pool.h"
 #include "process/pool.h"

@@ -18,7 +18,6 @@
 #include <errno.h>
 
 #include "arch/arch.h"
-#include "os/clock.h"
 #include "os/cpu.h"
 #include "os/event.h"
 #include "os/life.h"

@@ -54,11 +54,6 @@ const char *wi_launch_why(const struct wi_launch *launch, int rc)
     return launch->why[0] != '\0' ? launch->why : weft_strerror(rc);
 }
 
-int wi_launcher_parent(void)
-{
-    return launcher.parent;
-}
-
 // In the copy. Its descriptors lie behind those that it has a copy of.
 static _Noreturn void be_copy(struct wi_launch *launch)
 {

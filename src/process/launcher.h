@@ -53,9 +53,6 @@ void wi_launcher_submit(struct wi_launch *launch);
 // that is sent its order by the caller, who holds no lock.
 void wi_launcher_send(struct wi_launch *launch);
 
-// A pidfd of this process, while the launcher runs.
-int wi_launcher_parent(void);
-
 // Tests: called on the launcher's thread when a child has been made, before
 // `done` is. NULL: nothing.
 extern void (*wi_launcher_made)(struct wi_launch *launch);

@@ -35,7 +35,6 @@
 #include "os/futex.h"
 #include "os/report.h"
 #include "os/segment.h"
-#include "process/boot.h"
 #include "process/carry.h"
 #include "process/connection.h"
 #include "process/offer.h"
@@ -506,7 +505,7 @@ static void process_ended(weft_future *f, void *arg);
 static void end_for_good(weft_manager *m)
 {
     wi_os_local_refuse(m->listener);
-    // release: the last touch of m; pairs with await_end
+    // release: the last touch of m; pairs with has_process
     uint32_t *ended = &m->ended;
     __atomic_store_n(ended, 1, __ATOMIC_RELEASE);
     wi_os_futex_wake(ended, 1, false);

@@ -29,7 +29,6 @@
 #include "exec/job.h"
 #include "os/event.h"
 #include "os/process.h"
-#include "process/boot.h"
 #include "process/carry.h"
 #include "process/connection.h"
 #include "process/offer.h"

@@ -10,7 +10,6 @@
 #include <weft/error.h>
 #include <weft/manager.h>
 
-#include "base/options.h"
 #include "os/report.h"
 
 enum { FIRST_BUCKETS = 16 };

@@ -17,22 +17,17 @@
 #include <string.h>
 
 #include <weft/error.h>
-#include <weft/thread.h>
 
 #include "base/fresh.h"
 #include "exec/job.h"
 #include "exec/pool.h"
 #include "future/external.h"
 #include "os/cpu.h"
-#include "os/event.h"
-#include "os/process.h"
 #include "os/report.h"
 #include "process/carry.h"
 #include "process/parcel.h"
 #include "process/room.h"
 #include "process/zygote.h"
-#include "sched/here.h"
-#include "sched/scope.h"
 
 enum { BACKLOG = 16 };
 

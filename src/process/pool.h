@@ -252,7 +252,7 @@ static inline bool wi_outcomes_full(const struct wi_outcomes *out)
     return out->n == WI_OUTCOMES;
 }
 
-// pool.c. wi_pool_lock and _unlock come in pairs; `try`: false if it is held.
+// pool.c
 struct wi_pjob *wi_pjob_new(struct wi_pool *pool, const struct weft_job *job);
 void wi_pjob_free(struct wi_pjob *job);
 int wi_pjob_number(struct wi_pjob *job); // name it in the pool

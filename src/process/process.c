@@ -48,7 +48,6 @@
 #include "process/process.h"
 #include "process/spec.h"
 #include "process/supervisor.h"
-#include "sched/park.h"
 
 enum state { FREE, QUEUED, DROPPED, STARTING, RUNNING, ENDED };
 

@@ -11,7 +11,6 @@
 #include "os/clock.h"
 #include "os/futex.h"
 #include "os/event.h"
-#include "os/process.h"
 #include "os/thread.h"
 #include "os/watch.h"
 #include "process/crash.h"

@@ -17,8 +17,6 @@
 
 #include <stdint.h>
 
-#include <weft/job.h>
-
 #include "exec/job.h"
 #include "os/futex.h"
 #include "os/memfd.h"
