@@ -11,7 +11,7 @@ int weft_process_stream(weft_future *f, int fd, weft_stream **stream)
 {
     wi_need(f);
     wi_need(stream);
-    wi_require(fd >= 0 && fd < 3, f, "a child's descriptor 0, 1 or 2");
+    wi_require(fd >= 0 && fd < 3, f, "fd must be 0, 1 or 2");
     int ours = wi_pipes_take(f, fd);
     if (ours < 0)
         return ours;

@@ -351,6 +351,7 @@ static void stop_further(struct process *p, enum stop step, int64_t ask)
 static void ask_to_end(struct process *p)
 {
     p->term = nanoseconds(p->grace > 0 ? p->grace : 1);
+    // relaxed: as in stop_further
     __atomic_store_n(&p->boot->asked, 1, __ATOMIC_RELAXED);
     stop_further(p, STOP_TERM, 0);
 }
@@ -672,7 +673,8 @@ int weft_process_info(weft_future *f, struct weft_process_info *info)
 
 int weft_process_crash(weft_future *f, struct weft_crash *crash)
 {
-    wi_require(f != NULL && crash != NULL, f, "a future and a place");
+    wi_need(f);
+    wi_need(crash);
     size_t size = crash->size;
     struct wi_task *t = wi_of_future(f);
     if (t->kind != WI_KIND_PROCESS && t->kind != WI_KIND_PROCESS_JOB)
@@ -707,8 +709,8 @@ int weft_process_output(weft_future *f, int fd, struct weft_bytes *output,
                         uint64_t *lost)
 {
     int rc, i = fd - 1;
-    wi_require(output != NULL && (i == 0 || i == 1), f,
-               "the output of descriptor 1 or 2, and a place for it");
+    wi_need(output);
+    wi_require(i == 0 || i == 1, f, "fd must be 1 or 2: what is captured");
     struct process *p = lock_record(f, &rc);
     if (rc == -EINVAL)
         return rc;

@@ -89,8 +89,8 @@ static void complete(unsigned number, const struct wi_reply *reply, char *bytes,
     wi_mutex_lock(&remote.lock);
     weft_future *f = remote.proxies[number].future;
     wi_mutex_unlock(&remote.lock);
-    __atomic_fetch_sub(&remote.count, 1, __ATOMIC_RELAXED);
-    // release: before the wake; pairs with the main thread's acquire
+    __atomic_fetch_sub(&remote.count, 1, __ATOMIC_RELAXED); // see sleeping
+    // release: before the wake; pairs with sleeping and idling
     __atomic_fetch_add(&remote.finished, 1, __ATOMIC_RELEASE);
     if (bytes == NULL) {
         wi_external_complete(f, -ENOMEM, NULL, 0, false, NULL);
@@ -137,11 +137,12 @@ static void hear(const struct wi_reply *reply)
         done(reply);
         return;
     case WI_REPLY_DEADLOCK:
-        // release: before the wake
+        // release: before the wake; pairs with sleeping
         __atomic_store_n(&remote.proxies[reply->proxy].refused, 1,
                          __ATOMIC_RELEASE);
         break;
     default:
+        // release: before the wake; pairs with run_on_top
         __atomic_store_n(&remote.run, 1, __ATOMIC_RELEASE);
     }
     wi_unpark(wi_worker_self.record);
@@ -156,7 +157,7 @@ static void uplink(void *arg)
             struct wi_reply reply =
                 ring()->replies[remote.replies % WI_REPLIES];
             remote.replies++;
-            // release: the place is free; pairs with wi_reply's acquire
+            // release: the place is free; pairs with send_reply's acquire
             __atomic_store_n(&ring()->answered, remote.replies,
                              __ATOMIC_RELEASE);
             hear(&reply);
@@ -223,6 +224,7 @@ static struct proxy *take_proxy(int *rc)
     if (*rc == 0 && remote.free != WI_NONE) {
         proxy = &remote.proxies[remote.free];
         remote.free = proxy->next_free;
+        // relaxed: the parent has not heard of it yet
         __atomic_store_n(&proxy->refused, 0, __ATOMIC_RELAXED);
         proxy->unknown = false;
     }
@@ -251,7 +253,7 @@ static struct proxy *new_proxy(weft_future **failed)
     wi_mutex_lock(&remote.lock); // the uplink will read it
     proxy->future = f;
     wi_mutex_unlock(&remote.lock);
-    __atomic_fetch_add(&remote.count, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&remote.count, 1, __ATOMIC_RELAXED); // see sleeping
     return proxy;
 }
 
@@ -343,7 +345,7 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
     if (rc < 0) {
         weft_future_id(f); // so that `gone` is called
         proxy->unknown = true;
-        __atomic_fetch_sub(&remote.count, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_sub(&remote.count, 1, __ATOMIC_RELAXED); // see sleeping
         wi_external_complete(f, rc, NULL, 0, false, weft_strerror(rc));
     }
     return f;
@@ -433,7 +435,7 @@ void wi_remote_go_on(void)
 // what it sleeps for may have come meanwhile.
 static void run_on_top(void)
 {
-    // acquire: pairs with the uplink's release
+    // acquire: pairs with hear
     if (!__atomic_exchange_n(&remote.run, 0, __ATOMIC_ACQUIRE))
         return;
     struct wi_task *record = wi_worker_self.record;
@@ -474,6 +476,7 @@ static void sleeping(bool begins)
     if (proxy != NULL &&
         __atomic_exchange_n(&proxy->refused, 0, __ATOMIC_ACQUIRE))
         wi_here.refused = -WEFT_EDEADLOCK;
+    // acquire: pairs with complete
     if (wi_here.refused != 0 ||
         __atomic_load_n(&remote.finished, __ATOMIC_ACQUIRE) != remote.seen)
         wi_remote_go_on();
@@ -483,11 +486,11 @@ static void sleeping(bool begins)
 // told, and no request is taken on top: the scheduler's frame is no place.
 static void idling(bool begins)
 {
+    // relaxed, acquire: as in sleeping
     bool open = __atomic_load_n(&remote.count, __ATOMIC_RELAXED) > 0;
     if (wi_worker_self.ticket == WI_NONE)
         return;
     if (begins && !remote.waiting && open) {
-        // acquire: pairs with complete
         remote.seen = __atomic_load_n(&remote.finished, __ATOMIC_ACQUIRE);
         tell_wait(WI_FRAME_WAIT, NULL);
     } else if (!begins && __atomic_load_n(&remote.finished, __ATOMIC_ACQUIRE) !=

@@ -77,7 +77,7 @@ struct wi_far {
     uint64_t size;
     uint64_t count; // of the elements of a chunk; 0: no chunk
     uint64_t codes; // whether codes are wanted for a chunk
-    uint64_t at;    // FORM_PARCEL: where in the file
+    uint64_t at;    // WI_FORM_PARCEL: where in the file
 };
 
 enum wi_slot_state {

@@ -179,6 +179,7 @@ void wi_supervisor_settle(void)
 {
     // The first round may have been under way already.
     for (int i = 0; i < 2; i++) {
+        // acquire, both: pairs with count_round
         uint32_t before = __atomic_load_n(&rounds, __ATOMIC_ACQUIRE);
         wi_supervisor_post(&round_errand);
         while (__atomic_load_n(&rounds, __ATOMIC_ACQUIRE) == before)

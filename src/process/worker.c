@@ -552,7 +552,7 @@ static _Noreturn void work(struct wi_ring *ring)
     for (;;) {
         if (wi_worker_run_one())
             continue;
-        // acquire: requests come before; pairs with retire
+        // acquire: requests come before; pairs with wi_member_retire
         if (__atomic_load_n(&ring->stop, __ATOMIC_ACQUIRE) != 0)
             leave();
         wait_for_request(ring);

@@ -306,6 +306,7 @@ static int find_child(struct wi_os_child *child)
 // The child that an order has become, although no answer came. false: none.
 static bool adopt(struct wi_launch *launch)
 {
+    // relaxed: its number alone
     uint32_t born =
         __atomic_load_n(&wi_boot_words(launch->boot)->born, __ATOMIC_RELAXED);
     struct wi_os_child child = {(pid_t)born, -1};
