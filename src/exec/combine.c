@@ -125,7 +125,7 @@ static void note(struct combination *c, size_t i)
 {
     weft_future *f = c->input[i].future;
     int code = weft_future_code(f);
-    // acq_rel: only the count matters; the last one ends it
+    // acq_rel: the last one ends it, and all the others are done then
     if (!decides(c->how, code) &&
         __atomic_sub_fetch(&c->left, 1, __ATOMIC_ACQ_REL) > 0)
         return;
@@ -168,7 +168,8 @@ static weft_future *combine(enum how how, weft_future *const *set, size_t n,
     wi_require_in(function, set != NULL || n == 0, NULL,
                   "set must not be NULL");
     if (n == 0 && how != ALL)
-        return wi_future_failed(-EINVAL, "a choice among no futures");
+        return wi_future_failed(-EINVAL,
+                                "a choice among no futures: n must not be 0");
     if (n > INT32_MAX)
         return wi_future_failed(-EOVERFLOW, NULL);
     struct combination *c = calloc(1, sizeof *c + n * sizeof c->input[0]);

@@ -158,7 +158,7 @@ int weft_graph_order(weft_graph *g, int *order)
 {
     wi_need(g);
     wi_require(!__atomic_load_n(&g->runs, __ATOMIC_ACQUIRE), g,
-               "a graph that runs has no order to tell");
+               "a graph that runs must not be asked for its order");
     return check_order(g, order);
 }
 
@@ -212,7 +212,7 @@ ssize_t weft_graph_cycle(weft_graph *g, int *cycle, size_t n)
     // acquire: pairs with the release at the end of a run, whose counts these
     // are
     wi_require(!__atomic_load_n(&g->runs, __ATOMIC_ACQUIRE), g,
-               "a graph that runs has no cycle to tell");
+               "a graph that runs must not be asked for a cycle");
     int *previous = malloc(((size_t)g->count + 1) * sizeof *previous);
     ssize_t length = 0;
     if (previous == NULL)

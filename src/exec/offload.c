@@ -101,5 +101,5 @@ void weft_blocking_begin(void)
 void weft_blocking_end(void)
 {
     wi_require(wi_here.worker == NULL || wi_watchdog_region_end(wi_here.worker),
-               wi_here.worker, "there was no weft_blocking_begin");
+               wi_here.worker, "weft_blocking_end without weft_blocking_begin");
 }

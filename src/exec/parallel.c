@@ -363,7 +363,8 @@ static bool start_blocks(struct blocks *b, const struct weft_reduction *what,
     wi_require_in(function,
                   what->size > 0 && what->identity != NULL &&
                       what->fold != NULL && what->combine != NULL,
-                  what, "a reduction has a size, identity, fold and combine");
+                  what,
+                  "a reduction must have size, identity, fold and combine");
     b->what = what;
     *rc = weft_check();
     return *rc == 0;
@@ -576,7 +577,8 @@ int weft_parallel_scan_with(size_t begin, size_t end,
     s.b = (struct blocks){.scan = what, .arg = arg, .begin = begin, .end = end};
     if (!start_blocks(&s.b, &what->sum, &rc, __func__))
         return rc;
-    wi_require(what->output != NULL, what, "a scan has an output");
+    wi_require(what->output != NULL, what,
+               "a scan must have an output function");
     if (begin >= end) {
         if (total != NULL)
             memcpy(total, what->sum.identity, what->sum.size);

@@ -24,7 +24,7 @@ struct then {
     weft_then_function *fn;
     void *arg;
     weft_executor *executor;
-    uint32_t refs; // atomic: the way to the end's, and a running cancel's
+    uint32_t refs; // atomic: one until the end, and one of a running cancel
     bool always;
     struct wi_mutex lock; // for what a cancel goes to
     weft_future *waits_for;

@@ -221,7 +221,8 @@ void weft_work_cancel(weft_work *work)
 void weft_work_drop(weft_work *work, int code)
 {
     wi_require(work != NULL, work, "a work must not be NULL");
-    wi_require(code < 0, work, "a work is dropped with a failure");
+    wi_require(code < 0, work,
+               "code must be negative: a work is dropped with a failure");
     if (advance(work, WAITING, ENDED))
         wi_external_complete(work->f, code, NULL, 0, false,
                              code == -WEFT_EABANDONED
@@ -233,7 +234,8 @@ void weft_work_free(weft_work *work)
 {
     if (work == NULL)
         return;
-    wi_require(work->state != RUNNING, work, "a work that runs is not freed");
+    wi_require(work->state != RUNNING, work,
+               "a work that runs must not be freed");
     weft_work_drop(work, -WEFT_EABANDONED);
     give_back(work);
 }
