@@ -3,8 +3,9 @@
 // libweft-debug.so. A mutex of the operating system belongs to a thread; a task
 // that waits while it holds one leaves the thread to other tasks, and the first
 // of them that locks the same mutex stops the thread for ever. So this library
-// stands before the C library's pthread_mutex_lock and its like, keeps a list
-// of what each thread holds, and is told by Weft when a task is about to wait.
+// defines pthread_mutex_lock and its like before the C library does, calls the
+// C library's own, keeps a list of what each thread holds, and is told by Weft
+// when a task is about to wait.
 //
 // A task never changes its thread, so the list is the thread's, and what stands
 // there and was not reported before was locked by the task that waits now.
@@ -51,7 +52,8 @@ static void *next(const char *name)
 {
     void *fn = dlsym(RTLD_NEXT, name);
     if (fn == NULL) {
-        static const char text[] = "weft-debug: no mutexes to stand before\n";
+        static const char text[] =
+            "weft-debug: the C library's pthread_mutex_* were not found\n";
         if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
             _exit(127);
         abort();
@@ -62,6 +64,7 @@ static void *next(const char *name)
 // A pointer to a function out of one to data, as POSIX wants it of dlsym.
 #define FIND(place, name)                                                      \
     do {                                                                       \
+        /* relaxed, both: every thread finds the same */                       \
         if (__atomic_load_n(&(place), __ATOMIC_RELAXED) == NULL) {             \
             void *found = next(name);                                          \
             __atomic_store_n((void **)&(place), found, __ATOMIC_RELAXED);      \

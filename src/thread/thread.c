@@ -4,9 +4,10 @@
 // and what waits for it are seen in one place. Cancel is level-triggered as in
 // a task: the mark on the record, and an unpark.
 //
-// The OS thread itself is joined by whoever ends last: the exit hook joins the
-// threads that nobody's code has waited for; the others are detached when they
-// begin, since their future says all there is to know.
+// The OS thread itself is detached when it begins: nobody joins it, since its
+// future says all there is to know. At exit a hook waits for the futures of the
+// threads that still run, but for those that are to be abandoned; those with
+// WEFT_EXIT_CANCEL it cancels first.
 #include <weft/thread.h>
 
 #include <errno.h>
