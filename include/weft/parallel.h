@@ -131,9 +131,9 @@ weft_parallel_scan_with(size_t begin, size_t end, const struct weft_scan *what,
 // Sorts n elements of `size` bytes by compare, which returns less than, equal
 // to or more than 0 as for qsort; arg is handed to it. Equal elements keep
 // their order. Needs memory for a copy. weft/sort.h is faster for elements
-// whose type is known. Blocks, cancels, threads: as weft_parallel_for; after a
-// cancel or a deadline the array is of no use: elements may be missing, others
-// there twice. Errors: -ENOMEM, -EOVERFLOW too. Since 0.1.
+// whose type is known. Blocks, cancels (all elements are there then, in some
+// order), threads: as weft_parallel_for. Errors: -ENOMEM, -EOVERFLOW too.
+// Since 0.1.
 WEFT_API int
 weft_parallel_sort_with(void *base, size_t n, size_t size,
                         int (*compare)(const void *a, const void *b, void *arg),

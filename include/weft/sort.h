@@ -11,8 +11,7 @@
 // The order is a < b as an expression over two pointers to elements. ex is a
 // thread pool, or NULL as for weft_fork_run. The first needs memory for a copy
 // of the elements; the second none. Both are canceled by the caller's scopes:
-// after the first, elements may then be missing and others there twice, after
-// the second they are in some order.
+// all elements are there then, in some order.
 // Returns 0, -ENOMEM, -EOVERFLOW, -ECANCELED, -ETIMEDOUT.
 #ifndef WEFT_SORT_H
 #define WEFT_SORT_H
@@ -142,20 +141,21 @@ WEFT_FORK_INLINE_ const void *weft_sort_pick(const void *a, const void *b,
         }                                                                      \
         return low;                                                            \
     }                                                                          \
+    /* 1 if all was merged; 0 if a part was not, since the run is canceled. */ \
     WEFT_FORKABLE(char, name##_fork_merge, w, struct name##_parts *, p)        \
     {                                                                          \
         size_t n = p->nx + p->ny;                                              \
         if (n <= 4 * WEFT_SORT_FORK) {                                         \
             name##_merge(*p);                                                  \
-            return 0;                                                          \
+            return 1;                                                          \
         }                                                                      \
         size_t i = name##_corank(p, n / 2), k = n / 2 - i;                     \
         struct name##_parts high = {p->x + i,  p->y + k,  p->to + n / 2,       \
                                     p->nx - i, p->ny - k, p->c};               \
         struct name##_parts low = {p->x, p->y, p->to, i, k, p->c};             \
         weft_fork(w, name##_fork_merge, &high);                                \
-        name##_fork_merge(w, &low);                                            \
-        return weft_join_child(w, name##_fork_merge);                          \
+        char done = name##_fork_merge(w, &low);                                \
+        return weft_join_child(w, name##_fork_merge) & done;                   \
     }
 
 // v is sorted in place, or into `to`; the other one is room to work in.
@@ -183,25 +183,41 @@ WEFT_FORK_INLINE_ const void *weft_sort_pick(const void *a, const void *b,
         bool into;                                                             \
         void *c;                                                               \
     };                                                                         \
+    /* After a cancel: brings all elements to where they should be, in some */ \
+    /* order. A half that was left out is in v still.                       */ \
+    __attribute__((unused)) static char name##_bring(                          \
+        const struct name##_job *j, char low, char high)                       \
+    {                                                                          \
+        type *from = j->into ? j->v : j->to, *to = j->into ? j->to : j->v;     \
+        size_t half = j->n / 2;                                                \
+        if (j->into || low)                                                    \
+            memcpy(to, from, half * sizeof(type));                             \
+        if (j->into || high)                                                   \
+            memcpy(to + half, from + half, (j->n - half) * sizeof(type));      \
+        return 1;                                                              \
+    }                                                                          \
+    /* 1 if the elements are where they should be; 0: it was left out, since   \
+     */                                                                        \
+    /* the run is canceled. */                                                 \
     WEFT_FORKABLE(char, name##_fork_sort, w, struct name##_job, j)             \
     {                                                                          \
         if (j.n <= WEFT_SORT_FORK) {                                           \
             name##_serial(j.v, j.to, j.n, j.into, j.c);                        \
-            return 0;                                                          \
+            return 1;                                                          \
         }                                                                      \
         size_t half = j.n / 2;                                                 \
         struct name##_job low = {j.v, j.to, half, !j.into, j.c};               \
         struct name##_job high = {j.v + half, j.to + half, j.n - half,         \
                                   !j.into, j.c};                               \
         weft_fork(w, name##_fork_sort, high);                                  \
-        name##_fork_sort(w, low);                                              \
-        weft_join_child(w, name##_fork_sort);                                  \
-        if (weft_fork_canceled(w))                                             \
-            return 0;                                                          \
+        char low_done = name##_fork_sort(w, low);                              \
+        char high_done = weft_join_child(w, name##_fork_sort);                 \
         type *from = j.into ? j.v : j.to;                                      \
         struct name##_parts p = {from, from + half, j.into ? j.to : j.v,       \
                                  half, j.n - half,  j.c};                      \
-        return name##_fork_merge(w, &p);                                       \
+        return (!weft_fork_canceled(w) && low_done && high_done &&             \
+                name##_fork_merge(w, &p)) ||                                   \
+               name##_bring(&j, low_done, high_done);                          \
     }                                                                          \
     __attribute__((unused)) static int name##_stable(                          \
         weft_executor *ex, type *base, size_t n, void *c)                      \
