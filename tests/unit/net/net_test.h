@@ -9,6 +9,7 @@
 #include "kit.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 // Two connected streams over a Unix socket pair.
@@ -87,6 +88,22 @@ static inline void hear_end(weft_stream *s)
     char byte;
 
     kit_assert_code(weft_stream_read(s, &byte, 1), 0);
+}
+
+// A file without a name, of so many bytes.
+static inline int temporary_file(size_t size)
+{
+    char path[] = "/tmp/weft_stream_XXXXXX";
+    int fd = mkstemp(path);
+
+    ck_assert_int_ge(fd, 0);
+    unlink(path);
+    char *bytes = malloc(size + 1);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (char)('a' + i % 23);
+    ck_assert_int_eq(write(fd, bytes, size), (ssize_t)size);
+    free(bytes);
+    return fd;
 }
 
 #endif

@@ -98,6 +98,50 @@ KIT_BOTH(read_until_has_a_limit)
     stream_close_both(pair);
 }
 
+// The buffer grows as far as it must, and is small again afterwards.
+KIT_BOTH(a_long_line_and_a_short_one)
+{
+    enum { LONG = 200000 };
+    weft_stream *pair[2];
+    char *text = malloc(LONG + 8), *line = malloc(LONG + 8);
+
+    memset(text, 'x', LONG);
+    memcpy(text + LONG, "\nshort\n", 8);
+    stream_socket_pair(pair);
+    for (int i = 0; i < 2; i++) {
+        struct peer peer = {pair[0], text, LONG + 7, .piece = 5000};
+        peer_start(&peer);
+        ssize_t n = weft_stream_read_line(pair[1], line, LONG + 8);
+        kit_assert_code(n, LONG + 1);
+        ck_assert_mem_eq(line, text, LONG + 1);
+        kit_assert_code(weft_stream_read_line(pair[1], line, 8), 6);
+        ck_assert_str_eq(line, "short\n");
+        peer_join(&peer);
+    }
+    stream_close_both(pair);
+    free(text);
+    free(line);
+}
+
+KIT_BOTH(reading_nothing_and_skipping_past_the_end)
+{
+    weft_stream *pair[2];
+    char byte = '!';
+
+    kit_assert_code(weft_stream_pair(pair), 0);
+    kit_assert_code(weft_stream_read(pair[1], &byte, 0), 0); // does not wait
+    kit_assert_code(weft_stream_skip(pair[1], 0), 0);
+    say(pair[0], "some");
+    kit_assert_code(weft_stream_read(pair[1], &byte, 0), 0);
+    ck_assert_int_eq(byte, '!');
+    kit_assert_code(weft_stream_shutdown(pair[0]), 0);
+    kit_assert_code(weft_stream_skip(pair[1], 9), 4);
+    kit_assert_code(weft_stream_skip(pair[1], 9), 0);
+    kit_assert_code(weft_stream_abort(pair[0]), 0);
+    kit_assert_code(weft_stream_skip(pair[1], 9), -ECONNRESET);
+    kit_assert_code(weft_stream_close(pair[1]), 0);
+}
+
 static const struct iovec marks[] = {
     {"ABC", 3}, {"\r\n", 2}, {"END", 3}, {"B", 1}, {"CAB", 3}};
 
@@ -415,6 +459,51 @@ KIT_TASK(a_writer_in_line_can_give_up)
     stream_close_both(pair);
 }
 
+struct talker {
+    weft_stream *stream;
+    const char *text;
+    int *talking;
+};
+
+static int talk(void *arg)
+{
+    struct talker *t = arg;
+    ssize_t n;
+
+    kit_count(t->talking);
+    n = weft_stream_write(t->stream, t->text, strlen(t->text));
+    return n < 0 ? (int)n : 0;
+}
+
+// One worker: who says that he talks stands in line when the next one runs.
+KIT_TASK(writers_in_the_middle_and_at_the_end_of_the_line_give_up)
+{
+    static const char *const texts[] = {"first ", "second", "third ", "fourth",
+                                        "fifth"};
+    struct talker talkers[5];
+    weft_future *tasks[5];
+    weft_stream *pair[2];
+    int talking = 0;
+
+    kit_assert_code(weft_stream_pair(pair, .room = 2), 0);
+    for (int i = 0; i < 5; i++) {
+        if (i == 4) { // behind the second: the others have left
+            weft_cancel(tasks[2]);
+            kit_assert_code(weft_join(tasks[2]), -WEFT_EJOBCANCELED);
+            weft_cancel(tasks[3]);
+            kit_assert_code(weft_join(tasks[3]), -WEFT_EJOBCANCELED);
+        }
+        talkers[i] = (struct talker){pair[0], texts[i], &talking};
+        tasks[i] = weft_task_start(talk, &talkers[i]);
+        kit_await(&talking, i + 1);
+    }
+    hear(pair[1], "first secondfifth");
+    kit_assert_code(weft_join(tasks[0]), 0);
+    kit_assert_code(weft_join(tasks[1]), 0);
+    kit_assert_code(weft_join(tasks[4]), 0);
+    stream_close_both(pair);
+}
+
 KIT_BOTH(half_close)
 {
     weft_stream *pair[2];
@@ -432,21 +521,6 @@ KIT_BOTH(half_close)
         hear(pair[0], "answer");
         stream_close_both(pair);
     }
-}
-
-static int temporary_file(size_t size)
-{
-    char path[] = "/tmp/weft_stream_XXXXXX";
-    int fd = mkstemp(path);
-
-    ck_assert_int_ge(fd, 0);
-    unlink(path);
-    char *bytes = malloc(size + 1);
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = (char)('a' + i % 23);
-    ck_assert_int_eq(write(fd, bytes, size), (ssize_t)size);
-    free(bytes);
-    return fd;
 }
 
 struct sender {
@@ -518,200 +592,6 @@ KIT_BOTH(copying)
     kit_assert_code(weft_stream_copy(a[1], b[0], SIZE_MAX), 0);
     stream_close_both(a);
     stream_close_both(b);
-}
-
-// Splice ----------------------------------------------------------------------
-
-enum { MUCH = 1 << 20 };
-
-static unsigned char pattern(size_t i)
-{
-    return (unsigned char)(i * 131 + i / 257);
-}
-
-static int write_pattern(void *arg)
-{
-    size_t total = MUCH, piece = 70001;
-    unsigned char *bytes = malloc(MUCH);
-
-    for (size_t i = 0; i < total; i++)
-        bytes[i] = pattern(i);
-    for (size_t done = 0; done < total; done += piece) {
-        piece = total - done < piece ? total - done : piece;
-        kit_assert_code(weft_stream_write(arg, bytes + done, piece), piece);
-    }
-    free(bytes);
-    return weft_stream_shutdown(arg);
-}
-
-static int read_pattern(void *arg)
-{
-    static unsigned char bytes[10007];
-    size_t at = 0, wrong = 0;
-    ssize_t n;
-
-    while ((n = weft_stream_read(arg, bytes, sizeof(bytes))) > 0)
-        for (ssize_t i = 0; i < n; i++, at++)
-            wrong += bytes[i] != pattern(at);
-    ck_assert_uint_eq(wrong, 0);
-    ck_assert_uint_eq(at, MUCH);
-    return (int)n;
-}
-
-// Two streams of a kind: what is written to pair[0] is read from pair[1].
-static void pipe_streams(weft_stream *pair[2])
-{
-    int fds[2];
-
-    ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
-    kit_assert_code(weft_stream_open(fds[1], &pair[0]), 0);
-    kit_assert_code(weft_stream_open(fds[0], &pair[1]), 0);
-}
-
-static void tcp_streams(weft_stream *pair[2])
-{
-    struct weft_address address;
-    weft_listener *listener;
-
-    kit_assert_code(weft_tcp_listen("127.0.0.1", 0, &listener), 0);
-    kit_assert_code(weft_listener_address(listener, 0, &address), 0);
-    kit_assert_code(weft_address_connect(&address, &pair[0]), 0);
-    kit_assert_code(weft_listener_accept(listener, &pair[1], NULL), 0);
-    weft_listener_close(listener);
-}
-
-static void memory_streams(weft_stream *pair[2])
-{
-    kit_assert_code(weft_stream_pair(pair), 0);
-}
-
-typedef void make_streams(weft_stream *pair[2]);
-
-static void unix_streams(weft_stream *pair[2])
-{
-    int fds[2], flags = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-
-    ck_assert_int_eq(socketpair(AF_UNIX, flags, 0, fds), 0);
-    kit_assert_code(weft_stream_open(fds[0], &pair[0]), 0);
-    kit_assert_code(weft_stream_open(fds[1], &pair[1]), 0);
-}
-
-static make_streams *const makers[] = {tcp_streams, unix_streams,
-                                       stream_socket_pair, // these block
-                                       pipe_streams, memory_streams};
-
-// What was read with weft_read before makes a socket one that is read ahead.
-static void splice_between(make_streams *make_in, make_streams *make_out)
-{
-    weft_stream *in[2], *out[2];
-
-    make_in(in);
-    make_out(out);
-    for (int i = 0; i < 8; i++) {
-        say(in[0], "ping");
-        hear(in[1], "ping");
-    }
-    say(in[0], "line\n");
-    ck_assert_int_eq(weft_stream_read_line(in[1], (char[8]){0}, 8), 5);
-    weft_future *writer = weft_task_start(write_pattern, in[0]);
-    weft_future *reader = weft_task_start(read_pattern, out[1]);
-    kit_assert_code(weft_stream_splice(in[1], out[0], 100000), 100000);
-    kit_assert_code(weft_stream_splice(in[1], out[0], SIZE_MAX), MUCH - 100000);
-    kit_assert_code(weft_stream_splice(in[1], out[0], SIZE_MAX), 0);
-    kit_assert_code(weft_stream_shutdown(out[0]), 0);
-    kit_assert_code(weft_join(writer), 0);
-    kit_assert_code(weft_join(reader), 0);
-    stream_close_both(in);
-    stream_close_both(out);
-}
-
-KIT_BOTH(splicing_all_kinds_of_streams, .timeout = 60)
-{
-    int fds;
-
-    splice_between(tcp_streams, tcp_streams); // loops stay open
-    fds = weft_test_count_fds();
-    for (size_t i = 0; i < sizeof(makers) / sizeof(*makers); i++)
-        for (size_t k = 0; k < sizeof(makers) / sizeof(*makers); k++)
-            splice_between(makers[i], makers[k]);
-    ck_assert_int_eq(weft_test_count_fds(), fds);
-}
-
-KIT_BOTH(a_splice_ends_by_deadline_and_by_its_peers)
-{
-    weft_stream *in[2], *out[2];
-
-    tcp_streams(in);
-    tcp_streams(out);
-    {
-        WEFT_TIMEOUT(0.01);
-        kit_assert_code(weft_stream_splice(in[1], out[0], SIZE_MAX),
-                        -ETIMEDOUT);
-    }
-    say(in[0], "still there");
-    kit_assert_code(weft_stream_splice(in[1], out[0], 11), 11);
-    hear(out[1], "still there");
-    kit_assert_code(weft_stream_abort(out[1]), 0);
-    for (ssize_t n = 1; n >= 0;) {
-        say(in[0], "nobody hears");
-        n = weft_stream_splice(in[1], out[0], 12);
-        if (n < 0) // and no SIGPIPE
-            ck_assert_msg(n == -ECONNRESET || n == -EPIPE, "%zd", n);
-    }
-    say(in[0], "more");
-    kit_assert_code(weft_stream_splice(in[1], out[0], 4), -EPIPE);
-    kit_assert_code(weft_stream_sendfile(out[0], temporary_file(100), 0, 100),
-                    -EPIPE);
-    stream_close_both(in);
-    kit_assert_code(weft_stream_close(out[0]), 0);
-}
-
-// A call may move a part only.
-static void splice_all(int from, int to, size_t most, size_t expected)
-{
-    for (size_t done = 0; done < expected;) {
-        ssize_t n = weft_splice(from, to, most - done);
-
-        ck_assert_int_gt(n, 0);
-        done += (size_t)n;
-        ck_assert_uint_le(done, expected);
-    }
-}
-
-KIT_BOTH(splicing_descriptors)
-{
-    int pipes[2], sockets[2];
-    char buf[16];
-
-    ck_assert_int_eq(pipe2(pipes, O_CLOEXEC), 0);
-    ck_assert_int_eq(
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sockets), 0);
-    ck_assert_int_eq(write(pipes[1], "from a pipe", 11), 11);
-    splice_all(pipes[0], sockets[0], 100, 11);
-    ck_assert_int_eq(read(sockets[1], buf, 16), 11);
-    ck_assert_mem_eq(buf, "from a pipe", 11);
-    ck_assert_int_eq(write(sockets[1], "to a pipe", 9), 9);
-    splice_all(sockets[0], pipes[1], 2, 2);
-    splice_all(sockets[0], pipes[1], 100, 7);
-    ck_assert_int_eq(read(pipes[0], buf, 16), 9);
-    {
-        WEFT_TIMEOUT(0.01);
-        kit_assert_code(weft_splice(pipes[0], sockets[0], 100), -ETIMEDOUT);
-    }
-    kit_assert_code(weft_splice(pipes[0], sockets[0], 0), 0);
-    kit_assert_code(weft_splice(sockets[0], sockets[1], 1), -EOPNOTSUPP);
-    kit_assert_code(weft_splice(-1, sockets[1], 1), -EBADF);
-    kit_assert_code(weft_splice(999, sockets[1], 1), -EBADF);
-    weft_close(pipes[1]);
-    kit_assert_code(weft_splice(pipes[0], sockets[0], 100), 0);
-    weft_close(sockets[1]);
-    weft_close(pipes[0]);
-    ck_assert_int_eq(pipe2(pipes, O_CLOEXEC), 0);
-    ck_assert_int_eq(write(pipes[1], "x", 1), 1);
-    kit_assert_code(weft_splice(pipes[0], sockets[0], 1), -EPIPE);
-    weft_close(pipes[0]);
-    weft_close(pipes[1]);
-    weft_close(sockets[0]);
 }
 
 KIT_BOTH(pipes_files_and_other_descriptors)
