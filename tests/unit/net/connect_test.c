@@ -48,16 +48,28 @@ struct hosts {
     int bad, clients[8];
 };
 
+// The port that is free at the one address may be taken at the other.
+static bool share_a_port(struct hosts *h, struct weft_address *at)
+{
+    kit_assert_code(weft_tcp_listen("127.0.0.1", 0, &h->good), 0);
+    kit_assert_code(weft_listener_address(h->good, 0, at), 0);
+    h->port = weft_address_port(at);
+    kit_assert_code(weft_address_parse(at, "127.0.0.2", h->port), 0);
+    h->bad = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(h->bad, (struct sockaddr *)&at->storage, at->len) == 0)
+        return true;
+    ck_assert_int_eq(errno, EADDRINUSE);
+    close(h->bad);
+    weft_listener_close(h->good);
+    return false;
+}
+
 static void open_hosts(struct hosts *h)
 {
     struct weft_address at;
 
-    kit_assert_code(weft_tcp_listen("127.0.0.1", 0, &h->good), 0);
-    kit_assert_code(weft_listener_address(h->good, 0, &at), 0);
-    h->port = weft_address_port(&at);
-    kit_assert_code(weft_address_parse(&at, "127.0.0.2", h->port), 0);
-    h->bad = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(bind(h->bad, (struct sockaddr *)&at.storage, at.len), 0);
+    while (!share_a_port(h, &at))
+        continue;
     ck_assert_int_eq(listen(h->bad, 0), 0);
     for (int i = 0; i < 8; i++) {
         h->clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -153,6 +165,25 @@ KIT_BOTH(when_all_fail_it_is_the_code_of_the_first)
     close_hosts(&h);
 }
 
+// The second address is the socket's own.
+KIT_BOTH(nobody_wins_a_race_to_himself)
+{
+    struct weft_address own;
+    weft_listener *l;
+    weft_stream *s;
+    char host[32];
+
+    snprintf(host, sizeof(host), "127.2.%d.%d", getpid() >> 8 & 127,
+             getpid() & 255);
+    kit_assert_code(weft_tcp_listen(host, 0, &l), 0);
+    kit_assert_code(weft_listener_address(l, 0, &own), 0);
+    weft_listener_close(l);
+    say_answers("127.0.0.3", host, NULL);
+    kit_assert_code(weft_tcp_connect("host.test", weft_address_port(&own), &s,
+                                     .local = &own),
+                    -ECONNREFUSED);
+}
+
 KIT_BOTH(a_race_that_is_given_up_leaves_nothing_open)
 {
     struct hosts h;
@@ -176,6 +207,20 @@ KIT_BOTH(a_race_that_is_given_up_leaves_nothing_open)
         ck_assert_int_eq(weft_test_count_fds(), fds);
     }
     close_hosts(&h);
+}
+
+KIT_BOTH(a_name_that_is_nobodys_cannot_be_listened_on)
+{
+    static const char *const more[] = {"other.test"};
+    weft_listener *l = NULL;
+
+    say_answers(NULL, NULL, NULL);
+    kit_assert_code(weft_tcp_listen("host.test", 0, &l), -WEFT_ENOHOST);
+    kit_assert_code(
+        weft_tcp_listen("127.0.0.1", 0, &l, .also = more, .also_count = 1),
+        -WEFT_ENOHOST);
+    ck_assert_ptr_null(l);
+    ck_assert_int_lt(weft_udp_bind("host.test", 0), 0);
 }
 
 // The resolver ----------------------------------------------------------------

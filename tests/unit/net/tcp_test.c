@@ -81,6 +81,12 @@ WEFT_TEST(addresses)
     kit_assert_code(weft_address_unix(&address, "@x", true), 0);
     weft_address_text(&address, text, sizeof(text));
     ck_assert_str_eq(text, "@x");
+    address.len = sizeof(sa_family_t); // of a socket that has no name
+    weft_address_text(&address, text, sizeof(text));
+    ck_assert_str_eq(text, "unix:");
+    address.storage.ss_family = 77;
+    weft_address_text(&address, text, sizeof(text));
+    ck_assert_str_eq(text, "family 77");
 }
 
 // Connecting ------------------------------------------------------------------
@@ -201,6 +207,86 @@ KIT_BOTH(connecting_from_an_address)
     weft_listener_close(l);
 }
 
+KIT_BOTH(a_stream_without_addresses)
+{
+    struct weft_address address;
+    weft_stream *pair[2];
+    char text[16];
+
+    kit_assert_code(weft_stream_pair(pair), 0);
+    kit_assert_code(weft_stream_peer(pair[0], &address), -EBADF);
+    weft_address_text(&address, text, sizeof(text));
+    ck_assert_str_eq(text, "none");
+    kit_assert_code(weft_stream_local(pair[0], &address), -EBADF);
+    ck_assert_uint_eq(address.len, 0);
+    stream_close_both(pair);
+    kit_assert_code(weft_stream_open(socket(AF_INET, SOCK_STREAM, 0), &pair[0]),
+                    0);
+    kit_assert_code(weft_stream_peer(pair[0], &address), -ENOTCONN);
+    ck_assert_uint_eq(address.len, 0);
+    kit_assert_code(weft_stream_local(pair[0], &address), 0);
+    kit_assert_code(weft_stream_close(pair[0]), 0);
+}
+
+KIT_BOTH(an_address_to_connect_from_that_is_not_here)
+{
+    weft_stream *a;
+    struct weft_address local;
+    uint16_t port;
+    weft_listener *l = listen_loopback(&port);
+    int fds = weft_test_count_fds();
+
+    kit_assert_code(weft_address_parse(&local, "192.0.2.1", 0), 0);
+    kit_assert_code(weft_tcp_connect("127.0.0.1", port, &a, .local = &local),
+                    -EADDRNOTAVAIL);
+    ck_assert_int_eq(weft_test_count_fds(), fds);
+    weft_listener_close(l);
+}
+
+// Nobody listens there: a socket that connects to its own address would reach
+// itself.
+static void connect_to_itself(const char *host)
+{
+    struct weft_address address;
+    weft_listener *l;
+    weft_stream *s;
+
+    if (weft_tcp_listen(host, 0, &l) < 0)
+        return; // without IPv6
+    kit_assert_code(weft_listener_address(l, 0, &address), 0);
+    weft_listener_close(l);
+    kit_assert_code(weft_address_connect(&address, &s), -ECONNREFUSED);
+    int fds = weft_test_count_fds(); // the loop has opened its own
+    kit_assert_code(weft_address_connect(&address, &s, .local = &address),
+                    -ECONNREFUSED);
+    ck_assert_int_eq(weft_test_count_fds(), fds);
+}
+
+KIT_BOTH(nobody_connects_to_himself)
+{
+    struct weft_address address;
+    weft_listener *l;
+    weft_stream *a, *b;
+    char own[32], other[32];
+
+    // addresses where no other test looks for a port
+    snprintf(own, sizeof(own), "127.1.%d.%d", getpid() >> 8 & 127,
+             getpid() & 255);
+    snprintf(other, sizeof(other), "127.3%s", own + strlen("127.1"));
+    connect_to_itself(own);
+    connect_to_itself("::1");
+    // the same port of another address is somebody else
+    kit_assert_code(weft_tcp_listen(own, 0, &l), 0);
+    kit_assert_code(weft_address_parse(&address, other, port_of(l)), 0);
+    kit_assert_code(weft_tcp_connect(own, port_of(l), &a, .local = &address),
+                    0);
+    kit_assert_code(weft_listener_accept(l, &b, NULL), 0);
+    say(a, "x");
+    hear(b, "x");
+    stream_close_both((weft_stream *[]){a, b});
+    weft_listener_close(l);
+}
+
 // A listener that answers nobody: its queue of one is full.
 static int full_listener(struct sockaddr_in *addr, int fds[8])
 {
@@ -266,7 +352,9 @@ KIT_BOTH(several_addresses_share_a_port)
         WEFT_TIMEOUT(0.01);
         kit_assert_code(weft_listener_accept(l, &b, NULL), -ETIMEDOUT);
     }
+    int fds = weft_test_count_fds();
     weft_listener_close(l);
+    ck_assert_int_eq(weft_test_count_fds(), fds - 3); // two, and their set
 }
 
 KIT_BOTH(every_address)

@@ -133,4 +133,32 @@ KIT_BOTH(sockets_that_cannot_be_had)
     kit_assert_code(weft_udp_receive(-1, &(char){0}, 1, NULL), -EBADF);
 }
 
+static int option_of(int fd, int name)
+{
+    int value = -1;
+    socklen_t size = sizeof(value);
+
+    ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, name, &value, &size), 0);
+    return value;
+}
+
+KIT_BOTH(a_port_for_several_and_for_all_who_listen)
+{
+    struct weft_address address;
+    int fd = weft_udp_bind("127.0.0.1", 0, .reuse_port = true), second;
+
+    address_of(fd, &address);
+    uint16_t port = weft_address_port(&address);
+    second = weft_udp_bind("127.0.0.1", port, .reuse_port = true);
+    ck_assert_int_ge(second, 0);
+    kit_assert_code(weft_udp_bind("127.0.0.1", port), -EADDRINUSE);
+    ck_assert_int_eq(option_of(fd, SO_BROADCAST), 0);
+    kit_assert_code(weft_close(fd), 0);
+    kit_assert_code(weft_close(second), 0);
+    fd = weft_udp_bind("127.0.0.1", 0, .broadcast = true);
+    ck_assert_int_eq(option_of(fd, SO_BROADCAST), 1);
+    ck_assert_int_eq(option_of(fd, SO_REUSEPORT), 0);
+    kit_assert_code(weft_close(fd), 0);
+}
+
 WEFT_TEST_MAIN("udp")

@@ -2,6 +2,7 @@
 #include "net_test.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -66,6 +67,15 @@ KIT_BOTH(a_dead_socket_file_is_replaced_and_other_files_are_not)
     weft_listener_close(l);
     ck_assert_int_eq(stat(path, &st), 0);
     kit_assert_code(weft_unix_listen(path, &l), -EADDRINUSE);
+    close(fd);
+    ck_assert_int_eq(unlink(path), 0);
+    // also if it is a socket
+    kit_assert_code(weft_unix_listen(path, &l), 0);
+    ck_assert_int_eq(unlink(path), 0);
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    weft_listener_close(l);
+    ck_assert_int_eq(stat(path, &st), 0);
     close(fd);
     ck_assert_int_eq(unlink(path), 0);
 }
@@ -188,6 +198,72 @@ KIT_BOTH(more_descriptors_than_expected_are_closed)
     int before = weft_test_count_fds();
     kit_assert_code(weft_receive_fds(sockets[1], &byte, 1, got, &n),
                     -WEFT_ETOOBIG);
+    ck_assert_uint_eq(n, 0);
+    ck_assert_int_eq(weft_test_count_fds(), before);
+    close(fds[0]);
+    close(fds[1]);
+    close(sockets[0]);
+    close(sockets[1]);
+}
+
+// A socket that is told who sends gets another message beside the descriptors.
+KIT_BOTH(descriptors_with_the_sender)
+{
+    int sockets[2], fds[2], got, yes = 1;
+    size_t n = 1;
+    char byte;
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+    ck_assert_int_eq(
+        setsockopt(sockets[1], SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)), 0);
+    new_pipe(fds);
+    kit_assert_code(weft_send_fds(sockets[0], "xy", 2, fds, 1), 2);
+    kit_assert_code(weft_receive_fds(sockets[1], &byte, 1, &got, &n), 1);
+    ck_assert_uint_eq(n, 1);
+    close(fds[0]);
+    ck_assert_int_eq(write(fds[1], "z", 1), 1);
+    ck_assert_int_eq(read(got, &byte, 1), 1);
+    ck_assert_int_eq(byte, 'z');
+    kit_assert_code(weft_receive_fds(sockets[1], &byte, 1, &got, &n), 1);
+    ck_assert_uint_eq(n, 0);
+    n = 1;
+    kit_assert_code(weft_receive_fds(-1, &byte, 1, &got, &n), -EBADF);
+    ck_assert_uint_eq(n, 0);
+    close(got);
+    close(fds[1]);
+    close(sockets[0]);
+    close(sockets[1]);
+}
+
+// All or none, also when this process has room for some of them only.
+KIT_BOTH(descriptors_that_find_no_number_are_lost_together)
+{
+    int sockets[2], fds[2], got[2];
+    struct rlimit limit, small;
+    size_t n = 2;
+    char byte;
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+    new_pipe(fds);
+    kit_assert_code(weft_send_fds(sockets[0], "a", 1, fds, 2), 1);
+    kit_assert_code(weft_receive_fds(sockets[1], &byte, 1, got, &n), 1);
+    ck_assert_uint_eq(n, 2);
+    kit_assert_code(weft_send_fds(sockets[0], "b", 1, fds, 2), 1);
+    close(got[0]);
+    close(got[1]);
+    int before = weft_test_count_fds();
+    // the lowest number that is free, and no other
+    int lowest = fcntl(sockets[0], F_DUPFD, 0);
+    close(lowest);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    small = limit;
+    small.rlim_cur = (rlim_t)lowest + 1;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &small), 0);
+    n = 2;
+    got[1] = sockets[0]; // none of those that came
+    int rc = (int)weft_receive_fds(sockets[1], &byte, 1, got, &n);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    kit_assert_code(rc, -WEFT_ETOOBIG);
     ck_assert_uint_eq(n, 0);
     ck_assert_int_eq(weft_test_count_fds(), before);
     close(fds[0]);
