@@ -61,6 +61,10 @@ KIT_BOTH(a_kind_of_stream_of_ones_own_and_short_reads_and_writes)
     kit_assert_code(weft_stream_read_line(b, line, sizeof(line)), 7);
     ck_assert_str_eq(line, "vector\n");
     kit_assert_code(weft_stream_read_line(b, line, sizeof(line)), 5);
+    struct iovec more[] = {{"", 0}, {"more", 4}, {"", 0}, {"", 0}};
+    kit_assert_code(weft_stream_writev(a, more, 4), 4);
+    say(a, "!");
+    hear(b, "more!");
     kit_assert_code(weft_stream_shutdown(a), -EOPNOTSUPP);
     kit_assert_code(weft_stream_abort(a), 0);
     kit_assert_code(weft_stream_close(b), 0);
@@ -139,6 +143,53 @@ KIT_BOTH(after_a_full_read_the_next_takes_what_follows)
     kit_assert_code(weft_stream_read(&c.base, all, 10), 3);
     ck_assert_mem_eq(all, "567", 3);
     kit_assert_code(weft_stream_close(&c.base), 0);
+}
+
+// Passes what it is given, until there is no room.
+struct filled {
+    weft_stream base;
+    size_t room;
+    int asked;
+};
+
+static ssize_t filled_write(weft_stream *s, const void *buf, size_t size)
+{
+    struct filled *f = (struct filled *)s;
+
+    (void)buf;
+    f->asked++;
+    if (size > f->room)
+        return -ENOSPC;
+    f->room -= size;
+    return (ssize_t)size;
+}
+
+static const struct weft_stream_ops filled_ops = {
+    .size = sizeof(filled_ops),
+    .kind = "filled",
+    .read = counted_read,
+    .write = filled_write,
+    .close = counted_close,
+};
+
+// More parts than are written at once.
+KIT_BOTH(a_vector_ends_where_a_write_fails)
+{
+    enum { PARTS = 200 };
+    struct iovec parts[PARTS];
+    struct filled filled = {.room = 2 * PARTS};
+    weft_stream *s = &filled.base;
+
+    weft_stream_init(s, &filled_ops);
+    for (int i = 0; i < PARTS; i++)
+        parts[i] = (struct iovec){"xy", 2};
+    kit_assert_code(weft_stream_writev(s, parts, PARTS), 2 * PARTS);
+    ck_assert_uint_eq(filled.room, 0);
+    filled.asked = 0;
+    kit_assert_code(weft_stream_writev(s, parts, PARTS), -ENOSPC);
+    ck_assert_int_eq(filled.asked, 1);
+    kit_assert_code(weft_stream_writev(s, parts, -1), -EINVAL);
+    kit_assert_code(weft_stream_close(s), 0);
 }
 
 WEFT_TEST_MAIN("own_stream")

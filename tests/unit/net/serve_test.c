@@ -269,7 +269,8 @@ KIT_BOTH(no_descriptors_left, .timeout = 20)
     struct rlimit limit, small;
     struct weft_address to;
     weft_stream *clients[CLIENTS];
-    int fds[CLIENTS];
+    int fds[CLIENTS], told = temporary_file(0);
+    char text[4096] = "";
 
     // The clients have their descriptors; few are left for the server.
     for (int i = 0; i < CLIENTS; i++)
@@ -278,6 +279,8 @@ KIT_BOTH(no_descriptors_left, .timeout = 20)
     small = limit;
     small.rlim_cur = (rlim_t)fds[CLIENTS - 1] + ROOM;
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &small), 0);
+    fflush(stderr);
+    ck_assert_int_eq(dup2(told, STDERR_FILENO), STDERR_FILENO);
     server_start(&s);
     kit_assert_code(weft_address_parse(&to, "127.0.0.1", s.port), 0);
     for (int i = 0; i < CLIENTS; i++) {
@@ -298,6 +301,13 @@ KIT_BOTH(no_descriptors_left, .timeout = 20)
     server_end(&s, 0);
     ck_assert_int_eq(s.served, CLIENTS);
     ck_assert_int_lt(s.most, CLIENTS);
+    // that it is short of descriptors is told, and once
+    ck_assert_int_gt(pread(told, text, sizeof(text) - 1, 0), 0);
+    static const char word[] = "no descriptor or memory for a connection";
+    const char *first = strstr(text, word);
+    ck_assert_ptr_nonnull(first);
+    ck_assert_ptr_null(strstr(first + 1, word));
+    close(told);
 }
 
 static double cpu_seconds(void)

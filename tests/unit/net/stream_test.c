@@ -190,11 +190,14 @@ KIT_BOTH(read_until_any_has_a_limit)
     weft_stream *pair[2];
     char buf[64];
 
+    int which = 77;
+
     stream_socket_pair(pair);
     say(pair[0], "0123456789ABC\r\n");
     kit_assert_code(
-        weft_stream_read_until_any(pair[1], marks, 3, NULL, buf, 12),
+        weft_stream_read_until_any(pair[1], marks, 3, &which, buf, 12),
         -WEFT_ETOOBIG);
+    ck_assert_int_eq(which, 77);
     hear_until(pair[1], 3, "0123456789ABC", 0);
     hear_until(pair[1], 3, "\r\n", 1);
     stream_close_both(pair);
@@ -292,6 +295,7 @@ KIT_TASK(a_cancel_in_a_line_loses_nothing)
 KIT_BOTH(canceled_scopes_are_told_even_when_bytes_are_there)
 {
     weft_stream *pair[2];
+    int file = temporary_file(5);
     char byte;
 
     stream_socket_pair(pair);
@@ -302,9 +306,14 @@ KIT_BOTH(canceled_scopes_are_told_even_when_bytes_are_there)
         kit_assert_code(weft_stream_read(pair[1], &byte, 1), -ETIMEDOUT);
         kit_assert_code(weft_stream_write(pair[1], &byte, 1), -ETIMEDOUT);
         kit_assert_code(weft_stream_shutdown(pair[1]), -ETIMEDOUT);
+        kit_assert_code(weft_stream_sendfile(pair[1], file, 0, 5), -ETIMEDOUT);
+        kit_assert_code(weft_stream_printf(pair[1], "x"), -ETIMEDOUT);
     }
     hear(pair[1], "yz");
+    say(pair[1], "none of it was sent");
+    hear(pair[0], "none of it was sent");
     stream_close_both(pair);
+    close(file);
 }
 
 // A slow peer slows the writer, and the deadline of the writer holds.
@@ -475,32 +484,36 @@ static int talk(void *arg)
     return n < 0 ? (int)n : 0;
 }
 
+static void give_up(weft_future *task)
+{
+    weft_cancel(task);
+    kit_assert_code(weft_join(task), -WEFT_EJOBCANCELED);
+}
+
 // One worker: who says that he talks stands in line when the next one runs.
 KIT_TASK(writers_in_the_middle_and_at_the_end_of_the_line_give_up)
 {
-    static const char *const texts[] = {"first ", "second", "third ", "fourth",
-                                        "fifth"};
-    struct talker talkers[5];
-    weft_future *tasks[5];
+    static const char *const texts[] = {"first ", "second", "third ",
+                                        "fourth", "fifth ", "sixth "};
+    struct talker talkers[6];
+    weft_future *tasks[6];
     weft_stream *pair[2];
     int talking = 0;
 
     kit_assert_code(weft_stream_pair(pair, .room = 2), 0);
-    for (int i = 0; i < 5; i++) {
-        if (i == 4) { // behind the second: the others have left
-            weft_cancel(tasks[2]);
-            kit_assert_code(weft_join(tasks[2]), -WEFT_EJOBCANCELED);
-            weft_cancel(tasks[3]);
-            kit_assert_code(weft_join(tasks[3]), -WEFT_EJOBCANCELED);
-        }
+    for (int i = 0; i < 6; i++) {
+        if (i == 4) // between the second and the fourth
+            give_up(tasks[2]);
+        if (i == 5) // behind the fourth
+            give_up(tasks[4]);
         talkers[i] = (struct talker){pair[0], texts[i], &talking};
         tasks[i] = weft_task_start(talk, &talkers[i]);
         kit_await(&talking, i + 1);
     }
-    hear(pair[1], "first secondfifth");
-    kit_assert_code(weft_join(tasks[0]), 0);
-    kit_assert_code(weft_join(tasks[1]), 0);
-    kit_assert_code(weft_join(tasks[4]), 0);
+    hear(pair[1], "first secondfourthsixth ");
+    for (int i = 0; i < 6; i++)
+        if (i != 2 && i != 4)
+            kit_assert_code(weft_join(tasks[i]), 0);
     stream_close_both(pair);
 }
 
@@ -559,6 +572,28 @@ static void check_sendfile(weft_stream *pair[2])
     ck_assert_int_eq(lseek(sender.fd, 0, SEEK_CUR), SIZE);
     close(sender.fd);
     stream_close_both(pair);
+}
+
+// Takes some of what comes, and goes.
+static int read_and_go(void *arg)
+{
+    ssize_t n = weft_stream_skip(arg, 70000);
+
+    weft_stream_close(arg);
+    return n < 0 ? (int)n : 0;
+}
+
+KIT_BOTH(a_file_whose_reader_goes_in_the_middle)
+{
+    weft_stream *pair[2];
+    int file = temporary_file(200000);
+
+    kit_assert_code(weft_stream_pair(pair, .room = 1000), 0);
+    weft_future *reader = weft_task_start(read_and_go, pair[1]);
+    kit_assert_code(weft_stream_sendfile(pair[0], file, 0, 200000), -EPIPE);
+    kit_assert_code(weft_join(reader), 0);
+    kit_assert_code(weft_stream_close(pair[0]), 0);
+    close(file);
 }
 
 KIT_BOTH(files_are_sent, .timeout = 20)
@@ -636,6 +671,16 @@ KIT_BOTH(printed_text_of_any_length)
     ck_assert_str_eq(line, "3 of five\n");
     kit_assert_code(weft_stream_read_line(pair[1], line, sizeof(line)), 2001);
     ck_assert_str_eq(line + 1997, "007\n");
+    // around what has room on the stack, and nothing at all
+    for (int size = 510; size < 515; size++) {
+        kit_assert_code(weft_stream_printf(pair[0], "%0*d\n", size - 1, 7),
+                        size);
+        kit_assert_code(weft_stream_printf(pair[0], "%s", ""), 0);
+        kit_assert_code(weft_stream_read_line(pair[1], line, sizeof(line)),
+                        size);
+        ck_assert_str_eq(line + size - 3, "07\n");
+    }
+    ck_assert_uint_eq(weft_stream_buffered(pair[1]), 0);
     ck_assert_int_eq(weft_stream_fd(pair[0]), -EBADF);
     stream_close_both(pair);
 }
@@ -757,8 +802,18 @@ static void no_ops(void)
     weft_stream_init(&s, &none);
 }
 
+static void no_marks(void)
+{
+    weft_stream *pair[2];
+    char buf[8];
+
+    stream_socket_pair(pair);
+    weft_stream_read_until_any(pair[0], marks, 0, NULL, buf, sizeof(buf));
+}
+
 WEFT_TEST(misuse_aborts)
 {
+    kit_assert_aborts(no_marks, "there must be a mark");
     kit_assert_aborts(two_readers, "one task or thread at a time may read");
     kit_assert_aborts(close_under_a_reader, "somebody reads the stream");
     kit_assert_aborts(abort_under_a_writer, "somebody writes the stream");

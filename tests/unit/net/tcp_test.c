@@ -79,6 +79,7 @@ WEFT_TEST(addresses)
     kit_assert_code(weft_address_unix(&address, "@x", false), -EINVAL);
     kit_assert_code(weft_address_unix(&address, "", false), -EINVAL);
     kit_assert_code(weft_address_unix(&address, "@x", true), 0);
+    ck_assert_uint_eq(address.len, sizeof(sa_family_t) + 2);
     weft_address_text(&address, text, sizeof(text));
     ck_assert_str_eq(text, "@x");
     address.len = sizeof(sa_family_t); // of a socket that has no name
@@ -138,6 +139,8 @@ KIT_BOTH(socket_options)
     ck_assert_int_eq(option(b, IPPROTO_TCP, TCP_NODELAY), 0);
     ck_assert_int_eq(option(b, SOL_SOCKET, SO_KEEPALIVE), 1);
     ck_assert_int_eq(option(b, IPPROTO_TCP, TCP_KEEPIDLE), 30);
+    ck_assert_int_eq(option(b, IPPROTO_TCP, TCP_KEEPINTVL), 10);
+    ck_assert_int_eq(option(b, IPPROTO_TCP, TCP_KEEPCNT), 3);
     kit_assert_code(weft_stream_close(a), 0);
     kit_assert_code(weft_stream_close(b), 0);
     weft_listener_close(l);
@@ -225,6 +228,7 @@ KIT_BOTH(a_stream_without_addresses)
     kit_assert_code(weft_stream_peer(pair[0], &address), -ENOTCONN);
     ck_assert_uint_eq(address.len, 0);
     kit_assert_code(weft_stream_local(pair[0], &address), 0);
+    kit_assert_code(weft_stream_shutdown(pair[0]), -ENOTCONN);
     kit_assert_code(weft_stream_close(pair[0]), 0);
 }
 
@@ -355,6 +359,39 @@ KIT_BOTH(several_addresses_share_a_port)
     int fds = weft_test_count_fds();
     weft_listener_close(l);
     ck_assert_int_eq(weft_test_count_fds(), fds - 3); // two, and their set
+}
+
+KIT_BOTH(if_one_address_cannot_be_had_none_is)
+{
+    static const char *const more[] = {"192.0.2.1"};
+    weft_listener *l = NULL;
+    int fds = weft_test_count_fds();
+
+    kit_assert_code(
+        weft_tcp_listen("127.0.0.1", 0, &l, .also = more, .also_count = 1),
+        -EADDRNOTAVAIL);
+    ck_assert_ptr_null(l);
+    ck_assert_int_eq(weft_test_count_fds(), fds);
+}
+
+// Not even IPv4 alone: who asks for every address wants both.
+KIT_BOTH(every_address_but_one_that_is_taken)
+{
+    struct weft_address any;
+    int yes = 1, fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    weft_listener *l;
+
+    if (fd < 0)
+        weft_test_skip("there is no IPv6");
+    kit_assert_code(weft_address_parse(&any, "::", 0), 0);
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes));
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&any.storage, any.len), 0);
+    ck_assert_int_eq(listen(fd, 1), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&any.storage, &any.len),
+                     0);
+    kit_assert_code(weft_tcp_listen(NULL, weft_address_port(&any), &l),
+                    -EADDRINUSE);
+    close(fd);
 }
 
 KIT_BOTH(every_address)

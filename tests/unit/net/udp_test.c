@@ -125,9 +125,11 @@ KIT_BOTH(sockets_that_cannot_be_had)
     int fd = weft_udp_bind("127.0.0.1", 0);
 
     address_of(fd, &address);
+    int fds = weft_test_count_fds();
     kit_assert_code(weft_udp_bind("127.0.0.1", weft_address_port(&address)),
                     -EADDRINUSE);
     kit_assert_code(weft_udp_bind("192.0.2.1", 0), -EADDRNOTAVAIL);
+    ck_assert_int_eq(weft_test_count_fds(), fds);
     kit_assert_code(weft_close(fd), 0);
     kit_assert_code(weft_udp_receive(fd, &(char){0}, 1, NULL), -EBADF);
     kit_assert_code(weft_udp_receive(-1, &(char){0}, 1, NULL), -EBADF);

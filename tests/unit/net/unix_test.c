@@ -42,6 +42,14 @@ KIT_BOTH(listen_connect_and_the_file)
     kit_assert_code(weft_stream_close(b), 0);
     weft_listener_close(l);
     ck_assert_int_lt(stat(path, &st), 0);
+    // without a wish, as for any file
+    mode_t mask = umask(022);
+    // what is said of TCP means nothing here
+    kit_assert_code(weft_unix_listen(path, &l, .socket = {.keepalive = 30}), 0);
+    umask(mask);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(st.st_mode & 0777, 0755);
+    weft_listener_close(l);
 }
 
 // What a program that was killed has left behind.
@@ -91,6 +99,7 @@ KIT_BOTH(names_without_a_file_are_for_those_who_ask)
     kit_assert_code(weft_unix_listen(name, &l), -EINVAL);
     kit_assert_code(weft_unix_connect(name, &a), -EINVAL);
     kit_assert_code(weft_unix_listen(name, &l, .abstract = true), 0);
+    ck_assert_int_lt(access(name, F_OK), 0);
     kit_assert_code(weft_unix_connect(name, &a), -EINVAL);
     kit_assert_code(weft_unix_connect(name, &a, .abstract = true), 0);
     kit_assert_code(weft_listener_accept(l, &b, NULL), 0);
@@ -184,6 +193,28 @@ KIT_BOTH(descriptors_travel)
     n = 3;
     kit_assert_code(weft_receive_fds(sockets[1], buf, sizeof(buf), got, &n), 0);
     kit_assert_code(weft_close(sockets[1]), 0);
+}
+
+KIT_BOTH(as_many_descriptors_as_the_kernel_takes)
+{
+    enum { MOST = 253 };
+    int sockets[2], fds[2], send[MOST], got[MOST];
+    size_t n = MOST;
+    char byte;
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+    new_pipe(fds);
+    for (int i = 0; i < MOST; i++)
+        send[i] = fds[i % 2];
+    kit_assert_code(weft_send_fds(sockets[0], "x", 1, send, MOST), 1);
+    kit_assert_code(weft_receive_fds(sockets[1], &byte, 1, got, &n), 1);
+    ck_assert_uint_eq(n, MOST);
+    for (int i = 0; i < MOST; i++)
+        ck_assert_int_eq(close(got[i]), 0);
+    close(fds[0]);
+    close(fds[1]);
+    close(sockets[0]);
+    close(sockets[1]);
 }
 
 KIT_BOTH(more_descriptors_than_expected_are_closed)
