@@ -108,8 +108,14 @@ static void deadline_nan(void)
     weft_submit(weft_executor_with(ex, .deadline = NAN), nothing_job);
 }
 
+static void stall_nan(void)
+{
+    weft_run(kit_return, NULL, .stall = NAN);
+}
+
 WEFT_TEST(nan_aborts)
 {
+    kit_assert_aborts(stall_nan, ".stall must not be NaN");
     kit_assert_aborts(sleep_nan, "weft_sleep");
     kit_assert_aborts(park_nan, "weft_park");
     kit_assert_aborts(wait_nan, "weft_wait");

@@ -61,6 +61,78 @@ KIT_BOTH(ten_blocked_jobs_do_not_stop_the_next)
     kit_assert_code(weft_executor_close(ex), 0);
 }
 
+// Values of a job end with it, in its own thread.
+static int values_left;
+
+static void drop_value(void *value)
+{
+    values_left += *(int *)value;
+}
+
+static struct weft_local value_key = {.destroy = drop_value};
+
+WEFT_JOB(int, set_value)
+{
+    static int one = 1;
+    ck_assert_ptr_null(weft_local_get(&value_key));
+    return weft_local_set(&value_key, &one);
+}
+
+KIT_BOTH(values_of_a_job_end_with_it)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 1, .blocking = true);
+
+    for (int i = 1; i <= 3; i++) {
+        int rc = 1;
+        kit_assert_code(weft_result(weft_submit(ex, set_value), &rc), 0);
+        kit_assert_code(rc, 0);
+        ck_assert_int_eq(values_left, i);
+    }
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+// A close that cancels reaches all who run, whoever of their neighbours has
+// ended before.
+static int begun;
+
+WEFT_JOB(int, run_until_canceled)
+{
+    kit_count(&begun);
+    return weft_sleep(INFINITY);
+}
+
+static void check_canceled(weft_future *f)
+{
+    int rc = 0;
+
+    kit_assert_code(weft_result(f, &rc), 0);
+    kit_assert_code(rc, -ECANCELED);
+}
+
+KIT_BOTH(a_close_cancels_those_who_still_run)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 4, .blocking = true);
+    weft_future *fs[6];
+    static const int gone[] = {1, 0, 3}; // the second, the first, the last
+
+    for (int i = 0; i < 4; i++) {
+        fs[i] = weft_submit(ex, run_until_canceled);
+        kit_await(&begun, i + 1);
+    }
+    for (int i = 0; i < 3; i++) {
+        weft_cancel(fs[gone[i]]);
+        check_canceled(fs[gone[i]]);
+    }
+    for (int i = 4; i < 6; i++) {
+        fs[i] = weft_submit(ex, run_until_canceled);
+        kit_await(&begun, i + 1);
+    }
+    kit_assert_code(weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL), 0);
+    check_canceled(fs[2]);
+    check_canceled(fs[4]);
+    check_canceled(fs[5]);
+}
+
 // A job that blocks in libc on what only a parked job will do, when that one's
 // own wait is over: each has a thread of its own.
 static struct kit_gate gate;

@@ -613,4 +613,82 @@ WEFT_TEST(bytes_through_a_stream)
     kit_assert_code(weft_executor_close(ex), 0);
 }
 
+// Every third one fails, after its first results are somebody else's already.
+WEFT_JOB(struct weft_bytes, text_or_failure, long, x)
+{
+    char text[32];
+    if (x >= 20 && x % 3 == 0)
+        weft_fail(-EBADMSG, NULL);
+    snprintf(text, sizeof text, "%ld", x);
+    return weft_bytes_copy(text, strlen(text) + 1);
+}
+
+static int take_bytes_or_code(size_t index, int code, const void *result,
+                              void *arg)
+{
+    bool fails = index >= 20 && index % 3 == 0;
+    kit_assert_code(code, fails ? -EBADMSG : 0);
+    ++*(int *)arg;
+    if (fails)
+        return 0;
+    struct weft_bytes bytes = *(const struct weft_bytes *)result;
+    ck_assert_int_eq(atol(bytes.data), (long)index);
+    weft_bytes_free(&bytes);
+    return 0;
+}
+
+static int count_to_1000(void *in_place, void *arg)
+{
+    static long next;
+    (void)arg;
+    *(long *)in_place = next++;
+    return next <= 1000;
+}
+
+WEFT_TEST(bytes_and_failures_through_a_stream)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    int taken = 0;
+    kit_assert_code(weft_map_stream(ex, text_or_failure, count_to_1000,
+                                    take_bytes_or_code, &taken, .chunk = 8,
+                                    .ordered = true),
+                    0);
+    ck_assert_int_eq(taken, 1000);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+// A window is kept where chunks are asked for, too: those who came first stay
+// until as many have come as may.
+static int inside, most_inside, came;
+
+WEFT_JOB(long, stay, long, x)
+{
+    int n = __atomic_add_fetch(&inside, 1, __ATOMIC_SEQ_CST);
+    int most = kit_load(&most_inside);
+    while (n > most &&
+           !__atomic_compare_exchange_n(&most_inside, &most, n, false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        continue;
+    kit_count(&came);
+    kit_await(&came, 3);
+    for (int i = 0; i < 20; i++)
+        weft_yield();
+    __atomic_fetch_sub(&inside, 1, __ATOMIC_SEQ_CST);
+    return x;
+}
+
+WEFT_TEST(a_window_with_chunks_of_one)
+{
+    enum { MANY = 40 };
+    weft_executor *ex = weft_thread_pool(.workers = 8);
+    long numbers[MANY], results[MANY];
+    for (long i = 0; i < MANY; i++)
+        numbers[i] = i;
+    kit_assert_code(
+        weft_map(ex, stay, numbers, MANY, results, .chunk = 1, .window = 3), 0);
+    ck_assert_mem_eq(numbers, results, sizeof numbers);
+    ck_assert_int_eq(most_inside, 3);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
 WEFT_TEST_MAIN("map")

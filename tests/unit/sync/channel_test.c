@@ -246,4 +246,17 @@ WORLDS(the_last_receiver_breaks_the_pipe)
     weft_channel_free(c);
 }
 
+static void one_receiver_too_many(void)
+{
+    weft_channel *c = weft_channel_new(.item = sizeof(int), .receivers = 1);
+
+    weft_channel_receiver_done(c);
+    weft_channel_receiver_done(c);
+}
+
+WEFT_TEST(a_receiver_that_is_done_twice_aborts)
+{
+    kit_assert_aborts(one_receiver_too_many, "more receivers are done");
+}
+
 WEFT_TEST_MAIN("channel")

@@ -529,4 +529,23 @@ WEFT_TEST(locks_held_at_a_fork)
     ck_assert_int_eq(kit_child(fork_while_it_is_held, text, sizeof text), 0);
 }
 
+static int acquire_and_end(void *arg)
+{
+    return weft_lock_acquire(arg);
+}
+
+// Also who died with it is forgotten.
+WEFT_TEST(one_that_has_ended_is_as_new)
+{
+    struct weft_lock of_a_dead_one = {0};
+
+    kit_assert_code(
+        weft_join(weft_thread_start(acquire_and_end, &of_a_dead_one)), 0);
+    kit_assert_code(weft_lock_acquire(&of_a_dead_one), -EOWNERDEAD);
+    weft_lock_release(&of_a_dead_one);
+    weft_lock_fini(&of_a_dead_one);
+    kit_assert_code(weft_lock_acquire(&of_a_dead_one), 0);
+    weft_lock_release(&of_a_dead_one);
+}
+
 WEFT_TEST_MAIN("lock")

@@ -115,6 +115,17 @@ WORLDS(a_rendezvous_ends_when_both_are_there)
     weft_queue_free(q);
 }
 
+// Whatever it is told of its size: there is nobody to meet.
+WORLDS(a_rendezvous_holds_nothing)
+{
+    weft_queue *q = new_queue(WEFT_QUEUE_RENDEZVOUS, 3);
+    for (int i = 0; i < 3; i++)
+        kit_assert_code(try_put(q, i), -EAGAIN);
+    ck_assert(weft_queue_full(q));
+    ck_assert_uint_eq(weft_queue_size(q), 0);
+    weft_queue_free(q);
+}
+
 WORLDS(a_rendezvous_given_up_moves_nothing)
 {
     weft_queue *q = new_queue(WEFT_QUEUE_RENDEZVOUS, 0);

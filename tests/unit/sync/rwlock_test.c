@@ -267,4 +267,23 @@ WEFT_TEST(misuse_aborts)
     kit_assert_aborts(end_a_held_one, "not held");
 }
 
+static int acquire_and_end(void *arg)
+{
+    return weft_rwlock_write_acquire(arg);
+}
+
+// Also who died with it is forgotten.
+WEFT_TEST(one_that_has_ended_is_as_new)
+{
+    struct weft_rwlock of_a_dead_one = {0};
+
+    kit_assert_code(
+        weft_join(weft_thread_start(acquire_and_end, &of_a_dead_one)), 0);
+    kit_assert_code(weft_rwlock_write_acquire(&of_a_dead_one), -EOWNERDEAD);
+    weft_rwlock_write_release(&of_a_dead_one);
+    weft_rwlock_fini(&of_a_dead_one);
+    kit_assert_code(weft_rwlock_write_acquire(&of_a_dead_one), 0);
+    weft_rwlock_write_release(&of_a_dead_one);
+}
+
 WEFT_TEST_MAIN("rwlock")
