@@ -220,12 +220,14 @@ static int run(struct stream *s)
 {
     for (;;) {
         int sent = fill(s);
+        size_t used = s->used;
         int rc = sent < 0 ? sent : settle_done(s);
         if (rc < 0)
             return rc;
         if (s->exhausted && s->used == 0)
             return 0;
-        bool full = sent == 0 && s->used > 0;
+        // Only when nothing has become free: else there is more to send first.
+        bool full = sent == 0 && s->used == used;
         rc = full ? wait_next(s) : wi_check_scopes();
         if (rc < 0)
             return rc;

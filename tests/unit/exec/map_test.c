@@ -657,6 +657,43 @@ WEFT_TEST(bytes_and_failures_through_a_stream)
     kit_assert_code(weft_executor_close(ex), 0);
 }
 
+// Places that have become free are filled before the stream waits again: here
+// the last of the first four ends only when a fifth has been made.
+static int made_by_now, ended_by_now;
+
+WEFT_JOB(long, wait_for_the_fifth, long, x)
+{
+    if (x == 0) {
+        kit_await(&made_by_now, 4);
+        kit_await(&ended_by_now, 2); // then three are back at once
+    }
+    if (x == 3)
+        kit_await(&made_by_now, 5);
+    kit_count(&ended_by_now);
+    return x;
+}
+
+static int make_eight(void *in_place, void *arg)
+{
+    (void)arg;
+    *(long *)in_place = kit_load(&made_by_now);
+    if (*(long *)in_place == 8)
+        return 0;
+    kit_count(&made_by_now);
+    return 1;
+}
+
+WEFT_TEST(a_stream_fills_its_window_before_it_waits)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    kit_assert_code(weft_map_stream(ex, wait_for_the_fifth, make_eight, ignore,
+                                    NULL, .chunk = 1, .window = 4,
+                                    .ordered = true),
+                    0);
+    ck_assert_int_eq(ended_by_now, 8);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
 // A window is kept where chunks are asked for, too: those who came first stay
 // until as many have come as may.
 static int inside, most_inside, came;
