@@ -694,6 +694,50 @@ WEFT_TEST(a_stream_fills_its_window_before_it_waits)
     kit_assert_code(weft_executor_close(ex), 0);
 }
 
+// What has not begun when a stream ends has no result that could be freed, also
+// where one of an earlier element stood.
+enum { LAST = 49 };
+static int made_so_far;
+
+WEFT_JOB(struct weft_bytes, text_until_the_last, long, x)
+{
+    if (x == LAST)
+        kit_await(&made_so_far, LAST + 3);
+    if (x > LAST)
+        weft_sleep(INFINITY);
+    return weft_bytes_copy(&x, sizeof x);
+}
+
+static int make_counted(void *in_place, void *arg)
+{
+    (void)arg;
+    *(long *)in_place = kit_load(&made_so_far);
+    kit_count(&made_so_far);
+    return 1;
+}
+
+static int take_until_the_last(size_t index, int code, const void *result,
+                               void *arg)
+{
+    struct weft_bytes bytes = *(const struct weft_bytes *)result;
+    kit_assert_code(code, 0);
+    weft_bytes_free(&bytes);
+    ++*(int *)arg;
+    return index == LAST ? -EPIPE : 0;
+}
+
+WEFT_TEST(bytes_of_what_never_began)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 1);
+    int taken = 0;
+    kit_assert_code(weft_map_stream(ex, text_until_the_last, make_counted,
+                                    take_until_the_last, &taken, .chunk = 1,
+                                    .window = 4, .ordered = true),
+                    -EPIPE);
+    ck_assert_int_eq(taken, LAST + 1);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
 // A window is kept where chunks are asked for, too: those who came first stay
 // until as many have come as may.
 static int inside, most_inside, came;

@@ -635,6 +635,10 @@ KIT_TASK(an_accept_that_the_close_ends, .timeout = 20)
     listen_no_more(&at);
     kit_assert_code(weft_connection_receive(c, &byte, 1), -WEFT_ECLOSED);
     weft_connection_close(c);
+    // nobody listens any more
+    struct weft_tls_connection_options o = options_of(good);
+    kit_assert_code(weft_tls_connection_open_with("127.0.0.1", at.port, &c, &o),
+                    -ECONNREFUSED);
 }
 
 // Hostile bytes ---------------------------------------------------------------
