@@ -400,6 +400,57 @@ KIT_BOTH(thousands_at_once, .timeout = 20)
     ck_assert_int_eq(runs, MANY);
 }
 
+// So many that a step whose cost grows with those that are left would take
+// hours: an end, a next and a place in a set cost the same, however many wait.
+enum { VERY_MANY = KIT_SANITIZED ? 30000 : 300000 };
+static weft_promise *promises[VERY_MANY];
+static weft_future *pending[VERY_MANY];
+
+static void promise_very_many(void)
+{
+    for (int i = 0; i < VERY_MANY; i++) {
+        promises[i] = weft_promise_new();
+        pending[i] = weft_promise_future(promises[i]);
+    }
+}
+
+// Neither the first nor the last of those that are left; each once, since the
+// step has no factor in common with their number.
+static int scattered(int i)
+{
+    return (int)((long)i * 77777 % VERY_MANY);
+}
+
+static int keep_very_many(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < VERY_MANY; i++)
+        weft_promise_keep(promises[scattered(i)], 0, NULL, 0, NULL);
+    return 0;
+}
+
+KIT_TASK(each_end_of_very_many_costs_the_same, .timeout = 60)
+{
+    promise_very_many();
+    weft_as_completed *it = weft_as_completed_open(pending, VERY_MANY);
+    for (int i = 0; i < VERY_MANY; i++) {
+        weft_promise_keep(promises[scattered(i)], 0, NULL, 0, NULL);
+        ck_assert_int_eq(weft_as_completed_next(it), scattered(i));
+    }
+    weft_as_completed_close(it);
+    kit_assert_code(weft_gather_into(pending, VERY_MANY, NULL, 0, NULL), 0);
+}
+
+KIT_TASK(a_wait_for_very_many, .timeout = 60)
+{
+    promise_very_many();
+    weft_future *keeper = weft_thread_start(keep_very_many, NULL);
+    ck_assert_int_eq(
+        weft_wait(pending, VERY_MANY, WEFT_ALL_COMPLETED, INFINITY), VERY_MANY);
+    kit_assert_code(weft_join(keeper), 0);
+    kit_assert_code(weft_gather_into(pending, VERY_MANY, NULL, 0, NULL), 0);
+}
+
 // Misuse ----------------------------------------------------------------------
 
 static void wait_for_nobody(void)
