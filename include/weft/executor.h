@@ -161,6 +161,9 @@ struct weft_thread_pool_options {
     const unsigned *cpus;
     size_t cpu_count;
     bool pin;
+    // Runs last in each thread whose initializer has not failed, as in a plain
+    // thread, with .init_arg. A negative code comes out of the pool's close.
+    int (*finalizer)(void *arg);
 };
 
 struct weft_thread_pool_stats {
@@ -247,8 +250,8 @@ WEFT_API int weft_map_stream_job(weft_executor *ex, const struct weft_job *job,
 // has returned ex must not be used any more, as memory after free(). NULL is
 // allowed. Blocks: the caller only, but its thread while those of the pool take
 // their last steps, such as those destructors; not ended by cancel. Threads:
-// any but its own jobs. Returns 0, or -ETIMEDOUT if the deadline made it
-// cancel. Since 0.1.
+// any but its own jobs. Returns 0, -ETIMEDOUT if the deadline made it cancel,
+// or the code of a .finalizer. Since 0.1.
 WEFT_API int weft_executor_close_with(weft_executor *ex,
                                       const struct weft_close_options *options);
 

@@ -56,6 +56,7 @@ struct blocking_pool {
     struct wi_task *running; // started jobs, by `sibling`
     unsigned limit;          // atomic
     unsigned threads, idle, lent, number;
+    unsigned leaving;         // threads that run jobs no more
     unsigned least;           // threads that stay although they are idle
     double idle_timeout;      // seconds, of the others
     struct wi_os_cpus cpus;   // where they run
@@ -66,8 +67,10 @@ struct blocking_pool {
     size_t jobs;        // not ended
     uint64_t submitted; // of all times
     int (*initializer)(void *arg);
+    int (*finalizer)(void *arg);
     void *init_arg;
     int broken;               // of the first initializer that has failed
+    int end_code;             // of a finalizer that has
     bool closing, cancel_all; // cancel_all: jobs begin canceled
     struct wi_task *closer;
     uint32_t bell; // futex: rung for each job and for the end
@@ -80,6 +83,12 @@ static struct blocking_pool *pool_of_mark(struct wi_runtime *mark)
 {
     return (struct blocking_pool *)((char *)mark -
                                     offsetof(struct blocking_pool, mark));
+}
+
+// Under the lock.
+static bool has_no_threads(const struct blocking_pool *pool)
+{
+    return pool->threads + pool->leaving == 0;
 }
 
 static void ring(struct blocking_pool *pool, int sleepers)
@@ -219,6 +228,18 @@ static bool initialize(struct blocking_pool *pool)
     return false;
 }
 
+// Under the lock, which it leaves meanwhile: a job that comes now gets another
+// thread, since this one has parted with what its jobs need.
+static void finalize(struct blocking_pool *pool)
+{
+    wi_mutex_unlock(&pool->lock);
+    wi_here.pool = NULL;
+    int code = pool->finalizer(pool->init_arg);
+    wi_mutex_lock(&pool->lock);
+    if (code < 0)
+        pool->end_code = code;
+}
+
 // Waits for the end of the thread that left last, if there is one; the caller,
 // which leaves, takes its place. Under the lock, which is given back.
 static void leave(struct blocking_pool *pool, bool takes_its_place)
@@ -245,9 +266,14 @@ static void pool_thread(void *arg)
     struct wi_task *t;
     while (usable && (t = next_job(pool)) != NULL)
         run_one(pool, t);
-    bool last = --pool->threads == 0 && pool->closing;
-    struct wi_task *closer = pool->closer;
     wi_here.sleeping = NULL;
+    pool->threads--;
+    pool->leaving++;
+    if (usable && pool->finalizer != NULL)
+        finalize(pool);
+    pool->leaving--;
+    bool last = pool->closing && has_no_threads(pool);
+    struct wi_task *closer = pool->closer;
     wi_overflow_thread_fini();
     leave(pool, true); // the closer may free the pool
     if (last)
@@ -283,7 +309,7 @@ static void job_ended(struct wi_runtime *mark)
     if (last)
         ring(pool, INT32_MAX);
     // Else the last thread tells it.
-    struct wi_task *closer = last && pool->threads == 0 ? pool->closer : NULL;
+    struct wi_task *closer = last && has_no_threads(pool) ? pool->closer : NULL;
     wi_mutex_unlock(&pool->lock);
     if (closer != NULL)
         wi_unpark(closer); // frees the pool
@@ -400,7 +426,7 @@ static bool finished(void *arg)
 {
     struct blocking_pool *pool = arg;
     wi_mutex_lock(&pool->lock);
-    bool done = pool->jobs == 0 && pool->threads == 0;
+    bool done = pool->jobs == 0 && has_no_threads(pool);
     wi_mutex_unlock(&pool->lock);
     return done;
 }
@@ -444,6 +470,7 @@ static int close_pool(weft_executor *ex,
     int rc = wi_pool_drain(pool, options, &how);
     wi_mutex_lock(&pool->lock);
     leave(pool, false);
+    rc = rc < 0 ? rc : pool->end_code;
     free(pool->cpus.list);
     free(pool);
     return rc;
@@ -494,6 +521,7 @@ weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
         options->idle_timeout != 0 ? options->idle_timeout : DEFAULT_IDLE;
     pool->stack_size = options->stack_size;
     pool->initializer = options->initializer;
+    pool->finalizer = options->finalizer;
     pool->init_arg = options->init_arg;
     wi_text_copy(pool->name, sizeof pool->name,
                  options->name != NULL ? options->name : "blocking");

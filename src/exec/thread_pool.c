@@ -47,11 +47,13 @@ struct thread_pool {
     struct wi_mutex lock;   // held by an end outside the pool's threads
     struct wi_os_cpus cpus; // where its threads run
     int (*initializer)(void *arg);
+    int (*finalizer)(void *arg);
     void *init_arg;
     struct wi_task *starter; // atomic: who waits for the initializers
     bool resizing;           // atomic
     unsigned begun;          // atomic: initializers that have ended
     int init_code;           // atomic: of one that failed
+    int end_code;            // atomic: of a finalizer that failed
     bool usable; // atomic: the initializers of the first threads are through
     // atomic: not by workers; of the submits, those that the injector had no
     // room for
@@ -367,6 +369,7 @@ static int close_pool(weft_executor *ex,
     wi_mutex_lock(&pool->lock); // let the last end outside be done with it
     wi_mutex_unlock(&pool->lock);
     wi_runtime_stop(pool->runtime, 0);
+    rc = rc < 0 ? rc : pool->end_code;
     free_pool(pool);
     return rc;
 }
@@ -455,6 +458,16 @@ static int begin_thread(struct wi_runtime *runtime)
     return code;
 }
 
+// Last in a thread of the pool.
+static void end_thread(struct wi_runtime *runtime)
+{
+    struct thread_pool *pool = runtime->executor;
+    int code = pool->finalizer(pool->init_arg);
+    if (code < 0)
+        // relaxed: read once the threads have ended
+        __atomic_store_n(&pool->end_code, code, __ATOMIC_RELAXED);
+}
+
 // Waits until the initializers of n threads have ended. 0 or -WEFT_EBROKEN.
 static int await_threads(struct thread_pool *pool, unsigned n)
 {
@@ -515,7 +528,9 @@ static int start_pool(struct thread_pool *pool,
     pool->runtime->executor = pool;
     pool->runtime->cpus = &pool->cpus;
     pool->runtime->job_ended = job_ended;
+    pool->runtime->end = options->finalizer != NULL ? end_thread : NULL;
     pool->initializer = options->initializer;
+    pool->finalizer = options->finalizer;
     pool->init_arg = options->init_arg;
     return start_threads(pool, options->name != NULL ? options->name : "pool");
 }

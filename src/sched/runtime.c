@@ -73,6 +73,7 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     runtime->stall = 0;
     runtime->job_ended = NULL;
     runtime->begin = NULL;
+    runtime->end = NULL;
     runtime->cpus = NULL;
     runtime->executor = NULL;
     runtime->root = NULL;
@@ -142,6 +143,8 @@ static void worker_thread(void *arg)
         wi_park(&wait);
     __atomic_store_n(&base->owner, 0, __ATOMIC_RELEASE);
     wi_worker_leave(worker);
+    if (runtime->end != NULL)
+        runtime->end(runtime);
     wi_task_unref(base);
     wi_records_leave(&wi_here);
 }

@@ -61,8 +61,7 @@ struct wi_watched {
     int64_t since;  // nothing has changed since then
     int64_t turned; // `turns` has not
     int64_t turned_cpu;
-    bool blocked, told;
-    bool told_held;   // that a task holds it
+    bool blocked, told, told_held; // the last: that a task holds it
     unsigned regions; // that its tasks have announced: wi_watchdog_region_begin
 };
 
@@ -152,8 +151,9 @@ struct wi_runtime {
     const struct wi_os_cpus *cpus;                 // their CPUs; NULL: any
     void (*job_ended)(struct wi_runtime *runtime); // NULL, or told of each
     void *executor;                                // for job_ended
-    // NULL, or called first in each thread; < 0: the thread ends.
+    // NULL, or called first in each thread, and last; < 0: the thread ends now.
     int (*begin)(struct wi_runtime *runtime);
+    void (*end)(struct wi_runtime *runtime);
     struct wi_worker *workers[WI_MAX_LIVE]; // atomic
     weft_group *root; // of its run, or where tasks go that jobs start
     void *timers;     // any, atomically: see future/timer.c

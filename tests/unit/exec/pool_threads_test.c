@@ -76,6 +76,120 @@ WEFT_TEST(but_for_the_least_number, .timeout = 20)
     kit_assert_code(weft_executor_close(pool), 0);
 }
 
+// What they do last -----------------------------------------------------------
+
+static int begins, ends, end_code;
+static _Thread_local int *own; // what an initializer has made for its thread
+
+static int make_own(void *arg)
+{
+    own = malloc(sizeof *own);
+    *own = 0;
+    kit_count(arg);
+    return 0;
+}
+
+WEFT_JOB(int, use_own)
+{
+    return ++*own;
+}
+
+static int drop_own(void *arg)
+{
+    ck_assert_ptr_eq(arg, &begins);
+    ck_assert_int_ge(*own, 0);
+    free(own);
+    own = NULL;
+    kit_count(&ends);
+    return end_code;
+}
+
+static weft_executor *pool_with_ends(double idle_timeout)
+{
+    begins = ends = 0;
+    return weft_thread_pool(.workers = 3, .blocking = weft_test_round() == 1,
+                            .initializer = make_own, .finalizer = drop_own,
+                            .init_arg = &begins, .idle_timeout = idle_timeout);
+}
+
+WEFT_TEST(each_ends_with_the_finalizer, .repeat = 2)
+{
+    pool = pool_with_ends(0);
+    for (int i = 0; i < 20; i++)
+        kit_assert_code(weft_join(weft_submit(pool, use_own)), 0);
+    ck_assert_int_eq(kit_load(&ends), 0);
+    kit_assert_code(weft_executor_close(pool), 0);
+    ck_assert_int_gt(begins, 0);
+    ck_assert_int_eq(ends, begins);
+}
+
+WEFT_TEST(a_finalizer_that_fails_is_told_by_the_close, .repeat = 2)
+{
+    end_code = -EDOM;
+    pool = pool_with_ends(0);
+    kit_assert_code(weft_join(weft_submit(pool, use_own)), 0);
+    kit_assert_code(weft_executor_close(pool), -EDOM);
+}
+
+// Jobs come while threads leave: none has one whose own is gone.
+WEFT_TEST(jobs_that_come_while_threads_leave, .repeat = 2, .timeout = 30)
+{
+    pool = pool_with_ends(0.00001);
+    for (int i = 0; i < 300; i++) {
+        int out = 0;
+        kit_assert_code(weft_result(weft_submit(pool, use_own), &out), 0);
+        ck_assert_int_gt(out, 0);
+    }
+    kit_assert_code(weft_executor_close(pool), 0);
+    ck_assert_int_eq(ends, begins);
+}
+
+static int end_at_gate(void *arg)
+{
+    if (kit_load(arg) > 0)
+        return 0;
+    kit_count(arg);
+    return kit_gate_wait(&gate);
+}
+
+WEFT_JOB(int, say_nine)
+{
+    return 9;
+}
+
+// One that leaves takes no place from the jobs that come.
+WEFT_TEST(a_long_finalizer_holds_up_nobody, .timeout = 20)
+{
+    int leaves = 0, out = 0;
+    gate = kit_gate_new();
+    pool =
+        weft_thread_pool(.workers = 1, .blocking = true, .idle_timeout = 0.001,
+                         .finalizer = end_at_gate, .init_arg = &leaves);
+    kit_assert_code(weft_join(weft_submit(pool, say_nine)), 0);
+    kit_await(&leaves, 1);
+    kit_assert_code(weft_result(weft_submit(pool, say_nine), &out), 0);
+    ck_assert_int_eq(out, 9);
+    kit_gate_open(&gate);
+    kit_assert_code(weft_executor_close(pool), 0);
+    kit_gate_free(&gate);
+}
+
+static int fail_to_begin(void *arg)
+{
+    (void)arg;
+    return -EPERM;
+}
+
+WEFT_TEST(who_never_began_does_not_end, .repeat = 2)
+{
+    pool =
+        weft_thread_pool(.workers = 1, .blocking = weft_test_round() == 1,
+                         .initializer = fail_to_begin, .finalizer = drop_own);
+    kit_assert_code(weft_join(weft_submit(pool, use_own)), -WEFT_EBROKEN);
+    weft_executor_close(pool);
+    ck_assert_int_eq(ends, 0);
+}
+
 // CPUs ------------------------------------------------------------------------
 
 enum { MOST_CPUS = 1024 };
