@@ -244,6 +244,15 @@ const struct weft_job *weft_job_find(const char *name)
 
 // Arguments -------------------------------------------------------------------
 
+void wi_job_need_bytes(const struct weft_job *job, const void *arg)
+{
+    const struct weft_bytes *bytes = arg;
+    wi_require_in("weft_submit",
+                  job->arg_kind != WEFT_BYTES || bytes->data != NULL ||
+                      bytes->len == 0,
+                  job, "an argument of bytes with a length must have data");
+}
+
 static void *copy_bytes(const struct weft_bytes *bytes)
 {
     struct weft_bytes *copy = malloc(sizeof *copy + bytes->len);
@@ -267,6 +276,7 @@ int wi_job_copy_arg(const struct weft_job *job, const void *arg, void **word,
         memcpy(word, arg, job->arg_size);
         return 0;
     }
+    wi_job_need_bytes(job, arg);
     if (job->arg_kind == WEFT_BYTES)
         *word = copy_bytes(arg);
     else if ((*word = malloc(job->arg_size)) != NULL)

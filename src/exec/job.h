@@ -73,6 +73,9 @@ static inline void *wi_job_arg_word(const struct weft_job *job, const void *arg)
     return word;
 }
 
+// Aborts if an argument of bytes has a length and no data.
+void wi_job_need_bytes(const struct weft_job *job, const void *arg);
+
 // Whether job is a record that WEFT_JOB made. 0 or -WEFT_ENOJOB.
 static inline int wi_job_check(const struct weft_job *job)
 {

@@ -227,6 +227,7 @@ void *wi_pjob_room(struct wi_pjob *job, size_t size)
 static int take_arg(struct wi_pjob *job, const void *arg)
 {
     struct wi_type type = wi_arg_type(job->job);
+    wi_job_need_bytes(job->job, arg);
     size_t size = wi_carry_size(type, arg);
     void *room = wi_pjob_room(job, size);
     if (room == NULL)

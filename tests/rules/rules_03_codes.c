@@ -422,6 +422,26 @@ static void select_stale(void)
     weft_select(cases, 1, .nowait = true);
 }
 
+WEFT_JOB(unsigned long, length_of, struct weft_bytes, b)
+{
+    return b.len;
+}
+
+static void submit_no_bytes_to(weft_executor *ex)
+{
+    weft_submit(ex, length_of, .len = 10);
+}
+
+static void submit_no_bytes(void)
+{
+    submit_no_bytes_to(weft_thread_pool(.workers = 1));
+}
+
+static void send_no_bytes(void)
+{
+    submit_no_bytes_to(weft_process_pool(.workers = 1));
+}
+
 static void start_null(void)
 {
     weft_task_start(NULL, NULL);
@@ -515,6 +535,8 @@ WEFT_TEST(programming_errors_abort_and_say_where)
     kit_assert_aborts(select_stale, "weft_select");
     kit_assert_aborts(keep_twice, "weft_promise_keep");
     kit_assert_aborts(drop_what_was_kept, "weft_promise_drop");
+    kit_assert_aborts(submit_no_bytes, "weft_submit");
+    kit_assert_aborts(send_no_bytes, "weft_submit");
     kit_assert_aborts(start_null, "weft_task_start");
     kit_assert_aborts(run_null, "weft_run");
     kit_assert_aborts(leave_in_wrong_order, "weft_scope_leave");
