@@ -401,6 +401,17 @@ int weft_parallel_reduce_with(size_t begin, size_t end,
 
 // Scans -----------------------------------------------------------------------
 
+// A round over the blocks, of the first worker (0) and two helpers, each with a
+// share (1, 2):
+//
+//     done | 1 1 1 2 2 2 | 0 0 0 | 1 1 1 2 2 2 | nobody's yet
+//            to output     both    to fold
+//
+// What is to be output was folded in the round before, and the sum of what
+// comes before each block stands in `sums`. When the first one is through with
+// its own, `carry` has the sum up to there; the blocks that were folded are
+// passed by one combination each (take_folded), and output in the next round.
+
 // What is given away: blocks to output, whose sums are now what comes before
 // them, and blocks to fold.
 struct share {

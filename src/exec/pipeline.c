@@ -1,30 +1,46 @@
 // SPDX-License-Identifier: MIT
 //
-// An item under way is a token, of which there are `tokens`. Carriers, children
-// of one fork-join run, take an item from the source through all stages, and
-// then the next one. A stage that is not parallel is a gate that items pass in
-// the order of their tickets: a carrier that comes too early leaves its token
-// there, for whoever lets the one before it out, and goes on with another item.
-// That is the back-pressure: there are no queues between the stages, and never
-// more items than tokens.
+// An item under way is a token, of which there are `tokens`. A token without an
+// item is at home (`free_tokens`). One with an item is
 //
-// A carrier that has nothing to do waits, and one that leaves something to do
-// calls for one more: one that waits on a worker that sleeps, or else it forks
-// one, for whichever worker is free first. If others wait on that worker, one
-// of those comes in its place. So there are about as many as workers, and as
-// items that are held up in a stage. One that is called looks for work after it
-// has said that it comes, so one call at a time is enough, if it can come: not
-// while its worker runs the caller.
+//     carried         by a carrier, through all stages
+//     left at a gate  it came to a stage that is not parallel before its turn
+//     ready           the carrier whose item had the turn before has put it
+//                     into the list, on its way out of that stage
 //
-// With short items a carrier more may do harm (pace.h). Then it stands by: it
-// sleeps for some time, and looks again. It is still coming, so that nobody is
-// called meanwhile; when an item takes long, or waits, it goes to work.
+// Items pass a gate in the order of their tickets. So there are no queues
+// between the stages, and never more items than tokens: that is the
+// back-pressure.
+//
+// Carriers are children of one fork-join run. What one may be, and how it
+// changes:
+//
+//     forked     made by who has left work and had nobody to wake; it begins on
+//                whichever worker is free first        -> works, or ends where
+//                                                         it is not needed
+//     works      has a token, or looks for one: a ready one, else a new item
+//                from the source                       -> waits, stands by,
+//                                                         ends with the last
+//     waits      has found nothing, and sleeps in `waiting`  -> called
+//     called     has been taken out of `waiting`, and wakes up    -> works
+//     stands by  sleeps in `waiting` for a time, since with short items one
+//                more does harm (pace.h); looks again from time to time
+//                                                      -> works, called
+//
+// Who leaves work that another could do calls somebody: one who waits on a
+// worker that sleeps, else a new one is forked. If others wait on the worker
+// where that begins, one of those works in its place. So there are about as
+// many as workers, and as items that are held up in a stage.
+//
+// `coming` says that one has been called, or stands by. It looks for work after
+// it has come, so nobody else need be called till then, but by carriers of the
+// worker on which it is to wake up: it cannot while they run. One who stands by
+// goes to work when an item takes long, or waits.
 //
 // A gate is only ever waited for by a later ticket than the one inside, and the
-// lowest ticket is with a carrier, or in the list of those that can go on,
-// which whoever put it there empties before it waits. So somebody can always go
-// on. When a stage fails, the items under way still pass the gates, without
-// running.
+// lowest ticket is carried or ready, and carriers empty that list before they
+// wait. So somebody can always go on. When a stage fails, the items under way
+// still pass the gates, without running.
 #include <weft/parallel.h>
 
 #include <errno.h>

@@ -14,15 +14,20 @@
 // 2014), with the two indices in one word at every step, so that owner and
 // thieves never have to be ordered by a fence.
 //
-// Asking. `ask` in the head of a range is where the next fork calls
-// weft_fork_asked: the end of the slots, or NULL when somebody wants something:
-// children to steal, a look at the inbox, the end of the run. So nothing of
-// this costs a fork anything. A worker that is about to sleep asks after it
-// has announced its sleep; the owner takes the request, then publishes, then
-// looks for sleepers. An owner who sees others sleep asks again for them, and a
-// range that begins meanwhile is asked at once: so there is a request in each
-// range as long as somebody sleeps (tests/model/ask.pml). The first forks of a
-// run are answered as if somebody had asked.
+// Asking. A range has a place `ask` in its head, at which the next fork calls
+// weft_fork_asked, so that nothing of this costs a fork anything. It is
+//
+//     the end of the slots   nobody wants anything
+//     NULL                   somebody does: children to steal, a look at the
+//                            inbox, the end of a canceled run
+//
+// Who wants something sets it to NULL, in all ranges of a worker; the owner
+// sets it back when it takes the request. A worker that is about to sleep asks
+// after it has announced its sleep; the owner takes the request, then publishes
+// children, then looks for sleepers. If it sees some, it asks again for them,
+// and a range that begins meanwhile is asked at once: so a request stands in
+// each range as long as somebody sleeps (tests/model/ask.pml). The first forks
+// of a run are answered as if somebody had asked.
 //
 // A worker may have very many ranges: one for each child that waits. So that
 // none of this goes through all of them each time, the worker has a count of

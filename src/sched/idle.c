@@ -355,6 +355,34 @@ static bool is_forking(struct wi_worker *worker)
            wi_fork_is_on(worker->runtime);
 }
 
+// Whether something has come since the announcement, which is then taken back.
+static bool has_come(struct wi_worker *worker, bool poll)
+{
+    // seq_cst: after the announcement; pairs with inbox_push
+    if (__atomic_load_n(&worker->inbox, __ATOMIC_SEQ_CST) == NULL &&
+        !wi_runtime_has_work(worker))
+        return false;
+    unannounce(worker);
+    if (poll) // a wake-up of the loop may be on its way: no harm
+        worker->loop->ops->poll(worker->loop, 0);
+    return true;
+}
+
+static void sleep_until(struct wi_worker *worker, bool poll, int64_t limit)
+{
+    int64_t due = wi_roamers_keep(worker);
+    limit = due < limit ? due : limit;
+    if (wi_here.idling != NULL)
+        wi_here.idling(true);
+    if (poll)
+        worker->loop->ops->poll(worker->loop, limit);
+    else
+        wi_os_futex_wait(&worker->sleep, WI_ASLEEP, limit, false);
+    if (wi_here.idling != NULL)
+        wi_here.idling(false);
+    wi_roamers_unkeep(worker);
+}
+
 void wi_worker_idle(struct wi_worker *worker)
 {
     wi_inbox_drain(worker);
@@ -374,26 +402,11 @@ void wi_worker_idle(struct wi_worker *worker)
     announce(worker, poll ? WI_POLLING : WI_ASLEEP);
     if (is_forking(worker))
         wi_fork_ask(worker->runtime);
-    if (__atomic_load_n(&worker->inbox, __ATOMIC_SEQ_CST) != NULL ||
-        wi_runtime_has_work(worker)) {
-        unannounce(worker);
-        if (poll) // a wake-up of the loop may be on its way: no harm
-            worker->loop->ops->poll(worker->loop, 0);
-        pass_wake_on(worker);
-        return;
-    }
+    bool come = has_come(worker, poll);
     pass_wake_on(worker);
-    int64_t due = wi_roamers_keep(worker);
-    limit = due < limit ? due : limit;
-    if (wi_here.idling != NULL)
-        wi_here.idling(true);
-    if (poll)
-        worker->loop->ops->poll(worker->loop, limit);
-    else
-        wi_os_futex_wait(&worker->sleep, WI_ASLEEP, limit, false);
-    if (wi_here.idling != NULL)
-        wi_here.idling(false);
-    wi_roamers_unkeep(worker);
+    if (come)
+        return;
+    sleep_until(worker, poll, limit);
     unannounce(worker);
     worker->turns++;
     wi_inbox_drain(worker);
