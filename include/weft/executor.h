@@ -134,9 +134,8 @@ struct weft_thread_pool_options {
     size_t size;
     unsigned workers;  // 0: weft_cpu_count(), or 64 with .blocking. Without
                        // .blocking more than 256 count as 256
-    bool blocking;     // each job gets a thread of its own (at most .workers,
-                       // see .idle_timeout): for jobs that call plain blocking
-                       // functions
+    bool blocking;     // each job gets a thread of its own, at most .workers:
+                       // for jobs that call plain blocking functions
     const char *name;  // threads are called name-0, name-1, ...
     size_t stack_size; // of a job that parks: bytes; 0: 256 KiB
     // Runs first in each thread of the pool, as in a plain thread. A negative
@@ -151,10 +150,8 @@ struct weft_thread_pool_options {
     // -EAGAIN.
     size_t window;
     enum weft_when_full when_full;
-    // Of .blocking: threads that have had nothing to do for so many seconds
-    // leave, but for .min_workers. 0: 10 s
-    double idle_timeout;
-    unsigned min_workers;
+    double idle_timeout;  // of .blocking: seconds until idle ones leave; 0: 10
+    unsigned min_workers; // of .blocking: so many do not leave
     // CPUs that its threads may run on, copied; NULL: as the caller. With .pin
     // each has one of them, in turn; without .workers there are no more threads
     // than CPUs.
