@@ -468,6 +468,7 @@ static int close_pool(weft_executor *ex,
     if (options->mode == WEFT_CLOSE_CANCEL_ALL)
         cancel_running(pool);
     int rc = wi_pool_drain(pool, options, &how);
+    cancel_pending(pool); // entries of jobs that ended before any thread came
     wi_mutex_lock(&pool->lock);
     leave(pool, false);
     rc = rc < 0 ? rc : pool->end_code;
