@@ -17,6 +17,7 @@
 #include "exec/job.h"
 #include "future/external.h"
 #include "future/future.h"
+#include "future/group.h"
 #include "future/local.h"
 #include "future/run.h"
 #include "os/report.h"
@@ -194,7 +195,6 @@ int wi_pool_cpus(struct wi_os_cpus *cpus,
 // Closing ---------------------------------------------------------------------
 
 enum { LAGGARDS = 8 };
-#define DEFAULT_GRACE 10.0
 
 static int64_t close_deadline(double seconds)
 {
@@ -206,7 +206,7 @@ int wi_pool_drain(void *pool, const struct weft_close_options *options,
 {
     struct wi_wait wait = {
         .object = pool, .deadline = WI_FOREVER, .kind = WI_WAIT_POOL};
-    double grace = options->grace != 0 ? options->grace : DEFAULT_GRACE;
+    double grace = options->grace != 0 ? options->grace : WI_DEFAULT_GRACE;
     bool hurried = options->deadline == 0;
     if (!hurried)
         wait.deadline = close_deadline(options->deadline);

@@ -150,22 +150,31 @@ static int wait_for_place(struct window *w, struct wi_waiter *waiter)
                                       : rc;
 }
 
-// Takes a place: 0, or -EAGAIN, -WEFT_ECLOSED, or what ended the wait.
+// Takes a place, on the way into the pool already: 0, -EAGAIN or -WEFT_ECLOSED.
+// Under the lock.
+static int take_place(struct window *w)
+{
+    if (w->closed)
+        return -WEFT_ECLOSED;
+    if (w->used >= w->limit)
+        return -EAGAIN;
+    w->used++;
+    w->refs++;
+    w->inside++;
+    return 0;
+}
+
+// The same, or what ended the wait for a place.
 static int enter(struct window *w)
 {
     struct wi_waiter waiter = {.task = wi_self()};
     if (waiter.task == NULL)
         return -ENOMEM;
     wi_mutex_lock(&w->lock);
-    bool full = w->used >= w->limit;
-    int rc = w->closed ? -WEFT_ECLOSED : full ? -EAGAIN : 0;
+    int rc = take_place(w);
     bool wait =
         rc == -EAGAIN && w->when_full == WEFT_FULL_WAIT && wi_here.ending == 0;
-    if (rc == 0) {
-        w->used++;
-        w->refs++;
-        w->inside++;
-    } else if (wait) {
+    if (wait) {
         w->refs++;
         wi_waiters_add(&w->waiting, &waiter);
     }
@@ -224,30 +233,19 @@ static bool drop_oldest(struct window *w, unsigned lane)
     return dropped;
 }
 
-// Takes a place if one is free, on the way into the pool already.
-static int try_place(struct window *w)
-{
-    wi_mutex_lock(&w->lock);
-    int rc = w->closed ? -WEFT_ECLOSED : w->used >= w->limit ? -EAGAIN : 0;
-    if (rc == 0) {
-        w->used++;
-        w->refs++;
-    }
-    wi_mutex_unlock(&w->lock);
-    return rc;
-}
-
-// Takes a place, of an older job if need be.
+// As enter, but by the place of an older job instead of a wait.
 static int enter_dropping(struct window *w, unsigned lane)
 {
     int rc;
     wi_mutex_lock(&w->lock);
     w->inside++; // so that a close waits, even if this comes to nothing
     wi_mutex_unlock(&w->lock);
-    while ((rc = try_place(w)) == -EAGAIN && drop_oldest(w, lane))
-        continue;
-    if (rc < 0)
-        come_out(w);
+    do {
+        wi_mutex_lock(&w->lock);
+        rc = take_place(w);
+        wi_mutex_unlock(&w->lock);
+    } while (rc == -EAGAIN && drop_oldest(w, lane));
+    come_out(w);
     return rc;
 }
 

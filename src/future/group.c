@@ -27,8 +27,6 @@
 #include "sched/here.h"
 #include "sched/worker.h"
 
-#define DEFAULT_GRACE 10.0
-
 static weft_group *group_new(struct wi_task *owner, const char *name,
                              double grace)
 {
@@ -39,7 +37,7 @@ static weft_group *group_new(struct wi_task *owner, const char *name,
     if (wi_biased_fast && wi_here.worker != NULL &&
         wi_here.worker->runtime->solo)
         group->worker = wi_here.worker;
-    group->grace = grace == 0 ? DEFAULT_GRACE : grace;
+    group->grace = grace == 0 ? WI_DEFAULT_GRACE : grace;
     if (name != NULL)
         wi_text_copy(group->name, sizeof group->name, name);
     group->head.base = wi_scope_deadline(owner);
@@ -74,7 +72,7 @@ weft_group *wi_group_new_detached(void)
     if (group == NULL)
         return NULL;
     group->root = 1;
-    group->grace = DEFAULT_GRACE;
+    group->grace = WI_DEFAULT_GRACE;
     group->head.base = WI_FOREVER;
     wi_text_copy(group->name, sizeof group->name, "pool");
     return group;

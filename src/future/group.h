@@ -14,6 +14,9 @@
 
 enum { WI_GROUP_FAILURES = 16 };
 
+// Seconds that what was canceled may take before it is reported.
+#define WI_DEFAULT_GRACE 10.0
+
 struct weft_group {
     struct wi_group_head head; // first: scope.c knows it as this
     struct wi_worker *worker;  // that owns the lock; NULL: none

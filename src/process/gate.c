@@ -36,7 +36,7 @@ static int wait_for_place(struct wi_pool *pool, struct wi_waiter *waiter)
 // and have a place, of the least rank. NULL: there is none.
 static struct wi_pjob *find_droppable(struct wi_pool *pool, unsigned rank)
 {
-    for (unsigned r = WI_RANKS; r-- > rank;) {
+    for (unsigned r = WI_LANES; r-- > rank;) {
         struct wi_pjob *job = wi_queue_first(pool, r);
         for (; job != NULL && job->rank == r; job = job->next)
             if (job->gated && job->doomed == 0)

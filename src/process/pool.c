@@ -89,7 +89,7 @@ void wi_pjob_take_terms(struct wi_pjob *job, const struct wi_terms *terms)
     job->deadline = terms->deadline;
     job->timeout = terms->timeout;
     job->retries = terms->retries;
-    job->rank = (uint8_t)wi_rank_of(terms->priority);
+    job->rank = (uint8_t)wi_lane_of(terms->priority);
 }
 
 // A copy of two texts in a row; NULL: no memory.
@@ -497,7 +497,7 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
     struct wi_pjob *pj = new_job(ex, job, &rc);
     if (rc == 0)
         rc = wi_gate_enter(pj,
-                           wi_rank_of(options != NULL ? options->priority : 0));
+                           wi_lane_of(options != NULL ? options->priority : 0));
     if (rc == -EAGAIN && pool->set.when_full == WEFT_FULL_RUN) {
         wi_pjob_free(pj);
         return wi_submit_inline(job, arg, options);

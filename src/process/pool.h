@@ -37,6 +37,7 @@
 #include "process/spec.h"
 #include "process/supervisor.h"
 #include "process/terms.h"
+#include "sched/lane.h"
 #include "sync/waiter.h"
 
 struct wi_member;
@@ -48,7 +49,7 @@ struct wi_pool;
 //   HELD     a large argument is being written for it, without the lock
 //   PLACED   it has a ticket of a member: READY in a slot, or started
 //   FREE     its future has been or is being completed
-enum { WI_MOST_WORKERS = 1024, WI_RANKS = 3 };
+enum { WI_MOST_WORKERS = 1024 };
 
 enum wi_job_state { WI_JOB_FREE, WI_JOB_PENDING, WI_JOB_HELD, WI_JOB_PLACED };
 
@@ -63,7 +64,7 @@ struct wi_pjob {
     int64_t timeout;   // ns that it may run; 0: any
     int64_t run_until; // PLACED: when it will have run so long
     enum wi_job_state state;
-    uint8_t rank;     // 0: before all others, then 1, 2
+    uint8_t rank;     // of its priority: wi_lane_of
     bool gated;       // it has a place in the window
     unsigned retries; // left
     unsigned crashes; // workers that died of it
@@ -206,7 +207,7 @@ struct wi_pool {
     unsigned extra; // workers beyond all reason: without them all would wait
     struct wi_member *idle, *turn;
     struct wi_pjob *first,
-        *last_of[WI_RANKS]; // the queue; the last of each rank
+        *last_of[WI_LANES]; // the queue; the last of each rank
     struct {
         size_t used;
         struct wi_waiters waiting;
@@ -282,10 +283,6 @@ void wi_pjob_kill(struct wi_pjob *job, int code, const char *text,
 const char *wi_doom_text(int code); // of a job that is doomed
 
 // queue.c, under the lock
-static inline unsigned wi_rank_of(int priority)
-{
-    return priority > 0 ? 0 : priority == 0 ? 1 : WI_RANKS - 1;
-}
 void wi_queue_push(struct wi_pjob *job, bool front); // of its rank
 void wi_queue_remove(struct wi_pjob *job);           // it is HELD now
 struct wi_pjob *wi_queue_first(struct wi_pool *pool, unsigned rank); // or NULL

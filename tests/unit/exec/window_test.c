@@ -80,22 +80,15 @@ WEFT_JOB(int, wait_at_gate)
     return kit_gate_wait(&gate);
 }
 
-// A pool whose two threads have a job each, until the gate opens.
-static void hold_pool(size_t window, enum weft_when_full when_full,
-                      weft_future *fs[2])
+// A pool whose window of two is full, until the gate opens.
+static void fill_pool(enum weft_when_full when_full, weft_future *fs[2])
 {
     gate = kit_gate_new();
-    pool = weft_thread_pool(.workers = 2, .blocking = blocking(),
-                            .window = window, .when_full = when_full);
+    pool = weft_thread_pool(.workers = 2, .blocking = blocking(), .window = 2,
+                            .when_full = when_full);
     for (int i = 0; i < 2; i++)
         fs[i] = weft_submit(pool, wait_at_gate);
     kit_await(&begun, 2);
-}
-
-// The same with a window of two, which is full.
-static void fill_pool(enum weft_when_full when_full, weft_future *fs[2])
-{
-    hold_pool(2, when_full, fs);
 }
 
 static void empty_pool(weft_future *fs[2])
@@ -104,14 +97,19 @@ static void empty_pool(weft_future *fs[2])
     kit_assert_code(weft_gather_into(fs, 2, NULL, 0, NULL), 0);
 }
 
+// For want of a place in the window, as its text says.
+static void expect_no_place(weft_future *f, int code)
+{
+    kit_assert_code(weft_get_into(f, NULL, 0), code);
+    ck_assert_ptr_nonnull(strstr(weft_future_text(f), "window"));
+    weft_future_unref(f);
+}
+
 WEFT_TEST(a_full_one_fails_submits_if_it_shall, .repeat = 2)
 {
     weft_future *fs[2];
     fill_pool(WEFT_FULL_FAIL, fs);
-    weft_future *f = weft_submit(pool, count_inside, 1);
-    kit_assert_code(weft_get_into(f, NULL, 0), -EAGAIN);
-    ck_assert_ptr_nonnull(strstr(weft_future_text(f), "window"));
-    weft_future_unref(f);
+    expect_no_place(weft_submit(pool, count_inside, 1), -EAGAIN);
     kit_assert_code(weft_cancel(fs[0]), 0); // gives its place back, too
     weft_wait(fs, 1, WEFT_ALL_COMPLETED, INFINITY);
     kit_assert_code(weft_join(weft_submit(pool, count_inside, 1)), 0);
@@ -178,9 +176,7 @@ static weft_future *submit_as(int priority, long x)
 
 static void expect_dropped(weft_future *f)
 {
-    kit_assert_code(weft_get_into(f, NULL, 0), -WEFT_EJOBCANCELED);
-    ck_assert_ptr_nonnull(strstr(weft_future_text(f), "window"));
-    weft_future_unref(f);
+    expect_no_place(f, -WEFT_EJOBCANCELED);
 }
 
 static void expect_value(weft_future *f, long x)
@@ -263,10 +259,7 @@ WEFT_TEST(what_has_begun_is_not_dropped, .repeat = 2)
 {
     weft_future *fs[2];
     fill_pool(WEFT_FULL_DROP, fs);
-    weft_future *f = weft_submit(pool, count_inside, 1);
-    kit_assert_code(weft_get_into(f, NULL, 0), -EAGAIN);
-    ck_assert_ptr_nonnull(strstr(weft_future_text(f), "window"));
-    weft_future_unref(f);
+    expect_no_place(weft_submit(pool, count_inside, 1), -EAGAIN);
     empty_pool(fs);
     expect_value(weft_submit(pool, count_inside, 3), 3);
     close_pool();
