@@ -7,9 +7,10 @@
 //         WEFT_CASE_PUT(queue, &item),
 //         WEFT_CASE_FUTURE(process),
 //         WEFT_CASE_READY(fd, WEFT_READABLE),
+//         WEFT_CASE_EVENT(&stop),
 //         WEFT_CASE_AFTER(2.5),
 //     };
-//     switch (weft_select(cases, 5)) {
+//     switch (weft_select(cases, 6)) {
 //     case 0: ... // value is there
 //
 // Just one case happens: what it does (put, get, send, receive) has been done
@@ -20,6 +21,7 @@
 
 #include <weft/base.h>
 #include <weft/channel.h>
+#include <weft/event.h>
 #include <weft/future.h>
 #include <weft/queue.h>
 #include <weft/signal.h>
@@ -32,13 +34,14 @@ enum weft_case_kind {
     WEFT_CASE_IS_AFTER,
     WEFT_CASE_IS_READY,
     WEFT_CASE_IS_SIGNAL,
+    WEFT_CASE_IS_EVENT,
 };
 
 // To be made by the macros below. Weft writes `code` only.
 struct weft_case {
     enum weft_case_kind kind;
     int code;         // of the case that happened: see weft_select_with
-    void *object;     // queue, channel, future or set of signals
+    void *object;     // queue, channel, future, set of signals or event
     void *item;       // of put and get
     int64_t priority; // of put
     double seconds;   // of after, from the call on
@@ -62,6 +65,8 @@ WEFT_BEGIN
 //   ready: the events that hold, or a negative code (-EBADF; -ECANCELED if the
 //     descriptor was closed meanwhile)
 //   signal: the signal's number, or a negative code
+//   event: 0, also if it was cleared since; -ENOMEM (it is shared, and there is
+//     no room in its arena to wait)
 // Blocks: the caller only. Cancels: yes; then no case has happened. Threads:
 // any. Allocates for more than 8 cases. Errors: -EAGAIN (nowait), -ETIMEDOUT,
 // -ECANCELED, -EINVAL (a case of no kind), -ENOMEM. Since 0.1.
@@ -96,6 +101,8 @@ WEFT_END
 #define WEFT_CASE_READY(fd, events) WEFT_CASE_(READY, 0, 0, 0, 0, fd, events)
 #define WEFT_CASE_SIGNAL(s)                                                    \
     WEFT_CASE_(SIGNAL, 1 ? (s) : (weft_signals *)0, 0, 0, 0, 0, 0)
+#define WEFT_CASE_EVENT(e)                                                     \
+    WEFT_CASE_(EVENT, 1 ? (e) : (struct weft_event *)0, 0, 0, 0, 0, 0)
 
 #ifndef __cplusplus
 #define weft_select(cases, ...) WEFT_SELECT_((cases), __VA_ARGS__, )

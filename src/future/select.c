@@ -34,6 +34,7 @@
 #include "os/report.h"
 #include "sched/scope.h"
 #include "sync/channel.h"
+#include "sync/event.h"
 #include "sync/signal.h"
 
 enum { ON_STACK = 8 };
@@ -45,6 +46,7 @@ struct slot {
         struct wi_node node;     // future
         struct wi_ready ready;
         struct wi_shared_watch watch; // put, get in an arena
+        union wi_event_watch event;
     };
     int64_t when;         // after
     struct wi_task *next; // to unpark: what was passed on
@@ -135,6 +137,12 @@ static int look_at_future(struct select *s, size_t i)
     return happened(&s->cases[i], i, weft_future_code(wi_as_future(t)));
 }
 
+static int look_at_event(struct select *s, size_t i)
+{
+    struct weft_case *c = &s->cases[i];
+    return weft_event_is_set(c->object) ? happened(c, i, 0) : NOTHING;
+}
+
 static int look_at_signals(struct select *s, size_t i)
 {
     weft_signals *signals = s->cases[i].object;
@@ -174,6 +182,8 @@ static int look_at(struct select *s, size_t i)
         return look_at_ready(s, i);
     case WEFT_CASE_IS_SIGNAL:
         return look_at_signals(s, i);
+    case WEFT_CASE_IS_EVENT:
+        return look_at_event(s, i);
     case WEFT_CASE_IS_AFTER:
         return s->slots[i].when <= wi_os_now() ? happened(&s->cases[i], i, 0)
                                                : NOTHING;
@@ -331,6 +341,21 @@ static int watch_futures(struct select *s)
     return NOTHING;
 }
 
+static int watch_events(struct select *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct weft_case *c = &s->cases[i];
+        struct slot *slot = &s->slots[i];
+        if (c->kind != WEFT_CASE_IS_EVENT)
+            continue;
+        int rc = wi_event_watch(c->object, &slot->event, s->self);
+        if (rc != 0)
+            return happened(c, i, rc < 0 ? rc : 0);
+        slot->armed = true;
+    }
+    return NOTHING;
+}
+
 static struct wi_shared_handle *handle_of(const struct weft_case *c)
 {
     return &((weft_queue *)c->object)->handle;
@@ -351,31 +376,39 @@ static int watch_shared(struct select *s)
     return found;
 }
 
-// Leaves every list. A case whose descriptor was closed, or NOTHING.
+// Ends what one case does to wait. Whether it has happened meanwhile: no other
+// look would find it.
+static bool disarm_one(struct weft_case *c, struct slot *slot)
+{
+    slot->armed = false;
+    if (is_shared(c)) {
+        wi_shared_queue_unwatch(handle_of(c), is_put(c), &slot->watch);
+    } else if (has_fd(c)) {
+        c->code = -ECANCELED; // if the descriptor was closed
+        return wi_ready_end(&slot->ready) < 0;
+    } else if (c->kind == WEFT_CASE_IS_EVENT) {
+        c->code = 0; // it may have been cleared again
+        return wi_event_unwatch(c->object, &slot->event);
+    } else if (!wi_future_unwatch(wi_of_future(c->object), &slot->node)) {
+        wi_node_await(&slot->node);
+    }
+    return false;
+}
+
+// Leaves every list. A case that has happened meanwhile, or NOTHING.
 static int disarm(struct select *s)
 {
-    int closed = NOTHING;
+    int found = NOTHING;
     if (s->lock_count > 0) {
         lock_all(s);
         unlist_queues(s);
         unlock_all(s);
         unpark_passed_on(s);
     }
-    for (size_t i = 0; i < s->n; i++) {
-        struct slot *slot = &s->slots[i];
-        if (!slot->armed)
-            continue;
-        slot->armed = false;
-        if (is_shared(&s->cases[i]))
-            wi_shared_queue_unwatch(handle_of(&s->cases[i]),
-                                    is_put(&s->cases[i]), &slot->watch);
-        else if (has_fd(&s->cases[i]))
-            closed = wi_ready_end(&slot->ready) < 0 ? (int)i : closed;
-        else if (!wi_future_unwatch(wi_of_future(s->cases[i].object),
-                                    &slot->node))
-            wi_node_await(&slot->node);
-    }
-    return closed;
+    for (size_t i = 0; i < s->n; i++)
+        if (s->slots[i].armed && disarm_one(&s->cases[i], &s->slots[i]))
+            found = (int)i;
+    return found;
 }
 
 // Sleeping --------------------------------------------------------------------
@@ -440,17 +473,17 @@ static int round_of(struct select *s, int *rc)
     if (found == NOTHING && *rc == 0)
         found = watch_futures(s);
     if (found == NOTHING && *rc == 0)
+        found = watch_events(s);
+    if (found == NOTHING && *rc == 0)
         found = watch_shared(s);
     if (found == NOTHING && *rc == 0)
         found = list_or_serve(s);
     if (found == NOTHING && *rc == 0)
         *rc = sleep_once(s);
-    int closed = disarm(s);
+    int meanwhile = disarm(s);
     if (found == NOTHING)
         found = claimed(s);
-    if (found == NOTHING && closed != NOTHING)
-        found = happened(&s->cases[closed], (size_t)closed, -ECANCELED);
-    return found;
+    return found != NOTHING ? found : meanwhile;
 }
 
 static int run(struct select *s)
@@ -479,12 +512,12 @@ static int prepare(struct select *s)
 {
     for (size_t i = 0; i < s->n; i++) {
         const struct weft_case *c = &s->cases[i];
-        if ((unsigned)c->kind > WEFT_CASE_IS_SIGNAL)
+        if ((unsigned)c->kind > WEFT_CASE_IS_EVENT)
             return -EINVAL;
         wi_require_in("weft_select_with",
                       c->object != NULL ||
                           !(is_queue(c) || c->kind == WEFT_CASE_IS_FUTURE ||
-                            c->kind == WEFT_CASE_IS_SIGNAL),
+                            c->kind >= WEFT_CASE_IS_SIGNAL),
                       c, "the object of a case must not be NULL");
         if (c->kind == WEFT_CASE_IS_FUTURE)
             wi_future_given("weft_select_with", c->object);

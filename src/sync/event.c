@@ -3,7 +3,7 @@
 // Nobody stands in line for an event that is set. So the word of the line says
 // that too, by a value that is no place: whoever sees the event set sees a line
 // that its setter has done with, and may free it.
-#include <weft/event.h>
+#include "sync/event.h"
 
 #include "base/options.h"
 #include "os/report.h"
@@ -65,6 +65,17 @@ bool weft_event_is_set(const struct weft_event *event)
     return (line & ~(uintptr_t)WI_LINE_LOCKED) == (uintptr_t)SET;
 }
 
+// The last of the line. false: the event is set.
+static bool stand(struct weft_event *event, struct wi_place *place)
+{
+    struct wi_place *first = wi_line_lock(&event->line);
+    bool set = first == SET;
+    if (!set)
+        wi_line_add(&first, place);
+    wi_line_unlock(&event->line, first);
+    return !set;
+}
+
 static int wait_for(struct weft_event *event, int64_t deadline)
 {
     struct wi_task *self = wi_sync_self(event);
@@ -74,11 +85,7 @@ static int wait_for(struct weft_event *event, int64_t deadline)
     if (is_far(event))
         return wi_far_event_wait(event, deadline);
     struct wi_place place = wi_place_of(self);
-    struct wi_place *first = wi_line_lock(&event->line);
-    if (first != SET)
-        wi_line_add(&first, &place);
-    wi_line_unlock(&event->line, first);
-    if (first == SET)
+    if (!stand(event, &place))
         return 0;
     const struct wi_wait wait = {.object = event,
                                  .deadline = deadline,
@@ -97,6 +104,24 @@ int weft_event_wait_for(struct weft_event *event, double seconds)
 {
     wi_need(event);
     return wait_for(event, wi_deadline_in(seconds, __func__));
+}
+
+int wi_event_watch(struct weft_event *event, union wi_event_watch *watch,
+                   struct wi_task *self)
+{
+    if (is_far(event))
+        return wi_far_event_watch(event, watch);
+    watch->place = wi_place_of(self);
+    return stand(event, &watch->place) ? 0 : 1;
+}
+
+// One that was told looks no more at the event, which may be gone.
+bool wi_event_unwatch(struct weft_event *event, union wi_event_watch *watch)
+{
+    if (is_far(event))
+        return wi_far_event_unwatch(event, watch);
+    return !wi_place_waits(&watch->place) ||
+           !wi_line_leave(&event->line, &watch->place);
 }
 
 static bool is_waited_for(struct weft_event *event)

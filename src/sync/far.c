@@ -234,28 +234,55 @@ static bool is_set(const void *event)
     return wi_far_event_is_set(event);
 }
 
+// A new place in line: 0. 1: the event is set, there is none. Or -ENOMEM.
+static int stand(struct weft_event *event, struct wi_far_line *line,
+                 struct wi_far_place **place)
+{
+    *place = wi_far_place_new(line);
+    if (*place == NULL)
+        return -ENOMEM;
+    wi_far_take(line);
+    bool set = wi_far_event_is_set(event);
+    if (!set)
+        wi_far_add(line, *place);
+    wi_far_give(line);
+    if (set)
+        weft_arena_free(line->arena, *place);
+    return set;
+}
+
 int wi_far_event_wait(struct weft_event *event, int64_t deadline)
 {
     if (wi_far_event_is_set(event))
         return 0;
     struct wi_far_line line = wi_far_line_of(event, &event->lock, &event->line);
-    struct wi_far_place *place = wi_far_place_new(&line);
-    if (place == NULL)
-        return -ENOMEM;
-    wi_far_take(&line);
-    bool set = wi_far_event_is_set(event);
-    if (!set)
-        wi_far_add(&line, place);
-    wi_far_give(&line);
-    if (set) {
-        weft_arena_free(line.arena, place);
-        return 0;
-    }
+    struct wi_far_place *place;
+    int rc = stand(event, &line, &place);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
     const struct wi_wait wait = {.object = event,
                                  .deadline = deadline,
                                  .kind = WI_WAIT_EVENT,
                                  .flags = WI_SCOPED};
     return wi_far_stand(&line, place, &wait, is_set);
+}
+
+int wi_far_event_watch(struct weft_event *event, union wi_event_watch *watch)
+{
+    struct wi_far_line line = wi_far_line_of(event, &event->lock, &event->line);
+    int rc = stand(event, &line, &watch->far.place);
+    if (rc != 0)
+        return rc;
+    wi_nap_begin(&watch->far.nap, line.arena);
+    wi_nap_arm(&watch->far.nap, &watch->far.place->state, WI_FAR_WAITING);
+    return 0;
+}
+
+bool wi_far_event_unwatch(struct weft_event *event, union wi_event_watch *watch)
+{
+    struct wi_far_line line = wi_far_line_of(event, &event->lock, &event->line);
+    wi_nap_end(&watch->far.nap);
+    return wi_far_leave(&line, watch->far.place);
 }
 
 // Conditions ------------------------------------------------------------------

@@ -14,6 +14,7 @@
 #include <weft/semaphore.h>
 
 #include "sched/deadlock.h"
+#include "sync/event.h"
 
 enum { WI_FAR = WI_OWNED_FAR }; // flag of the first word of an object
 
@@ -50,6 +51,9 @@ void wi_far_event_set(struct weft_event *event);
 void wi_far_event_clear(struct weft_event *event);
 bool wi_far_event_is_set(const struct weft_event *event);
 int wi_far_event_wait(struct weft_event *event, int64_t deadline);
+int wi_far_event_watch(struct weft_event *event, union wi_event_watch *watch);
+bool wi_far_event_unwatch(struct weft_event *event,
+                          union wi_event_watch *watch);
 
 // One wait, lock held before and after, as weft_condition_wait.
 int wi_far_condition_wait(struct weft_condition *condition,

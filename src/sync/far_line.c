@@ -116,6 +116,16 @@ int wi_far_nap(struct wi_nap *nap, uint32_t *word, uint32_t value,
     return late ? 0 : rc; // an earlier timer's late word
 }
 
+bool wi_far_leave(struct wi_far_line *line, struct wi_far_place *place)
+{
+    wi_far_take(line);
+    wi_far_remove(line, place);
+    bool served = place->state == WI_FAR_SERVED;
+    wi_far_give(line);
+    weft_arena_free(line->arena, place);
+    return served;
+}
+
 int wi_far_stand(struct wi_far_line *line, struct wi_far_place *place,
                  const struct wi_wait *how, bool (*done)(const void *object))
 {
@@ -126,11 +136,5 @@ int wi_far_stand(struct wi_far_line *line, struct wi_far_place *place,
            !(done != NULL && done(how->object)))
         rc = wi_far_nap(&nap, &place->state, WI_FAR_WAITING, how);
     wi_nap_end(&nap);
-    wi_far_take(line);
-    wi_far_remove(line, place);
-    if (place->state == WI_FAR_SERVED)
-        rc = 0;
-    wi_far_give(line);
-    weft_arena_free(line->arena, place);
-    return rc;
+    return wi_far_leave(line, place) ? 0 : rc;
 }

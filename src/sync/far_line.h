@@ -93,6 +93,10 @@ struct wi_nap;
 int wi_far_nap(struct wi_nap *nap, uint32_t *word, uint32_t value,
                const struct wi_wait *how);
 
+// Takes the place off the line, if it still stands there, and frees it; whether
+// it was served.
+bool wi_far_leave(struct wi_far_line *line, struct wi_far_place *place);
+
 // Waits in line until served, 0, or the wait is ended: a code. The place is
 // gone after. `done` (may be NULL): whether the wait is over without a word,
 // for whoever had to give it may have died.

@@ -273,8 +273,9 @@ int objects(void)
                                 WEFT_CASE_FUTURE(f),
                                 WEFT_CASE_AFTER(2.5),
                                 WEFT_CASE_READY(0, WEFT_READABLE),
-                                WEFT_CASE_SIGNAL(s)};
-    rc += weft_select(cases, 10) + weft_select(cases, 10, .nowait = true);
+                                WEFT_CASE_SIGNAL(s),
+                                WEFT_CASE_EVENT(&event)};
+    rc += weft_select(cases, 11) + weft_select(cases, 11, .nowait = true);
     return rc;
 }
 

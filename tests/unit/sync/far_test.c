@@ -31,11 +31,11 @@ static struct table *make_table(void)
 }
 
 static work_function add, hold_until_the_event, die_with_the_lock, nest,
-    take_permits, wait_for_event, set_event, consume, produce, wait_to_be_told,
-    work_for_ever;
+    take_permits, wait_for_event, set_event, set_and_clear, consume, produce,
+    wait_to_be_told, work_for_ever;
 
 ELSEWHERE_WORKS(add, hold_until_the_event, die_with_the_lock, nest, consume,
-                take_permits, wait_for_event, set_event, produce,
+                take_permits, wait_for_event, set_event, set_and_clear, produce,
                 wait_to_be_told, work_for_ever)
 
 static void until_arrived(struct table *t, int n)
@@ -285,6 +285,45 @@ KIT_BOTH(set_elsewhere)
     kit_assert_code(weft_event_wait(&t->event), 0);
     kit_assert_code(weft_join(task), 0);
     kit_assert_code(weft_join(thread), 0);
+    weft_arena_close(arena);
+}
+
+static int select_event(void *arg)
+{
+    struct table *t = arg;
+    struct weft_case cases[] = {WEFT_CASE_AFTER(60),
+                                WEFT_CASE_EVENT(&t->event)};
+    int i = weft_select(cases, 2);
+    return i < 0 ? i : cases[i].code < 0 ? cases[i].code : i;
+}
+
+static int set_and_clear(struct table *t, long n)
+{
+    (void)n;
+    until_waited_for(&t->event);
+    weft_event_set(&t->event);
+    weft_event_clear(&t->event);
+    return 0;
+}
+
+KIT_BOTH(a_select_waits_for_it, .timeout = 20)
+{
+    struct table *t = make_table();
+    struct weft_case c = WEFT_CASE_EVENT(&t->event);
+    weft_future *task = weft_task_start(select_event, t);
+    weft_future *thread = weft_thread_start(select_event, t);
+
+    kit_assert_code(weft_join(elsewhere(set_event, t, 0)), 0);
+    kit_assert_code(weft_join(task), 1);
+    kit_assert_code(weft_join(thread), 1);
+    kit_assert_code(weft_select(&c, 1, .nowait = true), 0);
+    weft_event_clear(&t->event);
+    kit_assert_code(weft_select(&c, 1, .nowait = true), -EAGAIN);
+    kit_assert_code(weft_select(&c, 1, .timeout = 0.002), -ETIMEDOUT);
+    weft_future *f = elsewhere(set_and_clear, t, 0);
+    kit_assert_code(select_event(t), 1);
+    kit_assert_code(weft_join(f), 0);
+    weft_event_fini(&t->event); // who has left stands there no more
     weft_arena_close(arena);
 }
 

@@ -176,6 +176,61 @@ WORLDS(a_future_is_a_case)
     free_pair(p);
 }
 
+struct event_wait {
+    struct weft_event event;
+    weft_channel *c;
+};
+
+static int wait_event_or_value(void *arg)
+{
+    struct event_wait *w = arg;
+    long value;
+    struct weft_case cases[] = {WEFT_CASE_RECEIVE(w->c, &value),
+                                WEFT_CASE_EVENT(&w->event)};
+    int i = weft_select(cases, 2);
+    return i < 0 ? i : cases[i].code < 0 ? cases[i].code : i;
+}
+
+WORLDS(an_event_is_a_case)
+{
+    struct pair p = new_pair(0);
+    struct event_wait w = {.c = p.a};
+    struct weft_case c = WEFT_CASE_EVENT(&w.event);
+    kit_assert_code(weft_select(&c, 1, .nowait = true), -EAGAIN);
+    kit_assert_code(weft_select(&c, 1, .timeout = 0.001), -ETIMEDOUT);
+    weft_future *f = start(wait_event_or_value, &w);
+    await_listed(&p.a->queue, false, 1);
+    weft_event_set(&w.event);
+    kit_assert_code(weft_join(f), 1);
+    kit_assert_code(weft_select(&c, 1, .nowait = true), 0);
+    weft_event_clear(&w.event);
+    f = start(wait_event_or_value, &w);
+    await_listed(&p.a->queue, false, 1);
+    kit_assert_code(send_value(p.a, 1), 0);
+    kit_assert_code(weft_join(f), 0);
+    f = start(wait_event_or_value, &w);
+    await_listed(&p.a->queue, false, 1);
+    weft_cancel(f);
+    kit_assert_code(weft_join(f), -WEFT_EJOBCANCELED);
+    weft_event_fini(&w.event); // nobody stands there any more
+    free_pair(p);
+}
+
+WORLDS(an_event_that_is_cleared_at_once_has_happened)
+{
+    struct pair p = new_pair(0);
+    struct event_wait w = {.c = p.a};
+    for (int i = 0; i < 20; i++) {
+        weft_future *f = start(wait_event_or_value, &w);
+        await_listed(&p.a->queue, false, 1);
+        weft_event_set(&w.event);
+        weft_event_clear(&w.event);
+        kit_assert_code(weft_join(f), 1);
+    }
+    weft_event_fini(&w.event);
+    free_pair(p);
+}
+
 struct fd_wait {
     int fd;
     weft_channel *c;
