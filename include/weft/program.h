@@ -50,12 +50,12 @@ weft_program_start_with(const char *const *argv,
 
 // The same to its end. Returns its exit status, or a negative code: that of the
 // future, or what ended the wait, -ECANCELED or -ETIMEDOUT; the program is then
-// canceled, and may live on for its .grace: with .group = g the close of that
-// waits for it. WEFT_DEV_PIPE is refused (-EINVAL): with input, take
-// weft_program_start and weft_process_communicate. *end (may be NULL) is filled
-// in as far as its size goes, which the caller has set, and is to be given to
-// weft_program_end_free. Blocks: until the program has ended; cancelable.
-// Threads: any. Since 0.1.
+// canceled, and the call returns when it has ended, after its .grace at the
+// latest, with what it wrote until then in *end. WEFT_DEV_PIPE is refused
+// (-EINVAL): with input, take weft_program_start and weft_process_communicate.
+// *end (may be NULL) is filled in as far as its size goes, which the caller has
+// set, and is to be given to weft_program_end_free. Blocks: until the program
+// has ended; cancelable. Threads: any. Since 0.1.
 WEFT_API int weft_program_run_with(const char *const *argv,
                                    struct weft_program_end *end,
                                    const struct weft_process_options *options);

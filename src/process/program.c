@@ -6,6 +6,7 @@
 #include <weft/program.h>
 
 #include <errno.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 #include <weft/error.h>
 #include <weft/future.h>
+#include <weft/scope.h>
 
 #include "base/options.h"
 #include "future/external.h"
@@ -111,6 +113,16 @@ static void tell(weft_future *f, struct weft_program_end *end)
     weft_process_output(f, 2, &end->err, &end->err_lost);
 }
 
+// The wait for it was ended: SIGTERM, and SIGKILL after its grace.
+static void end_now(weft_future *f)
+{
+    struct weft_scope shield;
+    weft_cancel(f);
+    weft_shield_enter(&shield, (double)INFINITY);
+    weft_wait(&f, 1, WEFT_ALL_COMPLETED, (double)INFINITY);
+    weft_scope_leave(&shield);
+}
+
 int weft_program_run_with(const char *const *argv, struct weft_program_end *end,
                           const struct weft_process_options *options)
 {
@@ -122,12 +134,11 @@ int weft_program_run_with(const char *const *argv, struct weft_program_end *end,
         pipe ? refuse(-EINVAL, "WEFT_DEV_PIPE is for weft_program_start")
              : weft_program_start_with(argv, options);
     int rc = weft_get_into(f, NULL, 0);
-    if (!weft_done(f)) // the wait was ended
-        weft_cancel(f);
+    if (!weft_done(f))
+        end_now(f);
     if (end != NULL) {
         struct weft_program_end all = {.size = end->size, .exit_code = -1};
-        if (weft_done(f))
-            tell(f, &all);
+        tell(f, &all);
         memcpy(end, &all, all.size < sizeof all ? all.size : sizeof all);
     }
     weft_future_unref(f);

@@ -132,9 +132,41 @@ WEFT_TEST(a_wait_that_ends_ends_the_program)
         ck_assert_int_eq(weft_program_run(WEFT_ARGV("sleep", "100"), &end),
                          -ETIMEDOUT);
     }
-    while (weft_process_children(NULL, 0) > 0)
-        weft_yield();
+    ck_assert_uint_eq(weft_process_children(NULL, 0), 0);
     ck_assert_int_eq(end.exit_code, -1);
+    ck_assert_int_eq(end.signal, SIGTERM);
+}
+
+struct canceled_run {
+    struct weft_program_end end;
+    int code;
+};
+
+static int run_canceled(void *arg)
+{
+    struct canceled_run *r = arg;
+    r->end = END;
+    r->code = weft_program_run(
+        SH("trap 'echo last; exit 3' TERM; echo first; kill -INT $PPID; "
+           "while :; do sleep 0.01; done"),
+        &r->end, .out = WEFT_DEV_CAPTURE);
+    return 0;
+}
+
+// What it has written is there, its last words too.
+WEFT_TEST(what_it_wrote_before_the_wait_ended)
+{
+    struct canceled_run r = {0};
+    weft_signals *told = weft_signals_open((int[]){SIGINT}, 1);
+    weft_future *f = weft_thread_start(run_canceled, &r);
+    ck_assert_int_eq(weft_signals_wait(told), SIGINT);
+    weft_cancel(f);
+    expect(f, 0);
+    ck_assert_int_eq(r.code, -ECANCELED);
+    ck_assert_int_eq(r.end.exit_code, 3);
+    ck_assert_str_eq(r.end.out.data, "first\nlast\n");
+    weft_program_end_free(&r.end);
+    weft_signals_close(told);
 }
 
 WEFT_TEST_MAIN("programs")
