@@ -18,6 +18,9 @@
 // locks of all its queues while it does that. Locks are taken in the order of
 // their addresses, which is put before get in a queue as well.
 //
+// An event that is set and cleared at once has happened to those who stood in
+// its line, so there the select stays until it ends; its place remembers.
+//
 // So each round is: look at each case, starting with a random one; list
 // everywhere; park; leave every list. A claim ends it, else the next round
 // looks again.
@@ -140,7 +143,10 @@ static int look_at_future(struct select *s, size_t i)
 static int look_at_event(struct select *s, size_t i)
 {
     struct weft_case *c = &s->cases[i];
-    return weft_event_is_set(c->object) ? happened(c, i, 0) : NOTHING;
+    struct slot *slot = &s->slots[i];
+    bool set = (slot->armed && wi_event_is_told(c->object, &slot->event)) ||
+               weft_event_is_set(c->object);
+    return set ? happened(c, i, 0) : NOTHING;
 }
 
 static int look_at_signals(struct select *s, size_t i)
@@ -341,12 +347,13 @@ static int watch_futures(struct select *s)
     return NOTHING;
 }
 
+// Once for all rounds: between two of them an event may be set and cleared.
 static int watch_events(struct select *s)
 {
     for (size_t i = 0; i < s->n; i++) {
         struct weft_case *c = &s->cases[i];
         struct slot *slot = &s->slots[i];
-        if (c->kind != WEFT_CASE_IS_EVENT)
+        if (c->kind != WEFT_CASE_IS_EVENT || slot->armed)
             continue;
         int rc = wi_event_watch(c->object, &slot->event, s->self);
         if (rc != 0)
@@ -376,39 +383,45 @@ static int watch_shared(struct select *s)
     return found;
 }
 
-// Ends what one case does to wait. Whether it has happened meanwhile: no other
-// look would find it.
-static bool disarm_one(struct weft_case *c, struct slot *slot)
+// At the end of all rounds. An event that was set meanwhile, or NOTHING.
+static int leave_events(struct select *s)
 {
-    slot->armed = false;
-    if (is_shared(c)) {
-        wi_shared_queue_unwatch(handle_of(c), is_put(c), &slot->watch);
-    } else if (has_fd(c)) {
-        c->code = -ECANCELED; // if the descriptor was closed
-        return wi_ready_end(&slot->ready) < 0;
-    } else if (c->kind == WEFT_CASE_IS_EVENT) {
-        c->code = 0; // it may have been cleared again
-        return wi_event_unwatch(c->object, &slot->event);
-    } else if (!wi_future_unwatch(wi_of_future(c->object), &slot->node)) {
-        wi_node_await(&slot->node);
+    int set = NOTHING;
+    for (size_t i = 0; i < s->n; i++) {
+        struct slot *slot = &s->slots[i];
+        if (s->cases[i].kind == WEFT_CASE_IS_EVENT && slot->armed &&
+            wi_event_unwatch(s->cases[i].object, &slot->event))
+            set = (int)i;
     }
-    return false;
+    return set;
 }
 
-// Leaves every list. A case that has happened meanwhile, or NOTHING.
+// Leaves every list but those of events. A case whose descriptor was closed, or
+// NOTHING.
 static int disarm(struct select *s)
 {
-    int found = NOTHING;
+    int closed = NOTHING;
     if (s->lock_count > 0) {
         lock_all(s);
         unlist_queues(s);
         unlock_all(s);
         unpark_passed_on(s);
     }
-    for (size_t i = 0; i < s->n; i++)
-        if (s->slots[i].armed && disarm_one(&s->cases[i], &s->slots[i]))
-            found = (int)i;
-    return found;
+    for (size_t i = 0; i < s->n; i++) {
+        struct slot *slot = &s->slots[i];
+        if (!slot->armed || s->cases[i].kind == WEFT_CASE_IS_EVENT)
+            continue;
+        slot->armed = false;
+        if (is_shared(&s->cases[i]))
+            wi_shared_queue_unwatch(handle_of(&s->cases[i]),
+                                    is_put(&s->cases[i]), &slot->watch);
+        else if (has_fd(&s->cases[i]))
+            closed = wi_ready_end(&slot->ready) < 0 ? (int)i : closed;
+        else if (!wi_future_unwatch(wi_of_future(s->cases[i].object),
+                                    &slot->node))
+            wi_node_await(&slot->node);
+    }
+    return closed;
 }
 
 // Sleeping --------------------------------------------------------------------
@@ -480,13 +493,15 @@ static int round_of(struct select *s, int *rc)
         found = list_or_serve(s);
     if (found == NOTHING && *rc == 0)
         *rc = sleep_once(s);
-    int meanwhile = disarm(s);
+    int closed = disarm(s);
     if (found == NOTHING)
         found = claimed(s);
-    return found != NOTHING ? found : meanwhile;
+    if (found == NOTHING && closed != NOTHING)
+        found = happened(&s->cases[closed], (size_t)closed, -ECANCELED);
+    return found;
 }
 
-static int run(struct select *s)
+static int rounds(struct select *s)
 {
     for (;;) {
         int rc = 0, found = round_of(s, &rc);
@@ -495,6 +510,14 @@ static int run(struct select *s)
         if (rc < 0 && (rc = why_it_ended(s, rc)) < 0)
             return rc;
     }
+}
+
+static int run(struct select *s)
+{
+    int found = rounds(s), set = leave_events(s);
+    return found >= 0 || set == NOTHING
+               ? found
+               : happened(&s->cases[set], (size_t)set, 0);
 }
 
 // The call --------------------------------------------------------------------

@@ -115,11 +115,18 @@ int wi_event_watch(struct weft_event *event, union wi_event_watch *watch,
     return stand(event, &watch->place) ? 0 : 1;
 }
 
-// One that was told looks no more at the event, which may be gone.
+bool wi_event_is_told(const struct weft_event *event,
+                      union wi_event_watch *watch)
+{
+    return is_far(event) ? wi_far_state(watch->far.place) != WI_FAR_WAITING
+                         : !wi_place_waits(&watch->place);
+}
+
 bool wi_event_unwatch(struct weft_event *event, union wi_event_watch *watch)
 {
     if (is_far(event))
         return wi_far_event_unwatch(event, watch);
+    // One that was told looks no more at the event, which may be gone.
     return !wi_place_waits(&watch->place) ||
            !wi_line_leave(&event->line, &watch->place);
 }

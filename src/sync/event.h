@@ -24,6 +24,10 @@ union wi_event_watch {
 int wi_event_watch(struct weft_event *event, union wi_event_watch *watch,
                    struct wi_task *self);
 
+// Whether the event was set since.
+bool wi_event_is_told(const struct weft_event *event,
+                      union wi_event_watch *watch);
+
 // Leaves the line; whether the event was set meanwhile.
 bool wi_event_unwatch(struct weft_event *event, union wi_event_watch *watch);
 

@@ -231,6 +231,30 @@ WORLDS(an_event_that_is_cleared_at_once_has_happened)
     free_pair(p);
 }
 
+// Whoever selects is woken again and again by what is not for it: that must
+// not make it miss an event that is set for a moment only.
+WORLDS(an_event_is_not_missed_between_two_looks)
+{
+    struct event_wait w = {
+        .c = weft_channel_new(.item = sizeof(long), .capacity = 1)};
+    long value;
+    for (int i = 0; i < 200; i++) {
+        weft_future *f = start(wait_event_or_value, &w);
+        await_listed(&w.c->queue, false, 1);
+        for (int k = 0; k < i % 4; k++) // it comes and goes
+            if (send_value(w.c, 1) == 0)
+                (void)weft_channel_try_receive(w.c, &value);
+        weft_event_set(&w.event);
+        weft_event_clear(&w.event);
+        int code = weft_join(f); // it may have had the value, too
+        ck_assert_msg(code == 0 || code == 1, "%d", code);
+        while (weft_channel_try_receive(w.c, &value) == 0)
+            ;
+    }
+    weft_event_fini(&w.event);
+    weft_channel_free(w.c);
+}
+
 struct fd_wait {
     int fd;
     weft_channel *c;
