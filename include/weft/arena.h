@@ -154,7 +154,7 @@ WEFT_API int weft_arena_recover(weft_arena *a);
 WEFT_API int weft_arena_stat(weft_arena *a, struct weft_arena_stat *stat);
 
 // Walks all of the heap. 0, or -WEFT_EPROTO and a line on standard error if
-// somebody has written where he may not. Since 0.1.
+// somebody has written where nobody may. Since 0.1.
 WEFT_API int weft_arena_check(weft_arena *a);
 
 WEFT_END

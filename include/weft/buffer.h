@@ -6,7 +6,7 @@
 //
 //     struct weft_buffer b = weft_buffer_new(16 << 20);
 //     fill(weft_buffer_data(b));
-//     weft_future *f = weft_submit_job(ex, &weft_job_blur, &b);
+//     weft_future *f = weft_submit_struct(ex, blur, b);
 //
 //     WEFT_JOB(long, blur, struct weft_buffer, b)
 //     {

@@ -50,7 +50,7 @@ enum weft_start_method {
     // the caller and those of Weft itself (-EBUSY). Handlers are installed for
     // faults alone.
     WEFT_START_FORK,
-    // The same, although there are: the caller knows what he does.
+    // The same, although there are: the caller knows that it can be done.
     WEFT_START_FORK_ANYWAY
 };
 
