@@ -20,8 +20,8 @@
     X(WEFT_EJOBTIMEOUT, 4099, "the job itself ran past its deadline")          \
     X(WEFT_ECRASHED, 4100, "the process died before it gave a result")         \
     X(WEFT_ENOENTRY, 4101, "the program has no worker entry: call "            \
-        "weft_main_hook() at the top of main, link with -Wl,--wrap=main, or "  \
-        "name a .program")                                                     \
+        "weft_main_hook() at the top of main, link with -Wl,--wrap=main "      \
+        "-lweft_entry, or name a .program")                                    \
     X(WEFT_EFORKED, 4102, "this process was forked from one that ran Weft: "   \
         "call weft_fork_child() first, or exec")                               \
     X(WEFT_EDEADLOCK, 4103, "this wait would close a cycle of waits")          \
