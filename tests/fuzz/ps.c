@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// with: cli/ps.c cli/ps_core.c cli/ps_details.c cli/ps_print.c
+// with: cli/ps.c cli/ps_core.c cli/ps_details.c cli/ps_file.c cli/ps_print.c
 // with: cli/ps_records.c cli/ps_symbols.c cli/ps_table.c cli/ps_target.c
 // with: cli/json.c cli/options.c
 //
