@@ -12,6 +12,7 @@
 
 #include "cli.h"
 #include "options.h"
+#include "plain.h"
 #include "ps_print.h"
 
 static const char usage[] =
@@ -68,7 +69,7 @@ static void explain_process(const struct ps_target *target, int code)
 
     snprintf(path, sizeof(path), "/proc/%d/comm", pid);
     read_line(name, sizeof(name), path);
-    ps_make_plain(name);
+    make_plain(name);
     if (code == -EPERM)
         explain_permission(target->pid);
     else if (code == -ESRCH)

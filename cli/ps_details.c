@@ -4,6 +4,7 @@
 // was read once is remembered.
 #include <string.h>
 
+#include "plain.h"
 #include "ps_records.h"
 #include "ps_symbols.h"
 
@@ -66,7 +67,7 @@ static void add_job(struct ps_table *table, struct ps_row *row,
         char *name = ps_table_text(table, NAME_SIZE);
         if (name) {
             read_text(target, at, name, NAME_SIZE);
-            ps_make_plain(name);
+            make_plain(name);
         }
         memo->name = name ? name : "";
     }
@@ -84,7 +85,7 @@ static void add_function(struct ps_table *table, struct ps_row *row,
     if (fresh) {
         char *name = ps_table_text(table, FUNCTION_SIZE);
         if (name && ps_symbol(target, row->job, name, FUNCTION_SIZE, looks))
-            ps_make_plain(name);
+            make_plain(name);
         memo->name = name ? name : "";
     }
     row->name = memo->name;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plain.h"
+
 // The target may be broken, and may be somebody else's: its numbers are
 // bounded.
 enum {
@@ -268,7 +270,7 @@ static void take_extra(struct ps_row *row, const struct layout *layout,
         return;
     char *name = extra + layout->at[EXTRA_name].offset;
     name[width - 1] = '\0';
-    ps_make_plain(name);
+    make_plain(name);
     row->name = name;
 }
 

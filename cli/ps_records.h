@@ -83,8 +83,6 @@ void ps_table_details(struct ps_table *table, const struct ps_target *target);
 
 // Room for texts, which lives as long as the table, or NULL.
 char *ps_table_text(struct ps_table *table, size_t size);
-// What is no text in a name becomes '?': it comes from another process.
-void ps_make_plain(char *text);
 
 // Of a row --------------------------------------------------------------------
 

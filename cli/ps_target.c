@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "plain.h"
 #include "ps_core.h"
 #include "ps_records.h"
 
@@ -128,11 +129,11 @@ void ps_target_read_pieces(const struct ps_target *target,
 
 // The names are printed, and come from elsewhere. One without an end is never
 // printed.
-static void make_plain(struct wi_root_names *names)
+static void make_names_plain(struct wi_root_names *names)
 {
     for (size_t i = 0; i < WI_ROOT_NAMES; i++)
         if (memchr(names->name[i], '\0', WI_ROOT_NAME_SIZE))
-            ps_make_plain(names->name[i]);
+            make_plain(names->name[i]);
 }
 
 // A note that leads to no root is passed over, as are more roots than fit.
@@ -148,9 +149,9 @@ static void read_root(struct ps_target *target, uint64_t address)
         target->newer = true;
         return;
     }
-    make_plain(&root->phases);
-    make_plain(&root->kinds);
-    make_plain(&root->waits);
+    make_names_plain(&root->phases);
+    make_names_plain(&root->kinds);
+    make_names_plain(&root->waits);
     target->count++;
 }
 

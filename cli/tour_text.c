@@ -2,10 +2,12 @@
 //
 // The tour for people, at most 80 columns wide.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <weft.h>
 
 #include "digest.h"
+#include "plain.h"
 #include "tour_report.h"
 #include "tour_server.h"
 
@@ -34,8 +36,12 @@ static void print_wrapped(const char *text, int indent)
 // A file name may hold anything, also what a terminal would obey.
 static void print_name(const char *name)
 {
-    for (const char *c = name; *c; c++)
-        putchar((unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c);
+    char *plain = strdup(name);
+
+    if (plain)
+        make_plain(plain);
+    fputs(plain ? plain : "?", stdout);
+    free(plain);
 }
 
 // Every line of text behind a mark.

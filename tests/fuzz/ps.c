@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // with: cli/ps.c cli/ps_core.c cli/ps_details.c cli/ps_file.c cli/ps_print.c
 // with: cli/ps_records.c cli/ps_symbols.c cli/ps_table.c cli/ps_target.c
-// with: cli/json.c cli/options.c
+// with: cli/json.c cli/options.c cli/plain.c
 //
 // `weft ps` on a program of Weft, and on its core, in which somebody has
 // written what he likes: it says something, and ends with 0 or 1, whatever that
