@@ -44,7 +44,8 @@ static int print_help(void)
         const struct command *c = &commands[i];
         printf("  %-8s %-12s %s\n", c->name, c->args, c->what);
     }
-    puts("\nExit codes: 0 done, 1 failed, 2 wrong usage.");
+    puts("\n'weft COMMAND --help' tells what a command can do.\n"
+         "Exit codes: 0 done, 1 failed, 2 wrong usage.");
     return CLI_OK;
 }
 

@@ -16,14 +16,14 @@
 #include "ps_print.h"
 
 static const char usage[] =
-    "usage: weft ps [--json] [--all] PID | CORE\n\n"
+    "usage: weft ps [--json] [-a | --all] PID | CORE\n\n"
     "Lists the tasks, threads, processes and jobs of a program that uses "
     "Weft,\n"
     "and what each of them waits for. The program is read from outside: it "
     "may\n"
     "be stopped, or hang, or have ended and left a core file.\n\n"
-    "  --all   also what is done, but whose result nobody has taken\n"
-    "  --json  one JSON object instead of a table\n\n"
+    "  -a, --all  also what is done, but whose result nobody has taken\n"
+    "  --json     one JSON object instead of a table\n\n"
     "Exit codes: 0 done, 1 it cannot be read, 2 wrong usage.";
 
 // Errors ----------------------------------------------------------------------

@@ -121,8 +121,9 @@ static void put_owner(struct line *l, const struct ps_table *table,
         put(l, awaited->name[0] ? awaited->name : ps_kind(awaited));
         put(l, ")");
     } else if (row->wait_kind && ps_wait_object(row) == PS_GROUP) {
-        put_number(l, ps_table_children(table, row->wait_object), 10);
-        put(l, " children");
+        size_t n = ps_table_children(table, row->wait_object);
+        put_number(l, n, 10);
+        put(l, n == 1 ? " child" : " children");
     } else {
         put(l, "-");
     }

@@ -81,10 +81,9 @@ static int open_group(void *arg)
 {
     int rc = 0;
 
-    (void)arg;
     {
         WEFT_GROUP(g, &rc);
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < *(const int *)arg; i++)
             weft_future_unref(
                 weft_task_start(sleep_long, NULL, .name = "child", .group = g));
     }
@@ -109,6 +108,7 @@ WEFT_JOB(int, doze)
 
 static int amain(void *arg)
 {
+    static int three = 3, one = 1;
     bool hang = *(bool *)arg;
 
     sleeping = weft_task_start(sleep_long, NULL, .name = "sleeper");
@@ -117,7 +117,8 @@ static int amain(void *arg)
     weft_task_start(park, NULL, .name = "parker\x9b\xc2\x9b");
     weft_task_start(park, NULL);
     weft_task_start(join, NULL, .name = "joiner");
-    weft_task_start(open_group, NULL, .name = "grouper");
+    weft_task_start(open_group, &three, .name = "grouper");
+    weft_task_start(open_group, &one, .name = "parent");
     weft_task_start(hold, NULL, .name = "holder");
     weft_task_start(want_lock, NULL, .name = "locker");
     weft_task_start(want_lock_for, NULL, .name = "limited");
