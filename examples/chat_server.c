@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
 // chat_server [PORT]: what one says, all others hear. Each guest has a task
-// that listens to him and one that speaks to him, with a queue before it; a
-// guest who is too slow to read is shown out. All run on one thread, and
-// nothing here waits while it looks at the list of guests: so it needs no lock.
+// that reads what the guest says and one that writes what the others say, with
+// a queue before it; a guest who is too slow to read is shown out. All run on
+// one thread, and nothing here waits while it looks at the list of guests: so
+// it needs no lock.
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <weft.h>
+
+#include "port.h"
 
 struct text {
     char s[300];
@@ -68,7 +70,7 @@ static int welcome(weft_stream *stream, void *arg)
     weft_stream_printf(stream, "hello, %s\n", g.name);
     weft_group *group = weft_group_open();
     weft_future_unref(weft_task_start(speak, &g, .group = group));
-    weft_group_fail(group, listen_to(&g)); // he has gone: so ends speaking
+    weft_group_fail(group, listen_to(&g)); // the guest has gone: speak() ends
     weft_group_close(group);
     while (*at != &g)
         at = &(*at)->next;
@@ -95,7 +97,7 @@ static int serve(void *arg)
 
 int main(int argc, char **argv)
 {
-    uint16_t port = (uint16_t)(argc > 1 ? atoi(argv[1]) : 7778);
+    uint16_t port = argc > 1 ? port_of(argv[1]) : 7778;
     int rc = weft_run(serve, &port, .interrupt = true);
 
     fprintf(stderr, "chat_server: %s\n", weft_strerror(rc));

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <weft.h>
 
+#include "port.h"
+
 enum { PAGES = 1000, AT_ONCE = 4 };
 
 static const char *host;
@@ -93,7 +95,7 @@ int main(int argc, char **argv)
         return 2;
     }
     host = argv[1];
-    port = (uint16_t)atoi(argv[2]);
+    port = port_of(argv[2]);
     int rc = weft_run(crawl_all, &seconds, .interrupt = true);
     printf("%d of %d pages fetched%s%s\n", fetched, known,
            rc < 0 ? ", then: " : "", rc < 0 ? weft_strerror(rc) : "");

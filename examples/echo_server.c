@@ -4,8 +4,9 @@
 // written as if it had the program for itself; all of them share one thread.
 // The first Ctrl-C lets it end in good order, a second one ends it at once.
 #include <stdio.h>
-#include <stdlib.h>
 #include <weft.h>
+
+#include "port.h"
 
 static int echo(weft_stream *stream, void *arg)
 {
@@ -37,7 +38,7 @@ static int serve(void *arg)
 
 int main(int argc, char **argv)
 {
-    uint16_t port = (uint16_t)(argc > 1 ? atoi(argv[1]) : 7777);
+    uint16_t port = argc > 1 ? port_of(argv[1]) : 7777;
     int rc = weft_run(serve, &port, .interrupt = true);
 
     fprintf(stderr, "echo_server: %s\n", weft_strerror(rc));

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// port_scanner FIRST LAST: which ports of this machine's loopback does somebody
-// listen on? Some tasks take the next port in turn, until none is left; each
-// port gets a moment to answer.
+// port_scanner [FIRST [LAST]]: which ports of this machine's loopback does
+// somebody listen on? Some tasks take the next port in turn, until none is
+// left; each port gets a moment to answer.
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <weft.h>
+
+#include "port.h"
 
 enum { SCANNERS = 64 };
 
-static int next_port, last_port, open_ports;
+static int next_port, last_port, open_ports; // of tasks on one thread: no lock
 
 static int scan(void *arg)
 {
@@ -47,9 +48,9 @@ static int scan_all(void *arg)
 
 int main(int argc, char **argv)
 {
-    next_port = argc > 1 ? atoi(argv[1]) : 1;
-    last_port = argc > 2 ? atoi(argv[2]) : 65535;
-    if (next_port < 1 || last_port > 65535) {
+    next_port = argc > 1 ? port_of(argv[1]) : 1;
+    last_port = argc > 2 ? port_of(argv[2]) : 65535;
+    if (next_port < 1 || argc > 3) {
         fprintf(stderr, "usage: port_scanner [FIRST [LAST]]\n");
         return 2;
     }

@@ -6,9 +6,10 @@
 //     prices FILE AUTHORITY               serves; FILE has certificate and key
 //     prices FILE AUTHORITY HOST PORT     asks
 #include <stdio.h>
-#include <stdlib.h>
 #include <weft.h>
 #include <weft/tls.h>
+
+#include "port.h"
 
 static int serve(const char *own, const char *authority)
 {
@@ -68,7 +69,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: prices FILE AUTHORITY [HOST PORT]\n");
         return 2;
     }
-    return (argc == 3
-                ? serve(argv[1], argv[2])
-                : ask(argv[1], argv[2], argv[3], (uint16_t)atoi(argv[4]))) < 0;
+    return (argc == 3 ? serve(argv[1], argv[2])
+                      : ask(argv[1], argv[2], argv[3], port_of(argv[4]))) < 0;
 }

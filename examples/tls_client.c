@@ -4,10 +4,11 @@
 // and prints what it answers. Whom to trust is what the system says, or a file
 // of authorities.
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 #include <weft.h>
 #include <weft/tls.h>
+
+#include "port.h"
 
 static int send_input(void *arg)
 {
@@ -35,6 +36,7 @@ static int talk(weft_stream *server)
     return n < 0 ? (int)n : rc;
 }
 
+static uint16_t port;
 static char why[200]; // the connect has failed
 
 static int run(void *arg)
@@ -45,8 +47,8 @@ static int run(void *arg)
     int rc = weft_tls_client(&tls, .authorities = argv[3]);
 
     if (rc == 0) {
-        rc = weft_tls_connect(tls, argv[1], (uint16_t)atoi(argv[2]), &server,
-                              .why = why, .why_size = sizeof(why));
+        rc = weft_tls_connect(tls, argv[1], port, &server, .why = why,
+                              .why_size = sizeof(why));
         weft_tls_unref(tls);
     }
     if (rc == 0) {
@@ -62,6 +64,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: tls_client HOST PORT [AUTHORITIES]\n");
         return 2;
     }
+    port = port_of(argv[2]);
     int rc = weft_run(run, argv, .interrupt = true);
     if (rc < 0)
         fprintf(stderr, "tls_client: %s: %s\n", weft_error_name(rc),

@@ -3,9 +3,10 @@
 // tls_server CERTIFICATE KEY [PORT]: an echo server that speaks TLS. The only
 // difference from one that does not is in two calls.
 #include <stdio.h>
-#include <stdlib.h>
 #include <weft.h>
 #include <weft/tls.h>
+
+#include "port.h"
 
 struct settings {
     const char *certificate, *key;
@@ -54,7 +55,7 @@ int main(int argc, char **argv)
         return 2;
     }
     struct settings settings = {argv[1], argv[2],
-                                (uint16_t)(argc > 3 ? atoi(argv[3]) : 7443)};
+                                argc > 3 ? port_of(argv[3]) : 7443};
     int rc = weft_run(serve, &settings, .interrupt = true);
 
     fprintf(stderr, "tls_server: %s\n", weft_strerror(rc));
