@@ -15,8 +15,9 @@ enum { PAGES = 1000, AT_ONCE = 4 };
 
 static const char *host;
 static uint16_t port;
-static char *pages[PAGES]; // all that were ever seen
-static int known, begun, fetched, busy;
+static char *pages[PAGES];   // all that were ever seen
+static weft_queue *to_fetch; // of these; tells when all have been fetched
+static int known, fetched;
 static double next_start; // when the next request may go out
 
 static void see(const char *path, size_t size)
@@ -25,8 +26,10 @@ static void see(const char *path, size_t size)
         if (strlen(pages[i]) == size && !strncmp(pages[i], path, size))
             return;
     char *page = known < PAGES ? strndup(path, size) : NULL;
-    if (page != NULL) // else it is left out
-        pages[known++] = page;
+    if (page == NULL)
+        return; // it is left out
+    pages[known++] = page;
+    (void)weft_queue_put(to_fetch, &page); // one that fails is not fetched
 }
 
 static void find_links(const char *line)
@@ -55,48 +58,50 @@ static int fetch(const char *path)
 
 static int crawl(void *arg)
 {
-    (void)arg;
-    while (begun < known || busy > 0) {
-        double wait = next_start - weft_now();
+    char *path;
 
-        if (wait > 0 || begun == known) { // too early, or nothing to do yet
-            if (weft_sleep(wait > 0 ? wait : 0.01) < 0)
-                return -ETIMEDOUT;
-            continue;
-        }
-        next_start = weft_now() + 0.02;
-        const char *path = pages[begun++];
-        busy++;
-        int rc = fetch(path);
-        busy--;
+    (void)arg;
+    while (weft_queue_get(to_fetch, &path) == 0) {
+        double now = weft_now(), start = next_start > now ? next_start : now;
+
+        next_start = start + 0.02;
+        int rc = weft_sleep(start - now);
+        rc = rc < 0 ? rc : fetch(path);
         fetched += rc == 0;
         printf("%s: %s\n", path, rc < 0 ? weft_strerror(rc) : "fetched");
+        weft_queue_task_done(to_fetch);
     }
     return 0;
 }
 
 static int crawl_all(void *arg)
 {
-    weft_future *tasks[AT_ONCE];
+    int failed;
     WEFT_TIMEOUT(*(double *)arg);
+    WEFT_GROUP(g, &failed); // its end waits for the tasks
 
-    see("/", 1);
     for (int i = 0; i < AT_ONCE; i++)
-        tasks[i] = weft_task_start(crawl, NULL, .name = "crawl");
-    return weft_gather_into(tasks, AT_ONCE, NULL, 0, NULL);
+        weft_future_unref(
+            weft_task_start(crawl, NULL, .name = "crawl", .group = g));
+    see("/", 1);
+    int rc = weft_queue_join(to_fetch);
+    weft_queue_shutdown(to_fetch, true); // so no task waits for another page
+    return rc;
 }
 
 int main(int argc, char **argv)
 {
-    double seconds = argc > 3 ? atof(argv[3]) : 10;
+    double seconds = argc > 3 ? strtod(argv[3], NULL) : 10;
 
-    if (argc < 3) {
+    if (argc < 3 || !(seconds > 0)) {
         fprintf(stderr, "usage: crawler HOST PORT [SECONDS]\n");
         return 2;
     }
     host = argv[1];
     port = port_of(argv[2]);
+    to_fetch = weft_queue_new();
     int rc = weft_run(crawl_all, &seconds, .interrupt = true);
+    weft_queue_free(to_fetch);
     printf("%d of %d pages fetched%s%s\n", fetched, known,
            rc < 0 ? ", then: " : "", rc < 0 ? weft_strerror(rc) : "");
     while (known > 0)
