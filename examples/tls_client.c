@@ -28,12 +28,13 @@ static int talk(weft_stream *server)
     ssize_t n;
     weft_future *sender = weft_task_start(send_input, server);
 
-    while ((n = weft_stream_read_line(server, line, sizeof(line))) > 0)
+    while ((n = weft_stream_read_line(server, line, sizeof(line))) > 0) {
         fputs(line, stdout);
-    if (n < 0)
-        weft_cancel(sender);
+        fflush(stdout);
+    }
+    weft_cancel(sender); // who has nobody to send to any more
     int rc = weft_join(sender);
-    return n < 0 ? (int)n : rc;
+    return n < 0 ? (int)n : rc == -WEFT_EJOBCANCELED ? 0 : rc;
 }
 
 static uint16_t port;
