@@ -66,6 +66,7 @@ WEFT_JOB(long, square, long, x)
 
 int main(void)
 {
+    weft_main_hook(); // worker processes begin, and end, here
     weft_executor *ex = turns();
     long in[] = {1, 2, 3, 4}, out[4];
     int rc = weft_map(ex, square, in, 4, out);
