@@ -12,7 +12,15 @@
 // files may block this thread, or start a thread for each. Files on disk are
 // tried too, in the hope of the page cache; else they do become requests, for
 // the kernel's threads.
+//
+// A send to a socket without room waits for that by a poll as well, not as a
+// request. The kernel's polls also end when the peer has shut down its side,
+// whatever they ask for, at once and each time: a request would be tried again
+// and again, and then block a thread of the kernel's, of which there are few.
+// So who is told that, and cannot go on, polls from then on for changes only: a
+// standing poll, which the first attempt that is none in vain cancels.
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include "loop/uring/uring.h"
@@ -23,7 +31,7 @@ static void fly(struct uring_file *file, struct wi_io *io,
                 struct io_uring_sqe *sqe, uint32_t state)
 {
     io_uring_sqe_set_data64(sqe, uring_tag(io, URING_SINGLE));
-    io->state = (io->state & URING_ASKED) | state;
+    io->state = (io->state & (URING_ASKED | URING_EDGES)) | state;
     io->slot = file;
     wi_io_queue_push(&file->flying, io);
 }
@@ -32,8 +40,12 @@ static void poll_first(struct uring_loop *loop, struct uring_file *file,
                        struct wi_io *io)
 {
     struct io_uring_sqe *sqe = uring_entry(loop);
+    unsigned events = (unsigned)wi_try_events(io);
 
-    io_uring_prep_poll_add(sqe, io->fd, (unsigned)wi_try_events(io));
+    if ((io->state & URING_EDGES) && !loop->wake_single)
+        io_uring_prep_poll_multishot(sqe, io->fd, events);
+    else
+        io_uring_prep_poll_add(sqe, io->fd, events);
     fly(file, io, sqe, URING_POLLING);
 }
 
@@ -83,10 +95,14 @@ static void transmit(struct uring_loop *loop, struct uring_file *file,
 {
     struct io_uring_sqe *sqe;
 
-    if (!loop->base.queued && loop->batch < BATCH && plain(loop, file, io))
+    if (!loop->base.queued && loop->batch < BATCH) {
+        if (!plain(loop, file, io))
+            poll_first(loop, file, io);
         return;
+    }
     sqe = uring_entry(loop);
-    io_uring_prep_send(sqe, io->fd, io->buf, io->size, MSG_NOSIGNAL);
+    io_uring_prep_send(sqe, io->fd, io->buf, io->size,
+                       MSG_NOSIGNAL | MSG_DONTWAIT);
     fly(file, io, sqe, URING_FLYING);
 }
 
@@ -182,6 +198,27 @@ static void on_forgotten(struct uring_loop *loop, struct wi_io *io, int result)
     end(loop, io, polled || result == -EAGAIN ? -ECANCELED : result);
 }
 
+// A poll that stays has told of a change.
+static void on_edge(struct uring_loop *loop, struct wi_io *io)
+{
+    const struct uring_file *file = io->slot;
+    ssize_t n = -EAGAIN;
+
+    if (file && !(io->state & URING_ASKED))
+        n = wi_try(io, file->kind);
+    if (n == -EAGAIN)
+        return;
+    io->result = n;
+    io->state |= URING_GOT;
+    uring_ask(loop, io);
+}
+
+// What a poll has said, without what nobody asks for.
+static int events_of(const struct wi_io *io, int result)
+{
+    return result & (wi_try_events(io) | POLLERR | POLLHUP | POLLNVAL);
+}
+
 // Whether io has to go on: not ready after all, or ended for no reason.
 static bool go_on(struct uring_loop *loop, struct uring_file *file,
                   struct wi_io *io, ssize_t result)
@@ -189,7 +226,7 @@ static bool go_on(struct uring_loop *loop, struct uring_file *file,
     if (io->state & URING_ASKED)
         return false;
     if (result == -EAGAIN && io->code != WI_IO_CONNECT)
-        io->state = URING_POLLING;
+        io->state = URING_POLLING | (io->state & URING_EDGES);
     else if (result == -EINTR || result == -ECANCELED)
         io->state = 0;
     else
@@ -215,10 +252,18 @@ void uring_on_single(struct uring_loop *loop, struct wi_io *io, int result,
     ssize_t n = result;
     bool more = n == (ssize_t)io->size;
 
+    if (flags & IORING_CQE_F_MORE) {
+        on_edge(loop, io);
+        return;
+    }
     if (io->state & URING_AGAIN)
         wi_io_queue_remove(&loop->delayed, io);
     else if (file)
         wi_io_queue_remove(&file->flying, io);
+    if (io->state & URING_GOT) {
+        end(loop, io, io->result);
+        return;
+    }
     if (!file) {
         on_forgotten(loop, io, result);
         return;
@@ -226,6 +271,14 @@ void uring_on_single(struct uring_loop *loop, struct wi_io *io, int result,
     if ((io->state & URING_STATES) == URING_POLLING && result >= 0) {
         n = wi_try(io, file->kind);
         more = n == (ssize_t)io->size;
+        if ((result & wi_try_events(io)) == 0)
+            io->state |= URING_EDGES;
+    } else if (io->code == WI_IO_POLL && result >= 0) {
+        n = events_of(io, result);
+        if (n == 0) {
+            n = -EAGAIN;
+            io->state |= URING_EDGES;
+        }
     } else if (loop->multishot && wi_fd_is_socket(file->kind)) {
         more = flags & IORING_CQE_F_SOCK_NONEMPTY;
     }

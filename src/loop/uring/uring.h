@@ -52,6 +52,8 @@ enum uring_io_state {
                        // file->flying but in loop->delayed
     URING_OPAQUE = 64, // a file's own work, which the kernel may not find when
                        // asked to cancel it; it ends by itself
+    URING_EDGES = 128, // its poll tells of changes only, and stays: single.c
+    URING_GOT = 256,   // has its result, and waits for the end of that poll
 };
 
 // A list of received buffers by their numbers.
@@ -109,7 +111,7 @@ struct uring_ahead {
 };
 
 struct uring_buffers {
-    struct io_uring_buf_ring *ring; // NULL: this kernel has none
+    struct io_uring_buf_ring *ring;
     char *bytes;
     unsigned given;    // buffers in circulation
     unsigned returned; // to be published with the next advance
