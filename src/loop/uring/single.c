@@ -190,12 +190,14 @@ void uring_on_stop_single(struct uring_loop *loop, struct wi_io *io, int answer)
         uring_ask(loop, io);
 }
 
-// The number may belong to another file by now: never touch it.
+// The number may belong to another file by now: never touch it. -EINTR is what
+// ends a thread of the kernel's that has to block.
 static void on_forgotten(struct uring_loop *loop, struct wi_io *io, int result)
 {
     bool polled = (io->state & URING_STATES) == URING_POLLING;
+    bool ended = polled || result == -EAGAIN || result == -EINTR;
 
-    end(loop, io, polled || result == -EAGAIN ? -ECANCELED : result);
+    end(loop, io, ended ? -ECANCELED : result);
 }
 
 // A poll that stays has told of a change.

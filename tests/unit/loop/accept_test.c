@@ -399,6 +399,34 @@ LOOP_TEST(connect_to_a_full_unix_listener)
     return 0;
 }
 
+// Wherever it waits for that: in the ring, in a thread of the kernel's, between
+// two attempts.
+LOOP_TEST(a_close_ends_a_connect_to_a_full_unix_listener, .timeout = 20)
+{
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0), first;
+
+    unix_address.sun_family = AF_UNIX;
+    snprintf(unix_address.sun_path + 1, sizeof(unix_address.sun_path) - 1,
+             "weft-test-%d", getpid());
+    bind(listener, (struct sockaddr *)&unix_address, sizeof(unix_address));
+    listen(listener, 0);
+    first = socket(AF_UNIX, SOCK_STREAM, 0);
+    ck_assert_int_eq(weft_connect(first, (struct sockaddr *)&unix_address,
+                                  sizeof(unix_address)),
+                     0);
+    for (int i = 0; i < 20; i++) {
+        struct call c = {.fd = socket(AF_UNIX, SOCK_STREAM, 0)};
+
+        call_start(&c, call_connect);
+        weft_sleep(i * 0.0001);
+        ck_assert_int_eq(weft_close(c.fd), 0);
+        ck_assert_int_eq(call_join(&c), -ECANCELED);
+    }
+    ck_assert_int_eq(weft_close(first), 0);
+    ck_assert_int_eq(weft_close(listener), 0);
+    return 0;
+}
+
 LOOP_TEST(fd_wait_on_a_listener)
 {
     struct sockaddr_in addr;
