@@ -207,9 +207,10 @@ static void uring_forget(struct wi_loop *base, int fd)
     cancel_delayed(loop, file);
     if (file->ahead || file->flying.head) {
         uring_drop(loop, file);
-        do
+        do {
             cancel_flying(loop, file);
-        while (any_unasked(file));
+            cancel_delayed(loop, file); // what was started again meanwhile
+        } while (any_unasked(file));
     } else {
         uring_drop(loop, file);
     }

@@ -309,4 +309,32 @@ LOOP_TEST(nothing_begins_while_a_close_waits, .timeout = 20)
     return 0;
 }
 
+// More readers of one pipe than the ring has entries, and one byte, which wakes
+// them all: all but one of them begin anew while the pipe is closed.
+LOOP_TEST(a_close_ends_a_crowd, .timeout = 20)
+{
+    enum { CROWD = 700 };
+    static struct call calls[CROWD];
+    int fds[2], got = 0;
+
+    ck_assert_int_eq(pipe(fds), 0);
+    for (int i = 0; i < CROWD; i++) {
+        calls[i] = (struct call){.fd = fds[0], .size = 1};
+        calls[i].task = weft_task_start(call_read, &calls[i]);
+    }
+    while (!calls[CROWD - 1].started)
+        weft_sleep(0.0001);
+    ck_assert_int_eq(write(fds[1], "x", 1), 1);
+    ck_assert_int_eq(weft_close(fds[0]), 0);
+    for (int i = 0; i < CROWD; i++) {
+        ssize_t n = call_join(&calls[i]);
+
+        got += n == 1;
+        ck_assert(n == 1 || n == -ECANCELED);
+    }
+    ck_assert_int_le(got, 1);
+    ck_assert_int_eq(weft_close(fds[1]), 0);
+    return 0;
+}
+
 WEFT_TEST_MAIN("reuse")
