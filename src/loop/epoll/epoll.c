@@ -188,9 +188,11 @@ static void wait_in_line(struct epoll_loop *loop, struct epoll_file *file,
                 (io->code == WI_IO_ACCEPT && !io->own);
     int rc = 0;
 
-    if (io->own)
+    // The kernel may know it by edge still, from before it was Weft's own.
+    if (io->own && !file->level) {
         file->level = 1;
-
+        anew = true;
+    }
     // Some of those in /proc and /sys the kernel would take, and say that they
     // are ready: never that a read of them would not block.
     if (file->kind == WI_FD_DISK)

@@ -106,6 +106,37 @@ LOOP_TEST(a_listener_of_ones_own_in_all_weathers)
     return 0;
 }
 
+// The loop has waited for such a socket in another way before.
+LOOP_TEST(a_listener_that_was_accepted_from_before)
+{
+    struct sockaddr_in addr;
+    int fd = listen_loopback(&addr, 8), clients[2];
+    struct call c = {.fd = fd};
+    weft_listener *l;
+
+    call_start(&c, call_accept);
+    clients[0] = plain_client(&addr, 'a');
+    int accepted = (int)call_join(&c);
+    ck_assert_int_eq(name_of(accepted), 'a');
+    ck_assert_int_eq(weft_close(accepted), 0);
+    close(clients[0]);
+    ck_assert_int_eq(weft_listener_open(fd, &l), 0);
+    for (int round = 0; round < 3; round++) {
+        weft_future *f = weft_task_start(take_one, l);
+
+        weft_sleep(0.0001);
+        for (int i = 0; i < 2; i++)
+            clients[i] = plain_client(&addr, (char)i);
+        ck_assert_int_eq(weft_join(f), 0);
+        WEFT_TIMEOUT(weft_test_seconds(3));
+        ck_assert_int_eq(take(l), 1);
+        for (int i = 0; i < 2; i++)
+            close(clients[i]);
+    }
+    weft_listener_close(l);
+    return 0;
+}
+
 // Who reads from a listener, or accepts from a connection, hears what the
 // kernel says to it, also if a loop reads ahead on the descriptor, or another
 // one did.
