@@ -57,7 +57,7 @@ enum {
 struct epoll_file {
     int fd;
     uint32_t generation; // how often the number was forgotten
-    uint32_t registered; // IN and OUT, as the kernel knows them
+    uint32_t registered; // IN, OUT and EPOLLERR, as the kernel knows them
     uint32_t ready;      // IN and OUT, as far as this loop knows
     uint8_t kind;        // enum wi_fd_kind
     uint8_t known;       // the record is in use
@@ -125,7 +125,8 @@ static int tell_kernel(struct epoll_loop *loop, struct epoll_file *file,
     int how = file->registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
     int rc;
 
-    sides |= file->registered;
+    // Errors are always told; so `registered` is not 0, who asks for no more.
+    sides |= file->registered | EPOLLERR;
     rc = control(loop, file, how, sides);
     if (rc == -ENOENT) // the number has become another file
         rc = control(loop, file, EPOLL_CTL_ADD, sides);

@@ -228,6 +228,34 @@ LOOP_TEST(a_closed_connection_that_lives_on_wakes_nobody)
     return 0;
 }
 
+// After which a loop may wait in another way for all that it waits for: also
+// for who asks for nothing but the end.
+LOOP_TEST(a_wait_for_the_end_outlasts_a_connection_that_lives_on)
+{
+    int ends[2], old[2], twin;
+    struct call end = {0}, c = {0};
+
+    ck_assert_int_eq(pipe(ends), 0);
+    end.fd = ends[0];
+    call_start(&end, call_wait);
+    half_plain_pair(old);
+    ck_assert_int_eq(send(old[1], "x", 1, 0), 1);
+    ck_assert_int_eq(weft_read(old[0], c.buf, 1), 1);
+    c.fd = old[0];
+    call_start(&c, call_read);
+    twin = dup(old[0]);
+    ck_assert_int_eq(weft_close(old[0]), 0);
+    ck_assert_int_eq(call_join(&c), -ECANCELED);
+    turns_of(old[1], twin);
+    ck_assert(!end.done);
+    ck_assert_int_eq(weft_close(ends[1]), 0);
+    ck_assert_int_eq(call_join(&end), WEFT_HANGUP);
+    ck_assert_int_eq(weft_close(ends[0]), 0);
+    close(twin);
+    close(old[1]);
+    return 0;
+}
+
 // Against the rule, but a number that an accept returns is surely a new file.
 LOOP_TEST(accept_forgives_plain_close)
 {
