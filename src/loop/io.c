@@ -262,15 +262,24 @@ ssize_t weft_write_all(int fd, const void *buf, size_t size)
     return (ssize_t)done;
 }
 
-// The new connection of a listener that is known to the table.
-static void adopt_accepted(int listener, int fd)
+// The kind of a listener's connections. To be asked before the wait: after it
+// the number may be another file.
+static uint8_t kind_of_connections(int listener)
 {
-    struct wi_fd *record = wi_fd_get(listener);
-    int rc, saved = errno;
-    struct wi_loop *self = wi_loop_here(&rc);
-    int kind = record ? wi_fd_kind(record, listener) : WI_FD_SOCKET;
+    int saved = errno;
+    struct wi_fd *record = listener >= 0 ? wi_fd_get(listener) : NULL;
+    int kind = record ? wi_fd_kind(record, listener) : WI_FD_UNKNOWN;
 
-    wi_fd_adopt(fd, (uint8_t)(kind > 0 ? kind : WI_FD_SOCKET), self);
+    errno = saved;
+    return wi_fd_is_socket((uint8_t)kind) && kind > 0 ? (uint8_t)kind
+                                                      : WI_FD_SOCKET;
+}
+
+static void adopt_accepted(int fd, uint8_t kind)
+{
+    int rc, saved = errno;
+
+    wi_fd_adopt(fd, kind, wi_loop_here(&rc));
     errno = saved;
 }
 
@@ -283,10 +292,11 @@ static int accept_from(int fd, struct sockaddr *addr, socklen_t *len, bool own)
         .addr_len = addr ? len : NULL,
         .own = own,
     };
+    uint8_t kind = kind_of_connections(fd);
     ssize_t n = wi_io_perform(&io);
 
     if (n >= 0)
-        adopt_accepted(fd, (int)n);
+        adopt_accepted((int)n, kind);
     return (int)n;
 }
 

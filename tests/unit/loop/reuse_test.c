@@ -365,4 +365,54 @@ LOOP_TEST(a_close_ends_a_crowd, .timeout = 20)
     return 0;
 }
 
+// Whoever is told first closes the listener, and its number is a pipe when the
+// other one gets the connection that had come by then.
+struct thief {
+    int told[2], listener;
+    bool started;
+};
+
+static int take_number(void *arg)
+{
+    struct thief *t = arg;
+
+    t->started = true;
+    ck_assert_int_eq(weft_fd_wait(t->told[0], WEFT_READABLE), WEFT_READABLE);
+    ck_assert_int_eq(weft_close(t->listener), 0);
+    ck_assert_int_eq(dup2(t->told[1], t->listener), t->listener);
+    return 0;
+}
+
+LOOP_TEST(a_connection_whose_listener_has_become_a_pipe)
+{
+    for (int i = 0; i < 10; i++) {
+        struct sockaddr_in addr;
+        struct thief thief = {.listener = listen_loopback(&addr, 1)};
+        struct call c = {.fd = thief.listener};
+        int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        ck_assert_int_eq(pipe(thief.told), 0);
+        weft_future *f = weft_task_start(take_number, &thief);
+        while (!thief.started)
+            weft_sleep(0.0001);
+        call_start(&c, call_accept);
+        // both in one turn
+        ck_assert_int_eq(write(thief.told[1], "x", 1), 1);
+        ck_assert_int_eq(
+            connect(client, (struct sockaddr *)&addr, sizeof(addr)), 0);
+        int fd = (int)call_join(&c);
+        ck_assert_int_eq(weft_join(f), 0);
+        ck_assert(fd >= 0 || fd == -ECANCELED);
+        if (fd >= 0) { // a socket all the same, which raises no SIGPIPE
+            ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+            ck_assert_int_eq(weft_write(fd, "x", 1), -EPIPE);
+            ck_assert_int_eq(weft_close(fd), 0);
+        }
+        close(client);
+        close_both(thief.told);
+        ck_assert_int_eq(weft_close(thief.listener), 0);
+    }
+    return 0;
+}
+
 WEFT_TEST_MAIN("reuse")
