@@ -23,9 +23,6 @@
 #include "os/report.h"
 #include "sched/idle.h"
 
-// The most that one read or write moves, as in the kernel.
-#define MOST 0x7ffff000u
-
 // So many calls in a row that did not have to wait, and others get their turn.
 // Else whose peer is quick enough would keep a worker for itself.
 #define UNWAITED 128
@@ -226,7 +223,7 @@ ssize_t weft_read(int fd, void *buf, size_t size)
         .code = WI_IO_READ,
         .fd = fd,
         .buf = buf,
-        .size = size < MOST ? size : MOST,
+        .size = size < WI_IO_MOST ? size : WI_IO_MOST,
     };
 
     return size ? wi_io_perform(&io) : no_bytes(fd);
@@ -238,7 +235,7 @@ ssize_t weft_write(int fd, const void *buf, size_t size)
         .code = WI_IO_WRITE,
         .fd = fd,
         .buf = (void *)buf, // read only
-        .size = size < MOST ? size : MOST,
+        .size = size < WI_IO_MOST ? size : WI_IO_MOST,
     };
 
     return wi_io_perform(&io);

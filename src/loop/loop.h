@@ -41,6 +41,10 @@ enum wi_io_code {
 // or whose data a loop has left behind: see wi_fd_take in fd.h.
 #define WI_IO_ELSEWHERE (-8190)
 
+// The most that one call moves, as in the kernel, which refuses a size that has
+// no sign of its own.
+#define WI_IO_MOST 0x7ffff000u
+
 struct wi_io {
     enum wi_io_code code;
     int fd;

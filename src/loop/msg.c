@@ -231,7 +231,7 @@ static ssize_t sendfile_call(const struct wi_io *io)
 
 ssize_t wi_io_sendfile(int to, int from, off_t *offset, size_t size)
 {
-    struct move m = {from, offset, size};
+    struct move m = {from, offset, size < WI_IO_MOST ? size : WI_IO_MOST};
     struct wi_io io = {
         .code = WI_IO_CALL,
         .fd = to,
@@ -304,6 +304,8 @@ ssize_t wi_io_splice(int from, int to, size_t size)
     int saved = errno, rc = end_reading_ahead(from);
     ssize_t n;
 
+    if (size > WI_IO_MOST)
+        size = WI_IO_MOST;
     if (rc >= 0 && generations(from, to) != generation)
         rc = -ECANCELED; // it has waited
     n = rc;
