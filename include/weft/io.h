@@ -71,7 +71,9 @@ WEFT_API ssize_t weft_sendmsg(int fd, const struct msghdr *message, int flags);
 
 // Receives one, as recvmsg(2); descriptors that come are close-on-exec. On a
 // stream socket that is no Unix socket it is weft_read into the first buffer,
-// and flags must be 0. Otherwise as weft_sendmsg. Since 0.1.
+// and flags must be 0. Does not wait for MSG_ERRQUEUE: -EAGAIN, and
+// weft_fd_wait tells when to ask (WEFT_FAULT). Otherwise as weft_sendmsg.
+// Since 0.1.
 WEFT_API ssize_t weft_recvmsg(int fd, struct msghdr *message, int flags);
 
 // Moves up to size bytes from one descriptor to another, in the kernel, as

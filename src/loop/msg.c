@@ -25,6 +25,8 @@
 
 enum { PIPE_ROOM = 256 << 10 };
 
+#define NO_EVENT (-8191) // of a call: it has to wait, but not for the loop
+
 struct message {
     struct msghdr *header;
     int flags;
@@ -69,8 +71,11 @@ static ssize_t send_call(const struct wi_io *io)
 static ssize_t receive_call(const struct wi_io *io)
 {
     const struct message *m = io->buf;
-    return outcome(
+    ssize_t n = outcome(
         recvmsg(io->fd, m->header, m->flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+
+    // Readable is said of the bytes, not of the errors.
+    return n == -EAGAIN && (m->flags & MSG_ERRQUEUE) ? NO_EVENT : n;
 }
 
 ssize_t weft_sendmsg(int fd, const struct msghdr *message, int flags)
@@ -110,12 +115,14 @@ ssize_t weft_recvmsg(int fd, struct msghdr *message, int flags)
         .call = receive_call,
     };
     int kind = kind_of(fd);
+    ssize_t n;
 
     if (kind < 0)
         return kind;
     if (kind == WI_FD_TCP || kind == WI_FD_STREAM)
         return receive_bytes(fd, message, flags);
-    return wi_io_perform(&io);
+    n = wi_io_perform(&io);
+    return n == NO_EVENT ? -EAGAIN : n;
 }
 
 // Vectors ---------------------------------------------------------------------
