@@ -27,6 +27,9 @@
 // Else whose peer is quick enough would keep a worker for itself.
 #define UNWAITED 128
 
+// Nanoseconds: of wi_io_pause.
+enum { FIRST_PAUSE = 500000, LAST_PAUSE = 16000000 };
+
 static const uint16_t wait_kinds[] = {
     [WI_IO_POLL] = WI_WAIT_FD,         [WI_IO_READ] = WI_WAIT_READ,
     [WI_IO_WRITE] = WI_WAIT_WRITE,     [WI_IO_ACCEPT] = WI_WAIT_ACCEPT,
@@ -307,14 +310,15 @@ int wi_io_accept_own(int fd, struct sockaddr *addr, socklen_t *len)
     return accept_from(fd, addr, len, true);
 }
 
-// A Unix socket whose listener has no room tells nobody when it has: ask
-// again, less and less often.
-static int pause_connect(const struct wi_io *io, int64_t pause)
+int wi_io_pause(const struct wi_io *io, int64_t *pause)
 {
     struct wi_wait wait = wait_for(io);
-    int64_t until = wi_os_now() + pause;
+    int64_t until;
     int rc;
 
+    if (*pause < LAST_PAUSE)
+        *pause = *pause > 0 ? *pause * 2 : FIRST_PAUSE;
+    until = wi_os_now() + *pause;
     wait.deadline = until;
     do
         rc = wi_park(&wait);
@@ -331,7 +335,7 @@ int weft_connect(int fd, const struct sockaddr *addr, socklen_t len)
         .addr_size = len,
     };
     struct wi_fd *record = fd >= 0 ? wi_fd_get(fd) : NULL;
-    int64_t pause = 500000;
+    int64_t pause = 0;
     uint32_t generation;
     ssize_t n;
 
@@ -340,13 +344,12 @@ int weft_connect(int fd, const struct sockaddr *addr, socklen_t len)
     generation = wi_fd_generation(record);
     wi_fd_adopt_client(record);
     while ((n = wi_io_perform(&io)) == -EBUSY) {
-        int rc = pause_connect(&io, pause);
+        int rc = wi_io_pause(&io, &pause);
 
         if (rc < 0)
             return rc;
         if (generation != wi_fd_generation(record))
             return -ECANCELED;
-        pause = pause < 16000000 ? pause * 2 : pause;
     }
     return (int)n;
 }

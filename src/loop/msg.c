@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -61,11 +62,24 @@ static int kind_of(int fd)
 
 // Messages --------------------------------------------------------------------
 
+// Whether nothing tells when there is room for it: a Unix socket that is not
+// connected hears of its own memory only, not of the queue of who is to get it.
+static bool makes_no_event(const struct wi_io *io, const struct msghdr *message)
+{
+    const struct sockaddr *to = message->msg_name;
+    struct pollfd one = {.fd = io->fd, .events = POLLOUT};
+
+    return to != NULL && message->msg_namelen >= sizeof(to->sa_family) &&
+           to->sa_family == AF_UNIX && poll(&one, 1, 0) > 0;
+}
+
 static ssize_t send_call(const struct wi_io *io)
 {
     const struct message *m = io->buf;
-    return outcome(
+    ssize_t n = outcome(
         sendmsg(io->fd, m->header, m->flags | MSG_DONTWAIT | MSG_NOSIGNAL));
+
+    return n == -EAGAIN && makes_no_event(io, m->header) ? NO_EVENT : n;
 }
 
 static ssize_t receive_call(const struct wi_io *io)
@@ -88,8 +102,20 @@ ssize_t weft_sendmsg(int fd, const struct msghdr *message, int flags)
         .events = WEFT_WRITABLE,
         .call = send_call,
     };
+    const struct wi_fd *record = fd >= 0 ? wi_fd_get(fd) : NULL;
+    uint32_t generation = record ? wi_fd_generation(record) : 0;
+    int64_t pause = 0;
+    ssize_t n;
 
-    return wi_io_perform(&io);
+    while ((n = wi_io_perform(&io)) == NO_EVENT) {
+        int rc = wi_io_pause(&io, &pause);
+
+        if (rc < 0)
+            return rc;
+        if (record && generation != wi_fd_generation(record))
+            return -ECANCELED;
+    }
+    return n;
 }
 
 static ssize_t receive_bytes(int fd, struct msghdr *message, int flags)

@@ -9,6 +9,134 @@
 
 #include "loop/msg.h"
 
+// A Unix socket that everybody may send to, and whose queue somebody else has
+// filled.
+struct box {
+    int owner, stranger;
+    struct sockaddr_un name;
+    socklen_t size;
+    int full; // messages in the queue
+};
+
+static void fill_box(struct box *b)
+{
+    while (sendto(b->stranger, "full", 4, MSG_DONTWAIT,
+                  (const struct sockaddr *)&b->name, b->size) == 4)
+        b->full++;
+    ck_assert_int_eq(errno, EAGAIN);
+    ck_assert_int_gt(b->full, 0);
+}
+
+static void open_box(struct box *b)
+{
+    const struct sockaddr_un any = {.sun_family = AF_UNIX};
+
+    *b = (struct box){.size = sizeof(b->name)};
+    b->owner = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    b->stranger = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    // a name is found for it
+    ck_assert_int_eq(
+        bind(b->owner, (const struct sockaddr *)&any, sizeof(any.sun_family)),
+        0);
+    ck_assert_int_eq(
+        getsockname(b->owner, (struct sockaddr *)&b->name, &b->size), 0);
+    fill_box(b);
+}
+
+static void empty_box(struct box *b)
+{
+    char text[8];
+
+    for (; b->full > 0; b->full--)
+        ck_assert_int_eq(recv(b->owner, text, sizeof(text), MSG_DONTWAIT), 4);
+}
+
+static void close_box(struct box *b)
+{
+    close(b->owner);
+    close(b->stranger);
+}
+
+static struct box box;
+
+static int call_send(void *arg)
+{
+    struct call *c = arg;
+    struct iovec part = {"late", 4};
+    const struct msghdr message = {.msg_name = &box.name,
+                                   .msg_namelen = box.size,
+                                   .msg_iov = &part,
+                                   .msg_iovlen = 1};
+
+    c->started = true;
+    c->result = weft_sendmsg(c->fd, &message, 0);
+    c->done = true;
+    return 0;
+}
+
+// The kernel says all the time that such a socket can be written to, and wakes
+// nobody when the other one's queue has room again.
+LOOP_TEST(a_datagram_for_a_full_queue_of_others, .timeout = 20)
+{
+    char text[8];
+
+    for (int thread = 0; thread < 2; thread++) {
+        struct call c = {.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+
+        open_box(&box);
+        if (thread)
+            c.task = weft_thread_start(call_send, &c);
+        else
+            call_start(&c, call_send);
+        // the loop is not kept awake by it
+        uint64_t before = counters().turns;
+        for (int i = 0; i < 20; i++)
+            weft_sleep(0.001);
+        ck_assert(!c.done);
+        ck_assert_uint_lt(counters().turns - before, 300);
+        // who closes something else is not held up by it
+        int fds[2];
+        struct call other = {0};
+        unix_pair(fds);
+        other.fd = fds[0];
+        call_start(&other, call_read);
+        ck_assert_int_eq(weft_close(fds[0]), 0);
+        ck_assert_int_eq(call_join(&other), -ECANCELED);
+        ck_assert_int_eq(weft_close(fds[1]), 0);
+        empty_box(&box);
+        ck_assert_int_eq(call_join(&c), 4);
+        ck_assert_int_eq(recv(box.owner, text, sizeof(text), MSG_DONTWAIT), 4);
+        ck_assert_mem_eq(text, "late", 4);
+        ck_assert_int_eq(weft_close(c.fd), 0);
+        close_box(&box);
+    }
+    return 0;
+}
+
+LOOP_TEST(what_ends_a_datagram_for_a_full_queue_of_others, .timeout = 20)
+{
+    struct call c = {.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+
+    open_box(&box);
+    call_start(&c, call_send);
+    ck_assert_int_eq(weft_cancel(c.task), 0);
+    ck_assert_int_eq(call_join(&c), -ECANCELED);
+    {
+        WEFT_TIMEOUT(0.01);
+        call_send(&c);
+    }
+    ck_assert_int_eq(c.result, -ETIMEDOUT);
+    call_start(&c, call_send);
+    ck_assert_int_eq(weft_close(c.fd), 0);
+    // the number is one that could send
+    ck_assert_int_eq(dup2(box.owner, c.fd), c.fd);
+    empty_box(&box);
+    ck_assert_int_eq(call_join(&c), -ECANCELED);
+    ck_assert_int_eq(weft_close(c.fd), 0);
+    close_box(&box);
+    return 0;
+}
+
 static ssize_t ask_for_errors(int fd)
 {
     char text[8], control[512];
