@@ -317,8 +317,10 @@ static size_t find(const struct core *c, struct search *search)
 }
 
 // Fills the buffer until a mark has come, within size bytes: the length with
-// the mark, 0 at the end of the stream, or a negative code.
-static ssize_t await_mark(weft_stream *s, struct search *search, size_t size)
+// the mark, 0 at the end of the stream, or a negative code. It is over as well
+// when `most` bytes have come without one.
+static ssize_t await_mark(weft_stream *s, struct search *search, size_t size,
+                          size_t most)
 {
     struct core *c = core_of(s);
 
@@ -326,7 +328,7 @@ static ssize_t await_mark(weft_stream *s, struct search *search, size_t size)
         size_t length = find(c, search);
         ssize_t n;
 
-        if (length > size || (length == 0 && have(c) >= size))
+        if (length > size || (length == 0 && have(c) >= most))
             return -WEFT_ETOOBIG;
         if (length > 0)
             return (ssize_t)length;
@@ -339,7 +341,7 @@ static ssize_t await_mark(weft_stream *s, struct search *search, size_t size)
 static ssize_t read_until(weft_stream *s, struct search *search, void *buf,
                           size_t size)
 {
-    ssize_t n = await_mark(s, search, size);
+    ssize_t n = await_mark(s, search, size, size);
 
     if (n > 0)
         take(core_of(s), buf, (size_t)n);
@@ -397,7 +399,8 @@ ssize_t weft_stream_read_line(weft_stream *s, char *line, size_t size)
 
     wi_require(size > 1, s, "a line needs room for a character and the NUL");
     if (n == 0) {
-        n = await_mark(s, &search, size - 1);
+        // The last line fits without a newline where others do not.
+        n = await_mark(s, &search, size - 1, size);
         if (n == 0)
             n = (ssize_t)have(core_of(s));
         if (n >= 0)

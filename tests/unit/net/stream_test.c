@@ -232,6 +232,25 @@ KIT_BOTH(lines)
     stream_close_both(pair);
 }
 
+// It has no newline to take the last place.
+KIT_BOTH(a_last_line_that_just_fits)
+{
+    weft_stream *pair[2];
+    char line[8];
+
+    stream_socket_pair(pair);
+    say(pair[0], "abcd\nefgh");
+    kit_assert_code(weft_stream_read_line(pair[1], line, 5), -WEFT_ETOOBIG);
+    kit_assert_code(weft_stream_read_line(pair[1], line, 6), 5);
+    kit_assert_code(weft_stream_read_line(pair[1], line, 4), -WEFT_ETOOBIG);
+    kit_assert_code(weft_stream_shutdown(pair[0]), 0);
+    kit_assert_code(weft_stream_read_line(pair[1], line, 4), -WEFT_ETOOBIG);
+    kit_assert_code(weft_stream_read_line(pair[1], line, 5), 4);
+    ck_assert_str_eq(line, "efgh");
+    kit_assert_code(weft_stream_read_line(pair[1], line, 5), 0);
+    stream_close_both(pair);
+}
+
 // What came before the deadline is still there after it.
 static void give_up_and_go_on(size_t size)
 {
