@@ -15,7 +15,7 @@
 
 struct fd_stream {
     weft_stream base;
-    int fd; // -1: a pipe whose writing has been shut down
+    int fd; // -EBADF: a pipe whose writing has been shut down
 };
 
 static int fd_of(weft_stream *s)
@@ -90,7 +90,7 @@ static int pipe_shutdown(weft_stream *s)
         return 0;
     if (!wi_os_is_write_only(fd))
         return -EOPNOTSUPP;
-    f->fd = -1;
+    f->fd = -EBADF;
     return weft_close(fd);
 }
 

@@ -663,6 +663,7 @@ KIT_BOTH(pipes_files_and_other_descriptors)
     kit_assert_code(weft_stream_shutdown(out), 0);
     kit_assert_code(weft_stream_shutdown(out), 0);
     kit_assert_code(weft_stream_write(out, "x", 1), -EBADF);
+    kit_assert_code(weft_stream_fd(out), -EBADF);
     hear(in, "through");
     hear_end(in);
     kit_assert_code(weft_stream_close(in), 0);
