@@ -10,13 +10,15 @@
 //   incoming   what the stream below has given and OpenSSL has not taken; the
 //              one reader fills it
 //   outgoing   what OpenSSL has made and the stream below has not taken; a
-//              reader makes some too (answers to key updates), so whoever finds
-//              nobody else at it sends, and goes on until nothing is left
+//              reader makes some too (answers to key updates), so whoever has
+//              made some and finds nobody else at it sends, and goes on until
+//              nothing is left
 //
 // A lock is held around each call of OpenSSL, as reader and writer may be on
 // different threads; never while something waits. Bytes leave `outgoing` only
 // when the stream below has taken them, so a write that is canceled leaves the
-// connection whole: the next one goes on where it stopped.
+// connection whole: the next one goes on where it stopped. A reader does not:
+// the peer may have gone on to something else, and want to be heard first.
 //
 // An end of the stream below without TLS's own end is an error: somebody may
 // have cut the connection.
@@ -66,6 +68,7 @@ struct tls_stream {
     bool bulk;          // the reader's own: much comes at once
     bool sending;       // the reader or the writer empties `outgoing`
     weft_waiter *waits; // the other one, for that
+    bool answers;       // the reader has made some of `outgoing`
     bool no_memory;
     int failed;         // what every read returns from now on; 0: nothing
     char protocol[256]; // what ALPN has chosen
@@ -227,6 +230,8 @@ static int send_all(struct tls_stream *t)
         }
         t->outgoing = mine;
     }
+    if (have(&t->outgoing) == 0)
+        t->answers = false;
     return n < 0 ? (int)n : 0;
 }
 
@@ -318,17 +323,20 @@ static int receive(struct tls_stream *t)
 
 // Calls -----------------------------------------------------------------------
 
-enum what { HANDSHAKING, READING };
+enum what { HANDSHAKING, READING, PEEKING };
 
 // One call of OpenSSL by the reader, with what it says. Under the lock.
 static int call(struct tls_stream *t, enum what what, void *buf, size_t size,
                 size_t *done)
 {
+    size_t before = have(&t->outgoing);
     int ok;
 
     ERR_clear_error();
-    ok = what == READING ? SSL_read_ex(t->ssl, buf, size, done)
-                         : SSL_do_handshake(t->ssl);
+    ok = what == READING   ? SSL_read_ex(t->ssl, buf, size, done)
+         : what == PEEKING ? SSL_peek_ex(t->ssl, buf, size, done)
+                           : SSL_do_handshake(t->ssl);
+    t->answers |= have(&t->outgoing) > before;
     return ok == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, ok);
 }
 
@@ -357,7 +365,7 @@ static int perform(struct tls_stream *t, enum what what, void *buf, size_t size,
              : t->no_memory                    ? -ENOMEM
                                                : fail(t, why, why_size);
         // Alerts go out also when it has failed.
-        sent = have(&t->outgoing) > 0 ? flush(t, what == READING) : 0;
+        sent = t->answers ? flush(t, what == READING) : 0;
         pthread_mutex_unlock(&t->lock);
         if (rc == -EAGAIN && sent == 0) {
             sent = receive(t);
@@ -401,12 +409,10 @@ static size_t at_hand(struct tls_stream *t)
 {
     size_t done, n;
     char byte;
-    int ok, result;
+    int result;
 
     pthread_mutex_lock(&t->lock);
-    ERR_clear_error();
-    ok = SSL_peek_ex(t->ssl, &byte, 1, &done);
-    result = ok == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, ok);
+    result = call(t, PEEKING, &byte, 1, &done);
     if (result == SSL_ERROR_SSL && !t->no_memory)
         fail(t, NULL, 0);
     ERR_clear_error();
