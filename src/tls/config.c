@@ -436,11 +436,12 @@ int weft_tls_client_with(weft_tls **tls, const struct weft_tls_options *options,
 {
     wi_need(tls);
     WI_OPTIONS(options);
-    int saved = errno;
-    int rc = make(tls, options, false, why, why_size);
+    int saved = errno, rc;
 
+    wi_tls_no_reason(why, why_size);
+    rc = make(tls, options, false, why, why_size);
     errno = saved;
-    return rc;
+    return rc < 0 ? wi_tls_explain(why, why_size, rc, NULL) : 0;
 }
 
 int weft_tls_server_with(weft_tls **tls, const struct weft_tls_options *options,
@@ -448,14 +449,15 @@ int weft_tls_server_with(weft_tls **tls, const struct weft_tls_options *options,
 {
     wi_need(tls);
     WI_OPTIONS(options);
-    int saved = errno, rc = -EINVAL;
+    int saved = errno, rc;
 
-    if (options->certificate != NULL || options->choose != NULL)
-        rc = make(tls, options, true, why, why_size);
-    else if (why != NULL)
-        snprintf(why, why_size, "a server needs a certificate");
+    wi_tls_no_reason(why, why_size);
+    if (options->certificate == NULL && options->choose == NULL)
+        return wi_tls_explain(why, why_size, -EINVAL,
+                              "a server needs a certificate");
+    rc = make(tls, options, true, why, why_size);
     errno = saved;
-    return rc;
+    return rc < 0 ? wi_tls_explain(why, why_size, rc, NULL) : 0;
 }
 
 void wi_tls_ref(weft_tls *tls)

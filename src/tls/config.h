@@ -42,6 +42,9 @@ void wi_tls_sessions_use(weft_tls *tls, SSL *ssl, const char *key);
 // ssl: the connection, or NULL. Empties the thread's list of errors.
 int wi_tls_error(const SSL *ssl, char *why, size_t size);
 
+// `why`, which may be NULL, has no reason yet.
+void wi_tls_no_reason(char *why, size_t size);
+
 // Puts the reason of a code for people into `why`, which may be NULL, unless
 // one stands there; text NULL: what is said of the code. Returns the code.
 int wi_tls_explain(char *why, size_t size, int code, const char *text);

@@ -459,8 +459,7 @@ int weft_tls_connection_open_with(
     weft_tls *tls;
     int saved = errno, rc;
 
-    if (options->why != NULL && options->why_size > 0)
-        options->why[0] = '\0';
+    wi_tls_no_reason(options->why, options->why_size);
     rc = wi_tls_mutual(&tls, false, options);
     if (rc == 0) {
         rc = connect_to(tls, host, port, &stream, options);

@@ -289,8 +289,7 @@ int weft_tls_connection_listen_with(
     struct tls_listener *l = calloc(1, sizeof(*l));
     int saved = errno, rc = -ENOMEM;
 
-    if (options->why != NULL && options->why_size > 0)
-        options->why[0] = '\0';
+    wi_tls_no_reason(options->why, options->why_size);
     if (l != NULL) {
         rc = begin(l, host, port, options);
         if (rc < 0)

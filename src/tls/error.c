@@ -78,6 +78,12 @@ int wi_tls_error(const SSL *ssl, char *why, size_t size)
     return code;
 }
 
+void wi_tls_no_reason(char *why, size_t size)
+{
+    if (why != NULL && size > 0)
+        why[0] = '\0';
+}
+
 int wi_tls_explain(char *why, size_t size, int code, const char *text)
 {
     if (why != NULL && size > 0 && why[0] == '\0')

@@ -636,8 +636,6 @@ static int start(weft_tls *tls, weft_stream **stream,
     struct tls_stream *t;
     int rc;
 
-    if (options->why != NULL && options->why_size > 0)
-        options->why[0] = '\0';
     if (weft_stream_buffered(*stream) > 0)
         return wi_tls_explain(options->why, options->why_size, -WEFT_EPROTO,
                               "bytes came before TLS was to begin");
@@ -672,8 +670,11 @@ int weft_tls_start_with(weft_tls *tls, weft_stream **stream,
     WI_OPTIONS(options);
     int saved = errno, rc = weft_check();
 
+    wi_tls_no_reason(options->why, options->why_size);
     if (rc == 0)
         rc = start(tls, stream, options);
+    else
+        wi_tls_explain(options->why, options->why_size, rc, NULL);
     errno = saved;
     return rc;
 }
@@ -692,6 +693,7 @@ int weft_tls_connect_with(weft_tls *tls, const char *host, uint16_t port,
     weft_stream *made;
     int rc = weft_tcp_connect_with(host, port, &made, connect);
 
+    wi_tls_no_reason(options->why, options->why_size);
     if (rc < 0)
         return wi_tls_explain(options->why, options->why_size, rc, NULL);
     if (own.host == NULL)

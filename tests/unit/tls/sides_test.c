@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the two directions of a connection do to each other.
+// What the two directions of a connection do to each other, and the reason that a
+// failure gives.
 #include "link.h"
 
 static weft_tls *client_tls, *server_tls;
@@ -63,6 +64,40 @@ KIT_BOTH(a_write_that_has_failed_is_not_in_the_way, .timeout = 20)
     hear(l.client, "enough");
     hear_end(l.client);
     kit_assert_code(weft_stream_close(l.client), 0);
+    give_back();
+}
+
+// Reasons ---------------------------------------------------------------------
+
+// Whatever stood there before.
+KIT_BOTH(every_failure_has_its_reason, .timeout = 20)
+{
+    struct weft_tls_options options = {.size = sizeof(options)};
+    weft_stream *stream, *pair[2];
+    weft_tls *tls;
+    char why[100];
+
+    configure();
+    memset(why, '?', sizeof(why));
+    kit_assert_code(weft_tls_connect(client_tls, "127.0.0.1", 1, &stream,
+                                     .why = why, .why_size = sizeof(why)),
+                    -ECONNREFUSED);
+    ck_assert_str_eq(why, weft_strerror(-ECONNREFUSED));
+    kit_assert_code(weft_stream_pair(pair), 0);
+    memset(why, '?', sizeof(why));
+    {
+        WEFT_TIMEOUT(0);
+        kit_assert_code(weft_tls_start(client_tls, &pair[0],
+                                       .host = "here.test", .why = why,
+                                       .why_size = sizeof(why)),
+                        -ETIMEDOUT);
+    }
+    ck_assert_str_eq(why, weft_strerror(-ETIMEDOUT));
+    stream_close_both(pair);
+    memset(why, '?', sizeof(why));
+    kit_assert_code(weft_tls_server_with(&tls, &options, why, sizeof(why)),
+                    -EINVAL);
+    ck_assert_str_eq(why, "a server needs a certificate");
     give_back();
 }
 
