@@ -14,7 +14,11 @@ int weft_address_parse(struct weft_address *address, const char *host,
 {
     wi_need(address);
     wi_require(host != NULL, address, "the host must not be NULL");
-    return wi_os_parse_address(host, port, &address->storage, &address->len);
+    int saved = errno;
+    int rc = wi_os_parse_address(host, port, &address->storage, &address->len);
+
+    errno = saved;
+    return rc;
 }
 
 int weft_address_unix(struct weft_address *address, const char *path,

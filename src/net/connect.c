@@ -22,6 +22,7 @@
 #include "net/fd_stream.h"
 #include "net/socket.h"
 #include "os/event.h"
+#include "os/last_errno.h"
 #include "os/report.h"
 #include "os/socket.h"
 #include "os/watch.h"
@@ -235,7 +236,7 @@ int weft_tcp_connect_with(const char *host, uint16_t port, weft_stream **stream,
     wi_require(host != NULL && stream != NULL, stream,
                "host and stream must not be NULL");
     struct race r = {.options = options};
-    int saved = errno, rc;
+    int saved = wi_os_errno(), rc;
     ssize_t n = weft_resolve(host, port, r.list, WI_NET_ADDRESSES,
                              .family = options->family);
 
@@ -244,7 +245,7 @@ int weft_tcp_connect_with(const char *host, uint16_t port, weft_stream **stream,
     r.count = n < WI_NET_ADDRESSES ? (unsigned)n : WI_NET_ADDRESSES;
     rc = r.count == 1 ? connect_one(&r.list[0], stream, options)
                       : race(&r, stream);
-    errno = saved;
+    wi_os_set_errno(saved);
     return rc;
 }
 

@@ -24,6 +24,7 @@
 #include "net/fd_stream.h"
 #include "net/socket.h"
 #include "os/event.h"
+#include "os/last_errno.h"
 #include "os/report.h"
 #include "os/watch.h"
 #include "sched/idle.h"
@@ -273,13 +274,13 @@ int weft_tcp_listen_with(const char *host, uint16_t port,
     WI_OPTIONS(options);
     wi_require(host != NULL || options->also_count == 0, listener,
                "every address and others beside them: leave .also empty");
-    int saved = errno, rc = wi_check_scopes();
+    int saved = wi_os_errno(), rc = wi_check_scopes();
     weft_listener *l = rc == 0 ? new_listener(WI_NET_ADDRESSES, true) : NULL;
 
     if (l == NULL)
         return rc < 0 ? rc : -ENOMEM;
     rc = finish(l, listen_tcp(l, host, port, options), listener);
-    errno = saved;
+    wi_os_set_errno(saved);
     return rc;
 }
 
@@ -414,7 +415,7 @@ int wi_listener_stream(weft_listener *l, int fd, weft_stream **stream)
 }
 
 // One attempt at each socket.
-static int try_all(weft_listener *l, struct weft_address *peer)
+static int try_each(weft_listener *l, struct weft_address *peer)
 {
     for (unsigned i = 0; i < l->count; i++) {
         struct wi_io io = {
@@ -435,6 +436,14 @@ static int try_all(weft_listener *l, struct weft_address *peer)
             return (int)n;
     }
     return -EAGAIN;
+}
+
+static int try_all(weft_listener *l, struct weft_address *peer)
+{
+    int saved = wi_os_errno(), rc = try_each(l, peer);
+
+    wi_os_set_errno(saved);
+    return rc;
 }
 
 static int accept_any(weft_listener *l, struct weft_address *peer)

@@ -37,6 +37,7 @@
 #include <weft/semaphore.h>
 
 #include "base/options.h"
+#include "os/last_errno.h"
 #include "os/report.h"
 #include "tls/config.h"
 
@@ -457,7 +458,7 @@ int weft_tls_connection_open_with(
     WI_OPTIONS(options);
     weft_stream *stream;
     weft_tls *tls;
-    int saved = errno, rc;
+    int saved = wi_os_errno(), rc;
 
     wi_tls_no_reason(options->why, options->why_size);
     rc = wi_tls_mutual(&tls, false, options);
@@ -467,7 +468,7 @@ int weft_tls_connection_open_with(
         if (rc == 0)
             rc = wi_tls_connection_new(stream, c);
     }
-    errno = saved;
+    wi_os_set_errno(saved);
     return rc < 0 ? wi_tls_explain(options->why, options->why_size, rc, NULL)
                   : 0;
 }

@@ -23,6 +23,7 @@
 #include <weft/thread.h>
 
 #include "base/options.h"
+#include "os/last_errno.h"
 #include "os/report.h"
 #include "tls/handshakes.h"
 
@@ -287,7 +288,7 @@ int weft_tls_connection_listen_with(
     wi_require(made != NULL, NULL, "l must not be NULL");
     WI_OPTIONS(options);
     struct tls_listener *l = calloc(1, sizeof(*l));
-    int saved = errno, rc = -ENOMEM;
+    int saved = wi_os_errno(), rc = -ENOMEM;
 
     wi_tls_no_reason(options->why, options->why_size);
     if (l != NULL) {
@@ -297,7 +298,7 @@ int weft_tls_connection_listen_with(
         else
             *made = &l->base;
     }
-    errno = saved;
+    wi_os_set_errno(saved);
     return rc < 0 ? wi_tls_explain(options->why, options->why_size, rc, NULL)
                   : 0;
 }

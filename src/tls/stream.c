@@ -40,6 +40,7 @@
 #include <weft/task.h>
 
 #include "base/options.h"
+#include "os/last_errno.h"
 #include "os/report.h"
 
 enum {
@@ -382,8 +383,10 @@ static int perform(struct tls_stream *t, enum what what, void *buf, size_t size,
 static ssize_t tls_read(weft_stream *s, void *buf, size_t size)
 {
     size_t done = 0;
+    int saved = wi_os_errno();
     int rc = perform(of(s), READING, buf, size, &done, NULL, 0);
 
+    wi_os_set_errno(saved); // OpenSSL clears it
     return rc < 0 ? rc : (ssize_t)done;
 }
 
@@ -426,11 +429,13 @@ static size_t at_hand(struct tls_stream *t)
 static size_t tls_buffered(weft_stream *s)
 {
     struct tls_stream *t = of(s);
+    int saved = wi_os_errno();
     size_t n = at_hand(t);
 
     // What has come may be no bytes for the reader, such as a new session.
     while (n == 0 && weft_stream_buffered(t->below) > 0)
         n = receive(t) < 0 ? 1 : at_hand(t);
+    wi_os_set_errno(saved);
     return n;
 }
 
@@ -463,7 +468,7 @@ static ssize_t tls_write(weft_stream *s, const void *buf, size_t size)
 {
     struct tls_stream *t = of(s);
     size_t done = 0;
-    int rc = 0, ok;
+    int saved = wi_os_errno(), rc = 0, ok;
 
     pthread_mutex_lock(&t->lock);
     if (t->no_memory) // and what was lost would be missed
@@ -482,13 +487,14 @@ static ssize_t tls_write(weft_stream *s, const void *buf, size_t size)
     if (rc == 0)
         rc = flush(t, false);
     pthread_mutex_unlock(&t->lock);
+    wi_os_set_errno(saved);
     return rc < 0 ? rc : (ssize_t)done;
 }
 
 static int tls_shutdown(weft_stream *s)
 {
     struct tls_stream *t = of(s);
-    int rc;
+    int saved = wi_os_errno(), rc;
 
     pthread_mutex_lock(&t->lock);
     ERR_clear_error();
@@ -496,6 +502,7 @@ static int tls_shutdown(weft_stream *s)
     ERR_clear_error();
     rc = flush(t, false);
     pthread_mutex_unlock(&t->lock);
+    wi_os_set_errno(saved);
     return rc;
 }
 
@@ -668,14 +675,14 @@ int weft_tls_start_with(weft_tls *tls, weft_stream **stream,
     wi_need(stream);
     wi_require(*stream != NULL, NULL, "*stream must not be NULL");
     WI_OPTIONS(options);
-    int saved = errno, rc = weft_check();
+    int saved = wi_os_errno(), rc = weft_check();
 
     wi_tls_no_reason(options->why, options->why_size);
     if (rc == 0)
         rc = start(tls, stream, options);
     else
         wi_tls_explain(options->why, options->why_size, rc, NULL);
-    errno = saved;
+    wi_os_set_errno(saved);
     return rc;
 }
 

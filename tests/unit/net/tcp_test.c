@@ -90,6 +90,28 @@ WEFT_TEST(addresses)
     ck_assert_str_eq(text, "family 77");
 }
 
+KIT_BOTH(errno_is_left_alone)
+{
+    static const char *const more[] = {"127.0.0.2"};
+    struct weft_address address;
+    weft_stream *pair[2];
+    weft_listener *l;
+
+    errno = 99;
+    kit_assert_code(weft_address_parse(&address, "::1%nosuch", 1), -EINVAL);
+    ck_assert_int_eq(errno, 99);
+    kit_assert_code(
+        weft_tcp_listen("127.0.0.1", 0, &l, .also = more, .also_count = 1), 0);
+    kit_assert_code(weft_listener_address(l, 1, &address), 0);
+    kit_assert_code(weft_address_connect(&address, &pair[0]), 0);
+    // the first one of the two sockets has no connection
+    kit_assert_code(weft_listener_accept(l, &pair[1], NULL), 0);
+    ck_assert_int_eq(errno, 99);
+    stream_close_both(pair);
+    weft_listener_close(l);
+    ck_assert_int_eq(errno, 99);
+}
+
 // Connecting ------------------------------------------------------------------
 
 KIT_BOTH(connect_and_talk)
