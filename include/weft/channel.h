@@ -74,8 +74,8 @@ WEFT_API int weft_channel_close(weft_channel *c);
 WEFT_API int weft_channel_sender_add(weft_channel *c);
 WEFT_API int weft_channel_receiver_add(weft_channel *c);
 
-// One end less: see above. More than there were aborts. Returns 0. Blocks: no.
-// Since 0.1.
+// One end less: see above. More than there were aborts. Returns 0, or -ENOMEM.
+// Blocks: no. Since 0.1.
 WEFT_API int weft_channel_sender_done(weft_channel *c);
 WEFT_API int weft_channel_receiver_done(weft_channel *c);
 

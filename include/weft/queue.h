@@ -159,8 +159,9 @@ WEFT_API int weft_queue_shutdown(weft_queue *q, bool immediate);
 WEFT_API bool weft_queue_is_shutdown(weft_queue *q);
 
 // One producer more; one less. When the last one is done q is shut down, not
-// immediately. Returns 0, or -WEFT_ECLOSED for a producer that comes after
-// shutdown. More done than there were aborts. Blocks: no. Since 0.1.
+// immediately. Returns 0, -WEFT_ECLOSED for a producer that comes after
+// shutdown, or why q could not be made. More done than there were aborts.
+// Blocks: no. Since 0.1.
 WEFT_API int weft_queue_producer_add(weft_queue *q);
 WEFT_API int weft_queue_producer_done(weft_queue *q);
 

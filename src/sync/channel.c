@@ -118,6 +118,8 @@ int weft_channel_receiver_add(weft_channel *c)
 int weft_channel_receiver_done(weft_channel *c)
 {
     wi_need(c);
+    if (wi_queue_failed(wi_channel_queue(c))) // and no more than a queue
+        return wi_channel_queue(c)->closed;
     // acq_rel: the last one comes after all others
     uint32_t was = __atomic_fetch_sub(&c->receivers, 1, __ATOMIC_ACQ_REL);
     wi_require(was != 0, c, "more receivers are done than there were");

@@ -90,6 +90,13 @@ static inline void wi_item_copy(void *to, const void *from, size_t size)
         memcpy(to, from, size);
 }
 
+// Whether it stands in for one that could not be made or opened: it has no
+// slots of any size. `closed` says why.
+static inline bool wi_queue_failed(const weft_queue *q)
+{
+    return q->stride == 0 && !q->shared && q->kind != WEFT_QUEUE_RENDEZVOUS;
+}
+
 static inline struct wi_side *wi_queue_side(weft_queue *q, bool put)
 {
     return put ? &q->put : &q->get;

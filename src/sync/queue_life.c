@@ -288,6 +288,8 @@ int weft_queue_producer_add(weft_queue *q)
 int weft_queue_producer_done(weft_queue *q)
 {
     wi_need(q);
+    if (wi_queue_failed(q))
+        return q->closed;
     // acq_rel: the last one comes after all others
     uint32_t was = __atomic_fetch_sub(producers_of(q), 1, __ATOMIC_ACQ_REL);
     wi_require(was != 0, q, "more producers are done than there were");

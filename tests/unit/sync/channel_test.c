@@ -259,4 +259,17 @@ WEFT_TEST(a_receiver_that_is_done_twice_aborts)
     kit_assert_aborts(one_receiver_too_many, "more receivers are done");
 }
 
+// Its ends are those of no channel, and hear of it too.
+WEFT_TEST(one_that_found_no_memory_tells_each_end)
+{
+    weft_channel *c = weft_channel_new(.item = SIZE_MAX / 8, .capacity = 64,
+                                       .senders = 1, .receivers = 1);
+    kit_assert_code(weft_channel_receiver_done(c), -ENOMEM);
+    kit_assert_code(weft_channel_sender_done(c), -ENOMEM);
+    kit_assert_code(weft_channel_receiver_add(c), -ENOMEM);
+    kit_assert_code(weft_channel_sender_add(c), -ENOMEM);
+    kit_assert_code(send_value(c, 1), -ENOMEM);
+    weft_channel_free(c);
+}
+
 WEFT_TEST_MAIN("channel")

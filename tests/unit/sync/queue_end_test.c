@@ -94,6 +94,23 @@ WEFT_TEST(one_producer_too_many_done_aborts)
     kit_assert_aborts(no_producer_left, "more producers");
 }
 
+static void expect_told(weft_queue *q)
+{
+    long item = 0;
+    int rc = weft_queue_get(q, &item);
+    ck_assert_int_lt(rc, 0);
+    kit_assert_code(weft_queue_producer_add(q), rc);
+    kit_assert_code(weft_queue_producer_done(q), rc);
+    weft_queue_free(q);
+}
+
+WEFT_TEST(producers_of_one_that_could_not_be_made_are_told)
+{
+    expect_told(
+        weft_queue_new(.item = SIZE_MAX / 8, .maxsize = 64, .producers = 1));
+    expect_told(weft_queue_open((struct weft_arena_ref){{0, 0}, 0}));
+}
+
 // A rendezvous ----------------------------------------------------------------
 
 WORLDS(a_rendezvous_ends_when_both_are_there)
