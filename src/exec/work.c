@@ -20,6 +20,7 @@
 #include "exec/job.h"
 #include "future/external.h"
 #include "future/future.h"
+#include "future/group.h"
 #include "future/local.h"
 #include "os/futex.h"
 #include "os/report.h"
@@ -142,7 +143,9 @@ static void set_group(weft_work *work, weft_group *group)
 static int run_in_group(weft_work *work, void *result,
                         struct wi_job_frame *frame)
 {
-    weft_group *group = weft_group_open();
+    weft_group *group = wi_group_try_open();
+    if (group == NULL)
+        return -ENOMEM;
     set_group(work, group);
     int code = wi_job_call(work->job, work->heap ? work->arg : &work->arg,
                            result, frame);
@@ -179,16 +182,22 @@ static int run_body(weft_work *work, void *result, struct wi_job_frame *frame)
     return wi_job_ended(work->job, code, work->deadline, result, frame);
 }
 
-static void run_into(weft_work *work, void *result)
+static void end_run(weft_work *work, int code, const void *result,
+                    const char *text)
 {
     const struct weft_job *job = work->job;
-    struct wi_job_frame frame;
-    frame.text[0] = '\0';
-    int code = wi_future_own_code(run_body(work, result, &frame));
-    char *text = code < 0 ? wi_job_text(job, &frame) : NULL;
     advance(work, RUNNING, ENDED);
     wi_external_complete(work->f, code, result, job->result_size,
                          code >= 0 && job->result_kind == WEFT_BYTES, text);
+}
+
+static void run_into(weft_work *work, void *result)
+{
+    struct wi_job_frame frame;
+    frame.text[0] = '\0';
+    int code = wi_future_own_code(run_body(work, result, &frame));
+    char *text = code < 0 ? wi_job_text(work->job, &frame) : NULL;
+    end_run(work, code, result, text);
     free(text);
 }
 
@@ -200,7 +209,7 @@ void weft_work_run(weft_work *work)
         if (result != NULL)
             run_into(work, result);
         else
-            wi_external_complete(work->f, -ENOMEM, NULL, 0, false, NULL);
+            end_run(work, -ENOMEM, NULL, NULL);
         free(result);
     }
 }

@@ -58,6 +58,12 @@ weft_group *weft_group_open_with(const struct weft_group_options *options)
     return group;
 }
 
+weft_group *wi_group_try_open(void)
+{
+    struct wi_task *self = wi_self();
+    return self == NULL ? NULL : group_new(self, NULL, 0);
+}
+
 weft_group *wi_group_open_root(struct wi_task *owner, double grace)
 {
     weft_group *group = group_new(owner, "root", grace);

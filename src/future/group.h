@@ -39,6 +39,9 @@ struct weft_group {
     char name[32];
 };
 
+// weft_group_open for those who can do without. NULL: no memory.
+weft_group *wi_group_try_open(void);
+
 // The root group of a run, opened in the main task; closed by
 // weft_group_close. NULL: no memory.
 weft_group *wi_group_open_root(struct wi_task *owner, double grace);

@@ -360,6 +360,22 @@ SCARCE(blocking_pools)
     return use_pool(weft_thread_pool(.workers = 2, .blocking = true));
 }
 
+SCARCE(inline_executors)
+{
+    return use_pool(weft_inline_executor());
+}
+
+static int use_loop_executor(void *arg)
+{
+    (void)arg;
+    return use_pool(weft_loop_executor());
+}
+
+SCARCE(loop_executors)
+{
+    return weft_run(use_loop_executor, NULL);
+}
+
 static int inside; // of jobs that have begun and not ended
 
 WEFT_JOB(long, lingers, long, x)
