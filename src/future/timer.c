@@ -188,7 +188,7 @@ static bool is_served(const struct firing *firing)
            firing->service->runtime == firing->runtime;
 }
 
-// The run has ended, or never began. With the lock held; whom to unpark.
+// The run has ended. With the lock held; whom to unpark.
 static struct wi_task *after_run(struct firing *firing, struct call *over)
 {
     struct service *s = firing->service;
@@ -239,9 +239,24 @@ static int run(void *arg)
     return 0;
 }
 
+// Its task was not begun: there is no memory for one, and the timer will be due
+// again; or the run ends, and the timer with it.
 static void not_run(void *arg)
 {
-    end_firing(arg);
+    struct firing *firing = arg;
+    struct service *s = firing->service;
+    struct timer *t;
+    struct wi_task *task = NULL;
+    struct call over = {NULL, NULL};
+    wi_mutex_lock(&s->lock);
+    t = firing->timer;
+    if (t != NULL && is_served(firing))
+        task = set(s, t, wi_os_now() + RETRY_NS);
+    else if (t != NULL)
+        over = end_timer(t);
+    unlock_and_unpark(s, task);
+    free(firing);
+    make_call(over);
 }
 
 // The service -----------------------------------------------------------------

@@ -311,6 +311,37 @@ SCARCE(queues_without_bound)
     return queue_between(kit_number(1));
 }
 
+// Timers ----------------------------------------------------------------------
+
+static void ring(void *arg)
+{
+    kit_count(arg);
+}
+
+// Each that was set rings, though maybe later.
+static int set_timers(void *arg)
+{
+    enum { N = 8 };
+    struct weft_timer timers[N] = {{.state = 0}};
+    int rings = 0, set = 0, rc = 0;
+
+    (void)arg;
+    for (int i = 0; i < N; i++) {
+        int code = weft_timer_start(&timers[i], 0.0001 * i, ring, &rings);
+        set += code == 0;
+        rc = first_of(rc, code);
+    }
+    for (int i = 0; i < N; i++)
+        rc = first_of(rc, weft_timer_join(&timers[i]));
+    HOLDS(rings == set);
+    return rc;
+}
+
+SCARCE(timers)
+{
+    return weft_run(set_timers, NULL);
+}
+
 // Pools -----------------------------------------------------------------------
 
 WEFT_JOB(long, square, long, x)
