@@ -140,11 +140,24 @@ static bool wait_for_bell(struct blocking_pool *pool, int64_t deadline)
     return rc == 0 || pool->queued > 0;
 }
 
+// Whether there are more threads than may be, so that the caller's has to
+// leave. It may have been rung for a job: then another one is. Under the lock.
+static bool is_too_many(struct blocking_pool *pool)
+{
+    if (pool->threads <= pool->limit + pool->lent)
+        return false;
+    if (pool->queued > 0)
+        ring(pool, 1);
+    return true;
+}
+
 // The next job for a thread, NULL if it should leave. Under the lock.
 static struct wi_task *next_job(struct blocking_pool *pool)
 {
     int64_t deadline = wi_deadline_in(pool->idle_timeout, __func__);
     for (;;) {
+        if (is_too_many(pool))
+            return NULL;
         struct wi_task *t = pop(pool);
         if (t != NULL)
             return t;

@@ -131,6 +131,37 @@ WEFT_TEST(with_blocking, .timeout = 8) // idle threads leave after 10 s
     kit_assert_code(weft_executor_close(ex), 0);
 }
 
+static int bytes[2];
+
+WEFT_JOB(int, read_plainly, int, n)
+{
+    char byte;
+    kit_count(&met);
+    return read(bytes[0], &byte, 1) == 1 ? n : -EIO;
+}
+
+// Threads that are too many leave although jobs wait: one takes them all.
+WEFT_TEST(with_blocking_and_a_queue, .timeout = 20)
+{
+    enum { N = 4 };
+    static const char many[2 * N];
+    weft_future *fs[2 * N];
+    weft_executor *ex = weft_thread_pool(.blocking = true, .workers = N);
+    ck_assert_int_eq(pipe(bytes), 0);
+    for (int i = 0; i < 2 * N; i++)
+        fs[i] = weft_submit(ex, read_plainly, i);
+    kit_await(&met, N);
+    kit_assert_code(weft_thread_pool_resize(ex, 1), 0);
+    ck_assert_int_eq(write(bytes[1], many, N), N);
+    while (stats_of(ex).workers > 1 || kit_load(&met) == N) {
+        ck_assert_int_le(kit_load(&met), N + 1);
+        sched_yield();
+    }
+    ck_assert_int_eq(write(bytes[1], many, N), N);
+    kit_assert_code(weft_gather_into(fs, 2 * N, NULL, 0, NULL), 0);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
 WEFT_TEST(what_it_refuses)
 {
     weft_executor *ex = weft_thread_pool(.workers = 1);
