@@ -145,7 +145,7 @@ static int look_at_event(struct select *s, size_t i)
     struct weft_case *c = &s->cases[i];
     struct slot *slot = &s->slots[i];
     bool set = (slot->armed && wi_event_is_told(c->object, &slot->event)) ||
-               weft_event_is_set(c->object);
+               wi_event_has_come(c->object);
     return set ? happened(c, i, 0) : NOTHING;
 }
 

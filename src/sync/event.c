@@ -76,11 +76,19 @@ static bool stand(struct weft_event *event, struct wi_place *place)
     return !set;
 }
 
+bool wi_event_has_come(struct weft_event *event)
+{
+    bool set = weft_event_is_set(event);
+    if (set && is_far(event))
+        wi_far_event_let_out(event);
+    return set;
+}
+
 static int wait_for(struct weft_event *event, int64_t deadline)
 {
     struct wi_task *self = wi_sync_self(event);
     int rc = wi_scope_test(self);
-    if (rc < 0 || weft_event_is_set(event))
+    if (rc < 0 || wi_event_has_come(event))
         return rc;
     if (is_far(event))
         return wi_far_event_wait(event, deadline);

@@ -20,6 +20,10 @@ union wi_event_watch {
     } far;
 };
 
+// Whether it is set, by one who has done with it: a wait for it is over, after
+// which it may be freed.
+bool wi_event_has_come(struct weft_event *event);
+
 // Stands in line for the event: 0. 1: it is set. -ENOMEM: no room in the arena.
 int wi_event_watch(struct weft_event *event, union wi_event_watch *watch,
                    struct wi_task *self);

@@ -251,10 +251,19 @@ static int stand(struct weft_event *event, struct wi_far_line *line,
     return set;
 }
 
+void wi_far_event_let_out(struct weft_event *event)
+{
+    // acquire: pairs with the release in wi_shared_unlock. One whose mark was
+    // seen has the lock still, or has given it back.
+    if (__atomic_load_n(&event->lock, __ATOMIC_ACQUIRE) == 0)
+        return;
+    struct wi_far_line line = wi_far_line_of(event, &event->lock, &event->line);
+    wi_far_take(&line);
+    wi_far_give(&line);
+}
+
 int wi_far_event_wait(struct weft_event *event, int64_t deadline)
 {
-    if (wi_far_event_is_set(event))
-        return 0;
     struct wi_far_line line = wi_far_line_of(event, &event->lock, &event->line);
     struct wi_far_place *place;
     int rc = stand(event, &line, &place);

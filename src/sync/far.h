@@ -51,6 +51,9 @@ void wi_far_event_set(struct weft_event *event);
 void wi_far_event_clear(struct weft_event *event);
 bool wi_far_event_is_set(const struct weft_event *event);
 int wi_far_event_wait(struct weft_event *event, int64_t deadline);
+
+// Of one that is set: whoever set it is inside no more when this returns.
+void wi_far_event_let_out(struct weft_event *event);
 int wi_far_event_watch(struct weft_event *event, union wi_event_watch *watch);
 bool wi_far_event_unwatch(struct weft_event *event,
                           union wi_event_watch *watch);

@@ -36,6 +36,36 @@ static work_function hold, try_rlock, wait_for_event, wait_for_condition,
 ELSEWHERE_WORKS(hold, try_rlock, wait_for_event, wait_for_condition, make_ready,
                 take_permit, give_permits)
 
+// Events ----------------------------------------------------------------------
+
+static int wait_and_count(void *arg)
+{
+    struct table *t = arg;
+    kit_count(&t->arrived);
+    int rc = weft_event_wait(&t->event);
+    kit_count(&t->passed);
+    return rc;
+}
+
+// Who has been told that an event is set may free it: nobody is told before
+// whoever sets it has done with it.
+WEFT_TEST(a_wait_does_not_end_before_the_set_does)
+{
+    struct table *t = make_table();
+    struct wi_far_line line =
+        wi_far_line_of(&t->event, &t->event.lock, &t->event.line);
+    weft_event_set(&t->event);
+    wi_far_take(&line); // as a set at its end
+    weft_future *f = weft_thread_start(wait_and_count, t);
+    kit_await(&t->arrived, 1);
+    for (int i = 0; i < 1000; i++)
+        sched_yield();
+    ck_assert_int_eq(kit_load(&t->passed), 0);
+    wi_far_give(&line);
+    kit_assert_code(weft_join(f), 0);
+    weft_arena_close(arena);
+}
+
 // Locks -----------------------------------------------------------------------
 
 static int hold(struct table *t, long n)
