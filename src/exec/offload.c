@@ -6,14 +6,13 @@
 #include <weft/executor.h>
 
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 
 #include <weft/error.h>
-#include <weft/scope.h>
 
 #include "base/options.h"
 #include "exec/common_pool.h"
+#include "future/future.h"
 #include "os/report.h"
 #include "sched/here.h"
 #include "sched/park.h"
@@ -56,16 +55,20 @@ WEFT_JOB(int, wi_blocking, struct call, call)
     return call.fn(call.arg);
 }
 
-// The caller's scopes have ended the wait, for the reason `why`.
-static int give_up(weft_future *f, int why, bool abandon)
+// fn has failed as a job, or the wait has ended before it, for the reason
+// `why`: the caller's scopes, or a cycle. Of that another one is told, as fn
+// has the caller's memory.
+static int wait_on(weft_future *f, int why, bool abandon)
 {
-    int code = 0, rc = 0;
+    bool scopes = wi_future_gave_up(why);
+    int code = 0, rc;
 
-    weft_cancel(f);
-    if (abandon)
+    if (scopes)
+        weft_cancel(f);
+    if (scopes && abandon)
         return why;
-    WEFT_SHIELD((double)INFINITY);
-    rc = weft_get(f, &code);
+    wi_future_await(wi_of_future(f));
+    rc = wi_future_take(wi_of_future(f), &code, sizeof code);
     return rc < 0 ? why : code;
 }
 
@@ -84,10 +87,8 @@ int weft_blocking_with(weft_function *fn, void *arg,
     f = weft_submit(weft_executor_with(the_pool(), .name = options->name),
                     wi_blocking, .fn = fn, .arg = arg);
     rc = weft_get(f, &code);
-    if (rc == -ECANCELED || rc == -ETIMEDOUT)
-        code = give_up(f, rc, options->abandon);
-    else if (rc < 0)
-        code = rc;
+    if (rc < 0)
+        code = wait_on(f, rc, options->abandon);
     weft_future_unref(f);
     return code;
 }

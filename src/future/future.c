@@ -444,6 +444,41 @@ int wi_future_wait(struct wi_task *t)
     return wait_for(t, false);
 }
 
+static int park_firmly(struct wi_task *self, struct wi_task *t,
+                       struct wi_node *node)
+{
+    const struct wi_wait wait = {.object = t,
+                                 .owner = t,
+                                 .deadline = WI_FOREVER,
+                                 .kind = WI_WAIT_FUTURE};
+    int rc = 0;
+    wi_edge_stir(self);
+    // acquire: pairs with grant
+    while (rc != -WEFT_EFORKED &&
+           !__atomic_load_n(&node->granted, __ATOMIC_ACQUIRE))
+        rc = wi_park(&wait);
+    return rc == -WEFT_EFORKED ? rc : 0;
+}
+
+int wi_future_await(struct wi_task *t)
+{
+    struct wi_task *self = wi_self();
+    struct wi_node node = {.waiter = self};
+    int rc = 0;
+    if (self == NULL)
+        return -ENOMEM;
+    if (wi_future_done(t))
+        return 0;
+    wi_edge_set(self, wi_hint_of(t) | WI_EDGE_FIRM);
+    if (wi_future_watch(t, &node)) {
+        rc = park_firmly(self, t, &node);
+        if (rc < 0 && !wi_future_unwatch(t, &node))
+            rc = 0; // it ended before the fork
+    }
+    wi_edge_clear(self);
+    return rc;
+}
+
 // The end of a wait that hands over: rc is the wait's, the reference is ours.
 static int hand_over(struct wi_task *t, int rc, void *out, size_t size)
 {

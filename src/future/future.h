@@ -64,6 +64,11 @@ static inline bool wi_future_gave_up(int rc)
 // Waits until t is done. 0, -ETIMEDOUT, -ECANCELED, -WEFT_EDEADLOCK.
 int wi_future_wait(struct wi_task *t);
 
+// The same whatever the caller's scopes say, for a caller whose memory t works
+// on: should the wait close a cycle, another one of that is told. 0; -ENOMEM or
+// -WEFT_EFORKED: t does not run here.
+int wi_future_await(struct wi_task *t);
+
 // Copies t's result out and returns its code, or -WEFT_ETYPE.
 int wi_future_take(struct wi_task *t, void *out, size_t size);
 
@@ -81,8 +86,8 @@ static inline bool wi_future_is_external(const struct wi_task *t)
 // Asks t to cancel; see weft_cancel.
 int wi_future_cancel(struct wi_task *t);
 
-// Cancels all of them, and waits until they have ended, whatever the caller's
-// scopes say. Needs no memory.
+// Cancels all of them, and waits until they have ended, as wi_future_await.
+// Needs no memory.
 void wi_futures_end(weft_future *const *set, size_t n);
 
 // Tells a running record, which has WI_CANCELED already, to look at it.

@@ -5,11 +5,9 @@
 // is the `granted` of its node, so the set may go away once every node is
 // either taken off its future or granted.
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include <weft/future.h>
-#include <weft/scope.h>
 
 #include "future/future.h"
 #include "os/report.h"
@@ -159,14 +157,11 @@ int weft_wait(weft_future *const *set, size_t n, enum weft_wait_mode mode,
 
 void wi_futures_end(weft_future *const *set, size_t n)
 {
-    struct weft_scope shield;
     for (size_t i = 0; i < n; i++)
         wi_future_cancel(wi_of_future(set[i]));
-    weft_shield_enter(&shield, (double)INFINITY);
     // One by one: a wait for many needs memory.
     for (size_t i = 0; i < n; i++)
-        weft_wait(&set[i], 1, WEFT_FIRST_COMPLETED, (double)INFINITY);
-    weft_scope_leave(&shield);
+        wi_future_await(wi_of_future(set[i]));
 }
 
 static void give_up_all(weft_future **set, size_t n, int rc)

@@ -99,11 +99,9 @@ static void join_at_exit(void)
         return;
     cancel_at_exit();
     struct wi_task *t;
-    while ((t = next_to_join()) != NULL) {
-        struct weft_scope shield;
-        weft_shield_enter(&shield, WI_LONGEST_SECONDS * 2);
-        wi_future_wait(t);
-        weft_scope_leave(&shield);
+    int rc = 0;
+    while (rc == 0 && (t = next_to_join()) != NULL) {
+        rc = wi_future_await(t);
         wi_task_unref(t);
     }
 }

@@ -104,6 +104,40 @@ KIT_TASK(a_cancel_reaches_the_calls_of_the_function)
     ck_assert_int_eq(began, 1);
 }
 
+// It cannot have what its caller holds as long as that waits for it: the caller
+// may not leave, for the function has its memory, and so the function is told.
+struct held {
+    struct weft_lock lock;
+    int began, ended, code;
+};
+
+static int want_what_is_held(void *arg)
+{
+    struct held *h = arg;
+    kit_count(&h->began);
+    h->code = weft_lock_acquire(&h->lock);
+    if (h->code == 0)
+        weft_lock_release(&h->lock);
+    kit_count(&h->ended);
+    return h->code;
+}
+
+KIT_TASK(it_is_waited_for_although_it_wants_what_its_caller_has, .timeout = 20)
+{
+    struct held h = {.began = 0};
+    int rc = 0;
+
+    kit_assert_code(weft_lock_acquire(&h.lock), 0);
+    for (double limit = 0.02; kit_load(&h.began) == 0; limit *= 2) {
+        WEFT_TIMEOUT(limit);
+        rc = weft_blocking(want_what_is_held, &h);
+    }
+    ck_assert_int_eq(kit_load(&h.ended), 1);
+    kit_assert_code(h.code, -WEFT_EDEADLOCK);
+    kit_assert_code(rc, -WEFT_EDEADLOCK);
+    weft_lock_release(&h.lock);
+}
+
 KIT_TASK(one_that_is_abandoned_goes_on_alone)
 {
     struct blocked b = {0};

@@ -108,6 +108,45 @@ WEFT_TEST(exit_asks_all_before_it_waits, .exit_code = 15)
     weft_future_unref(f);
 }
 
+static int leave_when_reached(void *arg)
+{
+    kit_await(&reached, 1);
+    for (int i = 0; i < 1000; i++) // most times it waits by then
+        sched_yield();
+    exit((int)(intptr_t)arg);
+}
+
+static int join_until_told(void *arg)
+{
+    kit_count(&reached);
+    _exit(weft_join(arg) == -WEFT_EDEADLOCK ? 17 : 1);
+}
+
+// Both cannot wait for each other: who waits for the one that exits is told.
+WEFT_TEST(exit_by_a_thread_that_another_one_joins, .exit_code = 17,
+          .timeout = 20)
+{
+    weft_future *leaves = weft_thread_start(leave_when_reached, NULL);
+    weft_join(weft_thread_start(join_until_told, leaves));
+}
+
+static struct weft_lock held;
+
+static int acquire_until_told(void *arg)
+{
+    (void)arg;
+    kit_count(&reached);
+    _exit(weft_lock_acquire(&held) == -WEFT_EDEADLOCK ? 18 : 1);
+}
+
+WEFT_TEST(exit_while_another_one_waits_for_a_lock, .exit_code = 18,
+          .timeout = 20)
+{
+    kit_assert_code(weft_lock_acquire(&held), 0);
+    weft_future_unref(weft_thread_start(acquire_until_told, NULL));
+    leave_when_reached(NULL);
+}
+
 static struct kit_gate given;
 
 static int join_given(void *arg)
