@@ -20,6 +20,7 @@
 #include "os/report.h"
 #include "sched/scope.h"
 #include "sched/standstill.h"
+#include "sched/worker.h"
 
 void (*wi_edge_group_each)(weft_group *group,
                            bool (*fn)(struct wi_task *child, void *arg),
@@ -146,16 +147,28 @@ static bool walk_child(struct wi_task *child, void *arg)
     return walk->found;
 }
 
-enum { MAX_DEPTH = 64 }; // of sets within sets; chains are walked in a loop
+// Of sets within sets; chains are walked in a loop. And the bytes of stack that
+// one more set takes, about, with what is called at the end of the way.
+enum { MAX_DEPTH = 64, ROOM = 2048 };
+
+// Whether the walk may go deeper on the stack that the caller has.
+static bool may_go_deeper(const struct walk *walk)
+{
+    struct wi_worker *worker = wi_here.worker;
+    return walk->depth < MAX_DEPTH &&
+           (worker == NULL || worker->point == &worker->os_point ||
+            wi_worker_has_room(worker, ROOM));
+}
 
 // Whether the goal can be reached over what the set or group waits for.
 static bool walk_set(struct walk *walk, uint64_t edge)
 {
     void *object = edge_object(edge);
     bool found = false;
-    if (++walk->depth > MAX_DEPTH) {
-        found = false;
-    } else if (wi_edge_tag(edge) == WI_EDGE_GROUP) {
+    if (!may_go_deeper(walk))
+        return false;
+    walk->depth++;
+    if (wi_edge_tag(edge) == WI_EDGE_GROUP) {
         walk->found = false;
         wi_edge_group_each(object, walk_child, walk);
         found = walk->found;

@@ -256,4 +256,49 @@ KIT_BOTH(a_child_that_waits_for_the_close_of_its_group)
     kit_assert_code(weft_join(f), 0);
 }
 
+// Groups that wait within each other, and a join above them, which goes down to
+// see whether it comes back to itself: the smallest stack is enough for that.
+struct deep {
+    struct kit_gate gate;
+    int left, reached;
+};
+
+static int descend(void *arg)
+{
+    struct deep *d = arg;
+    if (d->left-- == 0) {
+        kit_count(&d->reached);
+        return kit_gate_wait(&d->gate);
+    }
+    weft_group *g = weft_group_open();
+    weft_future_unref(weft_task_start(descend, d));
+    return weft_group_close(g);
+}
+
+static int join_it(void *f)
+{
+    return weft_join(f);
+}
+
+static int join_above(void *arg)
+{
+    struct deep *d = arg;
+    weft_future *top = weft_task_start(descend, d);
+    kit_await(&d->reached, 1);
+    weft_future *joins = weft_task_start(join_it, top);
+    for (int i = 0; i < 10; i++)
+        weft_yield();
+    ck_assert(!weft_done(joins));
+    kit_gate_open(&d->gate);
+    return weft_join(joins);
+}
+
+WEFT_TEST(a_join_above_many_groups_on_small_stacks)
+{
+    struct deep d = {.gate = kit_gate_new(), .left = 60};
+    kit_assert_code(
+        weft_run(join_above, &d, .stack_size = KIT_SANITIZED ? 0 : 16384), 0);
+    kit_gate_free(&d.gate);
+}
+
 WEFT_TEST_MAIN("deadlock")
