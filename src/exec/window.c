@@ -256,13 +256,16 @@ static weft_future *submit_placed(struct place *place,
                                   const struct weft_submit_options *options)
 {
     struct window *w = place->of; // the place may be gone once it is watched
+    bool drops = w->when_full == WEFT_FULL_DROP;
     weft_future *f = w->pool->ops->submit(w->pool, job, arg, options);
-    if (w->when_full == WEFT_FULL_DROP) {
+    // One step for whoever drops the job: that gives the place back at once.
+    if (drops)
         wi_mutex_lock(&w->lock);
-        join_line(place, &w->lines[lane_of(options)], wi_of_future(f));
-        wi_mutex_unlock(&w->lock);
-    }
     bool watched = wi_future_watch(wi_of_future(f), &place->node);
+    if (drops && watched)
+        join_line(place, &w->lines[lane_of(options)], wi_of_future(f));
+    if (drops)
+        wi_mutex_unlock(&w->lock);
     come_out(w);
     if (!watched)
         give_back(place);
