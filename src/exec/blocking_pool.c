@@ -33,7 +33,9 @@
 #include "sched/timer.h"
 #include "sched/worker.h"
 
-enum { DEFAULT_LIMIT = 64 };
+// UNTIDY: so many jobs come before the entries of those that were canceled are
+// taken out: few beside the 65,536 generations of a record (lane.h).
+enum { DEFAULT_LIMIT = 64, UNTIDY = 4096 };
 #define DEFAULT_IDLE 10.0
 
 // A queued record: a hint, since a cancel may end it first.
@@ -44,6 +46,8 @@ struct entry {
 
 struct line {
     struct entry *first, **last;
+    struct entry **untidy; // from where on what is dead has not been taken out
+    unsigned fresh;        // entries since that was done
 };
 
 struct blocking_pool {
@@ -120,12 +124,42 @@ static struct wi_task *pop(struct blocking_pool *pool)
         line->first = entry->next;
         if (line->first == NULL)
             line->last = &line->first;
+        if (line->untidy == &entry->next)
+            line->untidy = &line->first;
         pool->queued--;
         free(entry);
         if (wi_task_claim(wi_hint_task(hint), wi_hint_gen(hint), 0))
             return wi_hint_task(hint);
     }
     return NULL;
+}
+
+// Takes out what has been canceled since the last time. Under the lock.
+static void tidy(struct blocking_pool *pool, struct line *line)
+{
+    struct entry **link = line->untidy, *entry;
+    while ((entry = *link) != NULL) {
+        if (!wi_hint_is_dead(entry->hint)) {
+            link = &entry->next;
+            continue;
+        }
+        *link = entry->next;
+        pool->queued--;
+        free(entry);
+    }
+    line->last = line->untidy = link;
+    line->fresh = 0;
+}
+
+// The last of its line. Under the lock.
+static void append(struct blocking_pool *pool, struct line *line,
+                   struct entry *entry)
+{
+    if (++line->fresh > UNTIDY)
+        tidy(pool, line);
+    *line->last = entry;
+    line->last = &entry->next;
+    pool->queued++;
 }
 
 // Sleeps until there may be a job; false: this thread has idled long enough.
@@ -162,8 +196,6 @@ static struct wi_task *next_job(struct blocking_pool *pool)
         if (t != NULL)
             return t;
         if (pool->closing && pool->jobs == 0)
-            return NULL;
-        if (pool->threads > pool->limit + pool->lent)
             return NULL;
         if (wait_for_bell(pool, deadline))
             continue;
@@ -343,9 +375,7 @@ static int enqueue(struct blocking_pool *pool, struct wi_task *t,
     if (rc == 0) {
         pool->submitted++;
         t->home = &pool->mark;
-        *line->last = entry;
-        line->last = &entry->next;
-        pool->queued++;
+        append(pool, line, entry);
         pool->jobs++;
         start_if_needed(pool);
         *queued = true;
@@ -528,7 +558,7 @@ weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
     pool->born = wi_fresh_number;
     pool->mark.job_ended = job_ended;
     for (unsigned i = 0; i < WI_LANES; i++)
-        pool->lines[i].last = &pool->lines[i].first;
+        pool->lines[i].last = pool->lines[i].untidy = &pool->lines[i].first;
     pool->limit = options->workers != 0 ? options->workers : DEFAULT_LIMIT;
     pool->least = options->min_workers;
     pool->idle_timeout =

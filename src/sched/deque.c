@@ -117,14 +117,6 @@ static bool move_head(struct wi_deque *deque, int64_t head, int64_t to)
                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-static bool is_dead(wi_hint hint)
-{
-    // relaxed: nothing is read but the state; a record never comes back to it
-    uint32_t state =
-        __atomic_load_n(&wi_hint_task(hint)->state, __ATOMIC_RELAXED);
-    return state >> 16 != wi_hint_gen(hint) || (state & WI_PHASE) != WI_QUEUED;
-}
-
 // Tombstones ------------------------------------------------------------------
 
 void wi_deque_sweep(struct wi_deque *deque)
@@ -133,7 +125,7 @@ void wi_deque_sweep(struct wi_deque *deque)
     deque->buried = 0;
     do {
         head = to = see_head(deque);
-        while (to < deque->tail && is_dead(slot_read(deque->ring, to)))
+        while (to < deque->tail && wi_hint_is_dead(slot_read(deque->ring, to)))
             to++;
     } while (to > head && !move_head(deque, head, to));
 }
@@ -148,7 +140,7 @@ static void level(struct wi_deque *deque)
     if (deque->tail - i < UNEVEN)
         return;
     for (i = i > deque->seen ? i : deque->seen; i < deque->tail; i++)
-        if (is_dead(slot_read(deque->ring, i)))
+        if (wi_hint_is_dead(slot_read(deque->ring, i)))
             slot_write(deque->ring, i, wi_hint_of(&grave));
     deque->leveled = deque->tail;
 }
@@ -158,7 +150,7 @@ static bool is_half_dead(const struct wi_deque *deque)
 {
     int64_t dead = deque->tail - deque->seen, half = deque->ring->mask / 2;
     for (int64_t i = deque->seen; i < deque->tail && dead > half; i++)
-        if (!is_dead(slot_read(deque->ring, i)))
+        if (!wi_hint_is_dead(slot_read(deque->ring, i)))
             dead--;
     return dead > half;
 }
@@ -171,7 +163,7 @@ static void compact(struct wi_deque *deque)
     int64_t end = deque->tail, head;
     while ((head = see_head(deque)) < end) {
         wi_hint hint = slot_read(deque->ring, head);
-        if (!is_dead(hint))
+        if (!wi_hint_is_dead(hint))
             wi_deque_put(deque, hint);
         move_head(deque, head, head + 1); // else a thief has
     }
@@ -259,7 +251,7 @@ bool wi_deque_has_living(struct wi_deque *deque)
             __atomic_load_n(&ring->slots[head & ring->mask], __ATOMIC_ACQUIRE);
         if (__atomic_load_n(&deque->head, __ATOMIC_RELAXED) != head)
             continue;
-        if (!is_dead(hint))
+        if (!wi_hint_is_dead(hint))
             return true;
         move_head(deque, head, head + 1);
     }

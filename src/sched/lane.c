@@ -6,7 +6,8 @@
 
 #include "base/cold.h"
 
-enum { FIRST_SIZE = 1024, TURNS = 61 };
+// So many are put before they are tidied: few beside the 65,536 generations.
+enum { FIRST_SIZE = 1024, TURNS = 61, UNTIDY = 4096 };
 
 const uint8_t *wi_lane_order(unsigned turn)
 {
@@ -25,7 +26,20 @@ void wi_lane_fini(struct wi_lane *lane)
     *lane = (struct wi_lane){0};
 }
 
-WI_COLD int wi_lane_grow(struct wi_lane *lane)
+// Takes out what is dead of what has been put since the last time.
+static void tidy(struct wi_lane *lane)
+{
+    size_t to = lane->tidied > lane->head ? lane->tidied : lane->head;
+    for (size_t i = to; i != lane->tail; i++) {
+        wi_hint hint = lane->ring[i & (lane->room - 1)];
+        if (!wi_hint_is_dead(hint))
+            lane->ring[to++ & (lane->room - 1)] = hint;
+    }
+    lane->tail = lane->tidied = to;
+    wi_lane_count(lane);
+}
+
+static int grow(struct wi_lane *lane)
 {
     size_t size = lane->tail - lane->head;
     size_t room = size == 0 ? FIRST_SIZE : 2 * size; // a power of two
@@ -38,8 +52,17 @@ WI_COLD int wi_lane_grow(struct wi_lane *lane)
     lane->ring = ring;
     lane->room = room;
     lane->head = 0;
-    lane->tail = size;
+    lane->tail = lane->tidied = size;
     return 0;
+}
+
+WI_COLD int wi_lane_make_room(struct wi_lane *lane)
+{
+    tidy(lane);
+    int rc = lane->tail - lane->head == lane->room ? grow(lane) : 0;
+    size_t end = lane->head + lane->room, untidy = lane->tidied + UNTIDY;
+    lane->brim = end < untidy ? end : untidy;
+    return rc;
 }
 
 wi_hint wi_lane_take(struct wi_lane *lane)

@@ -4,6 +4,10 @@
 // in which they were put, and three of them for jobs of higher, usual and lower
 // priority. The functions of a lane but wi_lane_waiting are called under the
 // lock of the runtime.
+//
+// What was claimed in its place, by a cancel, is taken out of what has been put
+// since the last time, once in a while: while all workers are busy it must not
+// pile up, nor outlast the generations of its record, as in deque.h.
 #ifndef WI_SCHED_LANE_H
 #define WI_SCHED_LANE_H
 
@@ -20,6 +24,8 @@ enum { WI_LANE_HIGH, WI_LANE_USUAL, WI_LANE_LOW, WI_LANES };
 struct wi_lane {
     wi_hint *ring;
     size_t room, head, tail;
+    size_t brim;      // where the tail is to look for room again
+    size_t tidied;    // up to where what was dead has been taken out
     uint64_t waiting; // tail - head, readable without the lock
 } __attribute__((aligned(64)));
 
@@ -39,11 +45,12 @@ const uint8_t *wi_lane_order(unsigned turn);
 void wi_lane_fini(struct wi_lane *lane);
 
 // Makes room for more. 0 or -ENOMEM.
-int wi_lane_grow(struct wi_lane *lane);
+int wi_lane_make_room(struct wi_lane *lane);
 
+// Whether there may be no room for one more.
 static inline bool wi_lane_is_full(const struct wi_lane *lane)
 {
-    return lane->tail - lane->head == lane->room;
+    return lane->tail == lane->brim;
 }
 
 static inline void wi_lane_count(struct wi_lane *lane)

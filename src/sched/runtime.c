@@ -276,10 +276,10 @@ static inline void put_and_wake(struct wi_runtime *runtime,
     wi_runtime_wake_one(runtime);
 }
 
-static WI_COLD int grow_and_put(struct wi_runtime *runtime,
-                                struct wi_lane *lane, wi_hint hint)
+static WI_COLD int make_room_and_put(struct wi_runtime *runtime,
+                                     struct wi_lane *lane, wi_hint hint)
 {
-    int rc = wi_lane_grow(lane);
+    int rc = wi_lane_make_room(lane);
     if (rc == 0)
         put_and_wake(runtime, lane, hint);
     else
@@ -294,7 +294,7 @@ int wi_runtime_submit_lane(struct wi_runtime *runtime, struct wi_task *t,
     wi_hint hint = wi_hint_of(t);
     wi_mutex_lock(&runtime->lock);
     if (WI_RARELY(wi_lane_is_full(lane)))
-        return grow_and_put(runtime, lane, hint);
+        return make_room_and_put(runtime, lane, hint);
     put_and_wake(runtime, lane, hint);
     return 0;
 }

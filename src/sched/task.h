@@ -207,6 +207,16 @@ static inline uint32_t wi_hint_gen(wi_hint hint)
     return (uint32_t)(hint >> 48);
 }
 
+// Whether the record that a hint stands for waits no more to be claimed, in its
+// life or in a later one.
+static inline bool wi_hint_is_dead(wi_hint hint)
+{
+    // relaxed: nothing is read but the state; a record never comes back to it
+    uint32_t state =
+        __atomic_load_n(&wi_hint_task(hint)->state, __ATOMIC_RELAXED);
+    return state >> 16 != wi_hint_gen(hint) || (state & WI_PHASE) != WI_QUEUED;
+}
+
 // Whether this thread has a record and an id for the next one.
 static inline bool wi_task_at_hand(const struct wi_this_thread *here)
 {
