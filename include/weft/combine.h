@@ -41,9 +41,10 @@ WEFT_BEGIN
 
 // A future for what fn makes of f. If f fails (and .always is not set) the new
 // future fails with the same code and text, and fn is not called. Never NULL.
-// Blocks: no. Threads: any. Errors, of the new future: those of f and fn, those
-// of submit, -ENOTSUP if the executor runs its jobs in another process,
-// -ENOMEM. Since 0.1.
+// Blocks: no, but for a full .window of the executor if f is done already.
+// Threads: any. Errors, of the new future: those of f and fn, those of submit,
+// -ENOTSUP if the executor runs its jobs in another process, -ENOMEM.
+// Since 0.1.
 WEFT_API weft_future *weft_then_with(weft_future *f, weft_then_function *fn,
                                      void *arg,
                                      const struct weft_then_options *options);

@@ -36,7 +36,7 @@ WEFT_API void weft_graph_free(weft_graph *g);
 
 // Adds a step: fn(arg), which returns 0 or more, or a negative code that ends
 // the run. fn may be NULL: a step that does nothing, for others to meet in.
-// Returns the step's number, counted from 0, -ENOMEM, or -EOVERFLOW after two
+// Returns the step's number, counted from 0, -ENOMEM, or -EOVERFLOW after a
 // thousand million steps. Since 0.1.
 WEFT_API int weft_graph_add(weft_graph *g, int (*fn)(void *arg), void *arg);
 

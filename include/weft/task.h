@@ -57,8 +57,9 @@ WEFT_BEGIN
 // leave the body of a task or job: it ends the program. One that leaves fn
 // passes through this call, and the run with its tasks is left as it is.
 // Blocks: the calling thread. Threads: any plain thread. Errors: -ENOMEM,
-// -EMFILE, -EINVAL (options), -EBUSY (.interrupt: another run of this process
-// has it; or why the system refuses a handler), -WEFT_EFORKED. Since 0.1.
+// -EMFILE, -EAGAIN (no thread for one of .workers), -EINVAL (options), -EBUSY
+// (.interrupt: another run of this process has it; or why the system refuses a
+// handler), -WEFT_EFORKED. Since 0.1.
 WEFT_API int weft_run_with(weft_function *fn, void *arg,
                            const struct weft_run_options *options);
 
@@ -67,9 +68,9 @@ WEFT_API int weft_run_with(weft_function *fn, void *arg,
 // the order of starting, behind those tasks that can go on, except that a join
 // may run its own child first.
 // Never NULL. The task belongs to a group even when its handle is dropped.
-// Blocks: no. Threads: any. Errors: a failed future with -ENOMEM, -WEFT_ECLOSED
-// (the group is closed, or the default loop is, as the program ends),
-// -WEFT_EFORKED. Since 0.1.
+// Blocks: no. Threads: any. Errors: a failed future with -ENOMEM, -EAGAIN (no
+// thread for the default loop), -WEFT_ECLOSED (the group is closed, or the
+// default loop is, as the program ends), -WEFT_EFORKED. Since 0.1.
 WEFT_API weft_future *
 weft_task_start_with(weft_function *fn, void *arg,
                      const struct weft_task_options *options);

@@ -59,7 +59,7 @@ WEFT_BEGIN
 // is set anew, also one that runs just now, from its own function too: then it
 // fires after that. Returns 0. Blocks: no. Errors: -EBUSY (fn runs just now, in
 // another run than the caller's), -WEFT_ECLOSED (the run is ending), -ENOMEM,
-// -WEFT_EFORKED. Since 0.1.
+// -EAGAIN (no thread for the default loop), -WEFT_EFORKED. Since 0.1.
 WEFT_API int weft_timer_start_with(struct weft_timer *timer, double seconds,
                                    void (*fn)(void *arg), void *arg,
                                    const struct weft_timer_options *options);
