@@ -66,8 +66,12 @@ void wi_offer_free(struct wi_offer *offer)
 {
     if (offer == NULL)
         return;
-    wi_supervisor_post(&offer->end);
-    wi_supervisor_settle();
+    if (wi_supervisor_is_self()) { // in a callback, or a .drop
+        end(&offer->end);
+    } else {
+        wi_supervisor_post(&offer->end);
+        wi_supervisor_settle();
+    }
     free(offer);
 }
 

@@ -288,6 +288,45 @@ WEFT_TEST(what_never_ran_is_dropped_once)
     }
 }
 
+static int cannot(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+static void close_arena(void *arena)
+{
+    weft_arena_close(arena);
+    drops++;
+}
+
+static void close_at_the_end(weft_future *f, void *arena)
+{
+    (void)f;
+    close_arena(arena);
+}
+
+// What is called when a process has ended runs on the thread that sees to all
+// of them, which must not wait for itself.
+WEFT_TEST(who_hears_of_an_end_may_close_what_others_can_open)
+{
+    weft_arena *a, *b;
+    int one = 1;
+    ck_assert_int_eq(weft_arena_new(1 << 20, &a), 0);
+    ck_assert_int_eq(weft_arena_new(1 << 20, &b), 0);
+    ck_assert_uint_ne(weft_arena_ref(a, NULL).id[0], 0);
+    ck_assert_uint_ne(weft_arena_ref(b, NULL).id[0], 0);
+    drops = 0;
+    expect(weft_process_start(return_it, a, 0, .preload = cannot,
+                              .drop = close_arena),
+           -EIO);
+    weft_future *f = weft_process_start(return_it, &one, sizeof one);
+    ck_assert_int_eq(weft_future_on_done(f, close_at_the_end, b), 0);
+    expect(f, 1);
+    expect(weft_process_start(return_it, &one, sizeof one), 1);
+    ck_assert_int_eq(drops, 2);
+}
+
 WEFT_TEST(what_was_not_found_is_named)
 {
     expect_text(weft_process_start(return_it, NULL, 0, .program = "/bin/nix"),
