@@ -82,7 +82,7 @@ static int offer_by_id(weft_arena *a)
     int rc = need_offers(a);
     struct offers *offers = a->offer;
     if (rc == 0 && offers->by_id == NULL) {
-        name_by_id(name, wi_segment_of(a)->id);
+        name_by_id(name, a->id);
         rc = wi_offer_new(name, a->fd, &offers->by_id);
     }
     wi_mutex_unlock(&lock);
@@ -206,8 +206,7 @@ struct weft_arena_ref weft_arena_ref(weft_arena *a, const void *p)
     wi_require(a != NULL, a, "an arena is needed");
     if (offer_by_id(a) < 0)
         return (struct weft_arena_ref){{0, 0}, 0};
-    const struct wi_segment *s = wi_segment_of(a);
-    return (struct weft_arena_ref){{s->id[0], s->id[1]},
+    return (struct weft_arena_ref){{a->id[0], a->id[1]},
                                    weft_arena_offset(a, p)};
 }
 

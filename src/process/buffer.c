@@ -65,8 +65,7 @@ struct weft_buffer weft_buffer_new(size_t len)
 
 static bool is_in(const weft_arena *a, const struct weft_buffer *b)
 {
-    const uint64_t *id = wi_segment_of(a)->id;
-    return id[0] == b->where.id[0] && id[1] == b->where.id[1];
+    return a->id[0] == b->where.id[0] && a->id[1] == b->where.id[1];
 }
 
 // Whether nothing will ever be found in it. Under the lock.

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <weft/error.h>
 
@@ -18,8 +19,7 @@ static weft_arena *arenas; // under lock
 
 static bool same_id(const weft_arena *a, const uint64_t id[2])
 {
-    const struct wi_segment *s = wi_segment_of(a);
-    return s->id[0] == id[0] && s->id[1] == id[1];
+    return a->id[0] == id[0] && a->id[1] == id[1];
 }
 
 static weft_arena *find(const uint64_t id[2], bool read_only)
@@ -90,7 +90,7 @@ static void discard(weft_arena *a)
 static weft_arena *enlist(weft_arena *a)
 {
     wi_mutex_lock(&lock);
-    weft_arena *other = find(wi_segment_of(a)->id, a->read_only);
+    weft_arena *other = find(a->id, a->read_only);
     if (other != NULL) {
         other->refs++;
     } else {
@@ -121,6 +121,7 @@ static int fill(weft_arena *a, enum wi_pages pages)
     s->limit = a->limit;
     s->pages = pages;
     int rc = wi_os_random(s->id, sizeof s->id);
+    memcpy(a->id, s->id, sizeof a->id);
     if (rc == 0)
         rc = wi_os_segment_grow(a->fd, WI_HEAP_BEGIN, end);
     if (rc == 0)
@@ -202,6 +203,7 @@ static int attach_new(int fd, const struct head *head, bool read_only,
         return -ENOMEM;
     a->limit = head->limit;
     a->read_only = read_only;
+    memcpy(a->id, head->id, sizeof a->id);
     a->fd = wi_os_dup(fd);
     int rc = a->fd < 0 ? a->fd : map(a, head->pages);
     if (rc == 0 && !read_only)

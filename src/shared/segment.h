@@ -100,6 +100,7 @@ enum {
 struct weft_arena {
     char *base;
     uint64_t limit;
+    uint64_t id[2]; // as in the segment, which a seal takes out of sight
     int fd;
     uint32_t tag; // this process; 0: it may only read
     bool read_only;

@@ -425,6 +425,40 @@ WEFT_TEST(a_seal_needs_all_writers_gone)
     weft_arena_close(a);
 }
 
+struct visits {
+    struct weft_arena_ref where;
+    int enough; // atomic
+};
+
+static int visit(void *arg)
+{
+    struct visits *v = arg;
+    weft_arena *b;
+    while (!__atomic_load_n(&v->enough, __ATOMIC_RELAXED)) {
+        if (weft_arena_open(v->where, &b) == NULL)
+            return -ENOENT;
+        weft_arena_close(b);
+    }
+    return 0;
+}
+
+// While one is sealed its memory is out of sight for a moment; others may be
+// opened all the same.
+WEFT_TEST(a_seal_disturbs_no_other_arena, .timeout = 20)
+{
+    weft_arena *b = arena_of(1 << 20);
+    struct visits v = {weft_arena_ref(b, NULL), 0};
+    weft_future *f = weft_thread_start(visit, &v);
+    for (int i = 0; i < 100; i++) {
+        weft_arena *a = arena_of(1 << 20);
+        ck_assert_int_eq(weft_arena_seal(a), 0);
+        weft_arena_close(a);
+    }
+    __atomic_store_n(&v.enough, 1, __ATOMIC_RELAXED);
+    ck_assert_int_eq(weft_join(f), 0);
+    weft_arena_close(b);
+}
+
 static int read_sealed(void *arg)
 {
     const struct work *work = arg;
