@@ -68,13 +68,12 @@ static bool is_in(const weft_arena *a, const struct weft_buffer *b)
     return a->id[0] == b->where.id[0] && a->id[1] == b->where.id[1];
 }
 
-// Whether nothing will ever be found in it. Under the lock.
+// Whether nothing will ever be found in it. Under the lock, so that it must not
+// wait: who is just freeing the last buffer has not left the arena yet.
 static bool is_over(weft_arena *a)
 {
     wi_member_sweep(a, NULL);
-    wi_heap_recover(a);
-    return wi_member_count(a) == 1 &&
-           __atomic_load_n(&wi_segment_of(a)->blocks, __ATOMIC_RELAXED) == 0;
+    return wi_member_count(a) == 1 && wi_heap_is_empty(a);
 }
 
 // Gives up what is over: nobody has a buffer there. Under the lock.

@@ -503,19 +503,47 @@ static uint64_t find_orphan(weft_arena *a, uint64_t at)
     return 0;
 }
 
-void wi_heap_recover(weft_arena *a)
+// Whether somebody has died since it was looked through.
+static bool is_unclean(weft_arena *a)
 {
-    struct wi_segment *s = wi_segment_of(a);
     // acq_rel: pairs with the release of who has found somebody dead
-    if (__atomic_exchange_n(&s->unclean, 0, __ATOMIC_ACQ_REL) == 0)
-        return;
-    begin(a);
+    return __atomic_exchange_n(&wi_segment_of(a)->unclean, 0,
+                               __ATOMIC_ACQ_REL) != 0;
+}
+
+// Under the lock.
+static void free_orphans(weft_arena *a)
+{
     uint64_t at = WI_HEAP_BEGIN;
     while ((at = find_orphan(a, at)) != 0) {
         at = release(a, at);
         settle(a);
     }
+}
+
+void wi_heap_recover(weft_arena *a)
+{
+    if (!is_unclean(a))
+        return;
+    begin(a);
+    free_orphans(a);
     commit(a);
+}
+
+bool wi_heap_is_empty(weft_arena *a)
+{
+    struct wi_segment *s = wi_segment_of(a);
+    int rc = wi_shared_lock_until(a, &s->heap_lock, 0, s, NULL);
+    if (rc < 0)
+        return false;
+    wi_shared_seen();
+    if (rc > 0)
+        roll_back(a);
+    if (is_unclean(a))
+        free_orphans(a);
+    bool empty = s->blocks == 0;
+    commit(a);
+    return empty;
 }
 
 // Checking --------------------------------------------------------------------

@@ -27,6 +27,10 @@ int wi_heap_free(weft_arena *a, uint64_t offset, uint64_t *where);
 // Undoes what the dead had half done.
 void wi_heap_recover(weft_arena *a);
 
+// Whether it has no blocks, and nobody is at it; frees those of the dead first.
+// Waits for nobody.
+bool wi_heap_is_empty(weft_arena *a);
+
 // Walks all blocks. NULL, or what is wrong.
 const char *wi_heap_check(weft_arena *a);
 

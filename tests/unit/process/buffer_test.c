@@ -2,6 +2,10 @@
 // Buffers: to jobs and back, freed with their process, given away.
 #include "jobs.h"
 
+#include <semaphore.h>
+
+#include "shared/heap.h"
+
 static unsigned long sum_of(const unsigned char *p, size_t n)
 {
     unsigned long sum = 0;
@@ -128,6 +132,52 @@ WEFT_TEST(a_dead_process_keeps_nothing, .timeout = 30)
     ck_assert_ptr_nonnull(weft_buffer_data(cell->given));
     ck_assert_ptr_null(weft_buffer_data(given));
     kill_it(f);
+    weft_arena_close(a);
+}
+
+// The thread that frees stops in the middle of that.
+static _Thread_local bool frees;
+static sem_t in_the_middle, go_on;
+
+static void stop_here(unsigned n)
+{
+    enum { BLOCKS_ARE_COUNTED = 2 };
+    if (!frees || n != BLOCKS_ARE_COUNTED)
+        return;
+    frees = false;
+    sem_post(&in_the_middle);
+    sem_wait(&go_on);
+}
+
+static int free_slowly(void *arg)
+{
+    frees = true;
+    weft_buffer_free(*(struct weft_buffer *)arg);
+    return 0;
+}
+
+// What somebody is still at is not given up, even if it seems to be empty.
+WEFT_TEST(the_last_one_is_freed_while_another_comes, .timeout = 30)
+{
+    weft_arena *a;
+    ck_assert_int_eq(weft_arena_new(1 << 20, &a), 0);
+    struct cell *cell = weft_arena_value(a, struct cell);
+    weft_future *maker = start_maker(a, cell);
+    struct weft_buffer last = cell->given;
+    ck_assert_ptr_nonnull(weft_buffer_data(last));
+    kill_it(maker);
+    ck_assert_uint_eq(stat_of(last).blocks, 1);
+    maker = start_maker(a, cell);
+    sem_init(&in_the_middle, 0, 0);
+    sem_init(&go_on, 0, 0);
+    wi_heap_at_word = stop_here;
+    weft_future *f = weft_thread_start(free_slowly, &last);
+    sem_wait(&in_the_middle);
+    ck_assert_ptr_nonnull(weft_buffer_data(cell->given));
+    sem_post(&go_on);
+    ck_assert_int_eq(weft_join(f), 0);
+    ck_assert_uint_eq(stat_of(last).blocks, 0);
+    kill_it(maker);
     weft_arena_close(a);
 }
 
