@@ -73,10 +73,11 @@ WEFT_API int weft_arena_new_with(size_t limit, weft_arena **arena,
 // reference or has given it away, its own; in others, one more attachment.
 // Returns the place as a pointer (the arena's start for offset 0), or NULL:
 // then *error (may be NULL) is the reason. The macro weft_arena_open(ref, &a,
-// ...) does not ask for it. Blocks: shortly. Threads: any.
-// Errors: -ENOENT (the process that gave the reference has closed it, has
-// ended, or runs as another user), -ENOMEM, -EUSERS (1,023 processes have it),
-// -WEFT_EPROTO. Since 0.1.
+// ...) does not ask for it. Blocks: the caller only, until that process has
+// answered. Cancels: yes. Threads: any. Errors: -ENOENT (the process that gave
+// the reference has closed it, has ended, or runs as another user), -ENOMEM,
+// -EUSERS (1,023 processes have it), -WEFT_EPROTO, -ECANCELED, -ETIMEDOUT.
+// Since 0.1.
 WEFT_API void *weft_arena_open_with(struct weft_arena_ref ref,
                                     weft_arena **arena, int *error,
                                     const struct weft_arena_options *options);

@@ -7,7 +7,10 @@
 // one comes.
 #include <weft/buffer.h>
 
+#include <errno.h>
 #include <stdlib.h>
+
+#include <weft/scope.h>
 
 #include "base/fresh.h"
 #include "base/sanitizer_detect.h"
@@ -15,7 +18,7 @@
 #include "shared/heap.h"
 #include "shared/member.h"
 
-enum { PAGE = 4096 };
+enum { PAGE = 4096, LATE_S = 5 };
 // Of address space. TSan leaves a program five terabytes of it, and each arena
 // of another process takes as much again.
 #define LIMIT ((size_t)1 << (WI_TSAN ? 34 : 40))
@@ -99,12 +102,26 @@ static weft_arena *find_kept(const struct weft_buffer *b)
     return k != NULL ? k->arena : NULL;
 }
 
+// Asks the other process for its memory. A caller whose scopes are over may
+// need that to clean up: else what it frees would stay.
+static weft_arena *ask_for(const struct weft_buffer *b)
+{
+    weft_arena *a;
+    int rc;
+    if (weft_arena_open_with(b->where, &a, &rc, NULL) != NULL)
+        return a;
+    if (rc != -ECANCELED && rc != -ETIMEDOUT)
+        return NULL;
+    WEFT_SHIELD(LATE_S);
+    return weft_arena_open(b->where, &a) != NULL ? a : NULL;
+}
+
 // Attaches the arena of another process, and keeps it.
 static weft_arena *open_new(const struct weft_buffer *b)
 {
-    weft_arena *a;
     struct kept *k = malloc(sizeof *k);
-    if (k == NULL || weft_arena_open(b->where, &a) == NULL) {
+    weft_arena *a = k != NULL ? ask_for(b) : NULL;
+    if (a == NULL) {
         free(k);
         return NULL;
     }

@@ -181,6 +181,22 @@ WEFT_TEST(the_last_one_is_freed_while_another_comes, .timeout = 30)
     weft_arena_close(a);
 }
 
+// Who has been canceled cleans up, in memory that it has not seen before.
+WEFT_TEST(a_canceled_one_frees_what_it_was_given, .timeout = 30)
+{
+    weft_arena *a;
+    ck_assert_int_eq(weft_arena_new(1 << 20, &a), 0);
+    struct cell *cell = weft_arena_value(a, struct cell);
+    weft_future *maker = start_maker(a, cell);
+    {
+        WEFT_TIMEOUT(0);
+        weft_buffer_free(cell->given);
+    }
+    ck_assert_uint_eq(stat_of(cell->kept).blocks, 1);
+    kill_it(maker);
+    weft_arena_close(a);
+}
+
 // Memory is used again: a thousand of 16 MiB are not 16 GiB.
 // Of each two buffers one is given away.
 WEFT_JOB(struct weft_buffer, make_many, int, n)
