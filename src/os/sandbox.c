@@ -244,18 +244,24 @@ static void build(struct program *p)
     answer(p, REFUSE);
 }
 
+// For all threads of the process, should there be others by now; they promise
+// with it not to get any privileges.
+static int install(struct sock_filter *code, unsigned short n)
+{
+    struct sock_fprog prog = {n, code};
+    long rc = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                      SECCOMP_FILTER_FLAG_TSYNC, &prog);
+    // Above 0: a thread that has a filter of its own. Then none has this one.
+    return rc < 0 ? -errno : rc > 0 ? -EBUSY : 0;
+}
+
 static int filter_calls(void)
 {
     struct program p;
     if (ARCH == 0)
         return -ENOSYS;
     build(&p);
-    struct sock_fprog prog = {p.n, p.code};
-    // All threads of the process, should there be others by now.
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC,
-                &prog) != 0)
-        return -errno;
-    return 0;
+    return install(p.code, p.n);
 }
 
 int wi_os_sandbox_enter(const struct wi_sandbox *sandbox, const char **what)

@@ -3,7 +3,10 @@
 #include "jobs.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -214,6 +217,54 @@ WEFT_TEST(a_pool_of_workers_that_only_compute)
         weft_bytes_free(&out);
         expect_text(weft_submit(ex, crash), -WEFT_ECRASHED, "SIGABRT");
     }
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+// What the initializer has started --------------------------------------------
+
+static sem_t ready;
+
+// A thread with a filter of its own, which lets through everything.
+static void *in_its_own_filter(void *arg)
+{
+    struct sock_filter all = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+    struct sock_fprog prog = {1, &all};
+    int *rc = arg;
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    *rc = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog);
+    sem_post(&ready);
+    for (;;)
+        pause();
+    return NULL;
+}
+
+static int start_a_filtered_thread(void *arg)
+{
+    static int rc;
+    pthread_t thread;
+    (void)arg;
+    sem_init(&ready, 0, 0);
+    if (pthread_create(&thread, NULL, in_its_own_filter, &rc) != 0)
+        return -EAGAIN;
+    sem_wait(&ready);
+    errno = 0;
+    return rc == 0 ? 0 : -ENOSYS;
+}
+
+// The kernel gives a thread that has a filter of its own no other one, and then
+// gives it to none.
+WEFT_TEST(a_thread_that_cannot_be_confined_fails_the_start)
+{
+    if (WI_ASAN || WI_TSAN)
+        weft_test_skip("a sanitizer needs more system calls");
+    if (is_refused(weft_process_start(nothing, NULL, 0, .compute_only = true)))
+        weft_test_skip("no system call filters here");
+    struct weft_process_options like = {.size = sizeof like,
+                                        .compute_only = true};
+    weft_executor *ex = weft_process_pool(
+        .workers = 1, .process = &like, .initializer = start_a_filtered_thread);
+    expect_text(weft_submit(ex, open_passwd), -WEFT_EBROKEN,
+                "the system call filter");
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
