@@ -91,7 +91,8 @@ struct weft_process_options {
     size_t memory; // bytes of heap and other private memory; 0: no limit
 
     // Given up for good before the function runs, in a worker after the
-    // initializer. What the kernel cannot do fails the start.
+    // initializer. What the kernel cannot do fails the start: -EBUSY where it
+    // cannot for threads that run by then.
     bool no_new_privs; // exec of set-uid programs gives no rights
     bool compute_only; // no new files, sockets or processes, no signals to
                        // others: such calls fail with EPERM

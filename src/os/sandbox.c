@@ -25,6 +25,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "os/blocked.h"
+#include "os/thread.h"
+
 // Landlock --------------------------------------------------------------------
 
 // The same on all architectures.
@@ -89,12 +92,23 @@ static int allow_paths(int ruleset, uint64_t known,
     return rc;
 }
 
+// Landlock confines the calling thread, and those that it starts from then on.
+// Weft's own that run already open no files.
+static bool has_threads(void)
+{
+    return wi_os_thread_count() > wi_os_thread_services() + 1;
+}
+
 static int restrict_paths(const struct wi_sandbox *sandbox, const char **what)
 {
     uint64_t known = known_rights();
     *what = "Landlock";
     if (known == 0)
         return -ENOSYS;
+    *what = "Landlock, for threads that run already";
+    if (has_threads())
+        return -EBUSY;
+    *what = "Landlock";
     int ruleset = (int)syscall(CREATE_RULESET, &known, sizeof known, 0);
     if (ruleset < 0)
         return -errno;
@@ -264,14 +278,23 @@ static int filter_calls(void)
     return install(p.code, p.n);
 }
 
+// Each thread promises for itself; others do only with a filter.
+static int promise(bool filter_follows)
+{
+    struct sock_filter all = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return -errno;
+    bool alone = wi_os_thread_count() <= 1;
+    return alone || filter_follows ? 0 : install(&all, 1);
+}
+
 int wi_os_sandbox_enter(const struct wi_sandbox *sandbox, const char **what)
 {
     int rc = 0;
     *what = "no_new_privs";
-    if ((sandbox->no_new_privs || sandbox->paths || sandbox->compute) &&
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        return -errno;
-    if (sandbox->paths)
+    if (sandbox->no_new_privs || sandbox->paths || sandbox->compute)
+        rc = promise(sandbox->compute);
+    if (rc == 0 && sandbox->paths)
         rc = restrict_paths(sandbox, what);
     if (rc < 0 || !sandbox->compute)
         return rc;

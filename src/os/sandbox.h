@@ -21,8 +21,9 @@ struct wi_sandbox {
     char list[WI_SANDBOX_PATHS];
 };
 
-// Applies it to the calling process, before it has other threads. 0, or a
-// negative code with *what saying what failed; -ENOSYS if the kernel cannot.
+// Applies it to the calling process. 0, or a negative code with *what saying
+// what failed; -ENOSYS if the kernel cannot, -EBUSY if it cannot for threads
+// that run already.
 int wi_os_sandbox_enter(const struct wi_sandbox *sandbox, const char **what);
 
 #endif

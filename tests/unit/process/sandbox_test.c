@@ -261,10 +261,93 @@ WEFT_TEST(a_thread_that_cannot_be_confined_fails_the_start)
         weft_test_skip("no system call filters here");
     struct weft_process_options like = {.size = sizeof like,
                                         .compute_only = true};
-    weft_executor *ex = weft_process_pool(
-        .workers = 1, .process = &like, .initializer = start_a_filtered_thread);
+    weft_executor *ex =
+        weft_process_pool(.workers = 1, .process = &like,
+                          .initializer = start_a_filtered_thread);
     expect_text(weft_submit(ex, open_passwd), -WEFT_EBROKEN,
                 "the system call filter");
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+static sem_t asked;
+static int answer;
+
+static void *open_for_others(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        while (sem_wait(&asked) != 0)
+            ;
+        answer = try_open("/usr", O_RDONLY);
+        sem_post(&ready);
+    }
+    return NULL;
+}
+
+static void *promises_for_others(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        while (sem_wait(&asked) != 0)
+            ;
+        answer = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+        sem_post(&ready);
+    }
+    return NULL;
+}
+
+static int start_thread(void *(*fn)(void *))
+{
+    pthread_t thread;
+    sem_init(&ready, 0, 0);
+    sem_init(&asked, 0, 0);
+    return -pthread_create(&thread, NULL, fn, NULL);
+}
+
+static int start_opener(void *arg)
+{
+    (void)arg;
+    return start_thread(open_for_others);
+}
+
+static int start_promiser(void *arg)
+{
+    (void)arg;
+    return start_thread(promises_for_others);
+}
+
+WEFT_JOB(long, ask_thread)
+{
+    sem_post(&asked);
+    while (sem_wait(&ready) != 0)
+        ;
+    return answer;
+}
+
+WEFT_TEST(threads_that_run_already_promise_too)
+{
+    struct weft_process_options like = {.size = sizeof like,
+                                        .no_new_privs = true};
+    if (WI_ASAN || WI_TSAN ||
+        is_refused(weft_process_start(nothing, NULL, 0, .compute_only = true)))
+        weft_test_skip("no system call filters here");
+    weft_executor *ex = weft_process_pool(.workers = 1, .process = &like,
+                                          .initializer = start_promiser);
+    expect_long(weft_submit(ex, ask_thread), 1);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+WEFT_TEST(paths_cannot_be_taken_from_threads_that_run_already)
+{
+    const char *none[] = {NULL};
+    struct weft_process_options like = {.size = sizeof like, .readable = none};
+    if (WI_ASAN || WI_TSAN ||
+        is_refused(weft_process_start(nothing, NULL, 0, .readable = none)))
+        weft_test_skip("no Landlock here");
+    weft_executor *ex = weft_process_pool(.workers = 1, .process = &like,
+                                          .initializer = start_opener);
+    expect_text(weft_submit(ex, ask_thread), -WEFT_EBROKEN,
+                "threads that run already");
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
