@@ -194,9 +194,9 @@ WEFT_API int weft_process_interrupt(weft_future *f);
 
 // Asks a process to end, step by step: weft_process_asked() is true in it at
 // once; SIGTERM after `ask` seconds, SIGKILL after `term` more. 0 leaves out
-// the waiting, INFINITY the next steps. Returns at once; the future tells the
-// end. Errors: -ESRCH if it has ended, -EINVAL if f is no process. Blocks: no.
-// Threads: any. Since 0.1.
+// the waiting, INFINITY the next steps. Who asks again, or cancels, can only
+// hasten that. Returns at once; the future tells the end. Errors: -ESRCH if it
+// has ended, -EINVAL if f is no process. Blocks: no. Threads: any. Since 0.1.
 WEFT_API int weft_process_stop(weft_future *f, double ask, double term);
 
 // In a child: whether its parent has asked it to end (weft_process_stop). Cheap

@@ -57,7 +57,7 @@ enum stop { STOP_NOT, STOP_ASKED, STOP_TERM, STOP_KILL };
 struct process {
     struct wi_launch launch; // first
     struct wi_watch watch;
-    struct wi_alarm alarm; // SIGKILL after the grace of a cancel
+    struct wi_alarm alarm; // the next step to end it is due
     struct process *next_free;
     struct process *next, *prev; // of all that run, while `listed`
     bool listed;
@@ -80,6 +80,7 @@ struct process {
     enum stop stop; // the last step that was taken to end it
     bool killed;    // SIGKILL was sent to it
     int64_t term;   // ns from SIGTERM to SIGKILL; WI_FOREVER: never
+    int64_t due;    // when the alarm rings; WI_FOREVER: never
     void (*drop)(void *arg);
     void *arg;
     uint32_t *copied; // futex word of who waits until it is a copy, or NULL
@@ -108,6 +109,7 @@ static struct process *take_record(void)
             .memfd = -1,
             .child = {0, -1},
             .term = WI_FOREVER,
+            .due = WI_FOREVER,
             .captures = {{.fd = -1}, {.fd = -1}},
             .spec.stdio = {WI_LAUNCH_SAME, WI_LAUNCH_SAME, WI_LAUNCH_SAME}};
     return p;
@@ -161,7 +163,9 @@ static void free_record(struct process *p)
 // A time span in ns; INFINITY: WI_FOREVER.
 static int64_t nanoseconds(double seconds)
 {
-    return seconds > 9e9 ? WI_FOREVER : (int64_t)(seconds * 1e9);
+    return seconds > 9e9 ? WI_FOREVER
+           : seconds > 0 ? (int64_t)(seconds * 1e9)
+                         : 0;
 }
 
 // What is left of a process that has ended, in its future's record.
@@ -319,13 +323,35 @@ static bool is_wanted(struct wi_launch *launch)
     return wanted;
 }
 
+static int64_t plus(int64_t a, int64_t b)
+{
+    int64_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? WI_FOREVER : sum;
+}
+
 static int64_t after(int64_t pause)
 {
-    return pause == WI_FOREVER ? WI_FOREVER : wi_os_now() + pause;
+    return plus(wi_os_now(), pause);
+}
+
+// When the next step is due. Under the lock, RUNNING, as all up to stop_is_due.
+static void set_due(struct process *p, int64_t when)
+{
+    p->due = when;
+    if (when != WI_FOREVER)
+        wi_alarm_set(&p->alarm, when);
+    else
+        wi_alarm_stop(&p->alarm);
+}
+
+static void hasten(struct process *p, int64_t when)
+{
+    if (when < p->due)
+        set_due(p, when);
 }
 
 // Takes the next step towards its end, and sets the alarm for the one after
-// that. Under the lock, RUNNING.
+// that.
 static void stop_further(struct process *p, enum stop step, int64_t ask)
 {
     int64_t next = WI_FOREVER;
@@ -333,8 +359,6 @@ static void stop_further(struct process *p, enum stop step, int64_t ask)
         return;
     p->stop = step;
     if (step == STOP_ASKED) {
-        // relaxed: a flag, nothing comes with it
-        __atomic_store_n(&p->boot->asked, 1, __ATOMIC_RELAXED);
         next = after(ask);
     } else if (step == STOP_TERM) {
         wi_os_child_signal(&p->child, wi_os_sigterm);
@@ -343,26 +367,40 @@ static void stop_further(struct process *p, enum stop step, int64_t ask)
         p->killed = true;
         wi_os_child_signal_group(&p->child, wi_os_sigkill);
     }
-    if (next != WI_FOREVER)
-        wi_alarm_set(&p->alarm, next);
+    set_due(p, next);
 }
 
-// Asks it to end, kindly at first. Under the lock, RUNNING.
-static void ask_to_end(struct process *p)
+// Asks it to end, from the first of these steps on. If it was asked before, it
+// can only be sooner.
+static void ask_to_end(struct process *p, enum stop first, int64_t ask,
+                       int64_t term)
 {
-    p->term = nanoseconds(p->grace > 0 ? p->grace : 1);
-    // relaxed: as in stop_further
+    if (term < p->term)
+        p->term = term;
+    // relaxed: a flag, nothing comes with it
     __atomic_store_n(&p->boot->asked, 1, __ATOMIC_RELAXED);
-    stop_further(p, STOP_TERM, 0);
+    if (p->stop < first)
+        stop_further(p, first, ask);
+    else if (p->stop == STOP_ASKED)
+        hasten(p, after(ask));
+    else if (p->stop == STOP_TERM)
+        hasten(p, after(plus(ask, term)));
 }
 
-// The next step is due. On the supervisor, which alone frees records.
+static void cancel_running(struct process *p)
+{
+    double grace = p->grace > 0 ? p->grace : 1;
+    ask_to_end(p, STOP_TERM, 0, nanoseconds(grace));
+}
+
+// On the supervisor, which alone frees records. While the alarm was about to
+// ring it may have been set anew.
 static void stop_is_due(struct wi_alarm *alarm)
 {
     struct process *p =
         (struct process *)((char *)alarm - offsetof(struct process, alarm));
     wi_mutex_lock(&lock);
-    if (p->state == RUNNING)
+    if (p->state == RUNNING && wi_os_now() >= p->due)
         stop_further(p, p->stop + 1, 0);
     wi_mutex_unlock(&lock);
 }
@@ -407,7 +445,7 @@ static void settle_launch(struct process *p, int rc, struct wi_os_child child)
     if (p->signal != 0 && child.pidfd >= 0)
         wi_os_child_signal(&child, p->signal);
     if (p->canceled && child.pidfd >= 0)
-        ask_to_end(p);
+        cancel_running(p);
     wi_mutex_unlock(&lock);
     p->watch.heard = pidfd_heard;
     struct wi_os_end end = {.how = WI_END_UNKNOWN};
@@ -495,7 +533,7 @@ static void cancel(weft_future *f, void *owner)
     if (lives && !p->canceled) {
         p->canceled = true;
         if (p->state == RUNNING)
-            ask_to_end(p);
+            cancel_running(p);
     }
     void (*call)(void *) = drop ? p->drop : NULL;
     void *arg = p->arg;
@@ -599,12 +637,11 @@ int weft_process_stop(weft_future *f, double ask, double term)
     struct process *p = lock_process(f, &rc);
     if (p == NULL)
         return rc;
-    p->term = nanoseconds(term);
     if (p->state != RUNNING) { // it has done nothing yet
         p->signal = wi_os_sigkill;
         p->killed = true;
     } else {
-        stop_further(p, STOP_ASKED, nanoseconds(ask));
+        ask_to_end(p, STOP_ASKED, nanoseconds(ask), nanoseconds(term));
     }
     wi_mutex_unlock(&lock);
     return 0;

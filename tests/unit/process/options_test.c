@@ -721,6 +721,68 @@ WEFT_TEST(one_that_ignores_them_is_killed)
     expect_text(f, -WEFT_ECRASHED, "SIGKILL");
 }
 
+// A first word need not be the last.
+WEFT_TEST(one_that_was_asked_can_be_told_more_urgently)
+{
+    double never = (double)INFINITY;
+    weft_future *f = weft_process_start(hang_on, NULL, 0);
+    until_alive(f);
+    ck_assert_int_eq(weft_process_stop(f, never, never), 0);
+    ck_assert_int_eq(weft_process_stop(f, 0, never), 0);
+    expect_text(f, -WEFT_ECRASHED, "SIGTERM");
+}
+
+static int told;
+
+static void tell(int sig)
+{
+    (void)sig;
+    if (write(told, "t", 1) != 1)
+        _exit(9);
+}
+
+// Says on its descriptor that it is there, and that it has got SIGTERM.
+static int hang_deaf(void *arg)
+{
+    told = *(int *)arg;
+    signal(SIGTERM, tell);
+    if (write(told, "x", 1) != 1)
+        return -EIO;
+    return hang_on(arg);
+}
+
+// One that SIGTERM has reached and that shall never be killed.
+static weft_future *start_deaf(double grace)
+{
+    int ends[2], place = 6;
+    char byte;
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    weft_future *f =
+        weft_process_start(hang_deaf, &place, sizeof place, .fds = &ends[1],
+                           .fd_count = 1, .grace = grace);
+    close(ends[1]);
+    until_alive(f); // one that is just starting is killed by a stop
+    ck_assert_int_eq(read(ends[0], &byte, 1), 1);
+    ck_assert_int_eq(weft_process_stop(f, 0, (double)INFINITY), 0);
+    ck_assert_int_eq(read(ends[0], &byte, 1), 1);
+    ck_assert_int_eq(byte, 't');
+    return f;
+}
+
+WEFT_TEST(one_that_was_to_live_can_be_killed)
+{
+    weft_future *f = start_deaf(0);
+    ck_assert_int_eq(weft_process_stop(f, -1, -(double)INFINITY), 0);
+    expect_text(f, -WEFT_ECRASHED, "SIGKILL");
+}
+
+WEFT_TEST(a_cancel_has_its_grace_after_a_stop_too)
+{
+    weft_future *f = start_deaf(0.05);
+    ck_assert_int_eq(weft_cancel(f), 0);
+    expect_text(f, -WEFT_EJOBCANCELED, "SIGKILL");
+}
+
 WEFT_TEST(interrupt_is_what_the_keyboard_does)
 {
     weft_future *f = weft_process_start(hang_on, NULL, 0);
