@@ -604,7 +604,7 @@ static int send_signal(weft_future *f, int sig)
     p->killed |= sig == wi_os_sigkill;
     if (p->state == RUNNING)
         rc = wi_os_child_signal(&p->child, sig);
-    else
+    else if (p->signal != wi_os_sigkill)
         p->signal = sig;
     wi_mutex_unlock(&lock);
     return rc;

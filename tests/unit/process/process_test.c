@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <math.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include <weft.h>
 
 #include "base/sanitizer_detect.h"
+#include "process/launcher.h"
 
 // Waits for f, checks its code, and returns a copy of its text.
 static const char *expect(weft_future *f, int code)
@@ -224,6 +226,30 @@ WEFT_TEST(terminate_and_kill)
     ck_assert_int_eq(weft_process_kill(f), -ESRCH);
     ck_assert_int_eq(weft_process_terminate(f), -ESRCH);
     expect_text(f, -WEFT_ECRASHED, "SIGKILL");
+}
+
+static int let_go; // atomic
+
+static void hold_back(struct wi_launch *launch)
+{
+    (void)launch;
+    while (!__atomic_load_n(&let_go, __ATOMIC_RELAXED))
+        sched_yield();
+}
+
+// Signals are kept for one that does not run yet.
+WEFT_TEST(a_kill_stays_one_whatever_follows)
+{
+    int one = 1;
+    wi_launcher_made = hold_back;
+    weft_future *first = weft_process_start(return_it, &one, sizeof one);
+    weft_future *f = weft_process_start(hang, NULL, 0);
+    ck_assert_int_eq(weft_process_kill(f), 0);
+    ck_assert_int_eq(weft_process_terminate(f), 0);
+    ck_assert_int_eq(weft_process_interrupt(f), 0);
+    __atomic_store_n(&let_go, 1, __ATOMIC_RELAXED);
+    expect_text(f, -WEFT_ECRASHED, "SIGKILL");
+    expect(first, 1);
 }
 
 WEFT_TEST(only_processes_take_signals)
