@@ -168,7 +168,8 @@ static void uplink(void *arg)
 
 static int start_uplink(void)
 {
-    const struct wi_os_thread_options options = {.name = "weft-uplink"};
+    const struct wi_os_thread_options options = {.name = "weft-uplink",
+                                                 .service = true};
     struct wi_os_thread thread;
     int rc = wi_os_thread_start(&thread, uplink, NULL, &options);
     if (rc < 0)

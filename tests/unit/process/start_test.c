@@ -551,6 +551,32 @@ WEFT_TEST(a_fork_is_refused_while_threads_run)
     pthread_join(thread, NULL);
 }
 
+static int seven(void *arg)
+{
+    (void)arg;
+    return 7;
+}
+
+// A copy of the worker, which has a thread that hears the parent's answers.
+WEFT_JOB(long, asks_and_forks)
+{
+    long nine = 0;
+    int rc = weft_result(weft_submit(weft_executor_open(0), square, 3), &nine);
+    if (rc == 0 && nine == 9)
+        rc = weft_join(
+            weft_process_start(seven, NULL, 0, .start = WEFT_START_FORK));
+    return rc;
+}
+
+WEFT_TEST(a_worker_that_has_asked_its_parent_can_fork)
+{
+    if (!COPIES)
+        return;
+    weft_executor *ex = weft_process_pool(.workers = 1);
+    expect_long(weft_submit(ex, asks_and_forks), 7);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
 WEFT_TEST(forks_are_ended_and_told_as_ever)
 {
     const char *const env[] = {"MINE=yes", NULL};
