@@ -45,16 +45,19 @@ static struct wi_pjob *find_droppable(struct wi_pool *pool, unsigned rank)
     return NULL;
 }
 
-// What workers have not begun comes back first: it is older than the queue.
+// Takes the place of a job that is dropped. What workers have not begun comes
+// back first: it is older than the queue.
 static bool drop_oldest(struct wi_pool *pool, unsigned rank,
                         struct wi_outcomes *out)
 {
     for (struct wi_member *m = pool->members; m != NULL; m = m->next)
         wi_recall_all(m);
     struct wi_pjob *job = find_droppable(pool, rank);
-    if (job != NULL)
+    if (job != NULL) {
         wi_pjob_stop(job, -WEFT_EJOBCANCELED, WI_DROPPED_TEXT, out);
-    wi_dispatch(pool);
+        pool->gate.used++;
+    }
+    wi_dispatch(pool); // may leave the lock: others come for a place
     return job != NULL;
 }
 
@@ -73,18 +76,18 @@ int wi_gate_enter(struct wi_pjob *job, unsigned rank)
     }
     struct wi_outcomes out;
     out.n = 0;
-    bool full = pool->gate.used >= pool->set.window;
-    if (full && pool->set.when_full == WEFT_FULL_DROP)
-        full = !drop_oldest(pool, rank, &out);
-    bool wait = full && pool->set.when_full == WEFT_FULL_WAIT &&
-                !wi_supervisor_is_self();
-    if (!full)
+    bool place = pool->gate.used < pool->set.window;
+    if (place)
         pool->gate.used++;
-    else if (wait)
+    else if (pool->set.when_full == WEFT_FULL_DROP)
+        place = drop_oldest(pool, rank, &out);
+    bool wait = !place && pool->set.when_full == WEFT_FULL_WAIT &&
+                !wi_supervisor_is_self();
+    if (wait)
         wi_waiters_add(&pool->gate.waiting, &waiter);
     wi_mutex_unlock(&pool->lock);
     wi_outcomes_tell(&out);
-    int rc = !full ? 0 : wait ? wait_for_place(pool, &waiter) : -EAGAIN;
+    int rc = place ? 0 : wait ? wait_for_place(pool, &waiter) : -EAGAIN;
     job->gated = rc == 0;
     return rc;
 }

@@ -503,6 +503,43 @@ WEFT_TEST(a_full_window_drops_what_matters_least)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
+enum { WINDOW = 4, EACH = 1000 };
+
+// Arguments that are written for a worker without the pool's lock.
+static int submit_large(void *arg)
+{
+    static char bytes[20000];
+    const struct weft_bytes in = {bytes, sizeof bytes};
+    weft_future **f = arg;
+    for (int i = 0; i < EACH; i++)
+        f[i] = weft_submit_job(ex, &weft_job_add_bytes, &in);
+    return 0;
+}
+
+// However many come at once.
+WEFT_TEST(a_full_window_that_drops_is_never_overfull, .timeout = 20)
+{
+    enum { THREADS = 3 };
+    static weft_future *f[THREADS][EACH];
+    weft_future *threads[THREADS];
+    ex = weft_process_pool(.workers = 1, .window = WINDOW,
+                           .when_full = WEFT_FULL_DROP);
+    weft_future *first = weft_submit(ex, hang, 1);
+    until_running(first);
+    for (int i = 0; i < THREADS; i++)
+        threads[i] = weft_thread_start(submit_large, f[i]);
+    for (int i = 0; i < THREADS; i++)
+        ck_assert_int_eq(weft_join(threads[i]), 0);
+    struct weft_process_pool_stats stats = {.size = sizeof stats};
+    ck_assert_int_eq(weft_process_pool_stats(ex, &stats), 0);
+    ck_assert_uint_le(stats.pending + stats.running, WINDOW);
+    weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL);
+    weft_join(first);
+    for (int i = 0; i < THREADS; i++)
+        for (int k = 0; k < EACH; k++)
+            weft_join(f[i][k]);
+}
+
 WEFT_TEST(a_full_window_drops_nothing_that_runs)
 {
     ex = weft_process_pool(.workers = 1, .window = 1,
