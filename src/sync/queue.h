@@ -182,6 +182,7 @@ ssize_t wi_queue_move_shared(weft_queue *q, struct wi_transfer *t,
                              int64_t deadline);
 int wi_queue_shutdown_shared(weft_queue *q, bool immediate);
 int wi_queue_open_shared(weft_arena *a, void *place, weft_queue *q);
+void wi_queue_fini_shared(weft_queue *q);
 
 // By when a call must end that has these options.
 int64_t wi_queue_limit(bool nowait, double timeout, const char *function);

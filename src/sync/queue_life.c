@@ -243,10 +243,7 @@ bool weft_queue_is_shutdown(weft_queue *q)
 void wi_queue_fini(weft_queue *q)
 {
     if (q->shared) {
-        if (q->opened)
-            weft_arena_close(q->handle.arena);
-        else
-            wi_shared_queue_free(&q->handle);
+        wi_queue_fini_shared(q);
         return;
     }
     struct rest rest = {.head = 0};

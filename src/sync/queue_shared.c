@@ -104,6 +104,8 @@ ssize_t weft_queue_get_bytes_with(weft_queue *q, void *data, size_t size,
 // Takes out what is left, one item after the other, as any consumer would.
 static void drain(weft_queue *q)
 {
+    if (q->drop == NULL || q->handle.item == 0)
+        return;
     struct wi_shared_transfer move = {.items = malloc(q->handle.item), .n = 1};
     while (move.items != NULL &&
            wi_shared_queue_move(&q->handle, &move, WI_NOWAIT) > 0) {
@@ -116,9 +118,20 @@ static void drain(weft_queue *q)
 int wi_queue_shutdown_shared(weft_queue *q, bool immediate)
 {
     wi_shared_queue_close(&q->handle);
-    if (immediate && q->drop != NULL && q->handle.item != 0)
-        drain(q);
-    if (immediate)
-        wi_shared_queue_discard(&q->handle);
+    if (!immediate)
+        return 0;
+    drain(q);
+    wi_shared_queue_discard(&q->handle);
     return 0;
+}
+
+// Nobody will get what is in one that is gone for all.
+void wi_queue_fini_shared(weft_queue *q)
+{
+    if (q->opened) {
+        weft_arena_close(q->handle.arena);
+        return;
+    }
+    drain(q);
+    wi_shared_queue_free(&q->handle);
 }

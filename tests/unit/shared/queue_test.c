@@ -148,6 +148,21 @@ WEFT_TEST(shutdown_join_and_producers)
     weft_arena_close(a);
 }
 
+WEFT_TEST(what_is_in_one_that_is_freed_is_dropped)
+{
+    weft_arena *a = arena_new();
+    weft_queue *q = weft_queue_new(.arena = a, .item = 8, .drop = count_drop);
+    uint64_t x = 7;
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(weft_queue_put(q, &x), 0);
+    weft_queue *other = weft_queue_open(weft_queue_ref(q));
+    weft_queue_free(other); // only given back
+    ck_assert_int_eq(dropped, 0);
+    weft_queue_free(q);
+    ck_assert_int_eq(dropped, 21);
+    weft_arena_close(a);
+}
+
 WEFT_TEST(more_done_than_put_aborts, .signal = SIGABRT)
 {
     weft_queue_task_done(queue_of(arena_new(), 1));
