@@ -15,6 +15,7 @@
 #include "process/manager.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -675,6 +676,16 @@ static void await_killed(weft_future *f)
     weft_wait(&f, 1, WEFT_ALL_COMPLETED, STOP_SECONDS);
 }
 
+// Whether it does, once it was asked. One that hangs takes no order either.
+static bool ends_by_itself(weft_manager *m, weft_future *f)
+{
+    if (wi_self() == NULL)
+        return false; // no memory to wait with
+    WEFT_TIMEOUT(STOP_SECONDS);
+    ask_to_stop(m);
+    return weft_wait(&f, 1, WEFT_ALL_COMPLETED, (double)INFINITY) > 0;
+}
+
 // One that is just being started again is asked as well.
 static void end_process(weft_manager *m)
 {
@@ -683,8 +694,7 @@ static void end_process(weft_manager *m)
         m->restarts = 0;
         weft_future *f = weft_future_ref(m->process);
         wi_mutex_unlock(&m->lock);
-        ask_to_stop(m);
-        if (weft_wait(&f, 1, WEFT_ALL_COMPLETED, STOP_SECONDS) <= 0) {
+        if (!ends_by_itself(m, f)) {
             weft_cancel(f);
             await_killed(f);
         }

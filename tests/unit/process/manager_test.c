@@ -278,6 +278,25 @@ WEFT_TEST(closing_ends_it_in_order, .timeout = 20)
     weft_connection_listener_close(l);
 }
 
+// It reads nothing any more, and there is no room for one more word to it.
+WEFT_TEST(one_that_hangs_is_ended, .timeout = 40)
+{
+    weft_manager *m = weft_manager_start(bank_new, NULL, 0);
+    weft_future *f = weft_manager_call(m, hang, 1);
+    {
+        WEFT_TIMEOUT(1);
+        bool full = false;
+        while (!full) {
+            weft_future *g = weft_manager_call(m, deposit, 1);
+            full = weft_done(g);
+            weft_cancel(g);
+            weft_future_unref(g);
+        }
+    }
+    ck_assert_int_eq(weft_manager_close(m), -WEFT_EJOBCANCELED);
+    ck_assert_int_lt(weft_join(f), 0);
+}
+
 WEFT_TEST(a_canceled_call_is_not_waited_for, .timeout = 20)
 {
     weft_manager *m = weft_manager_start(bank_new, NULL, 0);
