@@ -52,7 +52,8 @@ static bool has_crowd(const struct wi_pool *pool)
 
 void wi_size_look(struct wi_pool *pool)
 {
-    if (!is_elastic(pool))
+    // The alarms of one that stops have been taken back already, perhaps.
+    if (!is_elastic(pool) || pool->stopping)
         return;
     if (has_crowd(pool))
         wi_size_grow(pool);
