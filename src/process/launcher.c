@@ -113,7 +113,8 @@ static void serve(struct wi_launch *launch)
     struct wi_os_child child = {0, -1};
     if (give_away(launch))
         return;
-    if (!launch->wanted(launch)) {
+    // What a zygote had taken before it could not make it was wanted then.
+    if (launch->tries == 0 && !launch->wanted(launch)) {
         launch->done(launch, -ECANCELED, child);
         return;
     }
