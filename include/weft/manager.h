@@ -19,7 +19,9 @@
 //
 // When the manager's process dies, calls under way fail with -WEFT_ECRASHED;
 // with .restart it is started again with a fresh state, for the calls that
-// follow. When the process that started it ends, it ends.
+// follow. When the process that started it ends, it ends. A client is one of
+// the process that has made it: a child of fork opens its own, and gets
+// -WEFT_EFORKED from its parent's.
 #ifndef WEFT_MANAGER_H
 #define WEFT_MANAGER_H
 

@@ -5,6 +5,9 @@
 // parent's size, and it is safe in a program with threads. The child's main
 // never runs: weft_main_hook() at its top, or the --wrap=main that the
 // pkg-config and CMake files carry, takes over first.
+//
+// A child of fork has its parent's futures, but not the processes: the calls
+// here give -WEFT_EFORKED for those.
 #ifndef WEFT_PROCESS_H
 #define WEFT_PROCESS_H
 

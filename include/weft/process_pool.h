@@ -2,7 +2,8 @@
 //
 // process_pool.h: an executor whose jobs run in worker processes, which are
 // started as process.h says. A job that crashes its process fails its own
-// future only; another worker takes over.
+// future only; another worker takes over. A pool is that of the process which
+// has made it: in a child of fork each call gives -WEFT_EFORKED.
 #ifndef WEFT_PROCESS_POOL_H
 #define WEFT_PROCESS_POOL_H
 

@@ -50,6 +50,8 @@ static weft_arena *make_own(void)
 
 static weft_arena *own_arena(void)
 {
+    if (wi_forked())
+        return NULL; // it is the parent's
     // acquire: pairs with make_own
     weft_arena *a = __atomic_load_n(&own, __ATOMIC_ACQUIRE);
     return a != NULL ? a : make_own();
@@ -145,7 +147,7 @@ static weft_arena *arena_of(const struct weft_buffer *b)
 {
     // acquire: pairs with make_own
     weft_arena *a = __atomic_load_n(&own, __ATOMIC_ACQUIRE);
-    if (b->where.at == 0)
+    if (b->where.at == 0 || wi_forked())
         return NULL;
     if (a != NULL && is_in(a, b))
         return a;

@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include <weft/error.h>
+
+#include "base/fresh.h"
 #include "exec/pool.h"
 #include "os/report.h"
 #include "process/handle.h"
@@ -29,6 +32,8 @@ weft_executor *weft_executor_open(uint64_t id)
 {
     if (wi_executor_open_remote != NULL)
         return wi_executor_open_remote(id);
+    if (wi_forked())
+        return wi_broken_executor(-WEFT_EFORKED);
     weft_executor *ex = NULL;
     wi_mutex_lock(&wi_pools_lock);
     for (struct wi_pool *pool = wi_pools; pool != NULL; pool = pool->next)

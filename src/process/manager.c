@@ -67,6 +67,7 @@ struct link {
 
 struct weft_manager {
     struct wi_mutex lock; // for all that changes
+    uint32_t born;        // wi_fresh_number
     struct weft_manager_ref ref;
     struct link *link; // NULL: none
     struct link *dead; // that nobody uses: to be closed
@@ -481,7 +482,7 @@ weft_future *weft_manager_call_job(weft_manager *m, const struct weft_job *job,
     wi_require(m != NULL, m, "a manager is needed");
     struct link *l;
     size_t size;
-    int rc = wi_forked() ? -WEFT_EFORKED : wi_job_check(job);
+    int rc = wi_is_parents(m->born) ? -WEFT_EFORKED : wi_job_check(job);
     wi_require(rc < 0 || arg != NULL || job->arg_kind == WEFT_NONE, m,
                "arg must not be NULL: the method takes an argument");
     if (rc == 0)
@@ -571,8 +572,10 @@ static void process_ended(weft_future *f, void *arg)
 static weft_manager *manager_new(void)
 {
     weft_manager *m = calloc(1, sizeof *m);
-    if (m != NULL)
-        m->listener = -1;
+    if (m == NULL)
+        return NULL;
+    m->listener = -1;
+    m->born = wi_fresh_number;
     return m;
 }
 
@@ -722,6 +725,8 @@ int weft_manager_close(weft_manager *m)
     int code = 0;
     if (m == NULL || m == &no_memory)
         return 0;
+    if (wi_is_parents(m->born))
+        return -WEFT_EFORKED;
     if (m->own) {
         end_process(m);
         code = weft_future_code(m->process);

@@ -316,6 +316,8 @@ static void cancel(weft_future *f, void *owner)
     struct wi_pool *pool = job->pool;
     struct wi_outcomes out;
     out.n = 0;
+    if (wi_is_parents(pool->born))
+        return;
     wi_mutex_lock(&pool->lock);
     if (job->future == f && job->state != WI_JOB_FREE)
         wi_pjob_stop(job, -WEFT_EJOBCANCELED, "canceled", &out);
@@ -328,6 +330,8 @@ static pid_t native_id(weft_future *f, void *owner)
     struct wi_pjob *job = owner;
     struct wi_pool *pool = job->pool;
     pid_t pid = 0;
+    if (wi_is_parents(pool->born))
+        return 0;
     wi_mutex_lock(&pool->lock);
     if (job->future == f && job->state == WI_JOB_PLACED &&
         wi_flight_started(job->member, job->ticket))

@@ -62,6 +62,7 @@ struct process {
     struct process *next, *prev; // of all that run, while `listed`
     bool listed;
     weft_future *future; // while not FREE; constant
+    uint32_t born;       // wi_fresh_number
     enum state state;
     bool canceled;
     int signal; // to send when it runs, 0: none
@@ -106,6 +107,7 @@ static struct process *take_record(void)
         p = malloc(sizeof *p);
     if (p != NULL)
         *p = (struct process){
+            .born = wi_fresh_number,
             .memfd = -1,
             .child = {0, -1},
             .term = WI_FOREVER,
@@ -524,8 +526,10 @@ static int prepare(struct process *p, weft_function *fn, const void *arg,
 static void cancel(weft_future *f, void *owner)
 {
     struct process *p = owner;
+    if (wi_forked())
+        return; // it is the parent's
     wi_mutex_lock(&lock);
-    bool mine = p->future == f;
+    bool mine = p->future == f && p->born == wi_fresh_number;
     bool drop = mine && p->state == QUEUED;
     if (drop)
         p->state = DROPPED;
@@ -548,6 +552,8 @@ static void cancel(weft_future *f, void *owner)
 static pid_t native_id(weft_future *f, void *owner)
 {
     struct process *p = owner;
+    if (wi_forked())
+        return 0;
     wi_mutex_lock(&lock);
     pid_t pid = p->future == f && p->state == RUNNING ? p->child.pid : 0;
     wi_mutex_unlock(&lock);
@@ -560,7 +566,7 @@ static const struct wi_external_ops ops = {
 };
 
 // The record of a future, under the lock, until what is left stands there; else
-// NULL, with *rc set and the lock left.
+// NULL, with *rc set and the lock left: -ESRCH, it has ended.
 static struct process *lock_record(weft_future *f, int *rc)
 {
     *rc = -EINVAL;
@@ -570,8 +576,14 @@ static struct process *lock_record(weft_future *f, int *rc)
     struct process *p = wi_external_owner(f);
     if (p == NULL)
         return NULL;
+    *rc = -WEFT_EFORKED; // a child of fork has the handle, but not the process
+    if (wi_forked())
+        return NULL;
     wi_mutex_lock(&lock);
-    if (p->future == f && p->state != FREE && p->state != DROPPED)
+    if (p->born == wi_fresh_number)
+        *rc = -ESRCH;
+    if (*rc == -ESRCH && p->future == f && p->state != FREE &&
+        p->state != DROPPED)
         return p;
     wi_mutex_unlock(&lock);
     return NULL;
@@ -664,6 +676,8 @@ size_t weft_process_children(pid_t *pids, size_t n)
 {
     wi_need_some(pids, n);
     size_t count = 0;
+    if (wi_forked())
+        return 0;
     wi_mutex_lock(&lock);
     for (struct process *p = processes; p != NULL; p = p->next, count++)
         if (count < n)
@@ -694,7 +708,7 @@ int weft_process_info(weft_future *f, struct weft_process_info *info)
     size_t size = info->size;
     int rc;
     struct process *p = lock_record(f, &rc);
-    if (rc == -EINVAL)
+    if (rc != -ESRCH)
         return rc;
     if (p != NULL) {
         now.alive = true;
@@ -749,7 +763,7 @@ int weft_process_output(weft_future *f, int fd, struct weft_bytes *output,
     wi_need(output);
     wi_require(i == 0 || i == 1, f, "fd must be 1 or 2: what is captured");
     struct process *p = lock_record(f, &rc);
-    if (rc == -EINVAL)
+    if (rc != -ESRCH)
         return rc;
     const struct ended *left = p == NULL ? left_of(f) : NULL;
     bool is =

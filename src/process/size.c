@@ -6,8 +6,10 @@
 // during it. When it is down to the least no timer runs. Under the pool's lock.
 #include <errno.h>
 
+#include <weft/error.h>
 #include <weft/process_pool.h>
 
+#include "base/fresh.h"
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "os/report.h"
@@ -75,6 +77,8 @@ int weft_process_pool_resize(weft_executor *ex, unsigned workers)
     struct wi_pool *pool = wi_pool_of(ex);
     if (pool == NULL)
         return -EINVAL;
+    if (wi_is_parents(pool->born))
+        return -WEFT_EFORKED;
     if (workers == 0)
         workers = wi_os_cpu_budget();
     wi_mutex_lock(&pool->lock);

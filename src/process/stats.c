@@ -7,6 +7,7 @@
 #include <weft/error.h>
 #include <weft/process_pool.h>
 
+#include "base/fresh.h"
 #include "os/clock.h"
 #include "os/report.h"
 #include "process/pool.h"
@@ -65,6 +66,8 @@ int weft_process_pool_stats(weft_executor *ex,
     size_t size = stats->size;
     if (pool == NULL)
         return -EINVAL;
+    if (wi_is_parents(pool->born))
+        return -WEFT_EFORKED;
     wi_mutex_lock(&pool->lock);
     fill(pool, &now);
     wi_mutex_unlock(&pool->lock);
@@ -112,6 +115,8 @@ ssize_t weft_process_pool_workers(weft_executor *ex,
     size_t count = 0;
     if (pool == NULL)
         return -EINVAL;
+    if (wi_is_parents(pool->born))
+        return -WEFT_EFORKED;
     wi_mutex_lock(&pool->lock);
     for (struct wi_member *m = pool->members; m != NULL; m = m->next) {
         if (count < n)

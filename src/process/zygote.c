@@ -624,6 +624,8 @@ int wi_zygote_of(const char *program, const struct wi_name *preload,
 static void cancel(weft_future *f, void *owner)
 {
     struct wi_zygote *z = owner;
+    if (wi_forked())
+        return;
     wi_mutex_lock(&lock);
     struct asker **link = &z->askers;
     while (*link != NULL && (*link)->future != f)
@@ -680,6 +682,8 @@ weft_future *weft_zygote_start(weft_function *preload, const char *program)
 int weft_zygote_stop(weft_function *preload, const char *program)
 {
     struct wi_name name = {.build.size = 0};
+    if (wi_forked())
+        return -WEFT_EFORKED; // its socket is open here, too
     if (preload != NULL && !wi_name_function(preload, &name))
         return -ESRCH;
     wi_mutex_lock(&lock);

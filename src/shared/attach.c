@@ -71,6 +71,7 @@ weft_arena *wi_arena_of_slow(const void *p)
 static int map(weft_arena *a, enum wi_pages pages)
 {
     void *at;
+    a->born = wi_fresh_number;
     int rc = wi_os_segment_map(a->fd, a->limit, pages, a->read_only, &at);
     if (rc == 0)
         a->base = at;
@@ -237,6 +238,8 @@ int wi_arena_attach(int fd, bool read_only, weft_arena **arena)
 
 void wi_arena_unref(weft_arena *a, void (*gone)(weft_arena *a))
 {
+    if (wi_is_parents(a->born))
+        return; // a child of fork does not have it
     wi_mutex_lock(&lock);
     bool last = --a->refs == 0;
     for (weft_arena **link = &arenas; last; link = &(*link)->next)

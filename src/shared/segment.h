@@ -105,6 +105,7 @@ struct weft_arena {
     uint32_t tag; // this process; 0: it may only read
     bool read_only;
     uint64_t salt; // makes ids of records this process's: see wi_salt_of
+    uint32_t born; // wi_fresh_number
     uint32_t refs; // under the lock of attach.c
     struct weft_arena *next; // the same
     // The keeper's, under its lock.
