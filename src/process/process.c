@@ -760,6 +760,7 @@ int weft_process_output(weft_future *f, int fd, struct weft_bytes *output,
                         uint64_t *lost)
 {
     int rc, i = fd - 1;
+    wi_need(f);
     wi_need(output);
     wi_require(i == 0 || i == 1, f, "fd must be 1 or 2: what is captured");
     struct process *p = lock_record(f, &rc);

@@ -639,9 +639,9 @@ static struct weft_rlock *rlock(void)
     REFUSED(weft_process_crash(NULL, &(struct weft_crash){0}))                 \
     REFUSED(weft_process_crash(future(), NULL))                                \
     REFUSED(                                                                   \
-        weft_process_output(NULL, 0, &(struct weft_bytes){0}, &(uint64_t){0})) \
-    REFUSED(weft_process_output(future(), 0, NULL, &(uint64_t){0}))            \
-    REFUSED(weft_process_output(future(), 0, &(struct weft_bytes){0}, NULL))   \
+        weft_process_output(NULL, 1, &(struct weft_bytes){0}, &(uint64_t){0})) \
+    REFUSED(weft_process_output(future(), 1, NULL, &(uint64_t){0}))            \
+    ALLOWED(weft_process_output(future(), 1, &(struct weft_bytes){0}, NULL))   \
     REFUSED(weft_process_communicate_with(NULL, "", 1, NULL, NULL, NULL))      \
     REFUSED(                                                                   \
         weft_process_communicate_with(future(), NULL, 1, NULL, NULL, NULL))    \
