@@ -25,6 +25,8 @@ int weft_connection_send_with(weft_connection *c, const void *data, size_t size,
     wi_require(c != NULL, c, "a connection is needed");
     wi_require(o->fd_count <= WEFT_MESSAGE_FDS - (o->arena != NULL), c,
                "too many descriptors in a message");
+    wi_require(o->fds != NULL || o->fd_count == 0, c,
+               ".fds must not be NULL: .fd_count tells of some");
     return c->ops->send(c, data, size, o);
 }
 
@@ -35,6 +37,8 @@ ssize_t weft_connection_receive_with(weft_connection *c, void *data,
     wi_need_some(data, size);
     WI_OPTIONS(o);
     wi_require(c != NULL, c, "a connection is needed");
+    wi_require(o->fds != NULL || o->fd_room == 0, c,
+               ".fds must not be NULL: .fd_room tells of some");
     return c->ops->receive(c, data, size, o);
 }
 

@@ -349,8 +349,14 @@ static struct weft_rlock *rlock(void)
     REFUSED(weft_connection_send_with(NULL, data, 8, NULL))                    \
     REFUSED(weft_connection_send_with(connection(), NULL, 8, NULL))            \
     ALLOWED(weft_connection_send_with(connection(), data, 8, NULL))            \
+    REFUSED(weft_connection_send_with(                                         \
+        connection(), data, 8,                                                 \
+        WEFT_OPTIONS(weft_send_options, .fd_count = 1)))                       \
     REFUSED(weft_connection_receive_with(NULL, data, 8, NULL))                 \
     REFUSED(weft_connection_receive_with(connection(), NULL, 8, NULL))         \
+    REFUSED(weft_connection_receive_with(                                      \
+        connection(), data, 8,                                                 \
+        WEFT_OPTIONS(weft_receive_options, .fd_room = 1)))                     \
     REFUSED(weft_connection_next(NULL))                                        \
     REFUSED(weft_connection_poll(NULL, 1))                                     \
     REFUSED(weft_connection_fd(NULL))                                          \
