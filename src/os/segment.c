@@ -89,14 +89,25 @@ static int map_at(void *at, int fd, size_t limit, int rights)
     return 0;
 }
 
+// What is mapped by a descriptor that can write counts as writable, whatever
+// its rights are: it would stand in the way of a seal.
+static int map_to_read(void *at, int fd, size_t limit)
+{
+    int reader = wi_os_memfd_reader(fd);
+    int rc = map_at(at, reader >= 0 ? reader : fd, limit, PROT_READ);
+    if (reader >= 0)
+        close(reader);
+    return rc;
+}
+
 int wi_os_segment_map(int fd, size_t limit, enum wi_pages pages, bool read_only,
                       void **map)
 {
     void *at = reserve(limit);
     if (at == NULL)
         return -ENOMEM;
-    int rc =
-        map_at(at, fd, limit, read_only ? PROT_READ : PROT_READ | PROT_WRITE);
+    int rc = read_only ? map_to_read(at, fd, limit)
+                       : map_at(at, fd, limit, PROT_READ | PROT_WRITE);
     if (rc < 0) {
         munmap(at, limit);
         return rc;

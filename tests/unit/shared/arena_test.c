@@ -467,6 +467,20 @@ static int read_sealed(void *arg)
     return c != NULL && weft_counter_get(c) == 77 && stat_of(a).sealed ? 0 : -1;
 }
 
+WEFT_TEST(views_do_not_stand_in_the_way_of_a_seal)
+{
+    weft_arena *a = arena_of(1 << 20), *view;
+    long *x = weft_arena_value(a, long);
+    *x = 4;
+    ck_assert_int_eq(
+        weft_arena_attach(weft_arena_fd(a), &view, .read_only = true), 0);
+    volatile long *y = weft_arena_at(view, weft_arena_offset(a, x));
+    ck_assert_int_eq(weft_arena_seal(a), 0);
+    ck_assert_int_eq(*y, 4);
+    weft_arena_close(view);
+    weft_arena_close(a);
+}
+
 WEFT_TEST(a_sealed_arena_is_opened_as_a_view)
 {
     weft_arena *a = arena_of(1 << 20);
