@@ -765,6 +765,14 @@ static struct wi_pool *take_pool(void)
     return pool;
 }
 
+// A span for which 0 means something else than no end; INFINITY: longer than
+// anything runs.
+static int64_t span_or_ever(double seconds)
+{
+    int64_t span = wi_span(seconds);
+    return span == 0 && seconds > 0 ? WI_FOREVER / 4 : span;
+}
+
 static void set_limits(struct wi_pool *pool,
                        const struct weft_process_pool_options *o)
 {
@@ -772,9 +780,9 @@ static void set_limits(struct wi_pool *pool,
     pool->set.leave = wi_span(o->leave != 0 ? o->leave : leave);
     if (pool->set.leave == 0)
         pool->set.leave = WI_FOREVER / 2;
-    pool->set.idle_timeout = wi_span(o->idle_timeout);
+    pool->set.idle_timeout = span_or_ever(o->idle_timeout);
     pool->set.max_age = wi_span(o->max_age);
-    pool->set.grace = wi_span(o->grace);
+    pool->set.grace = span_or_ever(o->grace);
     pool->set.min_workers = o->min_workers;
     pool->set.max_jobs = o->max_jobs;
     pool->set.max_rss = o->max_rss;

@@ -4,6 +4,7 @@
 #include "jobs.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -407,19 +408,20 @@ WEFT_TEST(in_a_map_elements_run_again)
 
 // Grace -----------------------------------------------------------------------
 
-static char told[64];
+static int goodbye;
 
-static void write_file(int sig)
+static void say_goodbye(int sig)
 {
     (void)sig;
-    int fd = open(told, O_WRONLY | O_CLOEXEC);
-    _exit(write(fd, "bye", 3) == 3 ? 0 : 1);
+    _exit(write(goodbye, "bye", 3) == 3 ? 0 : 1);
 }
 
-WEFT_JOB(long, hang_kindly, struct weft_text, file)
+WEFT_JOB(long, hang_kindly)
 {
-    snprintf(told, sizeof told, "%.60s", file.s);
-    signal(SIGTERM, write_file);
+    goodbye = weft_process_fd(0);
+    signal(SIGTERM, say_goodbye);
+    if (write(goodbye, "x", 1) != 1)
+        abort();
     for (;;)
         pause();
     return 0;
@@ -433,19 +435,28 @@ WEFT_JOB(long, hang_stubbornly)
     return 0;
 }
 
-WEFT_TEST(with_a_grace_a_job_may_say_goodbye)
+static void cancel_with_grace(double grace)
 {
-    counter_new();
-    struct weft_text path = weft_text("%s", counter);
-    ex = weft_process_pool(.workers = 1, .grace = 30);
-    weft_future *f = weft_submit_job(ex, &weft_job_hang_kindly, &path);
-    until_running(f);
-    weft_sleep(0.05); // it installs its handler; else it dies, as well
+    int ends[2];
+    char text[4] = "";
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    struct weft_process_options like = {
+        .size = sizeof like, .fds = &ends[1], .fd_count = 1};
+    ex = weft_process_pool(.workers = 1, .grace = grace, .process = &like);
+    weft_future *f = weft_submit(ex, hang_kindly);
+    ck_assert_int_eq(read(ends[0], text, 1), 1);
     weft_cancel(f);
     expect(f, -WEFT_EJOBCANCELED);
     ck_assert_int_eq(weft_executor_close(ex), 0);
-    long n = counter_end();
-    ck_assert(n == 3 || n == 0);
+    close(ends[1]);
+    ck_assert_int_eq(read(ends[0], text, 4), 3);
+    close(ends[0]);
+}
+
+WEFT_TEST(with_a_grace_a_job_may_say_goodbye)
+{
+    cancel_with_grace(30);
+    cancel_with_grace((double)INFINITY);
 }
 
 WEFT_TEST(after_the_grace_it_is_killed)

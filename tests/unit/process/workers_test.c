@@ -5,6 +5,7 @@
 #include "sleeps.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/stat.h>
@@ -231,6 +232,16 @@ WEFT_TEST(an_elastic_pool_grows_and_shrinks)
     expect_long(weft_submit(ex, square, 3), 9);
     until_workers(0);
     expect_long(weft_submit(ex, square, 3), 9);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+// No time is too long for a worker that is not needed: none leaves, but none
+// comes before it is needed either.
+WEFT_TEST(an_elastic_pool_may_keep_all_for_ever)
+{
+    ex = weft_process_pool(.workers = 4, .idle_timeout = (double)INFINITY);
+    expect_long(weft_submit(ex, square, 3), 9);
+    ck_assert_uint_le(stats_now().workers, 2); // with the spare
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
