@@ -64,8 +64,8 @@ WEFT_API struct weft_manager_ref weft_manager_ref(weft_manager *m);
 // Ends a client: calls under way fail with -WEFT_EJOBCANCELED. In the process
 // that started the manager also ends that, after what it has got; waits for
 // it. One that takes more than 5 seconds for that is canceled. Nobody may be in
-// a call on m. NULL is allowed. Returns 0 or the code with which its process
-// ended. Since 0.1.
+// a call on m, nor in a callback of one. NULL is allowed. Returns 0 or the code
+// with which its process ended. Since 0.1.
 WEFT_API int weft_manager_close(weft_manager *m);
 
 // Calls a method. The macro weft_manager_call(m, job, value...) fills in the

@@ -674,6 +674,17 @@ static void await_unpinned(struct wi_pool *pool)
         wi_os_futex_wait(&pool->pins, pins, WI_FOREVER, false);
 }
 
+// One that nobody knows any more, or yet.
+static void give_back_pool(struct wi_pool *pool)
+{
+    wi_spec_free(&pool->set.spec);
+    free(pool->set.init_arg);
+    wi_mutex_lock(&records_lock);
+    pool->next = free_pools;
+    free_pools = pool;
+    wi_mutex_unlock(&records_lock);
+}
+
 static void free_pool(struct wi_pool *pool)
 {
     wi_mutex_lock(&wi_pools_lock);
@@ -688,12 +699,7 @@ static void free_pool(struct wi_pool *pool)
     part(pool);
     if (last)
         wi_parcel_trim();
-    wi_spec_free(&pool->set.spec);
-    free(pool->set.init_arg);
-    wi_mutex_lock(&records_lock);
-    pool->next = free_pools;
-    free_pools = pool;
-    wi_mutex_unlock(&records_lock);
+    give_back_pool(pool);
 }
 
 static int close_pool(weft_executor *ex,
@@ -871,7 +877,7 @@ weft_process_pool_with(const struct weft_process_pool_options *options)
         return wi_broken_executor(rc < 0 ? rc : -ENOMEM);
     rc = set_up(pool, options);
     if (rc < 0) {
-        free_pool(pool);
+        give_back_pool(pool);
         return wi_broken_executor(rc);
     }
     wi_help_start();

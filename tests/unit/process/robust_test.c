@@ -266,6 +266,31 @@ WEFT_TEST(a_callback_submits_what_crashes, .timeout = 30)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
+static int seven(void *arg)
+{
+    (void)arg;
+    return 7;
+}
+
+static void open_what_cannot_be(weft_future *f, void *pool)
+{
+    struct weft_process_options like = {.size = sizeof like, .in = 987654};
+    (void)f;
+    *(weft_executor **)pool = weft_process_pool(.process = &like);
+}
+
+// The callback runs on the thread that sees to all processes.
+WEFT_TEST(a_callback_opens_a_pool_in_vain)
+{
+    weft_executor *pool = NULL;
+    weft_future *f = weft_process_start(seven, NULL, 0);
+    ck_assert_int_eq(weft_future_on_done(f, open_what_cannot_be, &pool), 0);
+    expect(f, 7);
+    expect(weft_process_start(seven, NULL, 0), 7); // after the callback
+    expect(weft_submit(pool, square, 1), -EBADF);
+    weft_executor_close(pool);
+}
+
 // Cancels at any instant: what stood behind the job, and may have begun the
 // moment before, never suffers.
 WEFT_TEST(a_cancel_ends_its_own_job_only, .timeout = 60)
