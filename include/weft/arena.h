@@ -103,7 +103,8 @@ WEFT_API int weft_arena_fd(weft_arena *a);
 WEFT_API void weft_arena_close(weft_arena *a);
 
 // A reference to p, which lies in a; NULL: to the arena alone. From the first
-// call on until this process closes a, processes of the same user can open it.
+// call on until this process closes a, processes of the same user can open it
+// (where eight others give references as well, until the last of them does).
 // Errors: a reference whose id is 0 (no descriptor or memory left). Threads:
 // any. Since 0.1.
 WEFT_API struct weft_arena_ref weft_arena_ref(weft_arena *a, const void *p);

@@ -21,7 +21,7 @@
 #include "shared/keeper.h"
 #include "shared/member.h"
 
-enum { MOST_NAME = 79 };
+enum { MOST_NAME = 79, GIVERS = 8 };
 
 // What gives an arena to other processes; made when it is first needed.
 struct offers {
@@ -30,10 +30,13 @@ struct offers {
 
 static struct wi_mutex lock; // for the offers of all arenas
 
-static void name_by_id(char name[WI_LOCAL_NAME], const uint64_t id[2])
+// Each process that gives references offers the arena itself, for it may have
+// it open longer than others: under the first of these names that is free.
+static void name_by_id(char name[WI_LOCAL_NAME], const uint64_t id[2],
+                       unsigned giver)
 {
-    snprintf(name, WI_LOCAL_NAME, "weft-arena-%016llx%016llx",
-             (unsigned long long)id[0], (unsigned long long)id[1]);
+    snprintf(name, WI_LOCAL_NAME, "weft-arena-%016llx%016llx.%u",
+             (unsigned long long)id[0], (unsigned long long)id[1], giver);
 }
 
 static int name_by_name(char name[WI_LOCAL_NAME], const char *given)
@@ -81,12 +84,14 @@ static int offer_by_id(weft_arena *a)
     wi_mutex_lock(&lock);
     int rc = need_offers(a);
     struct offers *offers = a->offer;
-    if (rc == 0 && offers->by_id == NULL) {
-        name_by_id(name, a->id);
+    if (rc == 0 && offers->by_id == NULL)
+        rc = -EADDRINUSE;
+    for (unsigned i = 0; rc == -EADDRINUSE && i < GIVERS; i++) {
+        name_by_id(name, a->id, i);
         rc = wi_offer_new(name, a->fd, &offers->by_id);
     }
     wi_mutex_unlock(&lock);
-    // Another process may offer it already: one is enough while that lives.
+    // So many others are enough, while one of them lives.
     return rc == -EADDRINUSE ? 0 : rc;
 }
 
@@ -128,9 +133,19 @@ static int take(const char *name, bool read_only, weft_arena **arena)
     return rc;
 }
 
-static int open_id(const uint64_t id[2], bool read_only, weft_arena **arena)
+static int take_by_id(const uint64_t id[2], bool read_only, weft_arena **arena)
 {
     char name[WI_LOCAL_NAME];
+    int rc = -ENOENT;
+    for (unsigned i = 0; i < GIVERS && rc == -ENOENT; i++) {
+        name_by_id(name, id, i);
+        rc = take(name, read_only, arena);
+    }
+    return rc;
+}
+
+static int open_id(const uint64_t id[2], bool read_only, weft_arena **arena)
+{
     if (wi_forked())
         return -WEFT_EFORKED;
     if (id[0] == 0 && id[1] == 0)
@@ -143,8 +158,7 @@ static int open_id(const uint64_t id[2], bool read_only, weft_arena **arena)
         return 0;
     if (*arena != NULL)
         weft_arena_close(*arena);
-    name_by_id(name, id);
-    return take(name, read_only, arena);
+    return take_by_id(id, read_only, arena);
 }
 
 void *weft_arena_open_with(struct weft_arena_ref ref, weft_arena **arena,

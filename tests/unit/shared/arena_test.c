@@ -362,6 +362,53 @@ WEFT_TEST(kill_9_takes_the_name_and_the_memory)
     weft_arena_close(a);
 }
 
+// Makes an arena, tells its reference in the one that it is given, and stays.
+static int offer_one(void *arg)
+{
+    const struct work *work = arg;
+    weft_arena *a, *own;
+    struct weft_arena_ref *told = weft_arena_open(work->where, &a);
+    if (weft_arena_new(1 << 20, &own) != 0)
+        return -ENOMEM;
+    struct weft_counter *c = weft_arena_value(own, struct weft_counter);
+    told->id[1] = weft_arena_ref(own, c).id[1];
+    told->at = weft_arena_offset(own, c);
+    // release: the rest comes first
+    __atomic_store_n(&told->id[0], weft_arena_ref(own, c).id[0],
+                     __ATOMIC_RELEASE);
+    return weft_sleep((double)INFINITY);
+}
+
+static int count_there(void *arg)
+{
+    const struct work *work = arg;
+    weft_arena *a;
+    struct weft_counter *c = weft_arena_open(work->where, &a);
+    return c != NULL ? (int)weft_counter_add(c, 1) : -ENOENT;
+}
+
+// Whoever gives a reference stands for it, whatever becomes of those who gave
+// one before.
+WEFT_TEST(a_reference_is_good_while_its_giver_lives)
+{
+    weft_arena *a = arena_of(1 << 20), *b;
+    struct weft_arena_ref *told = weft_arena_value(a, struct weft_arena_ref);
+    struct work work = {weft_arena_ref(a, told), 0};
+    weft_future *f = weft_process_start(offer_one, &work, sizeof work);
+    // acquire: as above
+    while (__atomic_load_n(&told->id[0], __ATOMIC_ACQUIRE) == 0)
+        weft_yield();
+    struct weft_counter *c = weft_arena_open(*told, &b);
+    ck_assert_ptr_nonnull(c);
+    work.where = weft_arena_ref(b, c);
+    weft_process_kill(f);
+    ck_assert_int_eq(weft_join(f), -WEFT_ECRASHED);
+    ck_assert_int_eq(
+        weft_join(weft_process_start(count_there, &work, sizeof work)), 1);
+    weft_arena_close(b);
+    weft_arena_close(a);
+}
+
 WEFT_TEST(a_reference_to_what_is_closed)
 {
     weft_arena *a = arena_of(1 << 20), *b;
