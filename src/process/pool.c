@@ -461,9 +461,10 @@ weft_future *wi_pool_submit(struct wi_pjob *job, const char *name)
     wi_outcomes_tell(&out);
     if (rc < 0) {
         give_back(job);
+        // It is broken once: its text stays.
         wi_external_complete(f, rc, NULL, 0, false,
-                             pool->broken ? pool->broken_text
-                                          : weft_strerror(rc));
+                             rc != -WEFT_ECLOSED ? pool->broken_text
+                                                 : weft_strerror(rc));
     }
     return f;
 }
@@ -533,7 +534,9 @@ static weft_future *submit_chunk(weft_executor *ex, const struct weft_job *job,
 
 static size_t width(weft_executor *ex)
 {
-    return ((struct wi_pool *)ex)->set.workers;
+    // relaxed: a hint; weft_process_pool_resize may change it
+    return __atomic_load_n(&((struct wi_pool *)ex)->set.workers,
+                           __ATOMIC_RELAXED);
 }
 
 // Close -----------------------------------------------------------------------
@@ -587,6 +590,14 @@ static bool is_over(struct wi_pool *pool, bool members)
     bool over = members ? pool->members == NULL : pool->jobs == 0;
     wi_mutex_unlock(&pool->lock);
     return over;
+}
+
+static bool is_broken(struct wi_pool *pool)
+{
+    wi_mutex_lock(&pool->lock);
+    bool broken = pool->broken;
+    wi_mutex_unlock(&pool->lock);
+    return broken;
 }
 
 static bool has_no_jobs(void *pool)
@@ -723,9 +734,9 @@ static int close_pool(weft_executor *ex,
     if (options->mode != WEFT_CLOSE_DRAIN)
         end_jobs(pool, options->mode == WEFT_CLOSE_CANCEL_ALL);
     int rc = wi_pool_drain(pool, options, &how);
-    bool was_broken = pool->broken;
+    bool was_broken = is_broken(pool);
     dismiss(pool);
-    if (pool->broken && !was_broken) { // by a finalizer
+    if (is_broken(pool) && !was_broken) { // by a finalizer
         wi_report("%s", pool->broken_text);
         rc = pool->broken_code;
     }

@@ -82,7 +82,10 @@ int weft_process_pool_resize(weft_executor *ex, unsigned workers)
     if (workers == 0)
         workers = wi_os_cpu_budget();
     wi_mutex_lock(&pool->lock);
-    pool->set.workers = workers < WI_MOST_WORKERS ? workers : WI_MOST_WORKERS;
+    if (workers > WI_MOST_WORKERS)
+        workers = WI_MOST_WORKERS;
+    // relaxed: a number; under the lock but for one that only looks
+    __atomic_store_n(&pool->set.workers, workers, __ATOMIC_RELAXED);
     if (!is_elastic(pool))
         pool->size = pool->set.workers;
     else if (pool->size > pool->set.workers)
