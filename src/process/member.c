@@ -794,8 +794,12 @@ static void look_at_member(struct wi_member *member)
         if (member->launch_code < 0 || member->child.pidfd < 0)
             member->reaped = true; // it never was, or is no more
         if (wi_spec_hear(&member->pool->set.spec, member->captures,
-                         member->pool->set.name, member->child.pid) < 0)
+                         member->pool->set.name, member->child.pid) < 0 &&
+            member->state != WI_MEMBER_LOST) {
             wi_member_kill(member, "could not be heard: no memory");
+            start_failed(member->pool, MOST_FAILURES,
+                         "no memory to hear what a worker writes");
+        }
         if (member->state == WI_MEMBER_STARTING)
             look_at_stage(member); // its bell may have rung before
     }
