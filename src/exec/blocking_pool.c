@@ -48,6 +48,7 @@ struct line {
     struct entry *first, **last;
     struct entry **untidy; // from where on what is dead has not been taken out
     unsigned fresh;        // entries since that was done
+    uint64_t cancels;      // wi_task_cancels then
 };
 
 struct blocking_pool {
@@ -137,7 +138,12 @@ static struct wi_task *pop(struct blocking_pool *pool)
 // Takes out what has been canceled since the last time. Under the lock.
 static void tidy(struct blocking_pool *pool, struct line *line)
 {
+    // relaxed: one that is missed is of this moment
+    uint64_t cancels = __atomic_load_n(&wi_task_cancels, __ATOMIC_RELAXED);
     struct entry **link = line->untidy, *entry;
+    if (cancels == line->cancels)
+        link = line->last;
+    line->cancels = cancels;
     while ((entry = *link) != NULL) {
         if (!wi_hint_is_dead(entry->hint)) {
             link = &entry->next;

@@ -29,6 +29,13 @@ void wi_lane_fini(struct wi_lane *lane)
 // Takes out what is dead of what has been put since the last time.
 static void tidy(struct wi_lane *lane)
 {
+    // relaxed: one that is missed is of this moment
+    uint64_t cancels = __atomic_load_n(&wi_task_cancels, __ATOMIC_RELAXED);
+    if (cancels == lane->cancels) {
+        lane->tidied = lane->tail;
+        return;
+    }
+    lane->cancels = cancels;
     size_t to = lane->tidied > lane->head ? lane->tidied : lane->head;
     for (size_t i = to; i != lane->tail; i++) {
         wi_hint hint = lane->ring[i & (lane->room - 1)];

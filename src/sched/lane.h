@@ -7,7 +7,9 @@
 //
 // What was claimed in its place, by a cancel, is taken out of what has been put
 // since the last time, once in a while: while all workers are busy it must not
-// pile up, nor outlast the generations of its record, as in deque.h.
+// pile up, nor outlast the generations of its record, as in deque.h. Where
+// nothing was canceled there is nothing to look for: to look at each job's
+// state takes that from the worker who is about to run it.
 #ifndef WI_SCHED_LANE_H
 #define WI_SCHED_LANE_H
 
@@ -26,6 +28,7 @@ struct wi_lane {
     size_t room, head, tail;
     size_t brim;      // where the tail is to look for room again
     size_t tidied;    // up to where what was dead has been taken out
+    uint64_t cancels; // wi_task_cancels then
     uint64_t waiting; // tail - head, readable without the lock
 } __attribute__((aligned(64)));
 

@@ -29,6 +29,8 @@ __attribute__((used)) static void *const keep_root = wi_root;
 void (*wi_task_last_words)(struct wi_task *t);
 const struct wi_held_ops *wi_held_ops;
 
+uint64_t wi_task_cancels;
+
 static struct wi_mutex extra_lock;
 static struct wi_extra *extra_pool;
 

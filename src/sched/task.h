@@ -217,6 +217,27 @@ static inline bool wi_hint_is_dead(wi_hint hint)
     return state >> 16 != wi_hint_gen(hint) || (state & WI_PHASE) != WI_QUEUED;
 }
 
+// How many records were canceled before they began, in the whole process.
+extern uint64_t wi_task_cancels; // atomic
+
+// Claims an unstarted record for running it (bits 0), or for ending it
+// (bits WI_CANCELED).
+static inline bool wi_task_claim(struct wi_task *t, uint32_t gen, uint32_t bits)
+{
+    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
+    while ((state & WI_PHASE) == WI_QUEUED && state >> 16 == gen) {
+        uint32_t next = (state & ~(uint32_t)WI_PHASE) | WI_RUNNING | bits;
+        // acquire: pairs with the release by which the record was queued
+        if (!__atomic_compare_exchange_n(&t->state, &state, next, true,
+                                         __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            continue;
+        if (bits & WI_CANCELED) // relaxed: a number; see wi_lane_make_room
+            __atomic_fetch_add(&wi_task_cancels, 1, __ATOMIC_RELAXED);
+        return true;
+    }
+    return false;
+}
+
 // Whether this thread has a record and an id for the next one.
 static inline bool wi_task_at_hand(const struct wi_this_thread *here)
 {

@@ -283,21 +283,6 @@ static inline bool wi_worker_has_room(struct wi_worker *worker, size_t bytes)
     return wi_arch_sp() - bytes > low && wi_arch_sp() > bytes;
 }
 
-// Claims an unstarted record for running it (bits 0), or for ending it
-// (bits WI_CANCELED).
-static inline bool wi_task_claim(struct wi_task *t, uint32_t gen, uint32_t bits)
-{
-    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_RELAXED);
-    while ((state & WI_PHASE) == WI_QUEUED && state >> 16 == gen) {
-        uint32_t next = (state & ~(uint32_t)WI_PHASE) | WI_RUNNING | bits;
-        // acquire: pairs with the release by which the record was queued
-        if (__atomic_compare_exchange_n(&t->state, &state, next, true,
-                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-            return true;
-    }
-    return false;
-}
-
 // Changes with each switch and each new task, if no 64 come between two looks.
 // The owner's plain counters: only whether they change matters.
 WI_RACY uint64_t wi_worker_progress(const struct wi_worker *worker);
