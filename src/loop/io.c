@@ -27,7 +27,7 @@
 // Else whose peer is quick enough would keep a worker for itself.
 #define UNWAITED 128
 
-// Nanoseconds: of wi_io_pause.
+// Nanoseconds: of wi_io_insist.
 enum { FIRST_PAUSE = 500000, LAST_PAUSE = 16000000 };
 
 static const uint16_t wait_kinds[] = {
@@ -271,7 +271,7 @@ static uint8_t kind_of_connections(int listener)
     int kind = record ? wi_fd_kind(record, listener) : WI_FD_UNKNOWN;
 
     errno = saved;
-    return wi_fd_is_socket((uint8_t)kind) && kind > 0 ? (uint8_t)kind
+    return kind > 0 && wi_fd_is_socket((uint8_t)kind) ? (uint8_t)kind
                                                       : WI_FD_SOCKET;
 }
 
@@ -310,20 +310,36 @@ int wi_io_accept_own(int fd, struct sockaddr *addr, socklen_t *len)
     return accept_from(fd, addr, len, true);
 }
 
-int wi_io_pause(const struct wi_io *io, int64_t *pause)
+static int pause_for(const struct wi_io *io, int64_t pause)
 {
     struct wi_wait wait = wait_for(io);
-    int64_t until;
+    int64_t until = wi_os_now() + pause;
     int rc;
 
-    if (*pause < LAST_PAUSE)
-        *pause = *pause > 0 ? *pause * 2 : FIRST_PAUSE;
-    until = wi_os_now() + *pause;
     wait.deadline = until;
     do
         rc = wi_park(&wait);
     while (rc == 0);
     return rc == -ETIMEDOUT && wi_os_now() >= until ? wi_check_scopes() : rc;
+}
+
+ssize_t wi_io_insist(struct wi_io *io, ssize_t full)
+{
+    const struct wi_fd *record = io->fd >= 0 ? wi_fd_get(io->fd) : NULL;
+    uint32_t generation = record ? wi_fd_generation(record) : 0;
+    int64_t pause = FIRST_PAUSE;
+    ssize_t n;
+
+    while ((n = wi_io_perform(io)) == full) {
+        int rc = pause_for(io, pause);
+
+        if (rc < 0)
+            return rc;
+        if (record && generation != wi_fd_generation(record))
+            return -ECANCELED;
+        pause = pause < LAST_PAUSE ? pause * 2 : pause;
+    }
+    return n;
 }
 
 int weft_connect(int fd, const struct sockaddr *addr, socklen_t len)
@@ -335,23 +351,11 @@ int weft_connect(int fd, const struct sockaddr *addr, socklen_t len)
         .addr_size = len,
     };
     struct wi_fd *record = fd >= 0 ? wi_fd_get(fd) : NULL;
-    int64_t pause = 0;
-    uint32_t generation;
-    ssize_t n;
 
     if (fd < 0 || !record)
         return fd < 0 ? -EBADF : -ENOMEM;
-    generation = wi_fd_generation(record);
     wi_fd_adopt_client(record);
-    while ((n = wi_io_perform(&io)) == -EBUSY) {
-        int rc = wi_io_pause(&io, &pause);
-
-        if (rc < 0)
-            return rc;
-        if (generation != wi_fd_generation(record))
-            return -ECANCELED;
-    }
-    return (int)n;
+    return (int)wi_io_insist(&io, -EBUSY);
 }
 
 int weft_close(int fd)

@@ -188,10 +188,10 @@ ssize_t wi_io_perform(struct wi_io *io);
 // weft_accept from a socket of Weft's own, as .own says above.
 int wi_io_accept_own(int fd, struct sockaddr *addr, socklen_t *len);
 
-// Unix sockets do not tell everybody when there is room in somebody's queue:
-// waits a moment before io is tried again, longer each time. *pause is 0 at
-// first. 0, or the code of the caller's scopes.
-int wi_io_pause(const struct wi_io *io, int64_t *pause);
+// The same for what no event tells of: Unix sockets do not tell everybody when
+// there is room in somebody's queue. While the result is `full` it is tried
+// again, after a pause that grows.
+ssize_t wi_io_insist(struct wi_io *io, ssize_t full);
 
 // Parks until io, whose waiter is the caller, is done: for one that waits for
 // the kernel's last word, or for another loop's turn. Not ended by cancel.

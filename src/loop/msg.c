@@ -102,20 +102,8 @@ ssize_t weft_sendmsg(int fd, const struct msghdr *message, int flags)
         .events = WEFT_WRITABLE,
         .call = send_call,
     };
-    const struct wi_fd *record = fd >= 0 ? wi_fd_get(fd) : NULL;
-    uint32_t generation = record ? wi_fd_generation(record) : 0;
-    int64_t pause = 0;
-    ssize_t n;
 
-    while ((n = wi_io_perform(&io)) == NO_EVENT) {
-        int rc = wi_io_pause(&io, &pause);
-
-        if (rc < 0)
-            return rc;
-        if (record && generation != wi_fd_generation(record))
-            return -ECANCELED;
-    }
-    return n;
+    return wi_io_insist(&io, NO_EVENT);
 }
 
 static ssize_t receive_bytes(int fd, struct msghdr *message, int flags)

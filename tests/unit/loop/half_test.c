@@ -68,20 +68,6 @@ static ssize_t hear_until_done(int fd, struct call *c)
     return call_join(c);
 }
 
-// Who closes what somebody waits for, makes the loop ask for the end of that.
-static void close_something_else(void)
-{
-    struct call c = {0};
-    int fds[2];
-
-    unix_pair(fds);
-    c.fd = fds[0];
-    call_start(&c, call_read);
-    ck_assert_int_eq(weft_close(fds[0]), 0);
-    ck_assert_int_eq(call_join(&c), -ECANCELED);
-    ck_assert_int_eq(weft_close(fds[1]), 0);
-}
-
 static void check_in_peace(weft_function *fn, ssize_t result, bool tcp)
 {
     struct call c = {.events = WEFT_WRITABLE, .size = 2};

@@ -169,6 +169,20 @@ static inline ssize_t call_join(struct call *c)
     return c->result;
 }
 
+// Who closes what somebody waits for, makes the loop ask for the end of that.
+static inline void close_something_else(void)
+{
+    struct call c = {0};
+    int fds[2];
+
+    unix_pair(fds);
+    c.fd = fds[0];
+    call_start(&c, call_read);
+    ck_assert_int_eq(weft_close(fds[0]), 0);
+    ck_assert_int_eq(call_join(&c), -ECANCELED);
+    ck_assert_int_eq(weft_close(fds[1]), 0);
+}
+
 // Arms reading ahead, where there is such a thing: a few short reads in a row.
 static inline void warm_up(int reader, int writer)
 {

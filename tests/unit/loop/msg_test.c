@@ -95,14 +95,7 @@ LOOP_TEST(a_datagram_for_a_full_queue_of_others, .timeout = 20)
         ck_assert(!c.done);
         ck_assert_uint_lt(counters().turns - before, 300);
         // who closes something else is not held up by it
-        int fds[2];
-        struct call other = {0};
-        unix_pair(fds);
-        other.fd = fds[0];
-        call_start(&other, call_read);
-        ck_assert_int_eq(weft_close(fds[0]), 0);
-        ck_assert_int_eq(call_join(&other), -ECANCELED);
-        ck_assert_int_eq(weft_close(fds[1]), 0);
+        close_something_else();
         empty_box(&box);
         ck_assert_int_eq(call_join(&c), 4);
         ck_assert_int_eq(recv(box.owner, text, sizeof(text), MSG_DONTWAIT), 4);
