@@ -27,12 +27,12 @@
 
 #include "base/options.h"
 #include "future/external.h"
+#include "future/group.h"
 #include "loop/loop.h"
 #include "net/listener.h"
 #include "os/report.h"
 #include "sched/park.h"
 
-#define GRACE 10.0
 #define PAUSE 0.1 // seconds
 
 struct server;
@@ -344,10 +344,11 @@ static void accept_all(struct server *server, weft_group *group)
 // much of it.
 static void drain(struct server *server)
 {
-    double grace = server->options->grace;
+    double wanted = server->options->grace;
+    double grace = wanted != 0 ? wanted : WI_DEFAULT_GRACE;
     const struct wi_wait wait = {
         .object = server->listener,
-        .deadline = wi_deadline_in(grace != 0 ? grace : GRACE, "weft_serve"),
+        .deadline = wi_deadline_in(grace, "weft_serve"),
         .kind = WI_WAIT_GROUP,
         .flags = WI_SCOPED,
     };

@@ -105,10 +105,10 @@ static int restrict_paths(const struct wi_sandbox *sandbox, const char **what)
     *what = "Landlock";
     if (known == 0)
         return -ENOSYS;
-    *what = "Landlock, for threads that run already";
-    if (has_threads())
+    if (has_threads()) {
+        *what = "Landlock, for threads that run already";
         return -EBUSY;
-    *what = "Landlock";
+    }
     int ruleset = (int)syscall(CREATE_RULESET, &known, sizeof known, 0);
     if (ruleset < 0)
         return -errno;

@@ -68,11 +68,6 @@ struct weft_buffer weft_buffer_new(size_t len)
 
 // Finding ---------------------------------------------------------------------
 
-static bool is_in(const weft_arena *a, const struct weft_buffer *b)
-{
-    return a->id[0] == b->where.id[0] && a->id[1] == b->where.id[1];
-}
-
 // Whether nothing will ever be found in it. Under the lock, so that it must not
 // wait: who is just freeing the last buffer has not left the arena yet.
 static bool is_over(weft_arena *a)
@@ -99,7 +94,7 @@ static void give_up(void)
 static weft_arena *find_kept(const struct weft_buffer *b)
 {
     struct kept *k = kept;
-    while (k != NULL && !is_in(k->arena, b))
+    while (k != NULL && !wi_arena_has_id(k->arena, b->where.id))
         k = k->next;
     return k != NULL ? k->arena : NULL;
 }
@@ -149,7 +144,7 @@ static weft_arena *arena_of(const struct weft_buffer *b)
     weft_arena *a = __atomic_load_n(&own, __ATOMIC_ACQUIRE);
     if (b->where.at == 0 || wi_forked())
         return NULL;
-    if (a != NULL && is_in(a, b))
+    if (a != NULL && wi_arena_has_id(a, b->where.id))
         return a;
     wi_mutex_lock(&lock);
     a = find_kept(b);

@@ -6,7 +6,6 @@
 #include <weft/program.h>
 
 #include <errno.h>
-#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,10 +13,10 @@
 
 #include <weft/error.h>
 #include <weft/future.h>
-#include <weft/scope.h>
 
 #include "base/options.h"
 #include "future/external.h"
+#include "future/future.h"
 #include "os/become.h"
 #include "os/report.h"
 #include "process/boot.h"
@@ -113,16 +112,6 @@ static void tell(weft_future *f, struct weft_program_end *end)
     weft_process_output(f, 2, &end->err, &end->err_lost);
 }
 
-// The wait for it was ended: SIGTERM, and SIGKILL after its grace.
-static void end_now(weft_future *f)
-{
-    struct weft_scope shield;
-    weft_cancel(f);
-    weft_shield_enter(&shield, (double)INFINITY);
-    weft_wait(&f, 1, WEFT_ALL_COMPLETED, (double)INFINITY);
-    weft_scope_leave(&shield);
-}
-
 int weft_program_run_with(const char *const *argv, struct weft_program_end *end,
                           const struct weft_process_options *options)
 {
@@ -134,8 +123,8 @@ int weft_program_run_with(const char *const *argv, struct weft_program_end *end,
         pipe ? refuse(-EINVAL, "WEFT_DEV_PIPE is for weft_program_start")
              : weft_program_start_with(argv, options);
     int rc = weft_get_into(f, NULL, 0);
-    if (!weft_done(f))
-        end_now(f);
+    if (!weft_done(f)) // the wait was ended
+        wi_futures_end(&f, 1);
     if (end != NULL) {
         struct weft_program_end all = {.size = end->size, .exit_code = -1};
         tell(f, &all);

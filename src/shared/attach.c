@@ -17,15 +17,10 @@
 static struct wi_mutex lock;
 static weft_arena *arenas; // under lock
 
-static bool same_id(const weft_arena *a, const uint64_t id[2])
-{
-    return a->id[0] == id[0] && a->id[1] == id[1];
-}
-
 static weft_arena *find(const uint64_t id[2], bool read_only)
 {
     weft_arena *a = arenas;
-    while (a != NULL && !(same_id(a, id) && a->read_only == read_only))
+    while (a != NULL && !(wi_arena_has_id(a, id) && a->read_only == read_only))
         a = a->next;
     return a;
 }

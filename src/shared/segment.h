@@ -115,6 +115,11 @@ struct weft_arena {
     void *offer; // what gives it to other processes: offer.c
 };
 
+static inline bool wi_arena_has_id(const weft_arena *a, const uint64_t id[2])
+{
+    return a->id[0] == id[0] && a->id[1] == id[1];
+}
+
 // What distinguishes the ids of one process's records from those of another's:
 // each tag has its own, and for ids to differ by just what two of them differ
 // by is a chance of one in 2^64.

@@ -9,6 +9,8 @@
 
 #include <weft/fork.h>
 
+#include "os/last_errno.h"
+
 enum { WORKERS = 2 };
 
 static uint32_t turn(uint32_t *word)
@@ -192,26 +194,13 @@ WEFT_JOB(bool, occupy)
     return compute_until(&leave);
 }
 
-// Functions of their own, since a compiler keeps the address of errno.
-static __attribute__((noinline)) void set_errno(int value)
-{
-    errno = value;
-    __asm__ volatile("" ::: "memory");
-}
-
-static __attribute__((noinline)) int get_errno(void)
-{
-    __asm__ volatile("" ::: "memory");
-    return errno;
-}
-
 WEFT_JOB(bool, go_through, int, way)
 {
-    set_errno(77);
+    wi_os_set_errno(77);
     uint64_t id = weft_current_id();
     tell(&waits);
     int rc = ways[way].wait();
-    bool whole = rc == 0 && get_errno() == 77 && weft_current_id() == id;
+    bool whole = rc == 0 && wi_os_errno() == 77 && weft_current_id() == id;
     tell(&through);
     return whole;
 }

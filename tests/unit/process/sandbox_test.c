@@ -31,6 +31,14 @@ static int nothing(void *arg)
     return 0;
 }
 
+static void need_filters(void)
+{
+    if (WI_ASAN || WI_TSAN)
+        weft_test_skip("a sanitizer needs more system calls");
+    if (is_refused(weft_process_start(nothing, NULL, 0, .compute_only = true)))
+        weft_test_skip("no system call filters here");
+}
+
 static int has_no_new_privs(void *arg)
 {
     (void)arg;
@@ -153,10 +161,7 @@ static int only_compute(void *arg)
 
 WEFT_TEST(only_computation)
 {
-    if (WI_ASAN || WI_TSAN)
-        weft_test_skip("a sanitizer needs more system calls");
-    if (is_refused(weft_process_start(nothing, NULL, 0, .compute_only = true)))
-        weft_test_skip("no system call filters here");
+    need_filters();
     expect(weft_process_start(only_compute, NULL, 0, .compute_only = true), 0);
 }
 
@@ -197,10 +202,7 @@ static int initializer_may(void *arg)
 // arguments, nested jobs, crashes.
 WEFT_TEST(a_pool_of_workers_that_only_compute)
 {
-    if (WI_ASAN || WI_TSAN)
-        weft_test_skip("a sanitizer needs more system calls");
-    if (is_refused(weft_process_start(nothing, NULL, 0, .compute_only = true)))
-        weft_test_skip("no system call filters here");
+    need_filters();
     struct weft_process_options like = {.size = sizeof like,
                                         .compute_only = true};
     weft_executor *ex = weft_process_pool(.workers = 2, .process = &like,
@@ -255,10 +257,7 @@ static int start_a_filtered_thread(void *arg)
 // gives it to none.
 WEFT_TEST(a_thread_that_cannot_be_confined_fails_the_start)
 {
-    if (WI_ASAN || WI_TSAN)
-        weft_test_skip("a sanitizer needs more system calls");
-    if (is_refused(weft_process_start(nothing, NULL, 0, .compute_only = true)))
-        weft_test_skip("no system call filters here");
+    need_filters();
     struct weft_process_options like = {.size = sizeof like,
                                         .compute_only = true};
     weft_executor *ex =

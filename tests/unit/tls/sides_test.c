@@ -4,6 +4,8 @@
 // behind, and the reason that it gives.
 #include "link.h"
 
+#include "os/last_errno.h"
+
 static weft_tls *client_tls, *server_tls;
 
 static void configure(void)
@@ -123,19 +125,6 @@ KIT_BOTH(every_failure_has_its_reason, .timeout = 20)
 
 // Jobs that change their thread -----------------------------------------------
 
-// Functions of their own, since a compiler keeps the address of errno.
-static __attribute__((noinline)) void set_errno(int value)
-{
-    errno = value;
-    __asm__ volatile("" ::: "memory");
-}
-
-static __attribute__((noinline)) int get_errno(void)
-{
-    __asm__ volatile("" ::: "memory");
-    return errno;
-}
-
 static uint32_t occupied, leave, begun, behind, through;
 
 static void tell(uint32_t *word)
@@ -164,18 +153,18 @@ static weft_stream *roaming;
 WEFT_JOB(bool, shake_hands_and_roam)
 {
     tell(&begun);
-    set_errno(77);
+    wi_os_set_errno(77);
     int rc = weft_tls_start(client_tls, &roaming, .host = "here.test");
-    bool whole = rc == 0 && get_errno() == 77;
+    bool whole = rc == 0 && wi_os_errno() == 77;
     tell(&through);
     return whole;
 }
 
 WEFT_JOB(bool, keep_errno)
 {
-    set_errno(55);
+    wi_os_set_errno(55);
     tell(&behind);
-    return compute_until(&through) && get_errno() == 55;
+    return compute_until(&through) && wi_os_errno() == 55;
 }
 
 // The job begins on a thread that computes when it goes on, on another one.
