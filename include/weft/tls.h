@@ -24,6 +24,8 @@ struct weft_tls_options {
     // key: files in PEM form. A server needs them.
     const char *certificate;
     const char *key;
+    const char *password; // that the key is encrypted with; NULL: such a key is
+                          // refused
     // Whom to trust: a file of authorities in PEM form. NULL: for a client, the
     // system's; for a server, nobody: it asks its peers for no certificate.
     const char *authorities;
@@ -60,6 +62,7 @@ struct weft_tls_connection_options {
     // key: files in PEM form. NULL for the key: it is in the same file.
     const char *certificate;
     const char *key;
+    const char *password;    // of the key, if it is encrypted
     const char *authorities; // a file in PEM form: who signs for the peers
     const char *host; // open: whose certificate the peer must have. NULL: that
                       // of the host
@@ -82,6 +85,12 @@ struct weft_tls_info {
     const char *host;     // server: what the client has asked for; ""
     bool resumed;         // from an earlier session
     bool verified;        // the peer has shown a certificate that is trusted
+    // Who the peer says it is, which is worth nothing unless .verified: the
+    // subject of its certificate, as RFC 4514 writes it, with the last part
+    // first ("CN=alice,O=Example"); "" if it has shown none.
+    const char *peer;
+    const void *certificate; // all of it, in DER; NULL
+    size_t certificate_size;
 };
 
 WEFT_BEGIN
@@ -90,7 +99,8 @@ WEFT_BEGIN
 // reason for people, such as the file that is not there; the macros
 // weft_tls_client(&tls, ...) and weft_tls_server(&tls, ...) do not ask for it.
 // Blocks: reads files. Threads: any. Errors: -ENOENT,
-// -EACCES, -WEFT_ECERT (a file is no certificate, or the key is another's),
+// -EACCES, -WEFT_ECERT (a file is no certificate, the key is another's, or
+// its password is not .password),
 // -EINVAL (protocols), -ENOMEM. Since 0.1.
 WEFT_API int weft_tls_client_with(weft_tls **tls,
                                   const struct weft_tls_options *options,
@@ -129,7 +139,8 @@ WEFT_API int weft_tls_serve_with(weft_listener *listener, weft_tls *tls,
                                  const struct weft_serve_options *options);
 
 // What was agreed on, filled in up to info->size. The texts live as long as the
-// stream. Returns 0, or -EINVAL: it is no TLS stream. Since 0.1.
+// stream. Returns 0; -EINVAL: it is no TLS stream; -ENOMEM. Blocks: no.
+// Threads: any. Since 0.1.
 WEFT_API int weft_tls_info(weft_stream *stream, struct weft_tls_info *info);
 
 // Listens for connections of other machines, in a thread of its own. The calls
@@ -147,6 +158,10 @@ WEFT_API int weft_tls_connection_listen_with(
 // another. Since 0.1.
 WEFT_API int weft_tls_connection_address(weft_connection_listener *l,
                                          struct weft_address *address);
+
+// weft_tls_info of a connection between machines. Since 0.1.
+WEFT_API int weft_tls_connection_info(weft_connection *c,
+                                      struct weft_tls_info *info);
 
 // Connects to such a listener; when it returns, both sides have accepted each
 // other's certificate. The connection differs from one within a machine: it

@@ -302,23 +302,72 @@ static int bad_file(const char *path, char *why, size_t size)
     return -WEFT_ECERT;
 }
 
-static int load_own(SSL_CTX *context, const char *certificate, const char *key,
+struct secret {
+    const char *password;
+    bool wanted; // a file was encrypted
+};
+
+// OpenSSL asks for a password here; left alone it would ask the terminal, and a
+// service would hang at its start.
+static int tell_password(char *buf, int size, int writing, void *arg)
+{
+    struct secret *secret = arg;
+    size_t length;
+
+    (void)writing;
+    if (secret == NULL)
+        return -1;
+    secret->wanted = true;
+    length = secret->password != NULL ? strlen(secret->password) : 0;
+    if (length == 0 || length > (size_t)size)
+        return -1;
+    memcpy(buf, secret->password, length);
+    return (int)length;
+}
+
+static int bad_key(const char *path, const struct secret *secret, char *why,
+                   size_t size)
+{
+    int rc = bad_file(path, why, size);
+
+    if (secret->wanted)
+        snprintf(why, size, "%s: the key is encrypted, and %s", path,
+                 secret->password == NULL ? "there is no .password for it"
+                                          : "not with this .password");
+    return rc;
+}
+
+static int load_key(SSL_CTX *context, const char *key, const char *password,
                     char *why, size_t size)
 {
+    struct secret secret = {password, false};
+    int loaded;
+
+    SSL_CTX_set_default_passwd_cb_userdata(context, &secret);
+    loaded = SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM);
+    SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
+    if (loaded != 1)
+        return bad_key(key, &secret, why, size);
+    if (SSL_CTX_check_private_key(context) != 1)
+        return bad_file(key, why, size);
+    return 0;
+}
+
+static int load_own(SSL_CTX *context, const struct weft_tls_options *options,
+                    char *why, size_t size)
+{
+    const char *certificate = options->certificate, *key = options->key;
     int rc = check_file(certificate, why, size);
 
     if (rc == 0)
         rc = check_file(key, why, size);
     if (rc < 0 || certificate == NULL)
         return rc;
+    SSL_CTX_set_default_passwd_cb(context, tell_password);
     if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1)
         return bad_file(certificate, why, size);
-    if (key == NULL)
-        key = certificate;
-    if (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1 ||
-        SSL_CTX_check_private_key(context) != 1)
-        return bad_file(key, why, size);
-    return 0;
+    return load_key(context, key != NULL ? key : certificate, options->password,
+                    why, size);
 }
 
 static int load_trust(weft_tls *tls, const char *authorities, char *why,
@@ -395,8 +444,7 @@ static int set_up(weft_tls *tls, const struct weft_tls_options *options,
     if (rc < 0)
         snprintf(why, size, "the list of protocols is malformed");
     if (rc == 0)
-        rc = load_own(tls->context, options->certificate, options->key, why,
-                      size);
+        rc = load_own(tls->context, options, why, size);
     if (rc == 0)
         rc = load_trust(tls, options->authorities, why, size);
     if (rc == 0)

@@ -355,6 +355,14 @@ int wi_tls_connection_new(weft_stream *stream, weft_connection **made)
     return 0;
 }
 
+int weft_tls_connection_info(weft_connection *c, struct weft_tls_info *info)
+{
+    wi_need(c);
+    wi_need(info);
+    return c->ops == &connection_ops ? weft_tls_info(of(c)->stream, info)
+                                     : -EINVAL;
+}
+
 int wi_tls_mutual(weft_tls **tls, bool server,
                   const struct weft_tls_connection_options *options)
 {
@@ -362,6 +370,7 @@ int wi_tls_mutual(weft_tls **tls, bool server,
         .size = sizeof(own),
         .certificate = options->certificate,
         .key = options->key,
+        .password = options->password,
         .authorities = options->authorities,
         .protocols = WI_TLS_PROTOCOL,
     };

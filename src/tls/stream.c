@@ -42,6 +42,7 @@
 #include "base/options.h"
 #include "os/last_errno.h"
 #include "os/report.h"
+#include "tls/peer.h"
 
 enum {
     PART = 4096,            // read at once from a connection that says little
@@ -73,6 +74,7 @@ struct tls_stream {
     bool no_memory;
     int failed;         // what every read returns from now on; 0: nothing
     char protocol[256]; // what ALPN has chosen
+    struct wi_tls_peer peer;
 };
 
 static struct tls_stream *of(weft_stream *s)
@@ -509,6 +511,7 @@ static int tls_shutdown(weft_stream *s)
 static void free_stream(struct tls_stream *t)
 {
     SSL_free(t->ssl);
+    wi_tls_peer_free(&t->peer);
     free(t->incoming.data);
     free(t->outgoing.data);
     weft_tls_unref(t->tls);
@@ -724,11 +727,14 @@ int weft_tls_info(weft_stream *s, struct weft_tls_info *info)
     wi_need(info);
     struct weft_tls_info now = {.size = info->size};
     struct tls_stream *t = of(s);
+    int saved = wi_os_errno(), rc = 0;
     const char *host;
 
     if (s->ops != &tls_ops)
         return -EINVAL;
     pthread_mutex_lock(&t->lock);
+    if (info->size > offsetof(struct weft_tls_info, peer))
+        rc = wi_tls_peer_look(&t->peer, t->ssl);
     host = t->tls->server
                ? SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name)
                : NULL;
@@ -740,7 +746,13 @@ int weft_tls_info(weft_stream *s, struct weft_tls_info *info)
     now.verified = SSL_get0_peer_certificate(t->ssl) != NULL &&
                    SSL_get_verify_mode(t->ssl) != SSL_VERIFY_NONE &&
                    SSL_get_verify_result(t->ssl) == X509_V_OK;
+    now.peer = t->peer.name;
+    now.certificate = t->peer.certificate;
+    now.certificate_size = t->peer.size;
     pthread_mutex_unlock(&t->lock);
+    wi_os_set_errno(saved);
+    if (rc < 0)
+        return rc;
     memcpy(info, &now, info->size < sizeof(now) ? info->size : sizeof(now));
     return 0;
 }

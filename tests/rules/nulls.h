@@ -115,6 +115,13 @@ static weft_listener *listener(void)
     return need(l);
 }
 
+static weft_connection *connection(void)
+{
+    weft_connection *pair[2] = {NULL, NULL};
+    weft_connection_pair(pair);
+    return need(pair[0]);
+}
+
 static weft_connection_listener *clistener(void)
 {
     char name[64];

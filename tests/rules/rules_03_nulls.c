@@ -181,13 +181,6 @@ static weft_queue *filled_records(void)
     return q;
 }
 
-static weft_connection *connection(void)
-{
-    weft_connection *pair[2] = {NULL, NULL};
-    weft_connection_pair(pair);
-    return need(pair[0]);
-}
-
 static weft_executor *pool(void)
 {
     return weft_thread_pool(.workers = 1);

@@ -41,6 +41,8 @@ static weft_tls *tls(void)
     REFUSED(weft_tls_connection_listen_with("127.0.0.1", 1, NULL, NULL))       \
     ALLOWED(weft_tls_connection_listen_with(                                   \
         "127.0.0.1", 1, &(weft_connection_listener *){0}, NULL))               \
+    REFUSED(weft_tls_connection_info(NULL, &(struct weft_tls_info){0}))        \
+    REFUSED(weft_tls_connection_info(connection(), NULL))                      \
     REFUSED(weft_tls_connection_address(NULL, &(struct weft_address){0}))      \
     REFUSED(weft_tls_connection_address(clistener(), NULL))                    \
     REFUSED(                                                                   \

@@ -4,6 +4,7 @@
 #include "weft_test.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,12 +41,14 @@ static void remove_folder(void)
         fprintf(stderr, "%s stays\n", folder);
 }
 
-static void write_key(const char *path, EVP_PKEY *key)
+static void write_key(const char *path, EVP_PKEY *key, const char *password)
 {
     FILE *file = fopen(path, "w");
 
     ck_assert_ptr_nonnull(file);
-    ck_assert(PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL));
+    ck_assert(PEM_write_PrivateKey(file, key,
+                                   password ? EVP_aes_256_cbc() : NULL, NULL, 0,
+                                   NULL, (void *)(uintptr_t)password));
     fclose(file);
 }
 
@@ -88,7 +91,7 @@ static X509 *new_certificate(const char *name, EVP_PKEY *key, X509 *issuer,
     X509_gmtime_adj(X509_getm_notBefore(made), from * 86400L);
     X509_gmtime_adj(X509_getm_notAfter(made), to * 86400L);
     X509_set_pubkey(made, key);
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
+    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8,
                                (const unsigned char *)name, -1, -1, 0);
     X509_set_issuer_name(made,
                          issuer ? X509_get_subject_name(issuer) : subject);
@@ -121,7 +124,7 @@ void authority_issue(const char *name, const char *hosts, int from, int to,
     snprintf(file, sizeof(file), "%s.pem", name);
     write_certificate(authority_path(file), made);
     snprintf(file, sizeof(file), "%s.key", name);
-    write_key(authority_path(file), key);
+    write_key(authority_path(file), key, NULL);
     X509_free(made);
     EVP_PKEY_free(key);
 }
@@ -148,7 +151,7 @@ void authority_issue_far(const char *name, const char *hosts, int links)
         ck_assert(X509_sign(made[i], keys[i - 1], EVP_sha256()));
     }
     snprintf(file, sizeof(file), "%s.key", name);
-    write_key(authority_path(file), keys[links + 1]);
+    write_key(authority_path(file), keys[links + 1], NULL);
     snprintf(file, sizeof(file), "%s.pem", name);
     for (int i = links + 1; i > 0; i--) {
         append_certificate(authority_path(file), i == links + 1 ? "w" : "a",
@@ -156,4 +159,20 @@ void authority_issue_far(const char *name, const char *hosts, int links)
         X509_free(made[i]);
         EVP_PKEY_free(keys[i]);
     }
+}
+
+void authority_encrypt(const char *name, const char *password)
+{
+    char path[100];
+    FILE *file;
+    EVP_PKEY *key;
+
+    snprintf(path, sizeof(path), "%s.key", name);
+    file = fopen(authority_path(path), "r");
+    ck_assert_ptr_nonnull(file);
+    key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
+    ck_assert_ptr_nonnull(key);
+    fclose(file);
+    write_key(authority_path(path), key, password);
+    EVP_PKEY_free(key);
 }

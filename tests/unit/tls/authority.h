@@ -22,4 +22,7 @@ void authority_issue(const char *name, const char *hosts, int from, int to,
 // of them stand in NAME.pem.
 void authority_issue_far(const char *name, const char *hosts, int links);
 
+// Encrypts NAME.key.
+void authority_encrypt(const char *name, const char *password);
+
 #endif

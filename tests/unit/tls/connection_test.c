@@ -246,6 +246,16 @@ KIT_BOTH(what_stays_within_a_machine, .timeout = 20)
     kit_assert_code(weft_connection_fd(pair[0]), -WEFT_ENOTLOCAL);
     kit_assert_code(weft_connection_peer(pair[0], &peer), -WEFT_ENOTLOCAL);
     kit_assert_code(weft_connection_listener_fd(at.listener), -WEFT_ENOTLOCAL);
+    // who it is, it has shown by its certificate
+    struct weft_tls_info info = {.size = sizeof(info)};
+    kit_assert_code(weft_tls_connection_info(pair[1], &info), 0);
+    ck_assert(info.verified);
+    ck_assert_str_eq(info.peer, "CN=client");
+    weft_connection *local[2];
+    kit_assert_code(weft_connection_pair(local), 0);
+    kit_assert_code(weft_tls_connection_info(local[0], &info), -EINVAL);
+    weft_connection_close(local[0]);
+    weft_connection_close(local[1]);
     ck_assert_ptr_nonnull(
         strstr(weft_strerror(-WEFT_ENOTLOCAL), "another machine"));
     // nothing of that has disturbed it
