@@ -102,7 +102,7 @@ struct weft_executor_ops {
                                  const void *in, size_t count, void *out,
                                  int *codes,
                                  const struct weft_submit_options *options);
-    // How many jobs can run at once.
+    // How many jobs can run at once. 0, if it cannot tell, is taken for 1.
     size_t (*width)(weft_executor *ex);
     // Ends it and frees it.
     int (*close)(weft_executor *ex, const struct weft_close_options *options);
@@ -255,7 +255,7 @@ WEFT_API int weft_executor_close_with(weft_executor *ex,
 // What WEFT_EXECUTOR calls: closes *ex as weft_executor_close. Since 0.1.
 WEFT_API void weft_executor_leave(weft_executor *const *ex);
 
-// How many jobs ex can run at once. Since 0.1.
+// How many jobs ex can run at once: at least 1. Since 0.1.
 WEFT_API size_t weft_executor_width(weft_executor *ex);
 
 // Fills in a bound executor and returns it as an executor; it lives as long

@@ -27,7 +27,8 @@ weft_future *weft_submit_job(weft_executor *ex, const struct weft_job *job,
 size_t weft_executor_width(weft_executor *ex)
 {
     wi_require(ex != NULL, ex, "an executor must not be NULL");
-    return ex->ops->width(ex);
+    size_t width = ex->ops->width(ex);
+    return width > 0 ? width : 1;
 }
 
 int weft_executor_close_with(weft_executor *ex,

@@ -603,7 +603,7 @@ int weft_parallel_scan_with(size_t begin, size_t end,
     size_t width = options->executor != NULL
                        ? weft_executor_width(options->executor)
                        : wi_os_cpu_budget();
-    rc = make_shares(&s, width > 0 ? width - 1 : 0);
+    rc = make_shares(&s, width - 1);
     if (rc < 0)
         return rc;
     rc = weft_fork_run(options->executor, NULL, scan_all, &s);

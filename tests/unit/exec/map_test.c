@@ -354,6 +354,26 @@ static struct noting map_noting(size_t n, double delay, size_t window)
     return noting;
 }
 
+static size_t no_width(weft_executor *ex)
+{
+    (void)ex;
+    return 0;
+}
+
+KIT_BOTH(an_executor_that_cannot_tell_its_width)
+{
+    struct weft_executor_ops ops = noting_ops;
+    ops.width = no_width;
+    struct noting noting = {.base = {&ops}};
+    long sum = 0;
+    fill();
+    ck_assert_uint_eq(weft_executor_width(&noting.base), 1);
+    kit_assert_code(weft_map(&noting.base, plus_one, in, N, out), 0);
+    for (long i = 0; i < N; i++)
+        sum += out[i] - i;
+    ck_assert_int_eq(sum, N);
+}
+
 KIT_BOTH(chunks_of_tiny_elements_grow)
 {
     struct noting noting = map_noting(N, 0, 0);
