@@ -1,17 +1,51 @@
 // SPDX-License-Identifier: MIT
 //
-// tls_server CERTIFICATE KEY [PORT]: an echo server that speaks TLS. The only
-// difference from one that does not is in two calls.
+// tls_server CERTIFICATE KEY [PORT]: an echo server that speaks TLS, as a
+// service does it: SIGHUP has it read its certificate again, while those who
+// talk go on; at SIGTERM or Ctrl-C it takes no new ones, lets the others end
+// for a few seconds, and ends well. A second one ends it at once.
+#include <signal.h>
 #include <stdio.h>
 #include <weft.h>
 #include <weft/tls.h>
 
 #include "port.h"
 
-struct settings {
+struct service {
     const char *certificate, *key;
     uint16_t port;
+    weft_tls *newest; // what new connections get
+    weft_listener *listener;
 };
+
+// What was read before stays, if this cannot be read.
+static int read_certificate(struct service *service)
+{
+    const struct weft_tls_options options = {
+        .size = sizeof(options),
+        .certificate = service->certificate,
+        .key = service->key,
+    };
+    weft_tls *tls;
+    char why[200];
+    int rc = weft_tls_server_with(&tls, &options, why, sizeof(why));
+
+    if (rc < 0) {
+        fprintf(stderr, "tls_server: %s\n", why);
+        return rc;
+    }
+    weft_tls_unref(service->newest); // its connections go on
+    service->newest = tls;
+    return 0;
+}
+
+static weft_tls *choose_newest(const char *name, void *arg)
+{
+    const struct service *service = arg;
+
+    (void)name;
+    return service->newest;
+}
 
 static int echo(weft_stream *stream, void *arg)
 {
@@ -25,26 +59,49 @@ static int echo(weft_stream *stream, void *arg)
     return (int)n;
 }
 
-static int serve(void *arg)
+static int heed_signals(void *arg)
 {
-    const struct settings *settings = arg;
+    struct service *service = arg;
+    weft_signals *s = weft_signals_open((int[]){SIGHUP, SIGINT, SIGTERM}, 3);
+    int sig;
+
+    while ((sig = weft_signals_wait(s)) == SIGHUP)
+        if (read_certificate(service) == 0)
+            fprintf(stderr, "tls_server: read %s\n", service->certificate);
+    weft_signals_close(s); // they do again what they did
+    if (sig > 0)
+        weft_listener_stop(service->listener);
+    return sig < 0 ? sig : 0;
+}
+
+// Both tasks are in the run, which ends with this one.
+static int serve(struct service *service, weft_tls *front)
+{
     struct weft_address address;
-    weft_listener *listener;
-    weft_tls *tls;
-    int rc = weft_tls_server(&tls, .certificate = settings->certificate,
-                             .key = settings->key);
+
+    weft_listener_address(service->listener, 0, &address);
+    weft_future_unref(weft_task_start(heed_signals, service));
+    printf("listening on localhost port %d\n", weft_address_port(&address));
+    fflush(stdout);
+    return weft_tls_serve(service->listener, front, echo, NULL, .name = "echo",
+                          .grace = 3);
+}
+
+static int run(void *arg)
+{
+    struct service *service = arg;
+    weft_tls *front;
+    int rc = read_certificate(service);
 
     if (rc < 0)
         return rc;
-    rc = weft_tcp_listen("localhost", settings->port, &listener);
-    if (rc == 0) {
-        weft_listener_address(listener, 0, &address);
-        printf("listening on localhost port %d\n", weft_address_port(&address));
-        fflush(stdout);
-        rc = weft_tls_serve(listener, tls, echo, NULL, .name = "echo");
-        weft_listener_close(listener);
-    }
-    weft_tls_unref(tls);
+    rc = weft_tls_server(&front, .choose = choose_newest, .arg = service);
+    if (rc < 0)
+        return rc;
+    rc = weft_tcp_listen("localhost", service->port, &service->listener);
+    if (rc == 0)
+        rc = serve(service, front);
+    weft_tls_unref(front);
     return rc;
 }
 
@@ -54,10 +111,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: tls_server CERTIFICATE KEY [PORT]\n");
         return 2;
     }
-    struct settings settings = {argv[1], argv[2],
-                                argc > 3 ? port_of(argv[3]) : 7443};
-    int rc = weft_run(serve, &settings, .interrupt = true);
+    struct service service = {.certificate = argv[1],
+                              .key = argv[2],
+                              .port = argc > 3 ? port_of(argv[3]) : 7443};
+    int rc = weft_run(run, &service);
 
-    fprintf(stderr, "tls_server: %s\n", weft_strerror(rc));
-    return 1;
+    weft_listener_close(service.listener); // when no task has it any more
+    weft_tls_unref(service.newest);
+    if (rc < 0)
+        fprintf(stderr, "tls_server: %s\n", weft_strerror(rc));
+    return rc < 0;
 }
