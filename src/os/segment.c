@@ -123,17 +123,31 @@ void wi_os_segment_unmap(void *map, size_t limit)
     munmap(map, limit);
 }
 
+// Up to Linux 6.18 a signal ends a call and undoes all of it. Those of a timer,
+// as profilers have one, would end every call that takes longer than from one
+// to the next: so the next one is for less, and what it does stays.
+static uint64_t shorter(uint64_t step)
+{
+    enum { LEAST = 64 << 10 };
+    uint64_t half = step / 2 / LEAST * LEAST;
+    return half > LEAST ? half : LEAST;
+}
+
 int wi_os_segment_grow(int fd, uint64_t from, uint64_t to)
 {
+    uint64_t step = to - from;
     if (wi_os_file_too_big(to))
         return -EFBIG;
-    int rc;
-    do
-        rc = fallocate(fd, 0, (off_t)from, (off_t)(to - from));
-    while (rc != 0 && errno == EINTR);
-    if (rc == 0)
-        return 0;
-    return errno == ENOSPC ? -ENOMEM : -errno;
+    while (from < to) {
+        uint64_t n = step < to - from ? step : to - from;
+        if (fallocate(fd, 0, (off_t)from, (off_t)n) == 0)
+            from += n;
+        else if (errno == EINTR)
+            step = shorter(step);
+        else
+            return errno == ENOSPC ? -ENOMEM : -errno;
+    }
+    return 0;
 }
 
 int64_t wi_os_segment_size(int fd)
