@@ -175,8 +175,10 @@ int wi_os_segment_seal(int fd, void *map, size_t limit)
     if (empty == MAP_FAILED)
         return -errno;
     int rc = seal(fd, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SEAL);
-    int back =
-        map_at(map, fd, limit, rc == 0 ? PROT_READ : PROT_READ | PROT_WRITE);
+    // Before Linux 6.7 a sealed file is not mapped by a descriptor that can
+    // write, whatever the rights are.
+    int back = rc == 0 ? map_to_read(map, fd, limit)
+                       : map_at(map, fd, limit, PROT_READ | PROT_WRITE);
     return rc < 0 ? rc : back;
 }
 
