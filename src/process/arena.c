@@ -329,6 +329,10 @@ int weft_arena_seal(weft_arena *a)
 {
     need_writable(__func__, a);
     wi_heap_recover(a);
+    // Seen before this process gives up its place: it would come back as
+    // another one, for which its locks are not held.
+    if (wi_member_count(a) > 1)
+        return -EBUSY;
     wi_keeper_remove(a);
     int rc = wi_os_segment_seal(a->fd, a->base, a->limit);
     if (rc == 0) {

@@ -500,6 +500,27 @@ WEFT_TEST(a_seal_needs_all_writers_gone)
     weft_arena_close(a);
 }
 
+// A process that gave up its place for it would come back as another one.
+WEFT_TEST(a_seal_that_fails_changes_nothing)
+{
+    weft_arena *a = arena_of(1 << 20);
+    struct weft_counter *c = weft_arena_value(a, struct weft_counter);
+    struct weft_lock *lock = weft_arena_value(a, struct weft_lock);
+    struct work work = {weft_arena_ref(a, c), 0};
+    weft_lock_init(lock, .arena = a);
+    ck_assert_int_eq(weft_lock_acquire(lock), 0);
+    weft_future *f = weft_process_start(hold_open, &work, sizeof work);
+    while (weft_counter_get(c) == 0)
+        weft_yield();
+    ck_assert_int_eq(weft_arena_seal(a), -EBUSY);
+    weft_lock_release(lock);
+    ck_assert_int_eq(weft_lock_acquire(lock), 0);
+    weft_lock_release(lock);
+    weft_counter_add(c, 1);
+    ck_assert_int_eq(weft_join(f), 0);
+    weft_arena_close(a);
+}
+
 struct visits {
     struct weft_arena_ref where;
     int enough; // atomic
