@@ -4,7 +4,9 @@
 // word that holds its id, sets FUTEX_OWNER_DIED and wakes one sleeper if
 // FUTEX_WAITERS is set. libc owns that list, so the word is that of a robust
 // pthread mutex, taken and never given back. Where it lies in the mutex
-// depends on the libc; it is found as the word that holds the thread's id.
+// depends on the libc; it is found as the word that the lock has made the
+// thread's id. Another may be the same number: musl's first one is the type,
+// 132.
 #include "os/life.h"
 
 #include <errno.h>
@@ -29,9 +31,11 @@ struct waitv { // struct futex_waitv, since 5.16
 };
 enum { WAITV_32 = 2, WAITV_PRIVATE = 128 };
 
+enum { WORDS = 4 }; // of a mutex, where the life word may lie
+
 _Static_assert(sizeof(pthread_mutex_t) <= WI_LIFE_SIZE, "it fits");
 
-static int take(pthread_mutex_t *mutex)
+static int make(pthread_mutex_t *mutex)
 {
     pthread_mutexattr_t attr;
     int rc = pthread_mutexattr_init(&attr);
@@ -41,18 +45,21 @@ static int take(pthread_mutex_t *mutex)
         rc = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
     if (rc == 0)
         rc = pthread_mutex_init(mutex, &attr);
-    return rc != 0 ? -rc : -pthread_mutex_lock(mutex);
+    return -rc;
 }
 
 int wi_os_life_hold(void *area)
 {
-    int rc = take(area);
+    uint32_t *word = area, before[WORDS];
+    uint32_t me = (uint32_t)syscall(SYS_gettid);
+    int rc = make(area);
+    memcpy(before, area, sizeof before);
+    if (rc == 0)
+        rc = -pthread_mutex_lock(area);
     if (rc < 0)
         return rc;
-    uint32_t me = (uint32_t)syscall(SYS_gettid);
-    uint32_t *word = area;
-    for (int i = 0; i < 4; i++) {
-        if (word[i] != me)
+    for (int i = 0; i < WORDS; i++) {
+        if (word[i] != me || before[i] == me)
             continue;
         // release: pairs with the acquire by which the other side reads it
         __atomic_fetch_or(&word[i], FUTEX_WAITERS, __ATOMIC_RELEASE);
