@@ -129,9 +129,14 @@ static int join_at(weft_arena *a, unsigned place, uint64_t was)
         return at;
     }
     p->life_at = at;
+    // A process of another pid namespace finds no such process, and may have
+    // taken the place for that of a stillborn one.
+    if (!move(p, pid | generation | JOINING, pid | generation | LIVE)) {
+        wi_os_life_release(p->life);
+        return -EAGAIN;
+    }
     a->tag = tag_of(generation, place);
     a->salt = wi_salt_of(a->tag);
-    move(p, pid | generation | JOINING, pid | generation | LIVE);
     tell_keepers(wi_segment_of(a));
     return 0;
 }
