@@ -8,7 +8,13 @@
 #include "ps_records.h"
 #include "ps_symbols.h"
 
-enum { MEMO_SIZE = 64, NAME_SIZE = 32, FUNCTION_SIZE = 64 };
+enum {
+    MEMO_BITS = 10,
+    MEMO_SIZE = 1 << MEMO_BITS,
+    MEMO_TRIES = 16,
+    NAME_SIZE = 32,
+    FUNCTION_SIZE = 64
+};
 
 struct memo {
     uint64_t key; // an address in the target
@@ -16,11 +22,25 @@ struct memo {
     uint32_t native;
 };
 
-// The memo of key; *fresh if its contents have to be read.
+// The memo of key, or a free place for it within MEMO_TRIES; else that of
+// another one.
+static struct memo *place_of(struct memo memos[MEMO_SIZE], uint64_t key)
+{
+    size_t first = (key >> 4) * 0x9e3779b97f4a7c15u >> (64 - MEMO_BITS);
+
+    for (size_t i = 0; i < MEMO_TRIES; i++) {
+        struct memo *memo = &memos[(first + i) % MEMO_SIZE];
+        if (memo->key == key || memo->key == 0)
+            return memo;
+    }
+    return &memos[first];
+}
+
+// *fresh: its contents have to be read.
 static struct memo *remember(struct memo memos[MEMO_SIZE], uint64_t key,
                              bool *fresh)
 {
-    struct memo *memo = &memos[(key >> 4) * 0x9e3779b97f4a7c15u >> 58];
+    struct memo *memo = place_of(memos, key);
 
     *fresh = memo->key != key;
     if (*fresh)
