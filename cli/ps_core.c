@@ -29,7 +29,8 @@ enum {
 
 struct ps_core {
     struct ps_file file;
-    char *names; // the note that names the mapped files
+    char *names;    // the note that names the mapped files
+    unsigned notes; // that were looked at, of all segments
     struct range *dumped, *mapped;
     size_t dumped_count, mapped_count;
     // The mapped file that was read last, for the next look is mostly at the
@@ -109,10 +110,9 @@ static int take_notes(struct ps_core *core, uint64_t offset, uint64_t size)
     Elf64_Nhdr note;
     int rc = 0;
 
-    for (unsigned i = 0;
-         rc == 0 && i < NOTES_MAX && offset + sizeof(note) <= end &&
-         !(named && core->mapped_count > 0);
-         i++) {
+    while (rc == 0 && core->notes < NOTES_MAX && offset + sizeof(note) <= end &&
+           !(named && core->mapped_count > 0)) {
+        core->notes++;
         rc = ps_file_read(&core->file, offset, &note, sizeof(note));
         uint64_t at = offset + sizeof(note) + padded(note.n_namesz);
         if (rc < 0 || at > end || note.n_descsz > end - at)

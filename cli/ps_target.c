@@ -18,7 +18,8 @@ enum {
     RUN_MAX = 1 << 16,    // bytes
     HEADERS_MAX = 64,
     IMAGES_MAX = 4096,
-    NOTES_MAX = 1 << 16, // bytes
+    NOTES_MAX = 1 << 16, // bytes, of a segment,
+    NOTES_ALL = 1 << 24, // and of all
 };
 
 // Memory ----------------------------------------------------------------------
@@ -191,7 +192,9 @@ static void read_notes(struct ps_target *target, uint64_t bias,
     uint64_t address = bias + segment->p_vaddr;
     char *notes = malloc(NOTES_MAX);
 
-    if (notes && segment->p_memsz <= NOTES_MAX &&
+    if (segment->p_memsz <= NOTES_MAX)
+        target->notes += segment->p_memsz;
+    if (notes && segment->p_memsz <= NOTES_MAX && target->notes <= NOTES_ALL &&
         ps_target_read(target, address, notes, segment->p_memsz) == 0)
         search_notes(target, address, notes, segment->p_memsz,
                      segment->p_align == 8 ? 8 : 4);

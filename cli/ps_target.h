@@ -23,6 +23,7 @@ struct ps_target {
     size_t count;         // of roots: one for each copy of Weft in the process
     struct wi_root roots[PS_ROOTS_MAX];
     unsigned images; // that were searched
+    uint64_t notes;  // bytes of them
     bool newer;      // a root was of a version that this program cannot read
 };
 

@@ -2,9 +2,11 @@
 //
 // ps_broken MODE: a program whose root or records make no sense, each MODE in
 // another way. Prints "ready" and waits.
+#include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "inspect/root.h"
@@ -70,6 +72,41 @@ __asm__(".macro weft_note root\n"
                                                               ".endr\n"
                                                               ".popsection\n");
 
+// Thousands of programs, each with as many notes as are looked at. None of them
+// leads to a root.
+static void map_notes(void)
+{
+    enum { HEADERS = 64, NOTES_AT = 4096, NOTES = 1 << 16, IMAGES = 3000 };
+    static struct {
+        Elf64_Ehdr head;
+        Elf64_Phdr segments[HEADERS];
+    } image;
+    struct {
+        Elf64_Nhdr note;
+        char name[8];
+        uint32_t distance[2];
+    } note = {{5, 8, WI_ROOT_NOTE_TYPE}, WI_ROOT_NOTE_NAME, {0, 0}};
+    int fd = memfd_create("images", 0);
+
+    memcpy(image.head.e_ident, ELFMAG, SELFMAG);
+    image.head.e_ident[EI_CLASS] = ELFCLASS64;
+    image.head.e_phoff = sizeof(image.head);
+    image.head.e_phentsize = sizeof(Elf64_Phdr);
+    image.head.e_phnum = HEADERS;
+    for (int i = 0; i < HEADERS; i++)
+        image.segments[i] = (Elf64_Phdr){
+            .p_type = PT_NOTE, .p_vaddr = NOTES_AT, .p_memsz = NOTES};
+    if (pwrite(fd, &image, sizeof(image), 0) < 0)
+        abort();
+    for (size_t at = 0; at + sizeof(note) <= NOTES; at += sizeof(note))
+        if (pwrite(fd, &note, sizeof(note), NOTES_AT + (off_t)at) < 0)
+            abort();
+    if (ftruncate(fd, NOTES_AT + NOTES) < 0)
+        abort();
+    for (int i = 0; i < IMAGES; i++)
+        mmap(NULL, NOTES_AT + NOTES, PROT_READ, MAP_SHARED, fd, 0);
+}
+
 static void spoil(int mode)
 {
     if (mode != 0) // in mode 0 the chain has no end
@@ -106,6 +143,8 @@ static void spoil(int mode)
     }
     if (mode == 12) // records that begin within those of another chunk
         chunks[0].next = (struct chunk *)((char *)&chunks[0] + 4096);
+    if (mode == 13)
+        map_notes();
 }
 
 int main(int argc, char **argv)
