@@ -2,12 +2,16 @@
 #include "options.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "cli.h"
 
-// A letter may stand among others: then optind is not past them yet.
+// A letter may stand among others: then optind is not past them yet. A long
+// one that takes no value is told by its letter.
 static int no_option(const char *command, const char *argument)
 {
+    if (optopt != 0 && strncmp(argument, "--", 2) == 0 && strchr(argument, '='))
+        return cli_usage(command, "'%s': this option has no value", argument);
     if (optopt != 0)
         return cli_usage(command, "no option '-%c'", optopt);
     return cli_usage(command, "no option '%s'", argument);
