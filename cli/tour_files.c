@@ -135,11 +135,12 @@ int tour_files_find(struct tour_files *files, const char *dir, uint64_t budget)
     return walk(files, dir, st.st_dev, 0);
 }
 
-static void read_once(const char *path)
+// No more than the file had: those of /proc may make a reader wait.
+static void read_once(const struct tour_file *file)
 {
     static char buf[1 << 16];
-    uint64_t left = TOUR_FILE_BYTES;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    uint64_t left = taken(file->size);
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     ssize_t n;
 
     if (fd < 0)
@@ -168,7 +169,7 @@ void tour_files_warm(struct tour_files *files, double seconds)
         if (weft_now() > until && i > 0)
             drop_from(files, i);
         else
-            read_once(files->at[i].path);
+            read_once(&files->at[i]);
         progress_step();
     }
     progress_end();
