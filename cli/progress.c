@@ -4,8 +4,10 @@
 // tells of does no more than count.
 #include "progress.h"
 
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include <weft.h>
 
@@ -17,16 +19,29 @@ static struct {
     atomic_size_t done; // relaxed: only shown
 } line;
 
+// The last column stays free: who writes there may be on the next line.
+static int columns(void)
+{
+    struct winsize size;
+
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col < 2)
+        return INT_MAX;
+    return size.ws_col - 1;
+}
+
+// A line that goes on in the next one would not be taken away by the return.
 static void draw(void)
 {
     size_t done = atomic_load_explicit(&line.done, memory_order_relaxed);
     double seconds = weft_now() - line.start;
+    char text[400];
 
     if (line.total > 0)
-        fprintf(stderr, "\r\033[K%s: %zu of %zu, %.1f s", line.what, done,
-                line.total, seconds);
+        snprintf(text, sizeof(text), "%s: %zu of %zu, %.1f s", line.what, done,
+                 line.total, seconds);
     else
-        fprintf(stderr, "\r\033[K%s: %.1f s", line.what, seconds);
+        snprintf(text, sizeof(text), "%s: %.1f s", line.what, seconds);
+    fprintf(stderr, "\r\033[K%.*s", columns(), text);
     fflush(stderr);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// progress.h: one line on standard error that says what is being done. Only
-// on a terminal; elsewhere these do nothing.
+// progress.h: one line on standard error that says what is being done, cut to
+// the width of the terminal. Only on one; elsewhere these do nothing.
 #ifndef WEFT_CLI_PROGRESS_H
 #define WEFT_CLI_PROGRESS_H
 
