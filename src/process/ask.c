@@ -308,6 +308,7 @@ static weft_future *submit_to(struct wi_pool *pool, struct wi_member *member,
             wi_pjob_free(job);
         return wi_future_failed(rc, weft_strerror(rc));
     }
+    job->asked = true;
     job->parent = parent;
     job->parent_id = parent_id;
     // Only numbers of its own range, so that no other future has this one.

@@ -28,6 +28,7 @@
 #include "process/parcel.h"
 #include "process/room.h"
 #include "process/zygote.h"
+#include "sched/here.h"
 
 enum { BACKLOG = 16 };
 
@@ -59,7 +60,7 @@ struct wi_pjob *wi_pjob_new(struct wi_pool *pool, const struct weft_job *job)
     pj->gated = false;
     pj->retries = pj->crashes = 0;
     pj->doomed = 0;
-    pj->rung = pj->orphan = false;
+    pj->rung = pj->orphan = pj->asked = false;
     pj->member = NULL;
     pj->parent = NULL;
     pj->wanted_id = 0;
@@ -424,7 +425,9 @@ static void enter(struct wi_pjob *job)
         wi_dispatch(pool);
 }
 
-// A submitter of many helps to keep the workers busy. Under the lock.
+// A submitter of many helps to keep the workers busy. Under the lock. Not for
+// who is called while somebody takes in already, by a callback of what came or
+// for a worker that submits: one would stand in the other without end.
 static void take_in(struct wi_pool *pool, struct wi_outcomes *out)
 {
     for (struct wi_member *m = pool->members; m != NULL; m = m->next)
@@ -453,9 +456,11 @@ weft_future *wi_pool_submit(struct wi_pjob *job, const char *name)
     // relaxed: see wi_may_run_on
     __atomic_store_n(&job->id, id, __ATOMIC_RELAXED);
     int rc = closed_to(job);
+    bool asked = job->asked; // below it may be gone
     if (rc == 0)
         enter(job);
-    if (pool->pending > BACKLOG && ++pool->turns % BACKLOG == 0)
+    if (pool->pending > BACKLOG && ++pool->turns % BACKLOG == 0 && !asked &&
+        wi_here.ending == 0)
         take_in(pool, &out);
     wi_mutex_unlock(&pool->lock);
     wi_outcomes_tell(&out);

@@ -71,6 +71,7 @@ struct wi_pjob {
     int doomed;       // HELD, PLACED: the code it shall fail with
     bool rung;        // the alarm's function has seen this job
     bool orphan;      // FREE, but for an alarm that is about to ring
+    bool asked;       // a worker has submitted it
     uint16_t number;  // of the job's name
     uint16_t ticket;
     struct wi_member *member; // PLACED

@@ -266,6 +266,47 @@ WEFT_TEST(a_callback_submits_what_crashes, .timeout = 30)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
+static int left; // atomic: jobs that callbacks are to submit
+static int most; // atomic: calls of submit that stood in each other
+static weft_promise *all_done;
+
+// Each job that ends is followed by another one.
+static void submit_the_next(weft_future *f, void *arg)
+{
+    static _Thread_local int inside;
+    (void)f;
+    (void)arg;
+    int n = __atomic_sub_fetch(&left, 1, __ATOMIC_ACQ_REL);
+    if (n == 0)
+        weft_promise_keep(all_done, 0, NULL, 0, NULL);
+    if (inside > __atomic_load_n(&most, __ATOMIC_ACQUIRE))
+        __atomic_store_n(&most, inside, __ATOMIC_RELEASE);
+    if (n < 4000)
+        return;
+    inside++;
+    weft_future *next = weft_submit(ex, square, n);
+    inside--;
+    weft_future_on_done(next, submit_the_next, NULL);
+    weft_future_unref(next);
+}
+
+WEFT_TEST(callbacks_that_submit_do_not_pile_up, .timeout = 60)
+{
+    enum { N = 4000 };
+    ex = weft_process_pool(.workers = 2);
+    all_done = weft_promise_new();
+    weft_future *end = weft_promise_future(all_done);
+    left = 10 * N;
+    for (long i = 0; i < N; i++) {
+        weft_future *f = weft_submit(ex, square, i);
+        weft_future_on_done(f, submit_the_next, NULL);
+        weft_future_unref(f);
+    }
+    expect(end, 0);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+    ck_assert_int_eq(most, 0); // a callback's submit calls no other one
+}
+
 static int seven(void *arg)
 {
     (void)arg;
