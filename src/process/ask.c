@@ -336,16 +336,17 @@ static weft_future *submit(struct wi_member *member,
 
 // Waits -----------------------------------------------------------------------
 
-static void block(struct wi_member *member)
+static void block(struct wi_member *member, bool shut)
 {
     struct wi_pool *pool = member->pool;
     member->depth++;
-    if (member->blocked)
-        return;
-    member->blocked = true;
-    pool->blocked++;
-    if (member->flying > 0)
-        pool->active--;
+    member->shut = shut;
+    if (!member->blocked) {
+        member->blocked = true;
+        pool->blocked++;
+        if (member->flying > 0)
+            pool->active--;
+    }
     wi_recall_all(member);
     wi_pool_tend(pool);
 }
@@ -353,6 +354,7 @@ static void block(struct wi_member *member)
 static void unblock(struct wi_member *member)
 {
     struct wi_pool *pool = member->pool;
+    member->shut = false;
     if (member->depth == 0 || --member->depth > 0)
         return;
     member->blocked = false;
@@ -442,7 +444,7 @@ void wi_ask(struct wi_member *member, struct wi_frame *frame, uint32_t at)
     case WI_FRAME_WAIT:
         if (job == NULL)
             return;
-        block(member);
+        block(member, frame->code != 0);
         draw_edge(member, job, frame->proxy);
         return;
     case WI_FRAME_WAITED:

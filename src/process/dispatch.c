@@ -289,8 +289,9 @@ static bool place_on_waiting(struct wi_pool *pool)
     for (struct wi_pjob *job = pool->first; job != NULL && looked < 64;
          job = job->next, looked++) {
         for (struct wi_member *m = pool->members; m != NULL; m = m->next) {
-            if (m->blocked && m->flying == m->depth && m->depth < MOST_DEPTH &&
-                wi_has_room(m) && wi_may_run_on(job, m)) {
+            if (m->blocked && !m->shut && m->flying == m->depth &&
+                m->depth < MOST_DEPTH && wi_has_room(m) &&
+                wi_may_run_on(job, m)) {
                 wi_queue_remove(job);
                 place(m, job);
                 return true;

@@ -138,6 +138,7 @@ struct wi_member {
     bool reaped;     // it has ended for certain: `end`
     bool told;       // LOST: its victims' futures have been completed
     bool blocked;    // its job waits
+    bool shut;       // so that nothing can run on top of the wait
     bool late;       // the verdict is due
     bool condemned;  // a job that it runs is doomed: it gets no other
     bool unheard;    // it has said something while somebody held it

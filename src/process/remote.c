@@ -53,7 +53,8 @@ static struct {
     uint32_t replies;  // the uplink's: taken
     bool uplink;       // it runs, under lock
     // The main thread's:
-    bool waiting;  // the parent knows that the job waits
+    bool waiting;  // the parent knows that the job waits,
+    bool shut;     // where no request can run on top
     uint32_t seen; // `finished` when it was told
 } remote;
 
@@ -414,14 +415,17 @@ static struct proxy *awaited(void)
     return t->extra->external;
 }
 
-static void tell_wait(enum wi_frame_kind kind, const struct proxy *proxy)
+static void tell_wait(enum wi_frame_kind kind, const struct proxy *proxy,
+                      bool shut)
 {
     struct wi_frame frame = {.kind = (uint8_t)kind,
                              .ticket = wi_worker_self.ticket,
                              .proxy = proxy != NULL ? (uint16_t)number_of(proxy)
-                                                    : WI_NONE};
+                                                    : WI_NONE,
+                             .code = shut};
     ask(&frame, NULL, 0);
     remote.waiting = kind == WI_FRAME_WAIT;
+    remote.shut = shut;
     wi_ring_phase(ring(), remote.waiting ? WI_PHASE_WAITING : WI_PHASE_RUNNING);
 }
 
@@ -429,7 +433,7 @@ static void tell_wait(enum wi_frame_kind kind, const struct proxy *proxy)
 void wi_remote_go_on(void)
 {
     if (remote.waiting)
-        tell_wait(WI_FRAME_WAITED, NULL);
+        tell_wait(WI_FRAME_WAITED, NULL, false);
 }
 
 // Runs the request that was sent for this wait, then lets the wait look again:
@@ -440,7 +444,7 @@ static void run_on_top(void)
     if (!__atomic_exchange_n(&remote.run, 0, __ATOMIC_ACQUIRE))
         return;
     struct wi_task *record = wi_worker_self.record;
-    bool waiting = remote.waiting;
+    bool waiting = remote.waiting, shut = remote.shut;
     uint32_t seen = remote.seen;
     uint64_t edge = record->edge;
     const void *object = record->wait_object;
@@ -448,6 +452,7 @@ static void run_on_top(void)
     remote.waiting = false;
     wi_worker_run_one();
     remote.waiting = waiting;
+    remote.shut = shut;
     remote.seen = seen;
     record->wait_object = object;
     record->wait_kind = kind;
@@ -466,7 +471,7 @@ static void sleeping(bool begins)
     if (begins && !remote.waiting && open) {
         // acquire: pairs with complete
         remote.seen = __atomic_load_n(&remote.finished, __ATOMIC_ACQUIRE);
-        tell_wait(WI_FRAME_WAIT, awaited());
+        tell_wait(WI_FRAME_WAIT, awaited(), false);
     }
     if (remote.waiting)
         run_on_top();
@@ -484,16 +489,19 @@ static void sleeping(bool begins)
 }
 
 // The same when the job has a run of its own and all its tasks wait. No edge is
-// told, and no request is taken on top: the scheduler's frame is no place.
+// told, and no request is taken on top: the scheduler's frame is no place. That
+// is told anew if the job was known to wait elsewhere before: what the parent
+// has sent for that wait it then takes back.
 static void idling(bool begins)
 {
     // relaxed, acquire: as in sleeping
     bool open = __atomic_load_n(&remote.count, __ATOMIC_RELAXED) > 0;
     if (wi_worker_self.ticket == WI_NONE)
         return;
-    if (begins && !remote.waiting && open) {
+    if (begins && open && !(remote.waiting && remote.shut)) {
+        wi_remote_go_on();
         remote.seen = __atomic_load_n(&remote.finished, __ATOMIC_ACQUIRE);
-        tell_wait(WI_FRAME_WAIT, NULL);
+        tell_wait(WI_FRAME_WAIT, NULL, true);
     } else if (!begins && __atomic_load_n(&remote.finished, __ATOMIC_ACQUIRE) !=
                               remote.seen) {
         wi_remote_go_on();

@@ -120,7 +120,7 @@ struct wi_frame {
     uint16_t inline_size;
     uint16_t ticket; // of the job that speaks
     uint16_t proxy;  // DONE: how long the job ran, in units of 16 ns
-    int32_t code;    // DONE, SUBMIT
+    int32_t code;    // DONE, SUBMIT; WAIT: 1: no request may run on top of it
     uint8_t data[WI_INLINE];
 };
 

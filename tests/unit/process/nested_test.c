@@ -238,6 +238,40 @@ WEFT_TEST(a_task_inside_a_job_waits)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
+static int wait_in_a_task(void *arg)
+{
+    weft_future *f = arg;
+    long value = 0;
+    int rc = weft_result(f, &value);
+    return rc < 0 ? rc : (int)value + 1;
+}
+
+// Each second one is known to wait on the job's own stack before it does so in
+// a run.
+WEFT_JOB(long, depth_in_runs, long, n)
+{
+    extern const struct weft_job weft_job_depth_in_runs;
+    long less = n - 1;
+    if (n == 0)
+        return 0;
+    weft_future *f =
+        weft_submit_job(weft_executor_open(0), &weft_job_depth_in_runs, &less);
+    if (n % 2 == 0)
+        weft_wait(&f, 1, WEFT_ALL_COMPLETED, 0.005);
+    int rc = weft_run(wait_in_a_task, f);
+    if (rc < 0)
+        weft_fail(rc, "at %ld: %s", n, weft_error_name(rc));
+    return rc;
+}
+
+// On a job's run nothing can run on top, so that others must be found.
+WEFT_TEST(recursion_of_runs_beyond_the_cap, .timeout = 30)
+{
+    ex = weft_process_pool(.workers = 1);
+    expect_long(weft_submit(ex, depth_in_runs, 16), 16);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
 // Deadlocks -------------------------------------------------------------------
 
 // The second example: two jobs that wait for each other. The gate's result is
