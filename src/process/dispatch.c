@@ -168,11 +168,12 @@ static void publish(struct wi_member *member, struct wi_pjob *job,
     slot->ticket = (uint16_t)ticket;
     slot->id = job->id;
     memcpy(slot->data, place->line, WI_INLINE);
+    uint32_t word =
+        wi_slot_word(WI_SLOT_READY, place->form, place->inline_size);
+    if (member->blocked)
+        word |= WI_SLOT_ON_TOP;
     // release: the slot is filled; pairs with the worker's acquire
-    __atomic_store_n(
-        &slot->state,
-        wi_slot_word(WI_SLOT_READY, place->form, place->inline_size),
-        __ATOMIC_RELEASE);
+    __atomic_store_n(&slot->state, word, __ATOMIC_RELEASE);
     member->tail++;
     if (member->flying == 2) // the first that has to wait
         wi_size_grow(member->pool);

@@ -450,7 +450,7 @@ static void run_on_top(void)
     const void *object = record->wait_object;
     uint16_t kind = record->wait_kind;
     remote.waiting = false;
-    wi_worker_run_one();
+    wi_worker_run_one(true); // the word may be of a wait that is over
     remote.waiting = waiting;
     remote.shut = shut;
     remote.seen = seen;

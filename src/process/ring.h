@@ -86,10 +86,14 @@ enum wi_slot_state {
     WI_SLOT_RUNNING,
     WI_SLOT_RECALLED
 };
-enum { WI_SLOT_STATE = 15 }; // bits of the state word
+enum { // bits of the state word
+    WI_SLOT_STATE = 15,
+    WI_SLOT_FORM = 7,     // << 4
+    WI_SLOT_ON_TOP = 128, // the job may run on top of a wait
+};
 
 struct wi_slot {
-    uint32_t state; // state | form << 4 | inline size << 8
+    uint32_t state; // state | form << 4 | on top | inline size << 8
     uint16_t job;   // number of its name
     uint16_t ticket;
     uint64_t id; // of the job's future

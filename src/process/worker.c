@@ -227,7 +227,7 @@ static bool copy_out(struct request *r, uint32_t at)
                              .payload = ring->slot_payload[at],
                              .fd = WI_BOOT_FD,
                              .window = wi_window_arg(r->slot.ticket),
-                             .form = r->slot.state >> 4 & 15,
+                             .form = r->slot.state >> 4 & WI_SLOT_FORM,
                              .inline_size = r->slot.state >> 8};
     r->heap = NULL;
     r->unpacked.bytes = NULL;
@@ -456,14 +456,14 @@ static void serve(struct request *r, bool whole)
 
 // Taking ----------------------------------------------------------------------
 
-// Claims the slot that comes next. false: there is nothing.
-static bool claim(struct wi_slot *slot, uint32_t *state)
+// Claims the slot that comes next, if it has this mark. false: there is nothing.
+static bool claim(struct wi_slot *slot, uint32_t mark, uint32_t *state)
 {
     // acquire: the slot is filled; pairs with the parent's release
     *state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
     uint32_t to = (*state & ~(uint32_t)WI_SLOT_STATE) | WI_SLOT_RUNNING;
     // acq_rel: against a recall; one of the two gets it
-    return (*state & WI_SLOT_STATE) == WI_SLOT_READY &&
+    return (*state & (WI_SLOT_STATE | mark)) == (WI_SLOT_READY | mark) &&
            __atomic_compare_exchange_n(&slot->state, state, to, false,
                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
@@ -490,7 +490,7 @@ static bool has_request(void *arg)
            __atomic_load_n(&self->ring->stop, __ATOMIC_ACQUIRE) != 0;
 }
 
-bool wi_worker_run_one(void)
+bool wi_worker_run_one(bool on_top)
 {
     struct wi_worker_self *self = &wi_worker_self;
     struct wi_slot *slot = &self->ring->slots[self->next % WI_SLOTS];
@@ -498,7 +498,7 @@ bool wi_worker_run_one(void)
         slot = &self->ring->slots[++self->next % WI_SLOTS];
     struct request r;
     uint32_t state;
-    if (!claim(slot, &state))
+    if (!claim(slot, on_top ? WI_SLOT_ON_TOP : 0, &state))
         return false;
     if (bell_due) // the next job may take long
         settle_bell(self->ring);
@@ -550,7 +550,7 @@ static _Noreturn void leave(void)
 static _Noreturn void work(struct wi_ring *ring)
 {
     for (;;) {
-        if (wi_worker_run_one())
+        if (wi_worker_run_one(false))
             continue;
         // acquire: requests come before; pairs with wi_member_retire
         if (__atomic_load_n(&ring->stop, __ATOMIC_ACQUIRE) != 0)

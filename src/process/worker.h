@@ -24,8 +24,9 @@ struct wi_worker_self {
 };
 extern struct wi_worker_self wi_worker_self;
 
-// Runs the next request if there is one; main thread only.
-bool wi_worker_run_one(void);
+// Runs the next request if there is one. on_top: if it is meant to be run on
+// top of a wait. Main thread only.
+bool wi_worker_run_one(bool on_top);
 
 // Writes a frame: `size` bytes at `bytes` go with it. Any thread; may sleep
 // until there is a free place.
