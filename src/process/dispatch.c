@@ -192,9 +192,11 @@ static int write_unlocked(struct wi_member *member, struct wi_pjob *job,
 {
     struct wi_pool *pool = member->pool;
     member->held = true;
+    member->writing = job;
     wi_mutex_unlock(&pool->lock);
     int rc = wi_place_write(place, job->heap);
     wi_mutex_lock(&pool->lock);
+    member->writing = NULL;
     member->held = false;
     wi_pool_tend(pool); // there may have been signs of death
     return rc;
@@ -204,8 +206,6 @@ static int write_unlocked(struct wi_member *member, struct wi_pjob *job,
 static bool still_wanted(struct wi_member *member, struct wi_pjob *job,
                          unsigned ticket, int rc)
 {
-    if (member->pool->canceling && job->doomed == 0)
-        job->doomed = -WEFT_EJOBCANCELED;
     if (member->state == WI_MEMBER_READY && rc == 0 && job->doomed == 0)
         return true;
     if (rc < 0 && job->doomed == 0)

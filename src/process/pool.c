@@ -400,8 +400,22 @@ static int closed_to(const struct wi_pjob *job)
     const struct wi_pool *pool = job->pool;
     if (pool->broken)
         return pool->broken_code;
+    if (!pool->closing)
+        return 0;
     // A job that runs may still ask for what it needs to end.
-    return pool->closing && job->parent == NULL ? -WEFT_ECLOSED : 0;
+    return job->parent == NULL ? -WEFT_ECLOSED
+           : pool->ending      ? -WEFT_EJOBCANCELED
+                               : 0;
+}
+
+static const char closed_text[] = "its pool was closed";
+
+// The pool is broken once: its text stays.
+static const char *text_of(const struct wi_pool *pool, int code)
+{
+    return code == -WEFT_EJOBCANCELED ? closed_text
+           : code == -WEFT_ECLOSED    ? weft_strerror(code)
+                                      : pool->broken_text;
 }
 
 static void enter(struct wi_pjob *job)
@@ -466,10 +480,7 @@ weft_future *wi_pool_submit(struct wi_pjob *job, const char *name)
     wi_outcomes_tell(&out);
     if (rc < 0) {
         give_back(job);
-        // It is broken once: its text stays.
-        wi_external_complete(f, rc, NULL, 0, false,
-                             rc != -WEFT_ECLOSED ? pool->broken_text
-                                                 : weft_strerror(rc));
+        wi_external_complete(f, rc, NULL, 0, false, text_of(pool, rc));
     }
     return f;
 }
@@ -568,6 +579,16 @@ static struct wi_pjob *next_to_end(struct wi_pool *pool, bool all)
     return NULL;
 }
 
+// What is pending in another place than the queue. Under the lock.
+static void end_in_members(struct wi_pool *pool)
+{
+    for (struct wi_member *m = pool->members; m != NULL; m = m->next) {
+        wi_recall_all(m);
+        if (m->writing != NULL && m->writing->doomed == 0)
+            m->writing->doomed = -WEFT_EJOBCANCELED;
+    }
+}
+
 // Ends the jobs that are pending, and, if `all`, those that run; in as many
 // turns as the outcomes need.
 static void end_jobs(struct wi_pool *pool, bool all)
@@ -578,11 +599,11 @@ static void end_jobs(struct wi_pool *pool, bool all)
         out.n = 0;
         wi_mutex_lock(&pool->lock);
         pool->canceling = true;
-        for (struct wi_member *m = pool->members; m != NULL; m = m->next)
-            wi_recall_all(m);
+        pool->ending |= all;
+        end_in_members(pool);
         while (!wi_outcomes_full(&out) &&
                (job = next_to_end(pool, all)) != NULL)
-            wi_pjob_stop(job, -WEFT_EJOBCANCELED, "its pool was closed", &out);
+            wi_pjob_stop(job, -WEFT_EJOBCANCELED, closed_text, &out);
         job = next_to_end(pool, all);
         wi_mutex_unlock(&pool->lock);
         wi_outcomes_tell(&out);

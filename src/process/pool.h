@@ -165,6 +165,7 @@ struct wi_member {
     struct wi_proxy *proxies[WI_PROXIES];
     struct wi_kept kept;        // windows of results; whoever holds the member
     unsigned proxy_count, open; // all, and those whose future is not done
+    struct wi_pjob *writing;    // whose large argument is being written
 };
 
 struct wi_counts {
@@ -223,7 +224,9 @@ struct wi_pool {
     uint64_t stuck_first; // its first job
     int64_t trim_at; // when workers that are too many go; 0: there are none
     bool tending;    // the supervisor is at it
-    bool closing, canceling, stopping, broken;
+    bool closing, stopping, broken;
+    bool canceling; // what was pending has been canceled: nothing begins anew
+    bool ending;    // all jobs are, and what they still submit
     int broken_code;
     char broken_text[WEFT_TEXT_SIZE];
     struct wi_task *closer;

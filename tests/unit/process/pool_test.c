@@ -531,6 +531,72 @@ WEFT_TEST(close_cancels_all)
         expect(futures[i], -WEFT_EJOBCANCELED);
 }
 
+static int close_pending(void *arg)
+{
+    (void)arg;
+    return weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_PENDING);
+}
+
+// The second of what it submits has an argument that is written without the
+// pool's lock.
+WEFT_JOB(long, submit_when_told, uint64_t, gate)
+{
+    long go = 0, four = 0;
+    struct block1024 block = {{37}};
+    weft_executor *own = weft_executor_open(0);
+    int rc = weft_result(weft_future_open(gate), &go);
+    if (rc == 0)
+        rc = weft_result(weft_submit(own, square, go), &four);
+    if (rc == 0)
+        rc = weft_result(weft_submit_struct(own, add_one_1024, block), &block);
+    if (rc < 0)
+        weft_fail(rc, "the other job: %s", weft_error_name(rc));
+    return block.bytes[0] + four;
+}
+
+WEFT_TEST(jobs_go_on_while_what_is_pending_is_canceled)
+{
+    int rc = 0;
+    ex = weft_process_pool(.workers = 1);
+    weft_promise *promise = weft_promise_new();
+    weft_future *gate = weft_promise_future(promise);
+    weft_future *f = weft_submit(ex, submit_when_told, weft_future_id(gate));
+    until_running(f);
+    weft_future *closing = weft_thread_start(close_pending, NULL);
+    while (rc == 0) {
+        long value = 0;
+        rc = weft_result(weft_submit(ex, square, 2), &value);
+    }
+    ck_assert(rc == -WEFT_ECLOSED || rc == -WEFT_EJOBCANCELED);
+    weft_promise_keep(promise, 0, &(long){2}, sizeof(long), NULL);
+    expect(closing, 0);
+    expect_long(f, 42);
+    weft_future_unref(gate);
+}
+
+WEFT_JOB(long, submit_many_that_hang, int, n)
+{
+    weft_executor *own = weft_executor_open(0);
+    for (int i = 0; i < n; i++)
+        weft_future_unref(weft_submit(own, hang, i));
+    return 0;
+}
+
+// What a job still asks for when it is ended is canceled as well.
+WEFT_TEST(close_cancels_what_is_submitted_meanwhile, .timeout = 60)
+{
+    for (int i = 0; i < 10; i++) {
+        open_pool();
+        weft_future *f = weft_submit(ex, submit_many_that_hang, 4000);
+        struct weft_process_pool_stats stats = {.size = sizeof stats};
+        while (stats.submitted < 300)
+            weft_process_pool_stats(ex, &stats);
+        ck_assert_int_eq(weft_executor_close(ex, .mode = WEFT_CLOSE_CANCEL_ALL),
+                         0);
+        weft_join(f);
+    }
+}
+
 WEFT_TEST(close_with_a_deadline)
 {
     open_pool();
