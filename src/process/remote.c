@@ -52,6 +52,10 @@ static struct {
     uint32_t run;      // atomic: a request may run on top of the wait
     uint32_t replies;  // the uplink's: taken
     bool uplink;       // it runs, under lock
+    // Set once. In a child of fork the ring and the boot page are not there.
+    uint32_t born; // wi_fresh_number
+    uint64_t executor;
+    size_t width;
     // The main thread's:
     bool waiting;  // the parent knows that the job waits,
     bool shut;     // where no request can run on top
@@ -187,9 +191,15 @@ static unsigned number_of(const struct proxy *proxy)
     return (unsigned)(proxy - remote.proxies);
 }
 
+// A child of fork has the handles, and no parent to ask.
+static bool is_cut_off(void)
+{
+    return wi_is_parents(remote.born);
+}
+
 static int ask(struct wi_frame *frame, const void *bytes, uint64_t size)
 {
-    return wi_worker_tell(frame, bytes, size, 0);
+    return is_cut_off() ? -WEFT_EFORKED : wi_worker_tell(frame, bytes, size, 0);
 }
 
 static void cancel(weft_future *f, void *owner)
@@ -209,6 +219,8 @@ static void gone(void *owner)
     struct wi_frame frame = {.kind = WI_FRAME_DROP,
                              .ticket = WI_NONE,
                              .proxy = (uint16_t)number_of(proxy)};
+    if (is_cut_off()) // the lock may be a thread's that is not here
+        return;
     if (!proxy->unknown)
         ask(&frame, NULL, 0);
     release(number_of(proxy));
@@ -262,7 +274,7 @@ static struct proxy *new_proxy(weft_future **failed)
 static weft_future *open_remote(uint64_t id)
 {
     weft_future *f;
-    if (wi_forked())
+    if (is_cut_off())
         return wi_future_failed(-WEFT_EFORKED, weft_strerror(-WEFT_EFORKED));
     if (id == 0 || id >> WI_ID_BITS == (uint64_t)wi_os_pid())
         return NULL;
@@ -335,7 +347,7 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
                            const struct weft_submit_options *options)
 {
     weft_future *f;
-    int rc = wi_forked() ? -WEFT_EFORKED : wi_job_check(job);
+    int rc = is_cut_off() ? -WEFT_EFORKED : wi_job_check(job);
     if (rc < 0)
         return wi_future_failed(rc, weft_strerror(rc));
     struct proxy *proxy = new_proxy(&f);
@@ -356,7 +368,7 @@ static weft_future *submit(weft_executor *ex, const struct weft_job *job,
 static size_t width(weft_executor *ex)
 {
     (void)ex;
-    return wi_worker_self.boot->width;
+    return remote.width;
 }
 
 static int close_remote(weft_executor *ex,
@@ -380,8 +392,10 @@ static weft_executor *open_executor(uint64_t id)
 {
     static struct remote_executor own = {{&remote_ops}, 0, NULL};
     static struct remote_executor *others; // under the lock
-    if (id == 0 || id == wi_worker_self.boot->executor)
+    if (id == 0 || id == remote.executor)
         return &own.base;
+    if (is_cut_off())
+        return wi_broken_executor(-WEFT_EFORKED);
     wi_mutex_lock(&remote.lock);
     struct remote_executor *ex = others;
     while (ex != NULL && ex->id != id)
@@ -399,7 +413,7 @@ static uint64_t id_of(weft_executor *ex)
     if (ex->ops != &remote_ops)
         return 0;
     uint32_t id = ((struct remote_executor *)ex)->id;
-    return id != 0 ? id : wi_worker_self.boot->executor;
+    return id != 0 ? id : remote.executor;
 }
 
 // Waits -----------------------------------------------------------------------
@@ -508,7 +522,6 @@ static void idling(bool begins)
     }
 }
 
-// A child of fork has no parent to ask.
 static void fresh(void)
 {
     wi_future_open_remote = NULL;
@@ -520,6 +533,9 @@ void wi_remote_start(void)
 {
     wi_fresh_add(fresh);
     wi_fresh_in_use();
+    remote.born = wi_fresh_number;
+    remote.executor = wi_worker_self.boot->executor;
+    remote.width = wi_worker_self.boot->width;
     for (unsigned i = 0; i < WI_PROXIES; i++)
         remote.proxies[i].next_free =
             i + 1 < WI_PROXIES ? (uint16_t)(i + 1) : WI_NONE;

@@ -17,6 +17,7 @@
 
 #include <stdint.h>
 
+#include "base/fresh.h"
 #include "exec/job.h"
 #include "os/futex.h"
 #include "os/memfd.h"
@@ -57,7 +58,8 @@ static bool is_body(void)
 // For weft_bytes_new. NULL: malloc will do.
 static void *take(size_t len)
 {
-    if (len < WI_TRAY_LEAST || len >> WI_WINDOW_BITS != 0 || !is_body())
+    if (len < WI_TRAY_LEAST || len >> WI_WINDOW_BITS != 0 || wi_forked() ||
+        !is_body())
         return NULL;
     wi_mutex_lock(&lock);
     struct wi_view *tray = lend(wi_worker_self.ticket, len);
@@ -66,14 +68,17 @@ static void *take(size_t len)
     return bytes;
 }
 
-// For weft_bytes_free: whether data is a tray, which stays the job's.
+// For weft_bytes_free: whether data is a tray, which stays the job's. In a
+// child of fork the lock may be a thread's that is not here.
 static bool is_tray(const void *data)
 {
-    bool is = false;
-    wi_mutex_lock(&lock);
+    bool is = false, alone = wi_forked();
+    if (!alone)
+        wi_mutex_lock(&lock);
     for (int i = 0; i < VIEWS; i++)
         is |= places[i].at != 0 && data == places[i].bytes;
-    wi_mutex_unlock(&lock);
+    if (!alone)
+        wi_mutex_unlock(&lock);
     return is;
 }
 
@@ -102,4 +107,16 @@ bool wi_tray_end(unsigned ticket, const void *data, size_t size)
     bool result = tray != NULL && end(tray, data, size);
     wi_mutex_unlock(&lock);
     return result;
+}
+
+// In a child of fork there are none.
+static void fresh(void)
+{
+    wi_bytes_ops = NULL;
+    lock = (struct wi_mutex){0};
+}
+
+__attribute__((constructor)) static void register_fresh(void)
+{
+    wi_fresh_add(fresh);
 }

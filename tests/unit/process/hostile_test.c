@@ -3,6 +3,7 @@
 #include "jobs.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -183,6 +184,54 @@ WEFT_TEST(a_job_that_forks_and_begins_anew)
 {
     ex = weft_process_pool(.workers = 1);
     expect_long(weft_submit(ex, fork_anew), 7);
+    expect_long(weft_submit(ex, square, 5), 25);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+// What the child of a job does with the job's handles: they are dead.
+static int use_handles(weft_executor *own, weft_future *open, weft_future *done,
+                       bool anew)
+{
+    long value[2];
+    weft_executor_id(own);
+    if (!anew) { // a record of the parent's tells itself gone
+        weft_cancel(open);
+        weft_future_unref(done);
+    } else if (weft_fork_child() != 0) {
+        return 1;
+    }
+    weft_executor_id(own);
+    if (weft_join(weft_submit(own, square, 3)) != -WEFT_EFORKED)
+        return 2;
+    if (weft_map(own, square, ((long[]){1, 2}), 2, value) != -WEFT_EFORKED)
+        return 3;
+    int rc = weft_join(weft_submit(weft_executor_open(4711), square, 3));
+    return rc == (anew ? -ESRCH : -WEFT_EFORKED) ? 7 : 4;
+}
+
+WEFT_JOB(long, fork_with_handles, bool, anew)
+{
+    int status;
+    weft_executor *own = weft_executor_open(0);
+    weft_future *done = weft_submit(own, square, 2);
+    weft_future *open = weft_submit(own, hang, 2);
+    weft_wait(&done, 1, WEFT_ALL_COMPLETED, INFINITY);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(use_handles(own, open, done, anew));
+    waitpid(pid, &status, 0);
+    weft_future_unref(done);
+    weft_cancel(open);
+    if (weft_join(open) != -WEFT_EJOBCANCELED)
+        return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+WEFT_TEST(a_child_of_a_job_has_handles_of_its_own)
+{
+    ex = weft_process_pool(.workers = 1);
+    expect_long(weft_submit(ex, fork_with_handles, false), 7);
+    expect_long(weft_submit(ex, fork_with_handles, true), 7);
     expect_long(weft_submit(ex, square, 5), 25);
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }

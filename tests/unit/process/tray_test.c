@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 enum { LARGE = 3 << 20 };
 
@@ -227,6 +228,39 @@ WEFT_TEST(what_is_not_returned_comes_back)
     for (int i = 0; i < 3; i++)
         check(o);
     ck_assert_int_le(held(), before + (48 << 20));
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
+static int make_in_child(bool anew)
+{
+    if (anew && weft_fork_child() != 0)
+        return 1;
+    for (int i = 0; i < 3; i++) {
+        struct weft_bytes b = weft_bytes_new(LARGE);
+        fill(b, 3);
+        weft_bytes_free(&b);
+    }
+    return 7;
+}
+
+// The room of this one is known from the job before.
+WEFT_JOB(long, make_in_a_child, bool, anew)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(make_in_child(anew));
+    waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+WEFT_TEST(a_child_of_fork_has_them_from_malloc)
+{
+    ex = weft_process_pool(.workers = 1);
+    check((struct order){.len = LARGE, .said = LARGE, .seed = 13});
+    expect_long(weft_submit(ex, make_in_a_child, false), 7);
+    expect_long(weft_submit(ex, make_in_a_child, true), 7);
+    check((struct order){.len = LARGE, .said = LARGE, .seed = 14});
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
