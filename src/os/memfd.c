@@ -73,7 +73,8 @@ int wi_os_memfd_map_part(int fd, uint64_t offset, size_t size, bool own,
                     own ? MAP_PRIVATE : MAP_SHARED, fd, (off_t)offset);
     if (at == MAP_FAILED)
         return -errno;
-    madvise(at, size, MADV_DONTFORK);
+    if (!own) // else a child has what fork copies, as of any memory
+        madvise(at, size, MADV_DONTFORK);
     *map = at;
     return 0;
 }

@@ -29,7 +29,7 @@ void wi_os_memfd_unmap(void *map, size_t size);
 
 // The same for a range, which begins at a page. own: what is written there is
 // seen by this process alone, and the file stays as it is; a descriptor that
-// can only read is enough for that.
+// can only read is enough for that, and a child of fork has it as any memory.
 int wi_os_memfd_map_part(int fd, uint64_t offset, size_t size, bool own,
                          void **map);
 

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 enum { LARGE = 3 << 20, PAGE = 4096 };
 
@@ -235,6 +236,40 @@ WEFT_TEST(a_job_that_waits_keeps_its_own)
         sums += sum_of(b.data, b.len - i * PAGE);
     for (int i = 0; i < 3; i++)
         expect_sum(submit(&weft_job_sum_by_another, b), sums);
+    weft_bytes_free(&b);
+    close_and_look();
+}
+
+// A child of fork has it as all memory of the job.
+WEFT_JOB(unsigned long, sum_in_a_child, struct weft_bytes, b)
+{
+    unsigned long sum = 0;
+    int ends[2], status;
+    if (pipe(ends) != 0)
+        weft_fail(-errno, NULL);
+    ((char *)b.data)[PAGE]++;
+    pid_t pid = fork();
+    if (pid == 0) {
+        sum = sum_of(b.data, b.len);
+        _exit(write(ends[1], &sum, sizeof sum) == sizeof sum ? 0 : 1);
+    }
+    close(ends[1]);
+    if (read(ends[0], &sum, sizeof sum) != sizeof sum)
+        weft_fail(-EIO, "the child has told nothing");
+    close(ends[0]);
+    waitpid(pid, &status, 0);
+    return sum;
+}
+
+WEFT_TEST(a_child_of_fork_has_it)
+{
+    struct weft_bytes b = filled(LARGE, weft_test_seed() | 1);
+    ex = weft_process_pool(.workers = 1);
+    for (int i = 0; i < 3; i++) {
+        weft_future *f = submit(&weft_job_sum_in_a_child, b);
+        ((char *)b.data)[PAGE]++;
+        expect_sum(f, sum_of(b.data, b.len));
+    }
     weft_bytes_free(&b);
     close_and_look();
 }
