@@ -345,12 +345,17 @@ static bool swap_state(uint32_t *word, enum wi_slot_state from,
                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-// Recalled slots at the end of the stream are taken back altogether.
+// Recalled slots at the end of the stream are taken back altogether; a mad
+// worker might write so for ever.
 static void retreat(struct wi_member *member)
 {
-    while (swap_state(&member->ring->slots[(member->tail - 1) % WI_SLOTS].state,
-                      WI_SLOT_RECALLED, WI_SLOT_FREE))
+    struct wi_slot *slots = member->ring->slots;
+    for (unsigned n = 0; n < WI_SLOTS; n++) {
+        if (!swap_state(&slots[(member->tail - 1) % WI_SLOTS].state,
+                        WI_SLOT_RECALLED, WI_SLOT_FREE))
+            return;
         member->tail--;
+    }
 }
 
 bool wi_recall(struct wi_pjob *job)
