@@ -48,6 +48,7 @@ static struct wi_spin spinning;
 static struct wi_kept kept_args;
 static bool writes[WI_JOB_NAMES]; // the job writes all over its argument
 static bool bell_due;             // the main thread's: see call_parent
+static uint32_t bell_frame;       // the same: due unless so many were heard
 
 // As the bytes of an answer: they lie in the window already (tray.h).
 static const char in_window[1];
@@ -79,27 +80,31 @@ static void settle_bell(struct wi_ring *ring)
 {
     bell_due = false;
     // acquire: as in has_place
-    if (__atomic_load_n(&ring->heard, __ATOMIC_ACQUIRE) !=
-        wi_worker_self.frames)
+    uint32_t heard = __atomic_load_n(&ring->heard, __ATOMIC_ACQUIRE);
+    if ((int32_t)(heard - bell_frame) < 0)
         ring_bell(ring);
 }
 
 // Makes the parent look: a thread of it that sleeps for us, or its supervisor.
 // Where there are no CPUs to spare the one who has submitted may not have got
 // to its wait yet, for we run in its place. Then the bell can wait until it has
-// had the CPU again (wait_for_request); it would only wake a third.
-static void call_parent(struct wi_ring *ring, bool done)
+// had the CPU again (wait_for_request); it would only wake a third. Not that of
+// a job that ran on top of a wait, which goes on. frames: that were written.
+static void call_parent(struct wi_ring *ring, bool done, uint32_t frames)
 {
     wi_arch_fence(); // the frame before the look; pairs with wi_listen
     // relaxed, acq_rel: as in wi_ring_wake
     if (__atomic_load_n(&ring->waiter, __ATOMIC_RELAXED) != 0 &&
         __atomic_exchange_n(&ring->waiter, 0, __ATOMIC_ACQ_REL) != 0)
         wi_os_futex_wake(&ring->waiter, 1, true);
-    else if (done && !may_spin && !has_request(NULL) &&
-             __atomic_load_n(&ring->soon, __ATOMIC_RELAXED) != 0)
+    else if (done && !may_spin && wi_worker_self.depth == 0 &&
+             !has_request(NULL) &&
+             __atomic_load_n(&ring->soon, __ATOMIC_RELAXED) != 0) {
+        bell_frame = frames;
         bell_due = true;
-    else
+    } else {
         ring_bell(ring);
+    }
 }
 
 int wi_worker_tell(struct wi_frame *frame, const void *bytes, uint64_t size,
@@ -132,9 +137,10 @@ int wi_worker_tell(struct wi_frame *frame, const void *bytes, uint64_t size,
         // release: the frame is whole; pairs with wi_has_said
         __atomic_store_n(&place->sequence, ++self->frames, __ATOMIC_RELEASE);
     }
+    uint32_t frames = self->frames;
     wi_mutex_unlock(&self->tell);
     if (rc == 0)
-        call_parent(ring, frame->kind == WI_FRAME_DONE);
+        call_parent(ring, frame->kind == WI_FRAME_DONE, frames);
     return rc;
 }
 
@@ -456,7 +462,8 @@ static void serve(struct request *r, bool whole)
 
 // Taking ----------------------------------------------------------------------
 
-// Claims the slot that comes next, if it has this mark. false: there is nothing.
+// Claims the slot that comes next, if it has this mark. false: there is
+// nothing.
 static bool claim(struct wi_slot *slot, uint32_t mark, uint32_t *state)
 {
     // acquire: the slot is filled; pairs with the parent's release
@@ -535,6 +542,8 @@ static void *init_arg;
 static _Noreturn void leave(void)
 {
     struct wi_boot *boot = wi_worker_self.boot;
+    if (bell_due) // the finalizer may take long
+        settle_bell(wi_worker_self.ring);
     if (boot->finalizer.build.size != 0) {
         weft_function *fn = wi_name_find_function(&boot->finalizer);
         if (fn == NULL)
