@@ -123,8 +123,8 @@ WEFT_API int weft_list_pop(weft_manager *m, const char *list, ssize_t index,
 // How many elements it has. Since 0.1.
 WEFT_API ssize_t weft_list_size(weft_manager *m, const char *list);
 
-// Adds n to a counter, which begins with 0, and stores the new value at *value
-// (value may be NULL). Since 0.1.
+// Adds n to a counter, which begins with 0 and wraps around, and stores the new
+// value at *value (value may be NULL). Since 0.1.
 WEFT_API int weft_count(weft_manager *m, const char *counter, int64_t n,
                         int64_t *value);
 

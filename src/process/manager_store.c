@@ -347,7 +347,11 @@ WEFT_JOB(struct weft_bytes, weft_store_list_pop, struct weft_bytes, in)
 WEFT_JOB(int64_t, weft_store_count, struct weft_bytes, in)
 {
     struct parts p;
-    return take_apart(in, &p) ? p.object->counter += p.number : 0;
+    if (!take_apart(in, &p))
+        return 0;
+    // Any client may send any number: it wraps.
+    uint64_t sum = (uint64_t)p.object->counter + (uint64_t)p.number;
+    return p.object->counter = (int64_t)sum;
 }
 
 // The calls -------------------------------------------------------------------

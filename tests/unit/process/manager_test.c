@@ -393,6 +393,8 @@ WEFT_TEST(dictionaries_lists_and_counters, .timeout = 30)
     ck_assert_int_eq(weft_count(m, "c", 5, &value), 0);
     ck_assert_int_eq(weft_count(m, "c", -7, &value), 0);
     ck_assert_int_eq(value, -2);
+    ck_assert_int_eq(weft_count(m, "c", INT64_MIN, &value), 0);
+    ck_assert(value == INT64_MAX - 1); // it has wrapped
     ck_assert_int_eq(weft_manager_close(m), 0);
 }
 
