@@ -107,8 +107,11 @@ static void write_answer(struct wi_member *member, unsigned number,
         reply->bytes = 1;
     }
     int rc = wi_place_write(&place, bytes);
-    if (rc < 0)
+    if (rc < 0) { // half of it is no text
         reply->code = rc;
+        place.far.size = 0;
+        wi_place_write(&place, NULL);
+    }
     reply->form = (uint8_t)place.form;
     reply->inline_size = (uint16_t)place.inline_size;
     if (blob != NULL)
