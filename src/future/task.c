@@ -209,7 +209,6 @@ static void default_thread(void *arg)
     struct wi_worker *worker = wi_worker_enter(loop->runtime, 0);
     run_main(worker, loop->main, &options);
     wi_worker_leave(worker);
-    wi_records_leave(&wi_here);
     if (__atomic_load_n(&loop->ready, __ATOMIC_RELAXED) == DEFAULT_STARTING)
         default_tell(loop, DEFAULT_FAILED);
 }

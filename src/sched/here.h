@@ -23,8 +23,9 @@ struct wi_this_thread {
                               // has none yet, and in the scheduler
     struct wi_task *free;     // records to reuse, linked by `next`
     uint32_t free_count;
-    uint32_t registered; // the exit hook of the thread is set
-    uint64_t next_id;    // ids next_id .. end_id - 1 are this thread's
+    uint32_t keeps;   // its end gives `free` back: records.c. Else it has none,
+                      // and the count is as if it had the most
+    uint64_t next_id; // ids next_id .. end_id - 1 are this thread's
     uint64_t end_id;
     struct wi_task *thread; // this thread's own record, if it has one
     struct wi_canceling

@@ -37,20 +37,11 @@ enum permit { NONE = 0, GIVEN = 1, ON_FUTEX = 2, IN_POLL = 3 };
 void (*wi_thread_left)(struct wi_task *t);
 void (*wi_thread_values_left)(void);
 
-static void thread_gone(void *value)
+// The record of a thread that ends; t is its own.
+static void record_gone(struct wi_task *t)
 {
-    struct wi_task *t = wi_here.thread;
-    if (wi_here.worker != NULL) {
-        wi_stack_fell_back(&wi_here.worker->os_point);
-        wi_panic("pthread_exit", value,
-                 "a task must return; pthread_exit() would end its worker");
-    }
-    if (wi_thread_values_left != NULL)
-        wi_thread_values_left();
     wi_here.self = NULL;
     wi_here.thread = NULL;
-    if (t == NULL)
-        return; // it was a worker for a while, and has no record of its own
     if (wi_thread_left != NULL)
         wi_thread_left(t);
     if (wi_here.wake_fd != 0)
@@ -58,7 +49,22 @@ static void thread_gone(void *value)
     wi_here.wake_fd = 0;
     __atomic_store_n(&t->owner, 0, __ATOMIC_RELEASE);
     wi_task_unref(t);
-    wi_records_leave(&wi_here);
+}
+
+// Once more if what is called here, or by other destructors of the thread, gets
+// it a record.
+static void thread_gone(void *value)
+{
+    if (wi_here.worker != NULL) {
+        wi_stack_fell_back(&wi_here.worker->os_point);
+        wi_panic("pthread_exit", value,
+                 "a task must return; pthread_exit() would end its worker");
+    }
+    if (wi_thread_values_left != NULL)
+        wi_thread_values_left();
+    if (wi_here.thread != NULL) // else it was a worker, or never waited
+        record_gone(wi_here.thread);
+    wi_records_end(&wi_here);
 }
 
 __attribute__((constructor)) static void watch_thread_ends(void)

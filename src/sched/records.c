@@ -9,7 +9,9 @@
 //
 // Each thread keeps a small free list; full batches travel between threads
 // through a common pool, so that a thread that only allocates and one that
-// only frees cost one lock in 64 records.
+// only frees cost one lock in 64 records. Its end gives the list back, whatever
+// thread it is: that is seen to when it gets its first free record. So that
+// this costs the others nothing, a thread without one counts as full.
 //
 // A trim takes the whole pool, counts in each block which of its records are
 // there, and sorts the records by that: those of a full block go, the others
@@ -37,6 +39,7 @@
 #include "base/fresh.h"
 #include "os/futex.h"
 #include "os/memory.h"
+#include "os/thread.h"
 #include "sched/here.h"
 #include "sched/sanitizer.h"
 #include "sched/task.h"
@@ -192,6 +195,13 @@ static struct wi_task *next_batch(void)
     return take ? make_block(chunk, index) : batch;
 }
 
+// From now on the thread has a free list.
+static void keep(struct wi_this_thread *here)
+{
+    here->keeps = 1;
+    wi_os_thread_watch_exit(here);
+}
+
 bool wi_task_refill(struct wi_this_thread *here)
 {
     if (here->next_id == here->end_id) {
@@ -200,8 +210,11 @@ bool wi_task_refill(struct wi_this_thread *here)
             __atomic_fetch_add(&id_counter, ID_BLOCK, __ATOMIC_RELAXED);
         here->end_id = here->next_id + ID_BLOCK;
     }
-    if (here->free == NULL && (here->free = next_batch()) != NULL)
+    if (here->free == NULL && (here->free = next_batch()) != NULL) {
         here->free_count = *batch_size(here->free);
+        if (!here->keeps)
+            keep(here);
+    }
     return here->free != NULL;
 }
 
@@ -227,6 +240,11 @@ static void pool_push(struct wi_task *batch, int size)
 
 WI_COLD void wi_records_spill(struct wi_this_thread *here)
 {
+    if (!here->keeps) {
+        here->free_count = 1;
+        keep(here);
+        return;
+    }
     struct wi_task *batch = here->free, *last = batch;
     for (int i = 1; i < WI_RECORD_BATCH; i++)
         last = last->next;
@@ -238,12 +256,21 @@ WI_COLD void wi_records_spill(struct wi_this_thread *here)
 
 void wi_records_leave(struct wi_this_thread *here)
 {
+    if (!here->keeps)
+        return;
     while (here->free_count >= WI_RECORD_BATCH)
         wi_records_spill(here);
     if (here->free != NULL)
         pool_push(here->free, here->free_count);
     here->free = NULL;
     here->free_count = 0;
+}
+
+void wi_records_end(struct wi_this_thread *here)
+{
+    wi_records_leave(here);
+    here->keeps = 0;
+    here->free_count = WI_RECORDS_MOST;
 }
 
 // Trimming --------------------------------------------------------------------

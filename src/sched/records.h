@@ -13,6 +13,7 @@ struct wi_task_chunk;
 
 enum {
     WI_RECORD_BATCH = 64,    // records that move between threads at once
+    WI_RECORDS_MOST = 256,   // free ones that a thread keeps
     WI_RECORDS_BEGIN = 4096, // the first record's offset in its chunk
     WI_RECORD_BLOCKS = 341,  // in a chunk
 };
@@ -41,11 +42,15 @@ extern struct wi_task_chunk *wi_task_chunks;
 // More records and ids for this thread; false: no memory.
 bool wi_task_refill(struct wi_this_thread *here);
 
-// Gives the first batch of a full free list to the common pool.
+// For the first free record of a thread, whose end gives it back from now on.
+// Else gives the first batch of a full free list to the common pool.
 void wi_records_spill(struct wi_this_thread *here);
 
 // The calling thread's free list goes to the common pool.
 void wi_records_leave(struct wi_this_thread *here);
+
+// The same at its end, after which it may yet begin anew.
+void wi_records_end(struct wi_this_thread *here);
 
 // Whether there are enough free records to make a trim worth while.
 bool wi_records_want_trim(void);

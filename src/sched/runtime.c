@@ -128,7 +128,6 @@ static void worker_thread(void *arg)
     // As a plain thread: no job may run here before.
     if (runtime->begin != NULL && runtime->begin(runtime) < 0) {
         wi_task_unref(base);
-        wi_records_leave(&wi_here);
         return;
     }
     wi_worker_enter(runtime, worker->index);
@@ -146,7 +145,6 @@ static void worker_thread(void *arg)
     if (runtime->end != NULL)
         runtime->end(runtime);
     wi_task_unref(base);
-    wi_records_leave(&wi_here);
 }
 
 static int start_worker(struct wi_worker *worker, const char *what,

@@ -15,11 +15,10 @@
 #include "os/report.h"
 #include "sched/here.h"
 
-enum { FREE_MAX = 4 * WI_RECORD_BATCH };
-
 // Used: an instruction of arch.h names it.
 __thread struct wi_this_thread wi_here_storage
-    __attribute__((used, tls_model("initial-exec"), visibility("hidden")));
+    __attribute__((used, tls_model("initial-exec"), visibility("hidden"))) = {
+        .free_count = WI_RECORDS_MOST};
 
 // Keeps the root that leads a reader to the chunks (inspect/root.c) in programs
 // that are linked with the static library.
@@ -158,7 +157,7 @@ static inline void reuse(struct wi_task *t, uint32_t state)
     struct wi_this_thread *here = &wi_here;
     t->next = here->free;
     here->free = t;
-    if (WI_RARELY(++here->free_count >= FREE_MAX))
+    if (WI_RARELY(++here->free_count >= WI_RECORDS_MOST))
         wi_records_spill(here);
 }
 

@@ -368,7 +368,6 @@ static void watch(void *arg)
         if (quiet == QUIET && finding == ALL_ASLEEP)
             look_for_standstill();
     }
-    wi_records_leave(&wi_here); // of the spares' first records
 }
 
 void wi_watchdog_wake(void)

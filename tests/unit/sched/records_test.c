@@ -2,8 +2,11 @@
 //
 // The memory of the records: a peak's goes back, and what may still look at a
 // record of it finds that it has ended.
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
+
+#include <weft/local.h>
 
 #include "kit.h"
 #include "sched/deque.h"
@@ -120,6 +123,86 @@ WEFT_TEST(old_hints_stay_old)
         fall(PEAK);
         trim();
     }
+}
+
+// Threads that end ------------------------------------------------------------
+
+static void count_one(struct wi_task *t, void *count)
+{
+    (void)t;
+    ++*(long *)count;
+}
+
+static long records_made(void)
+{
+    long count = 0;
+    wi_task_each(count_one, &count);
+    return count;
+}
+
+static void *only_run(void *arg)
+{
+    return (void *)(intptr_t)weft_run(kit_return, arg);
+}
+
+static void *only_start(void *arg)
+{
+    weft_future_unref(weft_task_start(kit_return, NULL));
+    return arg;
+}
+
+static void *only_give_back(void *f)
+{
+    weft_future_unref(f);
+    return NULL;
+}
+
+// What a thread's last act comes after: a destructor that waits.
+static void wait_at_the_end(void *arg)
+{
+    (void)arg;
+    weft_sleep(1e-6);
+}
+
+static const struct weft_local waits = {.kind = WEFT_LOCAL_THREAD,
+                                        .destroy = wait_at_the_end};
+
+static int set_waits(void *arg)
+{
+    return weft_local_set(&waits, arg);
+}
+
+static void *wait_after_run(void *arg)
+{
+    return (void *)(intptr_t)weft_run(set_waits, &arg);
+}
+
+// A thread that Weft did not start, which never waits.
+static void one_after_another(void *(*fn)(void *arg), int n)
+{
+    for (int i = 0; i < n; i++) {
+        pthread_t thread;
+        void *out = NULL;
+        weft_future *f = weft_task_start(kit_return, NULL);
+        kit_assert_code(weft_get_into(f, NULL, 0), 0);
+        ck_assert_int_eq(pthread_create(&thread, NULL, fn, f), 0);
+        ck_assert_int_eq(pthread_join(thread, &out), 0);
+        if (fn != only_give_back)
+            weft_future_unref(f);
+    }
+}
+
+WEFT_TEST(a_thread_that_ends_leaves_its_free_records, .repeat = 4,
+          .timeout = 30)
+{
+    void *(*const kinds[])(void *arg) = {only_run, only_start, only_give_back,
+                                         wait_after_run};
+    void *(*fn)(void *arg) = kinds[weft_test_round()];
+    one_after_another(fn, 4);
+    long before = records_made();
+    // A few batches may be on their way between threads.
+    one_after_another(fn, 20 * WI_RECORD_BATCH);
+    ck_assert_int_le(records_made(), before + 8 * WI_RECORD_BATCH);
 }
 
 // The queue of what has not started, which a peak makes long ------------------
