@@ -437,9 +437,12 @@ static bool hand_search_on(struct wi_runtime *runtime)
             uint64_t was =
                 __atomic_fetch_and(&runtime->idle[i], ~bit, __ATOMIC_SEQ_CST);
             if (was & bit) {
-                // One that is awake already sees that its bit has gone.
+                // One that is awake already sees that its bit has gone, and
+                // may have left since.
                 unsigned at = i * 64 + (unsigned)__builtin_ctzll(bit);
-                wi_worker_wake(runtime->workers[at]);
+                struct wi_worker *worker = wi_runtime_worker(runtime, at);
+                if (worker != NULL)
+                    wi_worker_wake(worker);
                 return true;
             }
             mask = was;

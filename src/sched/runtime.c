@@ -25,7 +25,8 @@ static void free_workers(struct wi_runtime *runtime)
 {
     for (unsigned i = 0; i < WI_MAX_LIVE && runtime->workers[i]; i++) {
         wi_worker_free(runtime->workers[i]);
-        runtime->workers[i] = NULL;
+        // relaxed: who comes late finds either; see wi_runtime_worker
+        __atomic_store_n(&runtime->workers[i], NULL, __ATOMIC_RELAXED);
     }
 }
 
@@ -557,8 +558,9 @@ bool wi_runtime_has_open_work(struct wi_runtime *runtime)
     if (runtime->solo) // what its worker has it runs itself
         return false;
     for (unsigned i = 0; i < wi_runtime_live(runtime); i++) {
-        const struct wi_worker *worker = runtime->workers[i];
-        if (!wi_deque_empty(&worker->jobs) || wi_worker_shares(worker))
+        const struct wi_worker *worker = wi_runtime_worker(runtime, i);
+        if (worker != NULL &&
+            (!wi_deque_empty(&worker->jobs) || wi_worker_shares(worker)))
             return true;
     }
     return wi_roamers_ready(&runtime->roamers);

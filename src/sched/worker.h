@@ -175,6 +175,15 @@ struct wi_runtime {
     struct wi_roamers roamers __attribute__((aligned(64)));
 };
 
+// The worker with this index. NULL if there is none (any more): who has queued
+// something may come too late, when the runtime has gone.
+static inline struct wi_worker *
+wi_runtime_worker(const struct wi_runtime *runtime, unsigned index)
+{
+    // relaxed: who is counted was stored before; see wi_runtime_live
+    return __atomic_load_n(&runtime->workers[index], __ATOMIC_RELAXED);
+}
+
 // Whether it has nothing to do. relaxed: a hint.
 static inline bool wi_worker_sleeps(const struct wi_worker *worker)
 {

@@ -12,7 +12,9 @@
 #include <weft/weft.h>
 
 #include "sched/here.h"
+#include "sched/idle.h"
 #include "sched/records.h"
+#include "sched/worker.h"
 #include "weft_test.h"
 
 enum { DRIVERS = 4, KNOWN = 64, PAIRS = 4 };
@@ -154,6 +156,26 @@ WEFT_TEST(no_ball_is_lost, .timeout = 30)
     for (int i = 0; i < DRIVERS; i++)
         ck_assert_int_eq(weft_join(drivers[i]), 0);
     ck_assert_int_eq(weft_join(trimmer), 0);
+}
+
+// Who has queued something looks for a sleeper after that; by then it may have
+// run and ended, and its runtime with it.
+static void run_nothing(struct wi_task *t)
+{
+    (void)t;
+}
+
+WEFT_TEST(a_runtime_that_has_gone_has_nobody_to_wake)
+{
+    struct wi_runtime *runtime;
+    ck_assert_int_eq(wi_runtime_new(&runtime, 2, false, 0, run_nothing), 0);
+    wi_runtime_free(runtime);
+    wi_runtime_wake_idle(runtime);
+    ck_assert_uint_eq(runtime->searching, 0);
+    // One that slept when its bit was taken, and has left since.
+    runtime->idle[0] = 1;
+    wi_runtime_wake_idle(runtime);
+    ck_assert_uint_eq(runtime->idle[0], 0);
 }
 
 WEFT_TEST_MAIN("late_wake")
