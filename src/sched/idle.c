@@ -84,8 +84,9 @@ void wi_mail(struct wi_task *t)
         }
         if ((owner & WI_ROAMING) && wi_roamer_wake(t))
             return;
-        // acq_rel: pairs with the exchange that takes the mark off
-        if (__atomic_exchange_n(&t->inflight, 1, __ATOMIC_ACQ_REL) != 0)
+        // acquire and release: pairs with the exchange that takes the mark off.
+        // seq_cst: before the look at the owner; pairs with unpin in roam.c
+        if (__atomic_exchange_n(&t->inflight, 1, __ATOMIC_SEQ_CST) != 0)
             return; // on its way already
         owner = __atomic_load_n(&t->owner, __ATOMIC_SEQ_CST);
         struct wi_worker *worker = (struct wi_worker *)(owner & WI_OWNER_MASK);

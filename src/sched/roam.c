@@ -159,6 +159,10 @@ struct wi_task *wi_roamer_take(struct wi_worker *worker)
     wi_mutex_unlock(&roamers->lock);
     if (t == NULL)
         return NULL;
+    // The others, which for a moment stood nowhere, before the idle mask, at
+    // which go_on looks; pairs with announce. The mutex was left by an
+    // exchange.
+    wi_arch_fence_after_rmw();
     uintptr_t here = (uintptr_t)worker | WI_ROAMING;
     if (!change(t, WI_ROAMING, here))
         set(t, here | WI_WOKEN_AGAIN);
