@@ -21,6 +21,8 @@
 //     NULL                   somebody does: children to steal, a look at the
 //                            inbox, the end of a canceled run
 //
+// The watchdog asks, too, while there are runs with a deadline.
+//
 // Who wants something sets it to NULL, in all ranges of a worker; the owner
 // sets it back when it takes the request. A worker that is about to sleep asks
 // after it has announced its sleep; the owner takes the request, then publishes
@@ -320,6 +322,13 @@ void wi_fork_ask(struct wi_runtime *runtime)
         wi_fork_ask_worker(runtime->workers[i]);
 }
 
+void wi_fork_ask_timed(struct wi_runtime *runtime)
+{
+    // relaxed: a hint; there is a next time
+    if (__atomic_load_n(&runtime->forks_timed, __ATOMIC_RELAXED) != 0)
+        wi_fork_ask(runtime);
+}
+
 // Whoever has asked has been heard. The mark goes after the request: who sets
 // it meanwhile, and finds the request there, has announced what it wants before
 // that; who finds the mark, too; and who sets it later asks again.
@@ -366,6 +375,14 @@ static void count_run(struct wi_worker *worker, uint32_t more)
                      __ATOMIC_RELAXED);
 }
 
+// Counts a run with a deadline.
+static void count_timed(const struct wi_fork_run *run, uint32_t more)
+{
+    // relaxed: a hint
+    if (run->deadline != WI_FOREVER)
+        __atomic_fetch_add(&run->runtime->forks_timed, more, __ATOMIC_RELAXED);
+}
+
 static bool is_any_public(struct wi_runtime *runtime)
 {
     bool found = false;
@@ -400,11 +417,19 @@ static void cancel_run(struct wi_fork_run *run)
     wi_fork_ask(run->runtime);
 }
 
+// Whether the scopes of who began the run want it to end. Others, who cannot
+// look at the scopes, have their deadline: that task may wait just now.
+static bool is_to_end(const struct wi_fork_run *run)
+{
+    if (run->task == wi_here.self)
+        return wi_scope_test(wi_here.self) < 0;
+    return run->deadline != WI_FOREVER && run->deadline <= wi_os_now();
+}
+
 // The run follows the scopes of who began it.
 static void follow_scopes(struct wi_forks *forks)
 {
-    if (forks->run->task == wi_here.self && !is_canceled(forks) &&
-        wi_scope_test(wi_here.self) < 0)
+    if (!is_canceled(forks) && is_to_end(forks->run))
         cancel_run(forks->run);
     if (is_canceled(forks))
         forks->head.stack_low = UINTPTR_MAX;
@@ -763,8 +788,10 @@ int wi_fork_root(struct wi_fork_run *of, weft_fork_function *run, void *data)
     wi_here.self->flags |= WI_PINNED; // the ranges belong to the worker
     of->task = wi_here.self;
     of->runtime = runtime;
+    of->deadline = wi_scope_deadline(of->task);
     bool is_outermost = worker->forks == NULL;
     count_run(worker, 1);
+    count_timed(of, 1);
     range_begin(forks, of);
     // The children of the first forks are the largest ones, and a child may
     // take for ever without a further fork: they are shared unasked, if this is
@@ -776,6 +803,7 @@ int wi_fork_root(struct wi_fork_run *of, weft_fork_function *run, void *data)
     }
     run(forks->slots, data);
     range_end(forks);
+    count_timed(of, -1u);
     count_run(worker, -1u);
     if (!(flags & WI_PINNED))
         of->task->flags &= (uint8_t)~WI_PINNED;

@@ -19,6 +19,7 @@ struct wi_worker;
 struct wi_fork_run {
     struct wi_task *task; // whose scopes end it: who runs its root
     struct wi_runtime *runtime;
+    int64_t deadline;  // of these scopes, as it began
     uint32_t canceled; // atomic: no child starts any more
 };
 
@@ -47,6 +48,10 @@ bool wi_fork_is_on(struct wi_runtime *runtime);
 // else has come, at their next fork.
 void wi_fork_ask(struct wi_runtime *runtime);
 void wi_fork_ask_worker(struct wi_worker *worker);
+
+// The same, where there are runs with a deadline, which otherwise nobody looks
+// at while all are busy. Called now and then.
+void wi_fork_ask_timed(struct wi_runtime *runtime);
 
 // Looks for work for some microseconds before the worker sleeps; whether there
 // may be some.

@@ -69,6 +69,7 @@ static void reset(struct wi_runtime *runtime, unsigned count)
     runtime->spares_on = 0;
     runtime->stop = 0;
     runtime->cancel_all = 0;
+    runtime->forks_timed = 0;
     runtime->dropping = 0;
     runtime->alone = count == 1 && wi_biased_fast;
     runtime->stall = 0;

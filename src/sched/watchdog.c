@@ -50,6 +50,7 @@
 #include "os/environment.h"
 #include "os/report.h"
 #include "sched/culprit.h"
+#include "sched/fork_join.h"
 #include "sched/idle.h"
 #include "sched/scope.h"
 #include "sched/standstill.h"
@@ -293,6 +294,7 @@ static enum finding look(void)
             enum finding finding = look_at_worker(r->workers[i], now);
             worst = finding > worst ? finding : worst;
         }
+        wi_fork_ask_timed(r);
         if (!r->solo) {
             compensate(r, false);
             // relaxed: the wheel is under its lock

@@ -139,8 +139,9 @@ struct wi_runtime {
     unsigned spares_on; // atomic: so many of the spares may take work now
     uint32_t stop;      // atomic
     size_t stack_size;
-    uint32_t cancel_all; // atomic: jobs begin canceled
-    uint32_t dropping;   // atomic: so many drop what has not begun
+    uint32_t cancel_all;  // atomic: jobs begin canceled
+    uint32_t forks_timed; // atomic: fork-join runs with a deadline
+    uint32_t dropping;    // atomic: so many drop what has not begun
     bool alone;    // atomic: it has one worker; who starts another has the
                    // barrier for it
     bool solo;     // its one worker has no thief, ever: no spare either

@@ -497,6 +497,29 @@ KIT_BOTH(a_timeout_ends_a_run, .timeout = 30)
     }
 }
 
+// In place, where nobody else is that could ask for anything.
+WEFT_JOB(int, endless_for_a_while)
+{
+    WEFT_TIMEOUT(0.02);
+    return weft_fork_run(NULL, NULL, endless, 90);
+}
+
+WEFT_TEST(a_timeout_ends_a_run_in_place, .timeout = 30)
+{
+    for (unsigned n = 1; n <= 4; n++) {
+        weft_executor *ex = weft_thread_pool(.workers = n);
+        weft_future *f[4];
+        for (unsigned i = 0; i < n; i++)
+            f[i] = weft_submit(ex, endless_for_a_while);
+        for (unsigned i = 0; i < n; i++) {
+            int out = 0;
+            kit_assert_code(weft_result(f[i], &out), 0);
+            ck_assert_int_eq(out, -ETIMEDOUT);
+        }
+        weft_executor_close(ex);
+    }
+}
+
 WEFT_JOB(int, endless_job)
 {
     return weft_fork_run(NULL, NULL, endless, 90);
