@@ -81,9 +81,9 @@ int wi_park(const struct wi_wait *wait);
 struct pollfd;
 int wi_park_poll(const struct wi_wait *wait, struct pollfd *fds, unsigned n);
 
-// Wakes t, or lets its next park return at once. Any thread, also in a signal
-// handler. t may have ended or been recycled: then somebody sees a spurious
-// wake.
+// Wakes t, or lets its next park return at once. Any thread; in a signal
+// handler wi_mail does it. t may have ended or been recycled: then somebody
+// sees a spurious wake.
 void wi_unpark(struct wi_task *t);
 
 // What a plain thread does before it sleeps and in place of sleeping, while a
