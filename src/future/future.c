@@ -372,11 +372,15 @@ static WI_MERGED bool run_inline(struct wi_task *self, bool plain,
         return false;
     wi_hint hint = wi_hint_of(t);
     wi_deque_bury(&worker->jobs, hint);
-    // relaxed: the claim's barrier orders it
+    // relaxed: the fence orders it
     __atomic_store_n(&self->edge, hint | WI_EDGE_INLINE, __ATOMIC_RELAXED);
     bool mine = wi_task_claim(t, wi_hint_gen(hint), 0);
-    if (mine)
+    if (mine) {
+        // The edge before the look at the marks of a cancel; pairs with
+        // wi_future_nudge. The claim was a compare-and-swap.
+        wi_arch_fence_after_rmw();
         call_inside(worker, self, t, hint);
+    }
     // release: as in wi_edge_clear
     __atomic_store_n(&self->edge, 0, __ATOMIC_RELEASE);
     return mine;
@@ -574,7 +578,7 @@ void wi_future_nudge(struct wi_task *t)
     wi_unpark(t);
     // What runs inside its join hears of it too.
     for (;;) {
-        // seq_cst: pairs with the claim in run_inline
+        // seq_cst: after the mark; pairs with the fence in run_inline
         uint64_t edge = __atomic_load_n(&t->edge, __ATOMIC_SEQ_CST);
         // acquire: the edge before the generation. What runs inside has no
         // reference from us: it may have ended, and this be another's edge.

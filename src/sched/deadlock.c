@@ -15,6 +15,7 @@
 
 #include <weft/error.h>
 
+#include "arch/arch.h"
 #include "base/fresh.h"
 #include "base/racy.h"
 #include "os/report.h"
@@ -53,8 +54,9 @@ void wi_edge_set(struct wi_task *self, uint64_t edge)
         edge |= shields <= WI_EDGE_MOST_SHIELDS ? shields * WI_EDGE_SHIELD
                                                 : WI_EDGE_FIRM;
     // seq_cst: before the publication and the loads of wi_edge_check
-    __atomic_store_n(&self->edge, edge, __ATOMIC_SEQ_CST);
+    (void)__atomic_exchange_n(&self->edge, edge, __ATOMIC_SEQ_CST);
     // Either who cancels a scope sees the edge (wi_edge_cancel) or we the mark.
+    wi_arch_fence_after_rmw();
     if (ends_now(self, edge))
         wi_edge_clear(self);
 }
@@ -76,7 +78,8 @@ void wi_edge_clear(struct wi_task *self)
 
 void wi_edge_cancel(struct wi_task *t, unsigned shields)
 {
-    uint64_t edge = __atomic_load_n(&t->edge, __ATOMIC_RELAXED);
+    // seq_cst: after the mark; pairs with wi_edge_set
+    uint64_t edge = __atomic_load_n(&t->edge, __ATOMIC_SEQ_CST);
     if (edge == 0 || !wi_edge_is_soft(edge, shields))
         return;
     wi_mutex_lock(&lock);

@@ -15,6 +15,7 @@
 
 #include <weft/error.h>
 
+#include "arch/arch.h"
 #include "base/cold.h"
 #include "base/fresh.h"
 #include "os/event.h"
@@ -78,9 +79,11 @@ void wi_thread_adopt(struct wi_task *t)
         // relaxed: pairs with weft_future_native_id, who wants nothing else
         __atomic_store_n(&t->extra->native, wi_os_thread_id(),
                          __ATOMIC_RELAXED);
-    // seq_cst: before the first look at a cancel mark; pairs with wi_mail
+    // seq_cst, and the fence: before the first look at a cancel mark, of any
+    // order; pairs with wi_mail
     __atomic_store_n(&t->owner, (uintptr_t)&wi_here | WI_THREAD,
                      __ATOMIC_SEQ_CST);
+    wi_arch_fence();
     wi_here.self = t;
     wi_here.thread = t;
     wi_os_thread_watch_exit(t);
