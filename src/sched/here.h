@@ -19,8 +19,9 @@ struct wi_worker;
 
 struct wi_this_thread {
     struct wi_worker *worker; // NULL in a plain thread
-    struct wi_task *self;     // the running record; NULL in a plain thread that
-                              // has none yet, and in the scheduler
+    struct wi_task *self;     // the running record; in the scheduler the one
+                              // that ran last, or NULL, as in a plain thread
+                              // that has none yet
     struct wi_task *free;     // records to reuse, linked by `next`
     uint32_t free_count;
     uint32_t keeps;   // its end gives `free` back: records.c. Else it has none,
