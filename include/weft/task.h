@@ -64,7 +64,8 @@ WEFT_API int weft_run_with(weft_function *fn, void *arg,
                            const struct weft_run_options *options);
 
 // Starts fn(arg) as a task of the current run; from a plain thread outside any
-// run, of the process-wide default loop. It begins while the caller waits: in
+// run, of the process-wide default loop. With .group, of the run in which that
+// was opened, or of that loop. It begins while the caller waits: in
 // the order of starting, behind those tasks that can go on, except that a join
 // may run its own child first.
 // Never NULL. The task belongs to a group even when its handle is dropped.

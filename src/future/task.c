@@ -332,14 +332,16 @@ WI_COLD static weft_future *not_started(void *arg, void (*drop)(void *arg),
     return wi_future_failed(code, weft_strerror(code));
 }
 
-// Where a task runs: group is what the caller gave. NULL: in the default loop.
+// Where a task runs: where the group was opened that the caller gave, since
+// that place outlives the group's close; a run that the caller is in may not.
+// NULL: in the default loop.
 static inline struct wi_runtime *runtime_of(const weft_group *group)
 {
-    struct wi_task *owner = group != NULL ? group->owner : NULL;
-    if (owner != NULL && owner->home != NULL &&
-        wi_runtime_count(owner->home) > 0)
-        return owner->home;
-    return WI_LIKELY(wi_here.worker != NULL) ? wi_here.worker->runtime : NULL;
+    if (group == NULL)
+        return WI_LIKELY(wi_here.worker != NULL) ? wi_here.worker->runtime
+                                                 : NULL;
+    struct wi_runtime *home = group->owner->home;
+    return home != NULL && wi_runtime_count(home) > 0 ? home : NULL;
 }
 
 // The group of a task for which none was given.

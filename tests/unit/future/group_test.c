@@ -379,6 +379,56 @@ KIT_BOTH(children_may_start_siblings_while_the_group_closes)
     ck_assert_int_eq(late_runs, 31);
 }
 
+// A run and a pool may end before a group that was opened outside: what they
+// start in it runs where its owner's tasks do.
+static int outside_runs;
+static struct kit_gate outside_gate;
+
+static int wait_outside(void *arg)
+{
+    (void)arg;
+    int rc = kit_gate_wait(&outside_gate);
+    return rc < 0 ? rc : kit_count(&outside_runs);
+}
+
+static int start_outside(void *group)
+{
+    weft_future_unref(
+        weft_task_start(kit_count, &outside_runs, .group = group));
+    weft_future_unref(weft_task_start(wait_outside, NULL, .group = group));
+    return weft_yield();
+}
+
+WEFT_JOB(int, start_outside_job)
+{
+    return start_outside(shared);
+}
+
+static void await_outside(int wanted)
+{
+    double end = weft_now() + weft_test_seconds(5);
+    kit_gate_open(&outside_gate);
+    while (kit_load(&outside_runs) < wanted && weft_now() < end)
+        weft_yield();
+    ck_assert_int_eq(kit_load(&outside_runs), wanted);
+    kit_gate_free(&outside_gate);
+    outside_gate = kit_gate_new();
+}
+
+WEFT_TEST(children_that_a_run_or_a_pool_starts_outlive_it, .timeout = 20)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2);
+    outside_gate = kit_gate_new();
+    shared = weft_group_open();
+    kit_assert_code(weft_run(start_outside, shared), 0);
+    await_outside(2);
+    kit_assert_code(weft_join(weft_submit(ex, start_outside_job)), 0);
+    kit_assert_code(weft_executor_close(ex), 0);
+    await_outside(4);
+    kit_assert_code(weft_group_close(shared), 0);
+    kit_gate_free(&outside_gate);
+}
+
 // The declaration -------------------------------------------------------------
 
 static int block_joins(int *runs)
