@@ -173,15 +173,15 @@ static int park_thread_shared(struct wi_task *self, int64_t deadline,
     return was == GIVEN ? 0 : rc;
 }
 
-static int sleep_thread(struct wi_task *self, int64_t deadline,
-                        const struct wi_wait *wait)
+static void begin_sleep(void)
 {
     if (wi_here.sleeping != NULL)
         wi_here.sleeping(true);
-    if (sleep_ops() != NULL)
-        sleep_ops()->help(self);
-    int rc = wait->shared != NULL ? park_thread_shared(self, deadline, wait)
-                                  : park_thread(self, deadline);
+}
+
+// The sleep ended with rc, unless it is refused.
+static int end_sleep(int rc)
+{
     if (wi_here.sleeping != NULL)
         wi_here.sleeping(false);
     if (wi_here.refused != 0) {
@@ -189,6 +189,17 @@ static int sleep_thread(struct wi_task *self, int64_t deadline,
         wi_here.refused = 0;
     }
     return rc;
+}
+
+static int sleep_thread(struct wi_task *self, int64_t deadline,
+                        const struct wi_wait *wait)
+{
+    begin_sleep();
+    if (sleep_ops() != NULL)
+        sleep_ops()->help(self);
+    return end_sleep(wait->shared != NULL
+                         ? park_thread_shared(self, deadline, wait)
+                         : park_thread(self, deadline));
 }
 
 // Tasks -----------------------------------------------------------------------
@@ -349,9 +360,16 @@ int wi_park_poll(const struct wi_wait *wait, struct pollfd *fds, unsigned n)
     int rc = wait_limit(wait, self, &deadline);
     if (rc < 0)
         return rc;
+    // A wait for the kernel alone is what a pool of threads has its limit for.
+    // A set has others in it, who may need the place.
+    bool lends = wait->kind == WI_WAIT_SET;
     announce(self, wait);
+    if (lends)
+        begin_sleep();
     rc = need_wake_fd() == 0 ? poll_thread(self, fds, n, deadline)
                              : poll_slice(self, fds, n, deadline);
+    if (lends)
+        rc = end_sleep(rc);
     unannounce(self);
     return rc;
 }

@@ -183,6 +183,31 @@ KIT_BOTH(a_job_waits_for_another_one_of_a_pool_of_one, .timeout = 20)
     kit_assert_code(weft_executor_close(own_pool), 0);
 }
 
+// A wait for a descriptor, too, where it is for another job as well.
+WEFT_JOB(int, select_another)
+{
+    weft_future *f = weft_submit(own_pool, write_byte, 'c');
+    struct weft_case cases[] = {
+        WEFT_CASE_READY(more[0], WEFT_READABLE),
+        WEFT_CASE_FUTURE(f),
+        WEFT_CASE_AFTER(weft_test_seconds(5)),
+    };
+    int which = weft_select(cases, 3);
+    weft_join(f);
+    return which;
+}
+
+KIT_BOTH(a_job_selects_another_one_of_a_pool_of_one, .timeout = 20)
+{
+    int which = -1;
+    open_ends();
+    own_pool = weft_thread_pool(.workers = 1, .blocking = true);
+    kit_assert_code(weft_result(weft_submit(own_pool, select_another), &which),
+                    0);
+    ck_assert_int_eq(which, 1);
+    kit_assert_code(weft_executor_close(own_pool), 0);
+}
+
 // More jobs than threads: they wait for their turn and all run.
 static int inside, most;
 

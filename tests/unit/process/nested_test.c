@@ -53,6 +53,48 @@ WEFT_TEST(recursion_beyond_the_cap, .timeout = 30)
     ck_assert_int_eq(weft_executor_close(ex), 0);
 }
 
+// A job that waits for a descriptor as well says, too, that it waits.
+static int select_it(weft_future *f)
+{
+    int ends[2];
+    if (pipe(ends) < 0)
+        return -errno;
+    struct weft_case cases[] = {
+        WEFT_CASE_READY(ends[0], WEFT_READABLE),
+        WEFT_CASE_FUTURE(f),
+        WEFT_CASE_AFTER(weft_test_seconds(10)),
+    };
+    int which = weft_select(cases, 3);
+    close(ends[0]);
+    close(ends[1]);
+    return which == 1 ? 0 : -WEFT_EDEADLOCK;
+}
+
+WEFT_JOB(long, fib_selected, long, n)
+{
+    long a = 0, b = 0;
+    if (n < 2)
+        return n;
+    weft_executor *own = weft_executor_open(0);
+    weft_future *left = weft_submit(own, fib_selected, n - 1);
+    weft_future *right = weft_submit(own, fib_selected, n - 2);
+    int rc = select_it(left);
+    if (rc == 0)
+        rc = select_it(right);
+    if (rc == 0 && (rc = weft_result(left, &a)) == 0)
+        rc = weft_result(right, &b);
+    if (rc < 0)
+        weft_fail(rc, "fib(%ld): %s", n, weft_error_name(rc));
+    return a + b;
+}
+
+WEFT_TEST(recursion_by_select_beyond_the_cap, .timeout = 60)
+{
+    ex = weft_process_pool(.workers = 1);
+    expect_long(weft_submit(ex, fib_selected, 9), 34);
+    ck_assert_int_eq(weft_executor_close(ex), 0);
+}
+
 WEFT_JOB(long, gather_squares, long, n)
 {
     enum { MOST = 200 };
