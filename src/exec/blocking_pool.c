@@ -35,7 +35,9 @@
 
 // UNTIDY: so many jobs come before the entries of those that were canceled are
 // taken out: few beside the 65,536 generations of a record (lane.h).
-enum { DEFAULT_LIMIT = 64, UNTIDY = 4096 };
+// MOST_THREADS: more the kernel has no numbers for; so a limit that stands for
+// none can be added to.
+enum { DEFAULT_LIMIT = 64, MOST_THREADS = 1 << 22, UNTIDY = 4096 };
 #define DEFAULT_IDLE 10.0
 
 // A queued record: a hint, since a cancel may end it first.
@@ -547,6 +549,13 @@ static bool is_own(weft_executor *pool)
     return wi_here.pool == (struct blocking_pool *)pool;
 }
 
+static unsigned limit_of(unsigned workers)
+{
+    if (workers == 0)
+        return DEFAULT_LIMIT;
+    return workers < MOST_THREADS ? workers : MOST_THREADS;
+}
+
 weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
 {
     wi_fresh_in_use();
@@ -565,7 +574,7 @@ weft_executor *wi_blocking_pool(const struct weft_thread_pool_options *options)
     pool->mark.job_ended = job_ended;
     for (unsigned i = 0; i < WI_LANES; i++)
         pool->lines[i].last = pool->lines[i].untidy = &pool->lines[i].first;
-    pool->limit = options->workers != 0 ? options->workers : DEFAULT_LIMIT;
+    pool->limit = limit_of(options->workers);
     pool->least = options->min_workers;
     pool->idle_timeout =
         options->idle_timeout != 0 ? options->idle_timeout : DEFAULT_IDLE;

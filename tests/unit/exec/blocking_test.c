@@ -3,6 +3,7 @@
 // names them without.
 #include "kit.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 static int ends[2], more[2];
@@ -205,6 +206,18 @@ KIT_BOTH(a_job_selects_another_one_of_a_pool_of_one, .timeout = 20)
     kit_assert_code(weft_result(weft_submit(own_pool, select_another), &which),
                     0);
     ck_assert_int_eq(which, 1);
+    kit_assert_code(weft_executor_close(own_pool), 0);
+}
+
+// As many as one likes: no limit, with places lent on top of it.
+KIT_BOTH(a_job_waits_for_another_one_of_a_pool_without_a_limit, .timeout = 20)
+{
+    int rc = 1;
+    open_ends();
+    own_pool = weft_thread_pool(.workers = UINT_MAX, .blocking = true);
+    weft_future *f = weft_submit(own_pool, wait_for_another);
+    kit_assert_code(weft_result(f, &rc), 0);
+    ck_assert_int_eq(rc, 0);
     kit_assert_code(weft_executor_close(own_pool), 0);
 }
 
