@@ -286,7 +286,6 @@ static bool initialize(struct blocking_pool *pool)
 static void finalize(struct blocking_pool *pool)
 {
     wi_mutex_unlock(&pool->lock);
-    wi_here.pool = NULL;
     int code = pool->finalizer(pool->init_arg);
     wi_mutex_lock(&pool->lock);
     if (code < 0)
@@ -320,6 +319,9 @@ static void pool_thread(void *arg)
     while (usable && (t = next_job(pool)) != NULL)
         run_one(pool, t);
     wi_here.sleeping = NULL;
+    // What its finalizer and the destructors of its values submit comes from no
+    // job, for which a pool that is being closed would stay.
+    wi_here.pool = NULL;
     pool->threads--;
     pool->leaving++;
     if (usable && pool->finalizer != NULL)

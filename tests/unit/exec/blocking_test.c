@@ -4,6 +4,7 @@
 #include "kit.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 
 static int ends[2], more[2];
@@ -219,6 +220,31 @@ KIT_BOTH(a_job_waits_for_another_one_of_a_pool_without_a_limit, .timeout = 20)
     kit_assert_code(weft_result(f, &rc), 0);
     ck_assert_int_eq(rc, 0);
     kit_assert_code(weft_executor_close(own_pool), 0);
+}
+
+// What the destructors of a thread submit comes from no job of the pool.
+static pthread_key_t key;
+static int late = 1;
+
+static void submit_late(void *arg)
+{
+    (void)arg;
+    late = weft_join(weft_submit(own_pool, write_byte, 'z'));
+}
+
+WEFT_JOB(int, set_key)
+{
+    return -pthread_setspecific(key, &key);
+}
+
+WEFT_TEST(a_destructor_submits_to_its_pool_that_is_being_closed, .timeout = 20)
+{
+    open_ends();
+    ck_assert_int_eq(pthread_key_create(&key, submit_late), 0);
+    own_pool = weft_thread_pool(.workers = 1, .blocking = true);
+    kit_assert_code(weft_join(weft_submit(own_pool, set_key)), 0);
+    kit_assert_code(weft_executor_close(own_pool), 0);
+    kit_assert_code(late, -WEFT_ECLOSED);
 }
 
 // More jobs than threads: they wait for their turn and all run.
