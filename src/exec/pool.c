@@ -258,15 +258,40 @@ struct chunk {
     size_t count;
 };
 
+// With a copy of the bytes, as every job has one: those are the caller's.
+static WI_COLD int call_with_bytes(const struct weft_job *job,
+                                   const struct weft_bytes *arg, void *result,
+                                   struct wi_job_frame *frame)
+{
+    wi_job_need_bytes(job, arg);
+    struct weft_bytes copy = weft_bytes_copy(arg->data, arg->len);
+    frame->text[0] = '\0';
+    if (copy.len < arg->len)
+        return -ENOMEM;
+    int code = wi_job_call(job, &copy, result, frame);
+    weft_bytes_free(&copy);
+    return code;
+}
+
+// One element, in its place.
+static int call_element(const struct chunk *chunk, size_t i,
+                        struct wi_job_frame *frame)
+{
+    const struct weft_job *job = chunk->job;
+    const void *arg = chunk->in + i * job->arg_size;
+    void *result = chunk->out + i * job->result_size;
+    if (WI_RARELY(job->arg_kind == WEFT_BYTES))
+        return call_with_bytes(job, arg, result, frame);
+    return wi_job_call(job, arg, result, frame);
+}
+
 // One element; whether to go on.
 static bool run_element(const struct chunk *chunk, size_t i)
 {
-    const struct weft_job *job = chunk->job;
     struct wi_job_frame frame;
     int code = wi_check_scopes();
     if (code == 0)
-        code = wi_job_call(job, chunk->in + i * job->arg_size,
-                           chunk->out + i * job->result_size, &frame);
+        code = call_element(chunk, i, &frame);
     else
         frame.text[0] = '\0';
     if (chunk->codes != NULL)

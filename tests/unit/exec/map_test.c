@@ -633,6 +633,59 @@ WEFT_TEST(bytes_through_a_stream)
     kit_assert_code(weft_executor_close(ex), 0);
 }
 
+// A job may write to the bytes that it gets: they are its copy, on threads,
+// too.
+WEFT_JOB(long, count_and_spoil, struct weft_bytes, b)
+{
+    char *text = b.data;
+    long letters = 0;
+    for (size_t i = 0; i < b.len; i++) {
+        letters += text[i] == 'a';
+        text[i] = 'x';
+    }
+    return letters;
+}
+
+static struct weft_bytes letters = {(char[]){"abcabca"}, 7};
+
+static int make_letters(void *in_place, void *arg)
+{
+    *(struct weft_bytes *)in_place = letters;
+    return --*(int *)arg > 0;
+}
+
+static int take_letters(size_t index, int code, const void *result, void *arg)
+{
+    (void)index;
+    (void)arg;
+    kit_assert_code(code, 0);
+    ck_assert_int_eq(*(const long *)result, 3);
+    return 0;
+}
+
+static void map_letters(weft_executor *ex)
+{
+    const struct weft_bytes all[] = {letters, letters, {NULL, 0}, letters};
+    long count[4];
+    int left = 100;
+    kit_assert_code(weft_map(ex, count_and_spoil, all, 4, count, .chunk = 4),
+                    0);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(count[i], i == 2 ? 0 : 3);
+    kit_assert_code(
+        weft_map_stream(ex, count_and_spoil, make_letters, take_letters, &left),
+        0);
+    ck_assert_mem_eq(letters.data, "abcabca", 7);
+    kit_assert_code(weft_executor_close(ex), 0);
+}
+
+KIT_BOTH(each_element_has_its_own_bytes)
+{
+    map_letters(weft_inline_executor());
+    map_letters(weft_thread_pool(.workers = 2));
+    map_letters(weft_thread_pool(.workers = 2, .blocking = true));
+}
+
 // Every third one fails, after its first results are somebody else's already.
 WEFT_JOB(struct weft_bytes, text_or_failure, long, x)
 {
