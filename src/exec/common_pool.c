@@ -8,6 +8,7 @@
 
 #include "base/fresh.h"
 #include "exec/open_pools.h"
+#include "exec/pool.h"
 
 static struct wi_mutex list_lock;
 static struct wi_common_pool *made;
@@ -27,15 +28,29 @@ __attribute__((constructor)) static void watch_forks(void)
     wi_fresh_add(forget_all);
 }
 
-static void make(struct wi_common_pool *pool,
-                 const struct weft_thread_pool_options *options)
+static void enlist(struct wi_common_pool *pool)
 {
     wi_mutex_lock(&list_lock);
     pool->next = made;
     made = pool;
     wi_mutex_unlock(&list_lock);
-    pool->executor = weft_thread_pool_with(options);
-    wi_open_pools_remove(pool->executor); // nobody can close it
+}
+
+// Others may have got the first broken one, so that stays.
+static void make(struct wi_common_pool *pool,
+                 const struct weft_thread_pool_options *options)
+{
+    if (pool->executor == NULL)
+        enlist(pool);
+    weft_executor *executor = weft_thread_pool_with(options);
+    wi_open_pools_remove(executor); // nobody can close it
+    if (pool->broken != NULL && wi_executor_is_broken(executor)) {
+        weft_executor_close(executor);
+        return;
+    }
+    if (wi_executor_is_broken(executor))
+        pool->broken = executor;
+    pool->executor = executor;
 }
 
 weft_executor *
@@ -43,7 +58,7 @@ wi_common_pool_get(struct wi_common_pool *pool,
                    const struct weft_thread_pool_options *options)
 {
     wi_mutex_lock(&pool->lock);
-    if (pool->executor == NULL)
+    if (pool->executor == NULL || pool->executor == pool->broken)
         make(pool, options);
     weft_executor *executor = pool->executor;
     wi_mutex_unlock(&pool->lock);

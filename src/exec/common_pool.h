@@ -10,12 +10,14 @@
 #include "os/futex.h"
 
 struct wi_common_pool {
-    struct wi_mutex lock;
-    weft_executor *executor;     // under the lock
-    struct wi_common_pool *next; // among those that were made
+    struct wi_mutex lock; // for the next two
+    weft_executor *executor;
+    weft_executor *broken; // what there was before, if it could not be made
+    struct wi_common_pool *next; // among those that were used
 };
 
-// The pool, made with these options if this is the first use. Any thread.
+// The pool, made with these options if this is the first use, or if it could
+// not be made before. Any thread.
 weft_executor *
 wi_common_pool_get(struct wi_common_pool *pool,
                    const struct weft_thread_pool_options *options);

@@ -161,3 +161,8 @@ weft_executor *wi_broken_executor(int code)
 {
     return wi_broken_executor_why(code, "");
 }
+
+bool wi_executor_is_broken(const weft_executor *ex)
+{
+    return ex->ops == &broken_ops;
+}

@@ -72,6 +72,9 @@ weft_executor *wi_broken_executor(int code);
 // The same with a text for people that each of its futures has.
 weft_executor *wi_broken_executor_why(int code, const char *text);
 
+// Whether it is one of these.
+bool wi_executor_is_broken(const weft_executor *ex);
+
 // The executor itself beneath those that weft_executor_with has bound to it;
 // *options (may be NULL) are those that a submit to ex would have, or NULL.
 weft_executor *wi_executor_unbound(weft_executor *ex,

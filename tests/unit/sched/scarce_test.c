@@ -311,6 +311,29 @@ WEFT_TEST(a_pool_without_threads_fails_each_submit)
     weft_executor_close(ex);
 }
 
+static int count_range(size_t begin, size_t end, void *arg)
+{
+    __atomic_fetch_add((size_t *)arg, end - begin, __ATOMIC_RELAXED);
+    return 0;
+}
+
+// The pool that all loops share could not be made at first.
+WEFT_TEST(a_loop_without_threads_for_its_pool)
+{
+    size_t seen = 0;
+
+    need_limits();
+    kit_assert_code(weft_yield(), 0);
+    leave_memory(1 << 20);
+    for (int i = 0; i < 3; i++) {
+        int rc = weft_parallel_for(0, 1000, count_range, &seen);
+        ck_assert_msg(rc == -EAGAIN || rc == -ENOMEM, "code %d", rc);
+    }
+    give_memory();
+    kit_assert_code(weft_parallel_for(0, 1000, count_range, &seen), 0);
+    ck_assert_uint_eq(seen, 1000);
+}
+
 // Descriptors -----------------------------------------------------------------
 
 static int used_fds[4096], used;
