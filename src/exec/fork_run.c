@@ -21,6 +21,7 @@
 #include <weft/job.h>
 
 #include "exec/common_pool.h"
+#include "exec/window.h"
 #include "future/future.h"
 #include "os/process.h"
 #include "os/report.h"
@@ -128,7 +129,7 @@ int weft_fork_run_on(weft_executor *ex, weft_fork_function *run, void *data)
         clear(data);
         return rc;
     }
-    if (wi_fork_in_place(ex))
+    if (wi_fork_in_place(ex != NULL ? wi_window_inner(ex) : NULL))
         return run_in_place(&root);
     return run_as_job(ex != NULL ? ex : get_shared_pool(), &root);
 }

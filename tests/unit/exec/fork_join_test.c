@@ -382,6 +382,32 @@ KIT_BOTH(many_runs_at_once, .timeout = 60)
     run_in_jobs(weft_thread_pool(.blocking = true));
 }
 
+static weft_executor *windowed;
+static uint64_t root_id;
+
+WEFT_FORKABLE(int, note_id, w)
+{
+    (void)w;
+    root_id = weft_current_id();
+    return 0;
+}
+
+WEFT_JOB(int, run_on_own_pool)
+{
+    int rc = weft_fork_run(windowed, NULL, note_id);
+    return rc < 0 ? rc : root_id == weft_current_id();
+}
+
+WEFT_TEST(a_run_on_the_own_pool_is_in_place_in_spite_of_a_window)
+{
+    int in_place = 0;
+    windowed = weft_thread_pool(.workers = 2, .window = 1);
+    kit_assert_code(
+        weft_result(weft_submit(windowed, run_on_own_pool), &in_place), 0);
+    ck_assert_int_eq(in_place, 1);
+    kit_assert_code(weft_executor_close(windowed), 0);
+}
+
 KIT_BOTH(every_executor_of_threads_takes_a_run)
 {
     weft_executor *ex = weft_thread_pool(.blocking = true);
