@@ -73,6 +73,8 @@ static void set_up(struct map *map)
     map->chunk = 1;
     if (map->options->chunk != 0 && map->ex->ops->submit_chunk != NULL)
         map->chunk = map->options->chunk;
+    if (window != 0)
+        map->chunk = least(map->chunk, window);
     map->places = 2 * map->width + 2;
     if (window != 0 && !is_calibrated(map))
         map->places = window / map->chunk;

@@ -61,6 +61,8 @@ static void set_up(struct stream *s)
     s->calibrated = s->in_chunks && s->options->chunk == 0 &&
                     !wi_submit_is_limited(s->submit);
     s->chunk = s->in_chunks && s->options->chunk != 0 ? s->options->chunk : 1;
+    if (window != 0 && s->chunk > window)
+        s->chunk = window;
     s->n = 2 * weft_executor_width(s->ex) + 2;
     if (window != 0 && !s->calibrated && window / s->chunk < s->n)
         s->n = window / s->chunk;
