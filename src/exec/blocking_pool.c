@@ -255,6 +255,14 @@ static void lend(bool begins)
     wi_mutex_unlock(&pool->lock);
 }
 
+// The same around each sleep of a job's own run, as far as its tasks wait for
+// each other or for other jobs: what waits for descriptors keeps its place.
+static void lend_idle(bool begins, bool polls)
+{
+    if (!polls)
+        lend(begins);
+}
+
 // The next job, to be ended by the caller; NULL: there is none.
 static struct wi_task *take(struct blocking_pool *pool)
 {
@@ -314,11 +322,13 @@ static void pool_thread(void *arg)
     bool usable = initialize(pool);
     wi_here.pool = pool;
     wi_here.sleeping = lend;
+    wi_here.idling = lend_idle;
     wi_mutex_lock(&pool->lock);
     struct wi_task *t;
     while (usable && (t = next_job(pool)) != NULL)
         run_one(pool, t);
     wi_here.sleeping = NULL;
+    wi_here.idling = NULL;
     // What its finalizer and the destructors of its values submit comes from no
     // job, for which a pool that is being closed would stay.
     wi_here.pool = NULL;

@@ -506,8 +506,9 @@ static void sleeping(bool begins)
 // told, and no request is taken on top: the scheduler's frame is no place. That
 // is told anew if the job was known to wait elsewhere before: what the parent
 // has sent for that wait it then takes back.
-static void idling(bool begins)
+static void idling(bool begins, bool polls)
 {
+    (void)polls;
     // relaxed, acquire: as in sleeping
     bool open = __atomic_load_n(&remote.count, __ATOMIC_RELAXED) > 0;
     if (wi_worker_self.ticket == WI_NONE)

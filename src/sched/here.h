@@ -34,8 +34,8 @@ struct wi_this_thread {
     // Around each sleep of a plain thread: a pool lends its place (NULL: none).
     void (*sleeping)(bool begins);
     // The same around the sleep of a worker that this thread is, when all its
-    // tasks wait.
-    void (*idling)(bool begins);
+    // tasks wait. polls: some of them for descriptors.
+    void (*idling)(bool begins, bool polls);
     void *pool;               // whose thread this is, for `sleeping`
     struct wi_locals *locals; // values of the thread: future/local.c
     int64_t fresh;            // the last deadline that was made from now, when

@@ -374,13 +374,13 @@ static void sleep_until(struct wi_worker *worker, bool poll, int64_t limit)
     int64_t due = wi_roamers_keep(worker);
     limit = due < limit ? due : limit;
     if (wi_here.idling != NULL)
-        wi_here.idling(true);
+        wi_here.idling(true, poll);
     if (poll)
         worker->loop->ops->poll(worker->loop, limit);
     else
         wi_os_futex_wait(&worker->sleep, WI_ASLEEP, limit, false);
     if (wi_here.idling != NULL)
-        wi_here.idling(false);
+        wi_here.idling(false, poll);
     wi_roamers_unkeep(worker);
 }
 

@@ -210,6 +210,37 @@ KIT_BOTH(a_job_selects_another_one_of_a_pool_of_one, .timeout = 20)
     kit_assert_code(weft_executor_close(own_pool), 0);
 }
 
+// Or in a run of its own.
+static int join_another(void *arg)
+{
+    (void)arg;
+    weft_future *f = weft_submit(own_pool, write_byte, 'd');
+    int done = weft_wait(&f, 1, WEFT_ALL_COMPLETED, weft_test_seconds(5));
+    weft_cancel(f);
+    weft_join(f);
+    return done;
+}
+
+WEFT_JOB(int, run_and_join_another, int, workers)
+{
+    return weft_run(join_another, NULL, .workers = (unsigned)workers);
+}
+
+KIT_BOTH(a_job_has_a_run_that_waits_for_another_one, .timeout = 30)
+{
+    open_ends();
+    own_pool = weft_thread_pool(.workers = 1, .blocking = true);
+    for (int workers = 1; workers <= 2; workers++) {
+        int done = -1;
+        kit_assert_code(
+            weft_result(weft_submit(own_pool, run_and_join_another, workers),
+                        &done),
+            0);
+        ck_assert_int_eq(done, 1);
+    }
+    kit_assert_code(weft_executor_close(own_pool), 0);
+}
+
 // As many as one likes: no limit, with places lent on top of it.
 KIT_BOTH(a_job_waits_for_another_one_of_a_pool_without_a_limit, .timeout = 20)
 {
