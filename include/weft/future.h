@@ -27,7 +27,7 @@ typedef struct weft_promise weft_promise;
 enum weft_wait_mode {
     WEFT_ALL_COMPLETED = 0, // every future is done
     WEFT_FIRST_COMPLETED,   // at least one is done
-    WEFT_FIRST_FAILED,      // one has failed, or all are done
+    WEFT_FIRST_FAILED,      // one has failed or was canceled, or all are done
 };
 
 WEFT_BEGIN

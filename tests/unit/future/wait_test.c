@@ -123,6 +123,16 @@ KIT_BOTH(first_failed_returns_at_the_failure)
     end_set();
 }
 
+// Not so in Python, where a cancel is no exception.
+KIT_BOTH(first_failed_returns_at_a_cancel)
+{
+    start_set();
+    kit_assert_code(weft_cancel(set[5]), 0);
+    ck_assert_int_ge(weft_wait(set, N, WEFT_FIRST_FAILED, INFINITY), 1);
+    ck_assert(!weft_done(set[0]));
+    end_set();
+}
+
 KIT_BOTH(an_empty_set_is_done)
 {
     ck_assert_int_eq(weft_wait(NULL, 0, WEFT_ALL_COMPLETED, INFINITY), 0);
