@@ -68,6 +68,15 @@ static inline struct wi_worker *own_worker(const struct thread_pool *pool)
     return worker != NULL && worker->runtime == pool->runtime ? worker : NULL;
 }
 
+// Whether a job of the pool calls, maybe from a run of its own on its thread.
+static bool is_within(const struct thread_pool *pool)
+{
+    struct wi_worker *worker = wi_here.worker;
+    while (worker != NULL && worker->runtime != pool->runtime)
+        worker = worker->outer;
+    return worker != NULL;
+}
+
 static struct wi_worker *worker_at(struct thread_pool *pool, unsigned i)
 {
     // seq_cst: after CLOSING; pairs with add_worker in runtime.c
@@ -110,7 +119,7 @@ static size_t jobs_under_way(weft_executor *ex)
 {
     struct thread_pool *pool = (struct thread_pool *)ex;
     uint64_t ended = count_ended(pool), submitted = count_submitted(pool);
-    if (own_worker(pool) != NULL)
+    if (is_within(pool))
         ended++; // the one that exits
     return submitted > ended ? submitted - ended : 0;
 }
@@ -146,7 +155,7 @@ static inline int may_submit(struct thread_pool *pool)
         return 0;
     if (closed == BROKEN)
         return -WEFT_EBROKEN;
-    return own_worker(pool) != NULL ? 0 : -WEFT_ECLOSED;
+    return is_within(pool) ? 0 : -WEFT_ECLOSED;
 }
 
 // Of the calling worker. relaxed: sums are taken after CLOSING, see all_ended
@@ -357,7 +366,7 @@ static int close_pool(weft_executor *ex,
                       const struct weft_close_options *options)
 {
     struct thread_pool *pool = (struct thread_pool *)ex;
-    wi_require_in("weft_executor_close", own_worker(pool) == NULL, ex,
+    wi_require_in("weft_executor_close", !is_within(pool), ex,
                   "a pool cannot be closed by one of its own jobs");
     if (wi_is_parents(pool->born))
         return -WEFT_EFORKED;
@@ -578,7 +587,7 @@ int weft_thread_pool_resize(weft_executor *ex, unsigned workers)
 
 static bool is_own(weft_executor *pool)
 {
-    return own_worker((struct thread_pool *)pool) != NULL;
+    return is_within((struct thread_pool *)pool);
 }
 
 // Says why each submit to it will fail, and gives it back.

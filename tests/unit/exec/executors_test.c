@@ -147,6 +147,23 @@ static void close_from_within(weft_executor *ex)
     weft_join(weft_submit(ex, close_own));
 }
 
+static int close_own_in_a_run(void *arg)
+{
+    (void)arg;
+    return weft_executor_close(own);
+}
+
+WEFT_JOB(int, run_and_close_own)
+{
+    return weft_run(close_own_in_a_run, NULL);
+}
+
+WEFT_TEST(a_run_of_a_job_closes_the_pool, .signal = SIGABRT)
+{
+    own = one_thread();
+    weft_join(weft_submit(own, run_and_close_own));
+}
+
 WEFT_TEST(a_job_closes_its_pool, .signal = SIGABRT)
 {
     close_from_within(one_thread());

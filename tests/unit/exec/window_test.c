@@ -350,6 +350,27 @@ static void submit_in_callback(weft_future *f, void *arg)
     *(weft_future **)arg = weft_submit(pool, count_inside, 1);
 }
 
+static int join_one(void *arg)
+{
+    (void)arg;
+    WEFT_TIMEOUT(weft_test_seconds(5));
+    return weft_join(weft_submit(pool, count_inside, 1));
+}
+
+WEFT_JOB(int, run_and_join_one)
+{
+    return weft_run(join_one, NULL);
+}
+
+WEFT_TEST(nor_do_runs_of_jobs, .repeat = 2, .timeout = 30)
+{
+    int rc = 1;
+    pool = weft_thread_pool(.workers = 2, .blocking = blocking(), .window = 1);
+    kit_assert_code(weft_result(weft_submit(pool, run_and_join_one), &rc), 0);
+    kit_assert_code(rc, 0);
+    close_pool();
+}
+
 WEFT_TEST(a_callback_does_not_wait, .repeat = 2)
 {
     weft_future *fs[2], *f = NULL;
