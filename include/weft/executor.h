@@ -134,8 +134,8 @@ struct weft_thread_pool_options {
     size_t size;
     unsigned workers;  // 0: weft_cpu_count(), or 64 with .blocking. Without
                        // .blocking more than 256 count as 256
-    bool blocking;     // each job gets a thread of its own, at most .workers:
-                       // for jobs that call plain blocking functions
+    bool blocking;     // a thread a job, at most .workers, for jobs that block;
+                       // not counted: what sleeps in Weft, but for descriptors
     const char *name;  // threads are called name-0, name-1, ...
     size_t stack_size; // of a job that parks: bytes; 0: 256 KiB
     // Runs first in each thread of the pool, as in a plain thread. A negative
