@@ -76,12 +76,16 @@ static void admit(struct weft_rwlock *lock, struct wi_place **first,
         wi_chosen_add(chosen, first, *first);
 }
 
-// A writer that has ended has the lock no more.
-static void bury(struct weft_rwlock *lock)
+// A writer that has ended has the lock no more. Who takes it out lets those in
+// line in: when they look for themselves, there is none that is gone.
+static void bury(struct weft_rwlock *lock, struct wi_place **first,
+                 struct wi_chosen *chosen)
 {
     if (!wi_owner_gone(lock->writer))
         return;
+    // relaxed: under the lock of the line
     __atomic_store_n(&lock->writer, ORPHANED, __ATOMIC_RELAXED);
+    admit(lock, first, chosen);
 }
 
 static int took(struct weft_rwlock *lock, struct wi_task *self)
@@ -102,7 +106,7 @@ static bool sort_out(struct weft_rwlock *lock, struct wi_place *leaving)
     bool left = leaving != NULL && wi_place_state(leaving) == WI_PLACE_WAITING;
     if (left)
         wi_line_remove(&first, leaving);
-    bury(lock);
+    bury(lock, &first, &chosen);
     admit(lock, &first, &chosen);
     wi_line_unlock(&lock->line, first);
     wi_chosen_end(&chosen, WI_PLACE_GIVEN);
@@ -131,8 +135,9 @@ static bool enter(struct weft_rwlock *lock, struct wi_task *self,
                   enum wi_rwlock_purpose purpose, struct wi_place *place,
                   const struct wi_edge_set *holder)
 {
+    struct wi_chosen chosen = {.last = &chosen.first};
     struct wi_place *first = wi_line_lock(&lock->line);
-    bury(lock);
+    bury(lock, &first, &chosen);
     bool mine = first == NULL && go_in(lock, purpose, self);
     if (!mine && place != NULL) {
         if (holder != NULL)
@@ -140,6 +145,8 @@ static bool enter(struct weft_rwlock *lock, struct wi_task *self,
         wi_line_add(&first, place);
     }
     wi_line_unlock(&lock->line, first);
+    if (chosen.first != NULL)
+        wi_chosen_end(&chosen, WI_PLACE_GIVEN);
     return mine;
 }
 

@@ -242,6 +242,25 @@ WORLD_TEST(who_waits_is_told_when_the_writer_ends)
     kit_gate_free(&gate);
 }
 
+// Whoever comes between the end of a writer and the look of those who wait for
+// it: here that is the case itself, which is told of the end before them.
+KIT_TASK(who_comes_first_after_the_end_of_a_writer)
+{
+    gate = kit_gate_new();
+    world = TASKS;
+    weft_future *f = world_start(leak, &gate);
+    kit_await(&most, 1);
+    for (int i = 0; i < 3; i++)
+        world_await(world_add(&bunch, take_orphan, NULL), WI_WAIT_LOCK);
+    kit_gate_open(&gate);
+    kit_assert_code(weft_join(f), 0);
+    kit_assert_code(weft_rwlock_write_try(&lock), -EAGAIN);
+    world_join(&bunch, -EOWNERDEAD);
+    kit_assert_code(weft_rwlock_write_try(&lock), -EOWNERDEAD);
+    weft_rwlock_write_release(&lock);
+    kit_gate_free(&gate);
+}
+
 // Misuse ----------------------------------------------------------------------
 
 static void release_unread(void)
