@@ -29,23 +29,25 @@ bool wi_owner_runs(wi_hint owner)
            worker != (uintptr_t)wi_here.worker;
 }
 
-static int look_again(struct wi_task *self, const struct wi_wait *wait,
-                      wi_owner_function *owner, bool edge)
+// Before each sleep: after the edge was set, for who sets it, and after a wake,
+// which may be that of wi_edge_stir.
+static int look(struct wi_task *self, const struct wi_wait *wait,
+                wi_owner_function *owner, bool edge)
 {
     if (wi_owner_gone(owner(wait->object)))
         return -EOWNERDEAD;
-    return edge ? wi_edge_check(self) : 0; // wi_edge_stir
+    return edge ? wi_edge_check(self) : 0;
 }
 
 int wi_owner_wait(struct wi_task *self, struct wi_place *place,
                   const struct wi_wait *wait, wi_owner_function *owner,
                   bool edge)
 {
-    int rc = edge ? wi_edge_check(self) : 0;
+    int rc = 0;
     while (rc == 0 && wi_place_waits(place)) {
-        rc = wi_place_park(wait);
-        if (rc == 0 && wi_place_waits(place))
-            rc = look_again(self, wait, owner, edge);
+        rc = look(self, wait, owner, edge);
+        if (rc == 0)
+            rc = wi_place_park(wait);
     }
     return rc;
 }
