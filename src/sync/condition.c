@@ -9,7 +9,8 @@
 // Being chosen and moving are decided under the lock of the condition's line.
 // So a waiter whose wait is ended looks there: still in that line, it leaves,
 // and nothing has been notified; else it has been, and only the lock is waited
-// for.
+// for. One that has moved and wakes before it has the lock waits on as others
+// do who want it: its holder may have ended.
 #include <weft/condition.h>
 
 #include <errno.h>
@@ -24,7 +25,7 @@ struct waiter {
     struct wi_place place; // first: the line's
     struct weft_lock *lock;
     struct wi_edge_set holder; // of the lock, for the wait after the move
-    bool moved; // to the line of the lock; under the condition's line
+    bool moved; // to the line of the lock; set under the condition's line
 };
 
 // What a wait gives up and gets back.
@@ -42,11 +43,17 @@ void weft_condition_init_with(struct weft_condition *condition,
         .flags = wi_far_flag(options->arena, condition, "weft_condition_init")};
 }
 
+static bool has_moved(const struct waiter *waiter)
+{
+    // acquire: pairs with the release in choose_first; the edge is set
+    return __atomic_load_n(&waiter->moved, __ATOMIC_ACQUIRE);
+}
+
 // Leaves the condition's line: true. False: it has been notified.
 static bool leave(struct weft_condition *condition, struct waiter *waiter)
 {
     struct wi_place *first = wi_line_lock(&condition->line);
-    bool moved = waiter->moved;
+    bool moved = has_moved(waiter);
     bool here = !moved && wi_place_state(&waiter->place) == WI_PLACE_WAITING;
     if (here)
         wi_line_remove(&first, &waiter->place);
@@ -54,6 +61,15 @@ static bool leave(struct weft_condition *condition, struct waiter *waiter)
     if (!here && !moved)
         wi_place_await(&waiter->place);
     return here;
+}
+
+// 0: notified, and woken or in line for the lock. Or the code that ended it.
+static int await_notice(struct waiter *waiter, const struct wi_wait *wait)
+{
+    int rc = 0;
+    while (rc == 0 && wi_place_waits(&waiter->place) && !has_moved(waiter))
+        rc = wi_place_park(wait);
+    return rc;
 }
 
 // One wait without the lock: 0 if notified, or the code that ended it. Then
@@ -73,9 +89,9 @@ static int wait_unlocked(struct weft_condition *condition, struct wi_task *self,
     wi_line_add(&first, &waiter.place);
     wi_line_unlock(&condition->line, first);
     weft_lock_release(lock);
-    int rc = wi_place_wait(&waiter.place, &wait);
+    int rc = await_notice(&waiter, &wait);
     bool left = rc < 0 && leave(condition, &waiter);
-    int back = !left && waiter.moved
+    int back = !left && has_moved(&waiter)
                    ? wi_lock_come_back(lock, self, &waiter.place)
                    : wi_lock_take_back(lock, self);
     if (back < 0)
@@ -173,8 +189,9 @@ static void choose_first(struct wi_chosen *chosen, struct wi_place **first)
     if (is_beside(waiter->place.task) || wi_lock_is_far(waiter->lock) ||
         !wi_lock_is_mine(waiter->lock, wi_here.self))
         return;
-    waiter->moved = true;
     wi_owner_edge(waiter->place.task, &waiter->holder);
+    // release: pairs with has_moved
+    __atomic_store_n(&waiter->moved, true, __ATOMIC_RELEASE);
 }
 
 static void end_or_move(struct wi_chosen *chosen)

@@ -34,8 +34,8 @@ bool wi_lock_orphaned(const struct weft_lock *lock);
 void wi_lock_line_up(struct weft_lock *lock, struct wi_place *place);
 
 // And what the waiter does then: returns holding the lock, 0 or -EOWNERDEAD;
-// or -WEFT_EFORKED without it. `place` is in the lock's line, or was woken
-// from it; its edge is set.
+// or -WEFT_EFORKED without it. `place` is in the lock's line, or about to be
+// put there by its holder, or was woken from it; its edge is set.
 int wi_lock_come_back(struct weft_lock *lock, struct wi_task *self,
                       struct wi_place *place);
 

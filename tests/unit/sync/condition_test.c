@@ -208,6 +208,58 @@ WORLD_TEST(a_cancel_and_a_notification_race, .timeout = 40)
     weft_lock_fini(&lock);
 }
 
+// Holders that end ------------------------------------------------------------
+
+static int wait_for_an_orphan(void *arg)
+{
+    (void)arg;
+    kit_assert_code(weft_lock_acquire(&lock), 0);
+    kit_assert_code(weft_condition_wait(&condition, &lock), -EOWNERDEAD);
+    ck_assert(weft_lock_held(&lock));
+    weft_lock_repaired(&lock);
+    weft_lock_release(&lock);
+    return 0;
+}
+
+static int notify_and_end(void *arg)
+{
+    int rc = weft_lock_acquire(&lock);
+    *(size_t *)arg = weft_condition_notify(&condition, 1);
+    return rc;
+}
+
+// In line for the lock, behind one that never gives it back.
+WORLD_TEST(notified_by_one_that_ends_with_the_lock)
+{
+    size_t notified = 0;
+    weft_future *f = world_start(wait_for_an_orphan, NULL);
+    world_await(f, WI_WAIT_CONDITION);
+    kit_assert_code(weft_join(world_start(notify_and_end, &notified)), 0);
+    ck_assert_uint_eq(notified, 1);
+    kit_assert_code(weft_join(f), 0);
+    weft_condition_fini(&condition);
+    weft_lock_fini(&lock);
+}
+
+static int wait_and_end(void *arg)
+{
+    (void)arg;
+    kit_assert_code(weft_lock_acquire(&lock), 0);
+    return weft_condition_wait(&condition, &lock);
+}
+
+// Behind one that was notified before it. Of threads only, for which the line
+// says who of the two is first.
+WEFT_TEST(notified_after_one_that_ends_with_the_lock)
+{
+    world = THREADS;
+    world_await(world_add(&bunch, wait_and_end, NULL), WI_WAIT_CONDITION);
+    world_await(world_add(&bunch, wait_for_an_orphan, NULL), WI_WAIT_CONDITION);
+    notify_held(2, 2);
+    world_join(&bunch, 0);
+    weft_lock_fini(&lock);
+}
+
 KIT_BOTH(scopes_are_tested_first)
 {
     WEFT_TIMEOUT(0);
