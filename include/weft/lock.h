@@ -152,7 +152,7 @@ inline void weft_rlock_init(weft_rlock *lock, weft_lock_options o = {})
 
 // Declarations: hold the lock from here to the end of the enclosing block,
 // however that is left (end, return, break, goto; not longjmp). They abort on
-// -WEFT_EDEADLOCK and -EOWNERDEAD: use the calls where those can be handled.
+// each code of an acquire: use the calls where those can be handled.
 #define WEFT_LOCKED(lock) WEFT_LOCKED_(WEFT_UNIQUE(weft_locked_), lock)
 #define WEFT_LOCKED_(name, lock)                                               \
     struct weft_lock *name WEFT_CLEANUP(weft_lock_guard_leave) =               \

@@ -529,6 +529,27 @@ WEFT_TEST(locks_held_at_a_fork)
     ck_assert_int_eq(kit_child(fork_while_it_is_held, text, sizeof text), 0);
 }
 
+// Whoever would wait for it there is told why that is in vain.
+static void declare_in_a_child(void)
+{
+    world = THREADS;
+    held_by_another();
+    if (fork() == 0) {
+        WEFT_LOCKED(&lock);
+        _exit(0);
+    }
+    int status = -1;
+    wait(&status);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT)
+        abort();
+    _exit(1);
+}
+
+WEFT_TEST(a_declaration_in_the_child_of_a_fork)
+{
+    kit_assert_aborts(declare_in_a_child, "fork");
+}
+
 static int acquire_and_end(void *arg)
 {
     return weft_lock_acquire(arg);
