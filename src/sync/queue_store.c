@@ -74,9 +74,10 @@ bool wi_store_resize(weft_queue *q, uint64_t capacity, uint64_t head,
     size_t n = tail - head;
     if (q->kind == WEFT_QUEUE_FIFO) {
         // Straight, then turned so that positions fit the new mask.
-        weft_queue wider = *q;
-        wider.slots = slots;
-        wider.capacity = capacity;
+        weft_queue wider = {.item = q->item,
+                            .stride = q->stride,
+                            .slots = slots,
+                            .capacity = capacity};
         for (uint64_t at = head; n > 0;) {
             uint64_t from = at & (q->capacity - 1);
             size_t piece = n < q->capacity - from ? n : q->capacity - from;
