@@ -498,7 +498,9 @@ static void loop(struct wi_worker *worker)
         struct wi_task *t = NULL;
         if (WI_RARELY(worker->departing != NULL))
             wi_roamer_leaves(worker);
-        if (worker->ready == NULL || is_new_turn(worker)) {
+        // Also where nobody is ready: tasks that never wait, each of which
+        // starts the next, would keep the timers and the rest from their turn.
+        if (is_new_turn(worker) || worker->ready == NULL) {
             if (!solo && go_on(worker, next_roamer(worker)))
                 continue;
             t = wi_runtime_next(worker);

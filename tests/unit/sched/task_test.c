@@ -69,6 +69,77 @@ KIT_TASK(nothing_begins_before_the_first_wait)
     kit_assert_code(weft_gather_into(fs, TASKS, NULL, 0, NULL), 0);
 }
 
+// Fairness --------------------------------------------------------------------
+
+static bool enough; // atomic
+
+static int relay(void *arg)
+{
+    if (__atomic_load_n(&enough, __ATOMIC_ACQUIRE))
+        return 0;
+    weft_future *next = weft_task_start(relay, arg);
+    int rc = weft_done(next) ? weft_future_code(next) : 0;
+    weft_future_unref(next);
+    return rc;
+}
+
+static int write_soon(void *arg)
+{
+    int rc = weft_sleep(0.001);
+    ck_assert_int_eq(write((int)(intptr_t)arg, "x", 1), 1);
+    return rc;
+}
+
+// Of tasks that never wait there is always a new one. Timers, other threads and
+// descriptors have their turn all the same.
+KIT_TASK(tasks_that_never_wait_hold_nobody_up)
+{
+    int fds[2];
+
+    ck_assert_int_eq(pipe(fds), 0);
+    weft_future_unref(weft_task_start(relay, NULL));
+    kit_assert_code(weft_sleep(0.001), 0);
+    weft_future *f = weft_thread_start(write_soon, kit_number(fds[1]));
+    kit_assert_code(weft_join(f), 0);
+    f = weft_thread_start(write_soon, kit_number(fds[1]));
+    char bytes[2];
+    kit_assert_code((int)weft_read(fds[0], bytes, 1), 1);
+    kit_assert_code((int)weft_read(fds[0], bytes, 1), 1);
+    kit_assert_code(weft_join(f), 0);
+    __atomic_store_n(&enough, true, __ATOMIC_RELEASE);
+    weft_close(fds[0]);
+    weft_close(fds[1]);
+}
+
+static weft_executor *pool;
+
+WEFT_JOB_DECLARE(int, submit_the_next);
+
+WEFT_JOB(int, submit_the_next)
+{
+    if (!__atomic_load_n(&enough, __ATOMIC_ACQUIRE))
+        weft_future_unref(weft_submit(pool, submit_the_next));
+    return 0;
+}
+
+WEFT_JOB(int, nap)
+{
+    return weft_sleep(0.001);
+}
+
+WEFT_TEST(jobs_that_never_wait_hold_nobody_up)
+{
+    int rc = -1;
+
+    pool = weft_thread_pool(.workers = 1);
+    weft_future *f = weft_submit(pool, nap);
+    weft_future_unref(weft_submit(pool, submit_the_next));
+    kit_assert_code(weft_result(f, &rc), 0);
+    kit_assert_code(rc, 0);
+    __atomic_store_n(&enough, true, __ATOMIC_RELEASE);
+    kit_assert_code(weft_executor_close(pool), 0);
+}
+
 // Eager -----------------------------------------------------------------------
 
 static weft_future *start_eagerly(weft_function *fn, void *arg)
