@@ -55,6 +55,13 @@ void wi_group_end(weft_group *group);
 // still find.
 void wi_group_finish(weft_group *group);
 
+// From now on a child that fails, which one may that could not be started,
+// cancels nobody: as in a root group.
+static inline void wi_group_bear_failures(weft_group *group)
+{
+    group->root = 1;
+}
+
 // The innermost open group of t, or the one that t belongs to.
 static inline weft_group *wi_group_innermost(struct wi_task *t)
 {

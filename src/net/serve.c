@@ -327,14 +327,26 @@ static void await_acceptors(struct server *server, weft_group *group)
     }
 }
 
+// One that was never started is in no group that could hear of it.
+static void not_started(struct server *server, weft_group *group, int code)
+{
+    wi_mutex_lock(&server->lock);
+    if (server->code == 0 || server->code == -ECANCELED) // of its drop
+        server->code = code;
+    wi_mutex_unlock(&server->lock);
+    weft_group_cancel(group);
+}
+
 static void accept_all(struct server *server, weft_group *group)
 {
     for (unsigned i = 0; i < server->count; i++) {
         weft_future *f = weft_task_start(acceptor_body, &server->acceptors[i],
                                          .group = group, .drop = acceptor_drop,
                                          .name = "weft_serve");
+        int code = weft_done(f) ? weft_future_code(f) : 0;
 
-        weft_future_code(f);
+        if (code < 0 && code != -WEFT_EJOBCANCELED)
+            not_started(server, group, code);
         weft_future_unref(f);
     }
     await_acceptors(server, group);
@@ -405,6 +417,7 @@ static int run(struct server *server)
 
     server->connections =
         weft_group_open(.name = "connections", .grace = server->options->grace);
+    wi_group_bear_failures(server->connections);
     rc = run_acceptors(server);
     if (rc == 0) {
         wi_listener_shut(server->listener);

@@ -714,6 +714,178 @@ static int use_a_set_that_moves(void)
 SCARCE_OF(a_set_that_moves, watches, FAULT_WATCHES)
 SCARCE_OF(a_set_that_moves, descriptors, FAULT_FDS)
 
+// Servers ---------------------------------------------------------------------
+
+// How many calls for memory succeed from the moment on that counts.
+static long spared;
+
+struct server {
+    weft_listener *listener;
+    int peers[2];
+    weft_future *task;
+};
+
+static void meet(struct server *s, int i, unsigned socket)
+{
+    struct weft_address to;
+
+    s->peers[i] = __real_socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    HOLDS(weft_listener_address(s->listener, socket, &to) == 0);
+    HOLDS(weft_connect(s->peers[i], (struct sockaddr *)&to.storage, to.len) ==
+          0);
+}
+
+static int stop_serving(weft_stream *stream, void *arg)
+{
+    (void)stream;
+    weft_listener_stop(((struct server *)arg)->listener);
+    return 0;
+}
+
+// On so many sockets, with two peers at the last one, who wait already. Groups
+// have their memory; what is asked for then is what the acceptors need, and
+// later the peers, of whom the second is served at any rate.
+static int begin_to_serve(unsigned sockets)
+{
+    static const char *const more[] = {"127.0.0.4"};
+    struct server s;
+    int rc = weft_tcp_listen("127.0.0.1", 0, &s.listener, .also = more,
+                             .also_count = sockets - 1);
+
+    HOLDS(rc == 0);
+    meet(&s, 0, sockets - 1);
+    meet(&s, 1, sockets - 1);
+    faults_arm(FAULT_MEMORY, spared, spared >= 0);
+    rc = weft_serve(s.listener, stop_serving, &s);
+    faults_arm(0, -1, 0);
+    HOLDS(rc == 0 || (rc == -ENOMEM && spared >= 0));
+    spared = -1;
+    weft_close(s.peers[0]);
+    weft_close(s.peers[1]);
+    weft_listener_close(s.listener);
+    return rc;
+}
+
+static int serve_one_socket(void *arg)
+{
+    (void)arg;
+    return begin_to_serve(1);
+}
+
+static int use_one_socket(void)
+{
+    return weft_run(serve_one_socket, NULL);
+}
+
+static int serve_two_sockets(void *arg)
+{
+    (void)arg;
+    return begin_to_serve(2);
+}
+
+static int use_two_sockets(void)
+{
+    return weft_run(serve_two_sockets, NULL);
+}
+
+// The server and its two groups come first.
+WEFT_TEST(servers_that_begin_without_memory, .timeout = 60)
+{
+    enum { FROM = 3, TO = 9 };
+
+    for (spared = FROM; spared < TO; spared++) {
+        try_one(use_one_socket, "memory", spared, 1, 0);
+        try_one(use_two_sockets, "memory", spared, 1, 0);
+    }
+}
+
+// The queue of tasks that have not started is full, and stays so: each of them
+// starts the next. What starts beside them needs a larger queue.
+
+enum { FULL = 255 };
+
+static int relays; // that there are at present
+static bool relayed;
+
+static int relay(void *arg)
+{
+    relays--;
+    if (!relayed) {
+        weft_future *f = weft_task_start(relay, arg);
+        relays += weft_future_code(f) == -EAGAIN;
+        weft_future_unref(f);
+    }
+    return 0;
+}
+
+static int echo_raw(weft_stream *stream, void *arg)
+{
+    int fd = weft_stream_fd(stream);
+    char byte;
+
+    (void)arg;
+    while (weft_read(fd, &byte, 1) == 1)
+        if (weft_write(fd, &byte, 1) != 1)
+            break;
+    return 0;
+}
+
+static int serve_raw(void *arg)
+{
+    struct server *s = arg;
+
+    return weft_serve(s->listener, echo_raw, s);
+}
+
+static bool is_served(const struct server *s, int i)
+{
+    char byte = 0;
+
+    return weft_write(s->peers[i], "x", 1) == 1 &&
+           weft_read(s->peers[i], &byte, 1) == 1 && byte == 'x';
+}
+
+static int refuse_a_connection(void *arg)
+{
+    struct server s;
+
+    (void)arg;
+    HOLDS(weft_tcp_listen("127.0.0.1", 0, &s.listener) == 0);
+    s.task = weft_task_start(serve_raw, &s);
+    meet(&s, 0, 0);
+    HOLDS(is_served(&s, 0));
+    relays = 0;
+    relayed = false;
+    while (relays < FULL) {
+        weft_future_unref(weft_task_start(relay, NULL));
+        relays++;
+    }
+    faults_arm(FAULT_MEMORY, spared, spared >= 0);
+    meet(&s, 1, 0);
+    is_served(&s, 1); // or not
+    faults_arm(0, -1, 0);
+    HOLDS(is_served(&s, 0));
+    relayed = true;
+    weft_listener_stop(s.listener);
+    weft_close(s.peers[0]);
+    weft_close(s.peers[1]);
+    HOLDS(weft_join(s.task) == 0);
+    weft_listener_close(s.listener);
+    spared = -1;
+    return 0;
+}
+
+static int use_full_server(void)
+{
+    return weft_run(refuse_a_connection, NULL);
+}
+
+WEFT_TEST(a_connection_without_memory_for_its_task, .timeout = 60)
+{
+    for (spared = 0; spared < 6; spared++)
+        try_one(use_full_server, "memory", spared, 1, 0);
+}
+
 // Seals -----------------------------------------------------------------------
 
 // The kernel itself may hold a page for a moment, and then refuses a seal.
