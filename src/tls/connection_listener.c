@@ -192,16 +192,27 @@ static int accept_all(struct tls_listener *l)
     return rc;
 }
 
-// Until the close cancels the thread, or nobody can be accepted ever again.
-// Handshakes that are at it are ended then.
-static int run(void *arg)
+// Handshakes that are at it are ended with it. A task that cannot be queued
+// fails the group of all, and cancels whoever accepts for it.
+static int accept_in_group(struct tls_listener *l)
 {
-    struct tls_listener *l = arg;
     weft_group *group = weft_group_open();
     int rc = accept_all(l);
 
     weft_group_cancel(group);
     weft_group_close(group);
+    return rc;
+}
+
+// Until the close cancels the thread, or nobody can be accepted ever again.
+static int run(void *arg)
+{
+    struct tls_listener *l = arg;
+    int rc;
+
+    do
+        rc = accept_in_group(l);
+    while (rc == -ECANCELED && weft_check() == 0);
     weft_queue_shutdown(l->ready, false);
     return rc == -ECANCELED ? 0 : rc;
 }
