@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // tls_server CERTIFICATE KEY [PORT]: an echo server that speaks TLS, as a
-// service does it: SIGHUP has it read its certificate again, while those who
-// talk go on; at SIGTERM or Ctrl-C it takes no new ones, lets the others end
-// for a few seconds, and ends well. A second one ends it at once.
+// service: SIGHUP has it read its certificate again, while those who talk go
+// on; SIGTERM or Ctrl-C lets it end well within seconds, a second one at once.
 #include <signal.h>
 #include <stdio.h>
 #include <weft.h>
@@ -21,19 +20,18 @@ struct service {
 // What was read before stays, if this cannot be read.
 static int read_certificate(struct service *service)
 {
-    const struct weft_tls_options options = {
-        .size = sizeof(options),
-        .certificate = service->certificate,
-        .key = service->key,
-    };
+    const struct weft_tls_options options = {.size = sizeof(options),
+                                             .certificate =
+                                                 service->certificate,
+                                             .key = service->key};
     weft_tls *tls;
     char why[200];
     int rc = weft_tls_server_with(&tls, &options, why, sizeof(why));
 
-    if (rc < 0) {
-        fprintf(stderr, "tls_server: %s\n", why);
+    fprintf(stderr, "tls_server: %s%s\n", rc < 0 ? "" : "read ",
+            rc < 0 ? why : service->certificate);
+    if (rc < 0)
         return rc;
-    }
     weft_tls_unref(service->newest); // its connections go on
     service->newest = tls;
     return 0;
@@ -41,10 +39,8 @@ static int read_certificate(struct service *service)
 
 static weft_tls *choose_newest(const char *name, void *arg)
 {
-    const struct service *service = arg;
-
     (void)name;
-    return service->newest;
+    return ((struct service *)arg)->newest;
 }
 
 static int echo(weft_stream *stream, void *arg)
@@ -66,41 +62,31 @@ static int heed_signals(void *arg)
     int sig;
 
     while ((sig = weft_signals_wait(s)) == SIGHUP)
-        if (read_certificate(service) == 0)
-            fprintf(stderr, "tls_server: read %s\n", service->certificate);
+        read_certificate(service);
     weft_signals_close(s); // they do again what they did
     if (sig > 0)
         weft_listener_stop(service->listener);
     return sig < 0 ? sig : 0;
 }
 
-// Both tasks are in the run, which ends with this one.
-static int serve(struct service *service, weft_tls *front)
-{
-    struct weft_address address;
-
-    weft_listener_address(service->listener, 0, &address);
-    weft_future_unref(weft_task_start(heed_signals, service));
-    printf("listening on localhost port %d\n", weft_address_port(&address));
-    fflush(stdout);
-    return weft_tls_serve(service->listener, front, echo, NULL, .name = "echo",
-                          .grace = 3);
-}
-
-static int run(void *arg)
+static int serve(void *arg)
 {
     struct service *service = arg;
+    struct weft_address address;
     weft_tls *front;
-    int rc = read_certificate(service);
+    int rc = weft_tls_server(&front, .choose = choose_newest, .arg = service);
 
-    if (rc < 0)
-        return rc;
-    rc = weft_tls_server(&front, .choose = choose_newest, .arg = service);
     if (rc < 0)
         return rc;
     rc = weft_tcp_listen("localhost", service->port, &service->listener);
-    if (rc == 0)
-        rc = serve(service, front);
+    if (rc == 0 && (rc = read_certificate(service)) == 0) {
+        weft_future_unref(weft_task_start(heed_signals, service));
+        weft_listener_address(service->listener, 0, &address);
+        printf("listening on localhost port %d\n", weft_address_port(&address));
+        fflush(stdout);
+        rc = weft_tls_serve(service->listener, front, echo, NULL,
+                            .name = "echo", .grace = 3);
+    }
     weft_tls_unref(front);
     return rc;
 }
@@ -114,7 +100,7 @@ int main(int argc, char **argv)
     struct service service = {.certificate = argv[1],
                               .key = argv[2],
                               .port = argc > 3 ? port_of(argv[3]) : 7443};
-    int rc = weft_run(run, &service);
+    int rc = weft_run(serve, &service);
 
     weft_listener_close(service.listener); // when no task has it any more
     weft_tls_unref(service.newest);
