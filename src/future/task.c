@@ -337,7 +337,7 @@ WI_COLD static weft_future *not_started(void *arg, void (*drop)(void *arg),
 // NULL: in the default loop.
 static inline struct wi_runtime *runtime_of(const weft_group *group)
 {
-    if (group == NULL)
+    if (WI_LIKELY(group == NULL))
         return WI_LIKELY(wi_here.worker != NULL) ? wi_here.worker->runtime
                                                  : NULL;
     struct wi_runtime *home = group->owner->home;
