@@ -43,12 +43,13 @@ static void make(struct wi_common_pool *pool,
     if (pool->executor == NULL)
         enlist(pool);
     weft_executor *executor = weft_thread_pool_with(options);
+    bool broken = wi_executor_is_broken(executor);
     wi_open_pools_remove(executor); // nobody can close it
-    if (pool->broken != NULL && wi_executor_is_broken(executor)) {
+    if (broken && pool->broken != NULL) {
         weft_executor_close(executor);
         return;
     }
-    if (wi_executor_is_broken(executor))
+    if (broken)
         pool->broken = executor;
     pool->executor = executor;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "kit.h"
+#include "held.h"
 
 #include <pthread.h>
 #include <time.h>
@@ -106,22 +106,6 @@ KIT_TASK(a_cancel_reaches_the_calls_of_the_function)
 
 // It cannot have what its caller holds as long as that waits for it: the caller
 // may not leave, for the function has its memory, and so the function is told.
-struct held {
-    struct weft_lock lock;
-    int began, ended, code;
-};
-
-static int want_what_is_held(void *arg)
-{
-    struct held *h = arg;
-    kit_count(&h->began);
-    h->code = weft_lock_acquire(&h->lock);
-    if (h->code == 0)
-        weft_lock_release(&h->lock);
-    kit_count(&h->ended);
-    return h->code;
-}
-
 KIT_TASK(it_is_waited_for_although_it_wants_what_its_caller_has, .timeout = 20)
 {
     struct held h = {.began = 0};

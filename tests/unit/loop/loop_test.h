@@ -183,6 +183,17 @@ static inline void close_something_else(void)
     ck_assert_int_eq(weft_close(fds[1]), 0);
 }
 
+// c goes on, and does not keep the loop awake.
+static inline void assert_asleep(const struct call *c)
+{
+    uint64_t before = counters().turns;
+
+    for (int i = 0; i < 20; i++)
+        weft_sleep(0.001);
+    ck_assert(!c->done);
+    ck_assert_uint_lt(counters().turns - before, 300);
+}
+
 // Arms reading ahead, where there is such a thing: a few short reads in a row.
 static inline void warm_up(int reader, int writer)
 {

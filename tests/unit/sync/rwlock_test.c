@@ -229,15 +229,21 @@ WORLD_TEST(a_writer_that_ended)
     weft_rwlock_read_release(&lock);
 }
 
-WORLD_TEST(who_waits_is_told_when_the_writer_ends)
+// A writer that three wait for ends with the lock.
+static void end_a_writer(void)
 {
-    gate = kit_gate_new();
     weft_future *f = world_start(leak, &gate);
     kit_await(&most, 1);
     for (int i = 0; i < 3; i++)
         world_await(world_add(&bunch, take_orphan, NULL), WI_WAIT_LOCK);
     kit_gate_open(&gate);
     kit_assert_code(weft_join(f), 0);
+}
+
+WORLD_TEST(who_waits_is_told_when_the_writer_ends)
+{
+    gate = kit_gate_new();
+    end_a_writer();
     world_join(&bunch, -EOWNERDEAD);
     kit_gate_free(&gate);
 }
@@ -248,12 +254,7 @@ KIT_TASK(who_comes_first_after_the_end_of_a_writer)
 {
     gate = kit_gate_new();
     world = TASKS;
-    weft_future *f = world_start(leak, &gate);
-    kit_await(&most, 1);
-    for (int i = 0; i < 3; i++)
-        world_await(world_add(&bunch, take_orphan, NULL), WI_WAIT_LOCK);
-    kit_gate_open(&gate);
-    kit_assert_code(weft_join(f), 0);
+    end_a_writer();
     kit_assert_code(weft_rwlock_write_try(&lock), -EAGAIN);
     world_join(&bunch, -EOWNERDEAD);
     kit_assert_code(weft_rwlock_write_try(&lock), -EOWNERDEAD);

@@ -11,17 +11,36 @@
 
 #include "authority.h"
 
-static inline weft_tls *server_config(const char *name)
+// With NAME's certificate; authorities: that the peer's is to be from, or NULL.
+static inline weft_tls *config_of(bool server, const char *name,
+                                  const char *authorities)
 {
     char file[64], key[64];
     weft_tls *tls;
 
     snprintf(file, sizeof(file), "%s.pem", name);
     snprintf(key, sizeof(key), "%s.key", name);
-    kit_assert_code(weft_tls_server(&tls, .certificate = authority_path(file),
-                                    .key = authority_path(key)),
+    const struct weft_tls_options options = {
+        .size = sizeof(options),
+        .certificate = authority_path(file),
+        .key = authority_path(key),
+        .authorities = authorities,
+    };
+    kit_assert_code(server ? weft_tls_server_with(&tls, &options, NULL, 0)
+                           : weft_tls_client_with(&tls, &options, NULL, 0),
                     0);
     return tls;
+}
+
+static inline weft_tls *server_config(const char *name)
+{
+    return config_of(true, name, NULL);
+}
+
+// One side of two that show each other certificates.
+static inline weft_tls *mutual_config(bool server, const char *name)
+{
+    return config_of(server, name, authority_path("ca.pem"));
 }
 
 static inline weft_tls *client_config(void)

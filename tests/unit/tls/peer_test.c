@@ -64,25 +64,6 @@ KIT_TASK(a_password_is_used_whole_or_not)
     has(why, "not with this");
 }
 
-static weft_tls *with_certificates(bool server, const char *name)
-{
-    char file[64], key[64];
-    weft_tls *tls;
-
-    snprintf(file, sizeof(file), "%s.pem", name);
-    snprintf(key, sizeof(key), "%s.key", name);
-    const struct weft_tls_options options = {
-        .size = sizeof(options),
-        .certificate = authority_path(file),
-        .key = authority_path(key),
-        .authorities = authority_path("ca.pem"),
-    };
-    kit_assert_code(server ? weft_tls_server_with(&tls, &options, NULL, 0)
-                           : weft_tls_client_with(&tls, &options, NULL, 0),
-                    0);
-    return tls;
-}
-
 static void check_peer(weft_stream *s, const char *name)
 {
     struct weft_tls_info info = {.size = sizeof(info)}, again = info;
@@ -114,8 +95,8 @@ KIT_BOTH(each_side_is_told_who_the_other_is, .timeout = 20)
     authority_begin();
     authority_issue("server", "DNS:here.test", -1, 10, 0);
     authority_issue("M\xc3\xbcller,O=Bank", "DNS:there.test", -1, 10, 0);
-    weft_tls *server = with_certificates(true, "server");
-    weft_tls *client = with_certificates(false, "M\xc3\xbcller,O=Bank");
+    weft_tls *server = mutual_config(true, "server");
+    weft_tls *client = mutual_config(false, "M\xc3\xbcller,O=Bank");
     for (int i = 0; i < 2; i++) { // the second time an earlier session goes on
         connect_in_memory(&l, client, server, "here.test");
         ck_assert_msg(l.code == 0, "%s", l.why);

@@ -293,18 +293,10 @@ KIT_TASK(a_host_that_asks_for_certificates)
     authority_issue("client", "email:a@here.test", -1, 10, 0);
     for_a = server_config("a");
     for_b = server_config("b");
-    kit_assert_code(weft_tls_server(&strict,
-                                    .certificate = authority_path("b.pem"),
-                                    .key = authority_path("b.key"),
-                                    .authorities = authority_path("ca.pem")),
-                    0);
+    strict = mutual_config(true, "b");
     kit_assert_code(
         weft_tls_server(&server, .choose = choose, .arg = "argument"), 0);
-    kit_assert_code(weft_tls_client(&known,
-                                    .certificate = authority_path("client.pem"),
-                                    .key = authority_path("client.key"),
-                                    .authorities = authority_path("ca.pem")),
-                    0);
+    known = mutual_config(false, "client");
     client = client_config();
     // sessions of both, under one key
     static const char *const hosts[] = {"a.test", "b.test"};
@@ -393,16 +385,8 @@ KIT_TASK(certificates_of_clients)
     authority_begin();
     authority_issue("server", "DNS:here.test", -1, 10, 0);
     authority_issue("client", "email:a@here.test", -1, 10, 0);
-    kit_assert_code(weft_tls_server(&server,
-                                    .certificate = authority_path("server.pem"),
-                                    .key = authority_path("server.key"),
-                                    .authorities = authority_path("ca.pem")),
-                    0);
-    kit_assert_code(weft_tls_client(&client,
-                                    .certificate = authority_path("client.pem"),
-                                    .key = authority_path("client.key"),
-                                    .authorities = authority_path("ca.pem")),
-                    0);
+    server = mutual_config(true, "server");
+    client = mutual_config(false, "client");
     connect_in_memory(&l, client, server, "here.test");
     ck_assert_msg(l.code == 0, "%s", l.why);
     kit_assert_code(weft_tls_info(l.server.stream, &info), 0);
