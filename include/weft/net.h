@@ -148,8 +148,8 @@ WEFT_API int weft_listener_address(weft_listener *listener, size_t i,
 
 // Accepts one connection; peer may be NULL. Returns 0 or a negative code.
 // Blocks: the caller only. Cancels: yes. Threads: any. Errors: -EMFILE and
-// such; -WEFT_ECLOSED after weft_listener_stop; -ECANCELED, -ETIMEDOUT.
-// Since 0.1.
+// such; -ENOMEM; -WEFT_ECLOSED: weft_listener_stop, before or meanwhile;
+// -ECANCELED, -ETIMEDOUT. Since 0.1.
 WEFT_API int weft_listener_accept(weft_listener *listener, weft_stream **stream,
                                   struct weft_address *peer);
 
@@ -167,7 +167,8 @@ WEFT_API int weft_serve_with(weft_listener *listener, weft_handler *handler,
                              const struct weft_serve_options *options);
 
 // Ends weft_serve gracefully: no new connections are taken, those that are
-// served go on. The listener is good for weft_listener_close only. Idempotent.
+// served go on. Who is in weft_listener_accept gets -WEFT_ECLOSED. The listener
+// is good for weft_listener_close only, when they have left. Idempotent.
 // Blocks: no. Threads: any, while the listener is open. Since 0.1.
 WEFT_API void weft_listener_stop(weft_listener *listener);
 

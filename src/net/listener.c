@@ -20,6 +20,7 @@
 #include <weft/task.h>
 
 #include "base/options.h"
+#include "future/group.h"
 #include "loop/fd.h"
 #include "net/fd_stream.h"
 #include "net/socket.h"
@@ -414,13 +415,17 @@ int wi_listener_stream(weft_listener *l, int fd, weft_stream **stream)
     return wi_stream_of_socket(fd, l->tcp, stream);
 }
 
-// One attempt at each socket.
+// One attempt at each socket, from another one each time: one that is always
+// busy does not keep the others waiting.
 static int try_each(weft_listener *l, struct weft_address *peer)
 {
+    // relaxed: any of them will do
+    unsigned turn = __atomic_fetch_add(&l->turn, 1, __ATOMIC_RELAXED);
+
     for (unsigned i = 0; i < l->count; i++) {
         struct wi_io io = {
             .code = WI_IO_ACCEPT,
-            .fd = l->fds[i],
+            .fd = l->fds[(turn + i) % l->count],
             .addr = (struct sockaddr *)&peer->storage,
             .addr_len = &peer->len,
             .own = true,
@@ -468,22 +473,76 @@ static int accept_one(weft_listener *l, struct weft_address *peer)
                             &peer->len);
 }
 
+// What a stop makes of an accept, unless its caller's scopes end it as well.
+static int stopped_code(void)
+{
+    int rc = wi_check_scopes();
+
+    return rc < 0 ? rc : -WEFT_ECLOSED;
+}
+
+// From here to `leave` a stop cancels the caller's waits.
+static int enter(weft_listener *l, struct wi_visit *visit)
+{
+    visit->scope = wi_group_try_open();
+    if (visit->scope == NULL)
+        return -ENOMEM;
+    wi_mutex_lock(&l->lock);
+    bool stopped = l->stopped;
+    if (!stopped) {
+        visit->prev = NULL;
+        visit->next = l->visits;
+        if (visit->next != NULL)
+            visit->next->prev = visit;
+        l->visits = visit;
+    }
+    wi_mutex_unlock(&l->lock);
+    if (!stopped)
+        return 0;
+    weft_group_close(visit->scope);
+    return stopped_code();
+}
+
+// Gives what has become of the visit: code, unless a stop made it of nothing.
+static int leave(weft_listener *l, struct wi_visit *visit, int code)
+{
+    wi_mutex_lock(&l->lock);
+    if (visit->next != NULL)
+        visit->next->prev = visit->prev;
+    if (visit->prev != NULL)
+        visit->prev->next = visit->next;
+    else
+        l->visits = visit->next;
+    bool stopped = l->stopped;
+    wi_mutex_unlock(&l->lock);
+    weft_group_close(visit->scope);
+    return code == -ECANCELED && stopped ? stopped_code() : code;
+}
+
+static int accept_next(weft_listener *l, struct weft_address *peer)
+{
+    unsigned failures = 0;
+    int fd;
+
+    do {
+        fd = wi_accept_rest(failures++);
+        if (fd == 0)
+            fd = accept_one(l, peer);
+    } while (fd < 0 && wi_accept_again(fd));
+    return fd;
+}
+
 int weft_listener_accept(weft_listener *l, weft_stream **stream,
                          struct weft_address *peer)
 {
     wi_require(l != NULL, NULL, "listener must not be NULL");
     wi_need(stream);
     struct weft_address unused;
-    unsigned failures = 0;
-    int fd;
+    struct wi_visit visit;
+    int fd = enter(l, &visit);
 
-    if (wi_listener_stopped(l))
-        return -WEFT_ECLOSED;
-    do {
-        fd = wi_accept_rest(failures++);
-        if (fd == 0)
-            fd = accept_one(l, peer != NULL ? peer : &unused);
-    } while (fd < 0 && wi_accept_again(fd));
+    if (fd == 0)
+        fd = leave(l, &visit, accept_next(l, peer != NULL ? peer : &unused));
     return fd < 0 ? fd : wi_listener_stream(l, fd, stream);
 }
 
@@ -513,6 +572,8 @@ void weft_listener_stop(weft_listener *l)
     l->stopped = true;
     if (l->serving != NULL)
         weft_group_cancel(l->serving);
+    for (struct wi_visit *v = l->visits; v != NULL; v = v->next)
+        weft_group_cancel(v->scope);
     wi_mutex_unlock(&l->lock);
 }
 
@@ -521,10 +582,13 @@ void weft_listener_close(weft_listener *l)
     if (l == NULL)
         return;
     wi_mutex_lock(&l->lock);
-    bool served = l->serving != NULL;
+    bool served = l->serving != NULL, visited = l->visits != NULL;
     wi_mutex_unlock(&l->lock);
     wi_require(!served, l,
                "the listener is still served: stop it, and let weft_serve end");
+    wi_require(!visited, l,
+               "somebody is still in weft_listener_accept: stop the listener, "
+               "and wait until they have left");
     wi_listener_shut(l);
     free(l);
 }

@@ -10,15 +10,23 @@
 #include "os/futex.h"
 #include "os/socket.h"
 
+// Somebody in weft_listener_accept, in the frame of that call.
+struct wi_visit {
+    weft_group *scope; // canceled by a stop
+    struct wi_visit *next, *prev;
+};
+
 struct weft_listener {
     struct wi_mutex lock;
-    bool stopped;        // under the lock: for good
-    weft_group *serving; // under the lock: accepts now; canceled by a stop
-    bool tcp;            // else Unix sockets
-    unsigned early;      // atomic: connections that had come before it was ours
-    unsigned count;      // of fds
-    int set;             // watches all fds if there are several; else -1
-    char *path;          // of a Unix socket: to be removed at the end, or NULL
+    bool stopped;            // under the lock: for good
+    weft_group *serving;     // under the lock: accepts now; canceled by a stop
+    struct wi_visit *visits; // under the lock
+    bool tcp;                // else Unix sockets
+    unsigned early; // atomic: connections that had come before it was ours
+    unsigned turn;  // atomic: of the sockets, which is asked first
+    unsigned count; // of fds
+    int set;        // watches all fds if there are several; else -1
+    char *path;     // of a Unix socket: to be removed at the end, or NULL
     struct wi_os_identity identity; // of the file there
     int fds[];
 };
