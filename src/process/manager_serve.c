@@ -10,6 +10,9 @@
 // So a client that does not read its replies holds up nobody but itself: its
 // reader stops when WINDOW of its calls are not answered. All this is plain
 // data, since the tasks of one worker do not run at once.
+//
+// Each call that is taken gets an answer, at the least that there was no memory
+// for it. A client that there is no memory for is closed, and knows by that.
 #include "process/manager.h"
 
 #include <errno.h>
@@ -38,11 +41,12 @@ enum { WINDOW = 256, REQUESTS = 1024, ROOM = 4096, STOP_S = 2 };
 struct client {
     struct client *next, **link;
     weft_connection *connection;
-    weft_queue *replies;          // of struct reply *
-    struct weft_semaphore window; // calls that may come before an answer
-    unsigned open;                // requests that are not executed
-    bool over;                    // the reader has ended
-    unsigned tasks;               // of it that run
+    struct reply *first, **last;   // to be sent
+    struct weft_semaphore replies; // one for each of them, and for the end
+    struct weft_semaphore window;  // calls that may come before an answer
+    unsigned open;                 // requests that are not executed
+    bool over;                     // the reader has ended
+    unsigned tasks;                // of it that run
     weft_future *writer;
 };
 
@@ -53,9 +57,13 @@ struct request {
 };
 
 struct reply {
+    struct reply *next;
     size_t size;
     struct wi_reply_head head; // the bytes follow
 };
+_Static_assert(sizeof(struct reply) <=
+                   sizeof(struct request) + sizeof(struct wi_call_head),
+               "a request has room for the shortest reply: see refuse");
 
 static void *state;
 static weft_queue *requests; // of struct request *; NULL: stop
@@ -88,16 +96,49 @@ static struct reply *reply_text(uint64_t call, int code, const char *text)
     return r;
 }
 
-// The last use of a client whose reader has ended closes its replies.
+// Where there is no memory for a reply, the request's becomes one.
+static struct reply *refuse(struct request *request)
+{
+    const struct wi_call_head *h = (const void *)request->message;
+    struct wi_reply_head head = {WI_REPLY_MAGIC, -ENOMEM, h->call};
+    struct reply *r = (struct reply *)request;
+    r->size = sizeof head;
+    r->head = head;
+    return r;
+}
+
+static void put_reply(struct client *c, struct reply *r)
+{
+    r->next = NULL;
+    *c->last = r;
+    c->last = &r->next;
+    weft_semaphore_release(&c->replies, 1);
+}
+
+// Waits for one. NULL: none will come.
+static struct reply *next_reply(struct client *c)
+{
+    weft_semaphore_acquire(&c->replies);
+    struct reply *r = c->first;
+    if (r == NULL)
+        return NULL;
+    c->first = r->next;
+    if (c->first == NULL)
+        c->last = &c->first;
+    return r;
+}
+
+// The writer ends when it has sent what is there.
+static void end_replies(struct client *c)
+{
+    weft_semaphore_release(&c->replies, 1);
+}
+
+// The last use of a client whose reader has ended ends its replies.
 static void done_with(struct client *c)
 {
     if (c->over && c->open == 0)
-        weft_queue_shutdown(c->replies, false);
-}
-
-static void drop_reply(void *item)
-{
-    free(*(void **)item);
+        end_replies(c);
 }
 
 // The last task of a client takes it away.
@@ -108,7 +149,6 @@ static void leave(struct client *c)
     *c->link = c->next;
     if (c->next != NULL)
         c->next->link = c->link;
-    weft_queue_free(c->replies);
     weft_connection_close(c->connection);
     weft_future_unref(c->writer);
     free(c);
@@ -119,7 +159,7 @@ static int write_replies(void *arg)
     struct client *c = arg;
     struct reply *r;
     int rc = 0;
-    while (weft_queue_get(c->replies, &r) == 0) {
+    while ((r = next_reply(c)) != NULL) {
         if (rc == 0)
             rc = weft_connection_send(c->connection, &r->head, r->size);
         free(r);
@@ -178,11 +218,11 @@ static void execute(struct request *request)
                           ? reply_text(h->call, -WEFT_ENOJOB, h->name)
                           : call(h, job, request->message + sizeof *h,
                                  request->size - sizeof *h);
-    if (r != NULL)
-        weft_queue_put(c->replies, &r); // has no bound
+    if (r == NULL)
+        r = refuse(request);
     else
-        weft_semaphore_release(&c->window, 1);
-    free(request);
+        free(request);
+    put_reply(c, r);
     c->open--;
     done_with(c);
 }
@@ -204,12 +244,22 @@ static int check(struct client *c, const struct request *request)
     return h->kind == WI_CALL_STOP && parent ? 1 : -WEFT_EPROTO;
 }
 
+// For a message of so many bytes. While there is no memory the client waits,
+// for a second at most.
+static struct request *request_new(size_t size)
+{
+    struct request *r = malloc(sizeof *r + size);
+    for (int i = 0; i < 100 && r == NULL && weft_sleep(0.01) == 0; i++)
+        r = malloc(sizeof *r + size);
+    return r;
+}
+
 static ssize_t receive(struct client *c, struct request **request)
 {
     ssize_t n = weft_connection_next(c->connection);
     if (n < 0)
         return n;
-    *request = malloc(sizeof **request + (size_t)n);
+    *request = request_new((size_t)n);
     if (*request == NULL)
         return -ENOMEM;
     (*request)->client = c;
@@ -218,6 +268,25 @@ static ssize_t receive(struct client *c, struct request **request)
     if (n < 0)
         free(*request);
     return n;
+}
+
+static void reader_ended(void *arg)
+{
+    struct client *c = arg;
+    c->over = true;
+    done_with(c);
+    leave(c);
+}
+
+// NULL is an order to stop.
+static bool put_request(struct client *c, struct request *request)
+{
+    c->open += request != NULL;
+    if (weft_queue_put(requests, &request) == 0)
+        return true;
+    c->open -= request != NULL;
+    free(request);
+    return false;
 }
 
 // Who sends what is no call is not listened to any more.
@@ -230,18 +299,16 @@ static int read_requests(void *arg)
         int rc = check(c, request);
         if (rc != 0)
             free(request);
-        if (rc < 0)
+        if (rc < 0 || !put_request(c, rc > 0 ? NULL : request))
             break;
-        if (rc > 0)
-            request = NULL;
-        else
-            c->open++;
-        weft_queue_put(requests, &request);
     }
-    c->over = true;
-    done_with(c);
-    leave(c);
+    reader_ended(c);
     return 0;
+}
+
+static void never_written(void *arg)
+{
+    leave(arg);
 }
 
 static void client_new(weft_connection *connection)
@@ -251,17 +318,21 @@ static void client_new(weft_connection *connection)
         weft_connection_close(connection);
         return;
     }
-    *c = (struct client){.connection = connection,
-                         .tasks = 2,
-                         .replies = weft_queue_new(.drop = drop_reply)};
+    *c = (struct client){.connection = connection, .tasks = 2};
+    c->last = &c->first;
+    weft_semaphore_init(&c->replies, 0);
     weft_semaphore_init(&c->window, WINDOW);
     c->link = &clients;
     c->next = clients;
     if (clients != NULL)
         clients->link = &c->next;
     clients = c;
-    c->writer = weft_task_start(write_replies, c);
-    weft_future_unref(weft_task_start(read_requests, c));
+    c->writer = weft_task_start(write_replies, c, .drop = never_written);
+    if (weft_done(c->writer)) // without it nobody would be answered
+        reader_ended(c);
+    else
+        weft_future_unref(
+            weft_task_start(read_requests, c, .drop = reader_ended));
 }
 
 static int accept_clients(void *arg)
@@ -302,7 +373,7 @@ static void send_the_rest(void)
     int rc = 0;
     while (rc >= 0 && (c = unsent()) != NULL) {
         weft_future *writer = weft_future_ref(c->writer);
-        weft_queue_shutdown(c->replies, false);
+        end_replies(c);
         rc = weft_wait(&writer, 1, WEFT_ALL_COMPLETED, INFINITY);
         weft_future_unref(writer);
     }
