@@ -68,7 +68,9 @@ weft_group_open_with(const struct weft_group_options *options);
 // stands in are theirs, too: a child that fails of one fails the group with
 // -WEFT_EJOBTIMEOUT, for it was the child's time that was up, not that of this
 // call; a process, which cannot see a deadline, is canceled here when it has
-// passed. Since 0.1.
+// passed. -WEFT_EDEADLOCK: the wait closed a cycle of waits, and the children
+// were canceled for that; one that waits there where no cancel reaches it (for
+// a lock, in a shield) is told the same. Since 0.1.
 WEFT_API int weft_group_close(weft_group *g);
 
 // Cancels the children and the body of g. Idempotent. Threads: any, while the

@@ -322,16 +322,33 @@ static void pass_on(weft_group *group, struct wi_wait *wait, int rc)
     wait->deadline = wi_deadline_in(group->grace, "weft_group_close");
 }
 
+// Whether the wait for the children, whose edge is set, closes a cycle. Then
+// they are canceled, and since that does not end each wait (a lock's, one in a
+// shield), the edge is set again for those who look, and the others are woken
+// to look.
+static bool breaks_cycle(weft_group *group, struct wi_task *self)
+{
+    if (wi_edge_check(self) == 0)
+        return false;
+    weft_group_fail(group, -WEFT_EDEADLOCK);
+    wi_edge_set(self, (uintptr_t)group | WI_EDGE_GROUP);
+    wi_edge_stir(self);
+    return true;
+}
+
 // Waits for the children. Neither cancel nor deadline ends this: both are
-// passed on to the children, once each.
+// passed on to the children, once each. `edge`: there is one, and a cycle is to
+// be broken, once.
 static void wait_children(weft_group *group, struct wi_task *self,
-                          int64_t deadline)
+                          int64_t deadline, bool edge)
 {
     struct wi_wait wait = {.object = group,
                            .deadline = deadline,
                            .kind = WI_WAIT_GROUP,
                            .flags = WI_CANCELABLE};
     while (!try_close(group, self)) {
+        if (edge) // also after a wake, which may be that of wi_edge_stir
+            edge = !breaks_cycle(group, self);
         int rc = wi_park(&wait);
         if (rc != 0)
             pass_on(group, &wait, rc);
@@ -381,9 +398,7 @@ int weft_group_close(weft_group *g)
         bool edge = deadline == WI_FOREVER;
         if (edge)
             wi_edge_set(self, (uintptr_t)g | WI_EDGE_GROUP);
-        if (edge && wi_edge_check(self) < 0)
-            weft_group_fail(g, -WEFT_EDEADLOCK);
-        wait_children(g, self, deadline);
+        wait_children(g, self, deadline, edge);
         wi_edge_clear(self);
     }
     leave_scope(g, self);
@@ -395,7 +410,7 @@ int weft_group_close(weft_group *g)
 void wi_group_finish(weft_group *group)
 {
     cancel_group(group);
-    wait_children(group, wi_self(), WI_FOREVER);
+    wait_children(group, wi_self(), WI_FOREVER, false);
 }
 
 void wi_group_end(weft_group *group)

@@ -301,4 +301,85 @@ WEFT_TEST(a_join_above_many_groups_on_small_stacks)
     kit_gate_free(&d.gate);
 }
 
+// A cycle over a close: no cancel ends what its child waits for ---------------
+
+struct closing {
+    struct weft_lock lock;
+    weft_future *self; // who closes
+    int waits;         // the child is about to wait, or has waited
+    int told;          // what its wait said
+};
+
+static int want_lock(void *arg)
+{
+    struct closing *c = arg;
+
+    kit_count(&c->waits);
+    c->told = weft_lock_acquire(&c->lock);
+    if (c->told == 0)
+        weft_lock_release(&c->lock);
+    return 0;
+}
+
+static void close_with_lock(struct closing *c, bool child_first)
+{
+    weft_group *g = weft_group_open();
+
+    kit_assert_code(weft_lock_acquire(&c->lock), 0);
+    weft_future_unref(weft_task_start(want_lock, c));
+    for (int i = 0; child_first && i < 10; i++)
+        weft_yield();
+    ck_assert_int_eq(c->waits, child_first);
+    int rc = weft_group_close(g);
+    kit_assert_code(c->told, -WEFT_EDEADLOCK);
+    kit_assert_code(rc, child_first ? -WEFT_EDEADLOCK : 0);
+    weft_lock_release(&c->lock);
+}
+
+KIT_TASK(a_close_whose_child_waits_for_a_lock_of_the_closer)
+{
+    struct closing c = {.told = 0};
+    close_with_lock(&c, true);
+}
+
+KIT_TASK(a_close_whose_child_will_wait_for_a_lock_of_the_closer)
+{
+    struct closing c = {.told = 0};
+    close_with_lock(&c, false);
+}
+
+static int join_in_shield(void *arg)
+{
+    struct closing *c = arg;
+    WEFT_SHIELD((double)INFINITY);
+
+    kit_count(&c->waits);
+    c->told = weft_get_into(c->self, NULL, 0);
+    return 0;
+}
+
+static int close_above_shield(void *arg)
+{
+    struct closing *c = arg;
+    weft_group *g = weft_group_open();
+
+    weft_future_unref(weft_task_start(join_in_shield, c));
+    while (c->waits == 0)
+        weft_yield();
+    for (int i = 0; i < 10; i++)
+        weft_yield();
+    return weft_group_close(g);
+}
+
+KIT_TASK(a_close_whose_child_joins_the_closer_in_a_shield)
+{
+    struct closing c = {.told = 0};
+    c.self = weft_task_start(close_above_shield, &c);
+
+    kit_assert_code(
+        weft_wait(&c.self, 1, WEFT_ALL_COMPLETED, weft_test_seconds(20)), 1);
+    kit_assert_code(weft_join(c.self), -WEFT_EDEADLOCK);
+    kit_assert_code(c.told, -WEFT_EDEADLOCK);
+}
+
 WEFT_TEST_MAIN("deadlock")
