@@ -203,12 +203,18 @@ struct done_node {
     struct wi_task *future;
     size_t index;
     bool watching;
+    bool fired; // under the lock: its completer has put it in the queue
     // Of one that was added, which has its own memory:
     struct done_node *sibling, **sibling_link;
 };
 
+// A callback of a future may close an iterator over it, whose node is a later
+// one in that future's list: so close waits for no completer that has still to
+// come by. The last of those frees it.
 struct weft_as_completed {
-    struct wi_mutex lock; // for the queue and the waiter
+    struct wi_mutex lock; // for the queue, the waiter and the next two
+    bool closed;
+    size_t left; // once closed: who still has to come by, with close itself
     struct done_node *first, **last;
     struct wi_task *waiter;
     size_t n, opened, given; // futures: all, those of the open, returned
@@ -219,23 +225,46 @@ struct weft_as_completed {
 // What stands in for an iterator that found no memory.
 static struct weft_as_completed no_memory;
 
-static struct wi_task *append(struct weft_as_completed *it,
-                              struct done_node *node)
+static void iterator_free(struct weft_as_completed *it)
 {
-    wi_mutex_lock(&it->lock);
+    for (struct done_node *node = it->added, *next; node != NULL; node = next) {
+        next = node->sibling;
+        free(node);
+    }
+    free(it);
+}
+
+// With the lock held.
+static void append(struct weft_as_completed *it, struct done_node *node)
+{
     node->next = NULL;
+    node->fired = true;
     *it->last = node;
     it->last = &node->next;
-    struct wi_task *waiter = it->waiter;
+}
+
+// Somebody has done with an iterator that is closed; the lock is given up.
+static void leave_closed(struct weft_as_completed *it)
+{
+    bool last = --it->left == 0;
     wi_mutex_unlock(&it->lock);
-    return waiter;
+    if (last)
+        iterator_free(it);
 }
 
 static void done_fire(struct wi_node *node, struct wi_task *t)
 {
     (void)t;
     struct done_node *done = (struct done_node *)node;
-    struct wi_task *waiter = append(done->it, done);
+    struct weft_as_completed *it = done->it;
+    wi_mutex_lock(&it->lock);
+    if (it->closed) {
+        leave_closed(it);
+        return;
+    }
+    append(it, done);
+    struct wi_task *waiter = it->waiter;
+    wi_mutex_unlock(&it->lock);
     // release: the last touch; pairs with wi_node_await
     __atomic_store_n(&node->granted, 1, __ATOMIC_RELEASE);
     if (waiter != NULL)
@@ -249,8 +278,11 @@ static void watch(struct weft_as_completed *it, struct done_node *node,
         .node = {.fire = done_fire}, .it = it, .index = index};
     node->future = wi_of_future(f);
     node->watching = wi_future_watch(node->future, &node->node);
-    if (!node->watching)
+    if (!node->watching) {
+        wi_mutex_lock(&it->lock);
         append(it, node);
+        wi_mutex_unlock(&it->lock);
+    }
 }
 
 weft_as_completed *weft_as_completed_open(weft_future *const *set, size_t n)
@@ -283,12 +315,6 @@ ssize_t weft_as_completed_add(weft_as_completed *it, weft_future *f)
         node->sibling->sibling_link = &node->sibling;
     it->added = node;
     return (ssize_t)it->n++;
-}
-
-static void end_node(struct done_node *node)
-{
-    if (node->watching && !wi_future_unwatch(node->future, &node->node))
-        wi_node_await(&node->node);
 }
 
 // The index of what is returned; one that was added is needed no more.
@@ -349,18 +375,48 @@ ssize_t weft_as_completed_next(weft_as_completed *it)
     return (ssize_t)give(it, node);
 }
 
+// Calls fn for each node that was not returned and freed.
+static void each_node(struct weft_as_completed *it,
+                      void (*fn)(struct done_node *node))
+{
+    for (size_t i = 0; i < it->opened; i++)
+        fn(&it->nodes[i]);
+    for (struct done_node *node = it->added; node != NULL; node = node->sibling)
+        fn(node);
+}
+
+// Afterwards the completer has what is still watching.
+static void unwatch(struct done_node *node)
+{
+    if (node->watching)
+        node->watching = !wi_future_unwatch(node->future, &node->node);
+}
+
+static void count_left(struct done_node *node)
+{
+    node->it->left += node->watching && !node->fired;
+}
+
+// For the few instructions of one that has fired.
+static void await_fired(struct done_node *node)
+{
+    if (node->watching && node->fired)
+        wi_node_await(&node->node);
+}
+
 void weft_as_completed_close(weft_as_completed *it)
 {
     if (it == NULL || it == &no_memory)
         return;
-    for (size_t i = 0; i < it->opened; i++)
-        end_node(&it->nodes[i]);
-    for (struct done_node *node = it->added, *next; node != NULL; node = next) {
-        next = node->sibling;
-        end_node(node);
-        free(node);
-    }
-    free(it);
+    each_node(it, unwatch);
+    wi_mutex_lock(&it->lock);
+    it->closed = true;
+    it->left = 1;
+    each_node(it, count_left);
+    wi_mutex_unlock(&it->lock);
+    each_node(it, await_fired);
+    wi_mutex_lock(&it->lock);
+    leave_closed(it);
 }
 
 // Callbacks -------------------------------------------------------------------

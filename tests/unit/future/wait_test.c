@@ -174,6 +174,38 @@ KIT_BOTH(as_completed_gives_the_order_of_ending)
     end_set();
 }
 
+struct closing {
+    weft_as_completed *it;
+    int closed;
+};
+
+static void close_iterator(weft_future *f, void *arg)
+{
+    struct closing *c = arg;
+
+    (void)f;
+    weft_as_completed_close(c->it);
+    c->closed++;
+}
+
+// The callback comes first in the list of the future, the iterator's place
+// behind it.
+KIT_BOTH(as_completed_is_closed_by_a_callback)
+{
+    struct kit_gate first = kit_gate_new(), other = kit_gate_new();
+    weft_future *both[] = {first.future, other.future};
+    struct closing c = {.closed = 0};
+
+    ck_assert_int_eq(weft_future_on_done(first.future, close_iterator, &c), 0);
+    c.it = weft_as_completed_open(both, 2);
+    ck_assert_int_eq(weft_as_completed_add(c.it, first.future), 2);
+    kit_gate_open(&first);
+    ck_assert_int_eq(c.closed, 1);
+    kit_gate_open(&other);
+    kit_gate_free(&first);
+    kit_gate_free(&other);
+}
+
 KIT_BOTH(as_completed_gives_each_once)
 {
     int seen[N] = {0};
