@@ -43,8 +43,9 @@ struct weft_task_options {
     weft_group *group; // who owns the task; NULL: the innermost open group
     void (*drop)(void *arg); // called once if the body never runs
     bool eager; // begin at once: the caller goes on when the task has ended or
-                // waits for the first time. Not for a task of another run or
-                // from a plain thread: those begin as without it
+                // waits for the first time. Not for a task of another run, from
+                // a plain thread, or in a callback (weft_future_on_done, .drop,
+                // .on_cancel): those begin as without it
 };
 
 WEFT_BEGIN

@@ -407,6 +407,9 @@ WI_COLD static bool start_now(struct wi_runtime *runtime, struct wi_task *t)
     uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;
     if (worker == NULL || worker->runtime != runtime || self == NULL)
         return false;
+    // In a callback others wait for the caller, who must not leave its stack.
+    if (wi_here.ending > 0 || wi_here.canceling != NULL)
+        return false;
     // Its group may have been canceled, and it with the group.
     if (!wi_task_claim(t, gen, 0))
         return true;

@@ -199,6 +199,47 @@ KIT_TASK(an_eager_task_lets_its_starter_go_on_when_it_waits)
     kit_assert_code(weft_join(others), 0);
 }
 
+static weft_future *started_eagerly;
+
+static void start_in_callback(weft_future *f, void *arg)
+{
+    (void)f;
+    started_eagerly = start_eagerly(log_once, arg);
+    ck_assert_int_eq(logged, 0);
+}
+
+static void start_in_cancel(void *arg)
+{
+    start_in_callback(NULL, arg);
+}
+
+// Whoever completes the future stays at it: others wait for that.
+KIT_TASK(an_eager_task_does_not_begin_inside_a_callback)
+{
+    weft_promise *p = weft_promise_new();
+    weft_future *f = weft_promise_future(p);
+    logged = 0;
+    ck_assert_int_eq(weft_future_on_done(f, start_in_callback, kit_number(1)),
+                     0);
+    kit_assert_code(weft_promise_keep(p, 0, NULL, 0, NULL), 0);
+    kit_assert_code(weft_join(started_eagerly), 0);
+    ck_assert_int_eq(logged, 1);
+    kit_assert_code(weft_join(f), 0);
+}
+
+KIT_TASK(an_eager_task_does_not_begin_inside_a_cancel)
+{
+    weft_promise *p =
+        weft_promise_new(.on_cancel = start_in_cancel, .arg = kit_number(1));
+    weft_future *f = weft_promise_future(p);
+    logged = 0;
+    kit_assert_code(weft_cancel(f), 0);
+    kit_assert_code(weft_join(started_eagerly), 0);
+    ck_assert_int_eq(logged, 1);
+    kit_assert_code(weft_join(f), -WEFT_EJOBCANCELED);
+    weft_promise_drop(p);
+}
+
 static int start_one_deeper(void *arg)
 {
     long depth = (intptr_t)arg;
