@@ -169,12 +169,18 @@ static int closed_code(struct wi_shared_queue *q)
     return code > 0 ? -WEFT_EPROTO : code; // no number of items
 }
 
+static bool is_cut(struct wi_shared_queue *q)
+{
+    // relaxed: who acts on it holds the lock of get, under which it changes
+    return __atomic_load_n(&q->cut, __ATOMIC_RELAXED) != 0;
+}
+
 // With the lock of t's side. How many, 0: it would have to wait, or a code.
 static ssize_t try_locked(struct wi_shared_handle *h,
                           struct wi_shared_transfer *t)
 {
     int closed = closed_code(h->q);
-    if (t->put && closed != 0)
+    if (closed != 0 && (t->put || (is_cut(h->q) && !t->rest)))
         return closed;
     ssize_t moved = h->item != 0 ? try_items(h, t)
                     : t->put     ? put_record(h, t)
@@ -441,24 +447,36 @@ static void ring_all(uint32_t *bell)
     wi_os_futex_wake(bell, INT32_MAX, true);
 }
 
+// What nobody has got is nobody's. With both locks.
+static void cut(struct wi_shared_queue *q)
+{
+    // seq_cst: before the look at the bell; pairs with the load in all_of
+    if (!is_cut(q))
+        __atomic_store_n(&q->cut, count_of(&q->get) + 1, __ATOMIC_SEQ_CST);
+}
+
 // The one who closes may die after the store: then all sleepers look again.
-void wi_shared_queue_close(struct wi_shared_handle *h)
+void wi_shared_queue_close(struct wi_shared_handle *h, bool immediate)
 {
     struct wi_shared_queue *q = h->q;
     wi_shared_lock(h->arena, &q->put.lock);
     wi_shared_lock(h->arena, &q->get.lock);
     // relaxed: who acts on it reads it under a lock
     __atomic_store_n(&q->closed, -WEFT_ECLOSED, __ATOMIC_RELAXED);
+    if (immediate)
+        cut(q);
     wi_shared_unlock(&q->get.lock);
     wi_shared_unlock(&q->put.lock);
     ring_all(&q->put.bell);
     ring_all(&q->get.bell);
+    if (immediate)
+        ring_all(&q->done_bell);
 }
 
 size_t wi_shared_queue_size(struct wi_shared_handle *h)
 {
     uint64_t head = count_of(&h->q->get); // first: it never passes the other
-    return count_of(&h->q->put) - head;
+    return is_cut(h->q) ? 0 : count_of(&h->q->put) - head;
 }
 
 bool wi_shared_queue_full(struct wi_shared_handle *h)
@@ -477,10 +495,19 @@ static uint64_t done_of(struct wi_shared_queue *q)
     return __atomic_load_n(&q->done, __ATOMIC_SEQ_CST);
 }
 
+// How many items there are to be done with, or were.
+static uint64_t all_of(struct wi_shared_queue *q)
+{
+    // seq_cst: after the mark of who joins; pairs with the store in cut
+    uint64_t end = __atomic_load_n(&q->cut, __ATOMIC_SEQ_CST);
+    return end != 0 ? end - 1 : count_of(&q->put);
+}
+
 size_t wi_shared_queue_unfinished(struct wi_shared_handle *h)
 {
     uint64_t done = done_of(h->q); // first: it never passes the other
-    return count_of(&h->q->put) - done;
+    uint64_t all = all_of(h->q);
+    return all > done ? all - done : 0; // what was dropped may have been told
 }
 
 bool wi_shared_queue_done(struct wi_shared_handle *h, uint64_t n)
@@ -489,12 +516,12 @@ bool wi_shared_queue_done(struct wi_shared_handle *h, uint64_t n)
     // relaxed: the swap checks it
     uint64_t was = __atomic_load_n(&q->done, __ATOMIC_RELAXED);
     do
-        if (was + n > count_of(&q->put))
+        if (was + n > all_of(q))
             return false;
     // seq_cst: before the look at the bell; what was worked off is seen
     while (!__atomic_compare_exchange_n(&q->done, &was, was + n, true,
                                         __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
-    if (was + n == count_of(&q->put) &&
+    if (was + n == all_of(q) &&
         (__atomic_load_n(&q->done_bell, __ATOMIC_SEQ_CST) & 1))
         ring_all(&q->done_bell);
     return true;
@@ -526,13 +553,11 @@ void wi_shared_queue_discard(struct wi_shared_handle *h)
 {
     struct wi_shared_side *get = &h->q->get;
     wi_shared_lock(h->arena, &get->lock);
-    uint64_t n = wi_shared_queue_size(h);
+    uint64_t n = items_in(h);
     uint64_t bytes = bytes_of(&h->q->put) - bytes_at(get, get->word);
     get->seen = count_of(get) + n; // never less than what has passed this side
     if (n > 0)
         publish(get, n, bytes);
     wi_shared_unlock(&get->lock);
     ring_all(&h->q->put.bell);
-    if (n > 0)
-        wi_shared_queue_done(h, n);
 }

@@ -52,6 +52,7 @@ struct wi_shared_queue {
     uint32_t producers;
     uint64_t done;
     uint32_t done_bell; // as a side's, for those who join
+    uint64_t cut; // 1 + how many items count, the rest was dropped; 0: all
     struct wi_shared_side put, get;
 };
 
@@ -71,6 +72,7 @@ struct wi_shared_transfer {
     size_t n;    // items; for records 1
     size_t size; // of a record; of the room for one
     bool put;
+    bool rest; // get what was dropped
 };
 
 // A new one: item > 0 bytes an item and limit of them, or item 0 and records
@@ -105,9 +107,11 @@ size_t wi_shared_queue_unfinished(struct wi_shared_handle *h);
 bool wi_shared_queue_done(struct wi_shared_handle *h, uint64_t n);
 int wi_shared_queue_join(struct wi_shared_handle *h);
 
-void wi_shared_queue_close(struct wi_shared_handle *h);
+// immediate: from then on what is in it is nobody's, and not unfinished. That
+// is one step: who dies on the way has done it, or has closed the queue only.
+void wi_shared_queue_close(struct wi_shared_handle *h, bool immediate);
 
-// Takes everything out, and counts it as done.
+// Takes out what was dropped.
 void wi_shared_queue_discard(struct wi_shared_handle *h);
 
 // Tests: called at each boundary of an operation, with its number.

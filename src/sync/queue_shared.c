@@ -101,23 +101,22 @@ ssize_t weft_queue_get_bytes_with(weft_queue *q, void *data, size_t size,
 
 // Shutdown --------------------------------------------------------------------
 
-// Takes out what is left, one item after the other, as any consumer would.
+// Takes out what is left, one item after the other.
 static void drain(weft_queue *q)
 {
     if (q->drop == NULL || q->handle.item == 0)
         return;
-    struct wi_shared_transfer move = {.items = malloc(q->handle.item), .n = 1};
+    struct wi_shared_transfer move = {
+        .items = malloc(q->handle.item), .n = 1, .rest = true};
     while (move.items != NULL &&
-           wi_shared_queue_move(&q->handle, &move, WI_NOWAIT) > 0) {
+           wi_shared_queue_move(&q->handle, &move, WI_NOWAIT) > 0)
         q->drop(move.items);
-        wi_shared_queue_done(&q->handle, 1);
-    }
     free(move.items);
 }
 
 int wi_queue_shutdown_shared(weft_queue *q, bool immediate)
 {
-    wi_shared_queue_close(&q->handle);
+    wi_shared_queue_close(&q->handle, immediate);
     if (!immediate)
         return 0;
     drain(q);

@@ -184,6 +184,70 @@ WEFT_TEST(asleep, .timeout = 60)
     weft_arena_close(a);
 }
 
+// Immediate shutdown ----------------------------------------------------------
+
+struct stage {
+    struct weft_arena_ref queue;
+    uint64_t made, go; // atomic
+};
+
+static void die(void *item)
+{
+    (void)item;
+    raise(SIGKILL);
+}
+
+// Makes a queue, puts three items, and dies when its shutdown drops one.
+static int shut_and_die(void *arg)
+{
+    weft_arena *a;
+    struct stage *stage = weft_arena_open(*(struct weft_arena_ref *)arg, &a);
+    weft_queue *q =
+        weft_queue_new(.arena = a, .item = sizeof(uint64_t), .drop = die);
+    for (uint64_t x = 0; x < 3; x++)
+        weft_queue_put(q, &x);
+    stage->queue = weft_queue_ref(q);
+    __atomic_store_n(&stage->made, 1, __ATOMIC_RELEASE);
+    while (__atomic_load_n(&stage->go, __ATOMIC_ACQUIRE) == 0)
+        weft_yield();
+    return weft_queue_shutdown(q, true);
+}
+
+static int join_queue(void *q)
+{
+    WEFT_TIMEOUT(20);
+    return weft_queue_join(q);
+}
+
+// Who joins before it, or after it, is not left with what nobody will get.
+WEFT_TEST(in_an_immediate_shutdown, .timeout = 60)
+{
+    weft_arena *a;
+    ck_assert_int_eq(weft_arena_new(4 << 20, &a), 0);
+    struct stage *stage = weft_arena_value(a, struct stage);
+    struct weft_arena_ref ref = weft_arena_ref(a, stage);
+    weft_future *child = weft_process_start(shut_and_die, &ref, sizeof ref);
+    while (__atomic_load_n(&stage->made, __ATOMIC_ACQUIRE) == 0)
+        weft_yield();
+    weft_queue *q = weft_queue_open(stage->queue);
+    const struct wi_shared_queue *s = inside(a, q);
+    weft_future *joiner = weft_thread_start(join_queue, q);
+    while ((__atomic_load_n(&s->done_bell, __ATOMIC_SEQ_CST) & 1) == 0)
+        weft_yield();
+    uint64_t x;
+    ck_assert_int_eq(weft_queue_get(q, &x), 0);
+    __atomic_store_n(&stage->go, 1, __ATOMIC_RELEASE);
+    ck_assert_int_eq(weft_join(child), -WEFT_ECRASHED);
+    ck_assert_uint_eq(weft_queue_unfinished(q), 1); // what was got before
+    ck_assert_uint_eq(weft_queue_size(q), 0);
+    ck_assert_int_eq(weft_queue_get(q, &x), -WEFT_ECLOSED);
+    weft_queue_task_done(q);
+    ck_assert_int_eq(weft_join(joiner), 0);
+    ck_assert_int_eq(join_queue(q), 0);
+    weft_queue_free(q);
+    weft_arena_close(a);
+}
+
 // Under load ------------------------------------------------------------------
 
 enum { SLOTS = 4, SMALL = 16 };
