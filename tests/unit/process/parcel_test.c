@@ -400,7 +400,9 @@ WEFT_TEST(not_all_that_was_used_is_kept)
     for (int i = 0; i < N; i++)
         expect_sum(f[i], sum);
     expect_sum(submit(&weft_job_sum, b), sum); // the last one was told before
-    ck_assert_int_le(held(), 64 << 20);
+    // The first was told when its worker was killed. Until that is gone for
+    // certain, which may be later, it has its argument.
+    ck_assert_int_le(held(), (64 << 20) + LARGE);
     weft_bytes_free(&b);
     close_and_look();
 }
