@@ -77,17 +77,17 @@ WEFT_API int weft_gather_into(weft_future **set, size_t n, void *results,
 // for the whole set; each completion costs O(1).
 typedef struct weft_as_completed weft_as_completed;
 
-// Opens the iterator. The handles stay the caller's, and must stay valid until
-// it is closed. Never NULL: lack of memory is told by the first
+// Opens the iterator. The handles stay the caller's. Each must stay valid until
+// it was returned (weft_result may take it then), or until the iterator is
+// closed. Never NULL: lack of memory is told by the first
 // weft_as_completed_next. Threads: any. Since 0.1.
 WEFT_API weft_as_completed *weft_as_completed_open(weft_future *const *set,
                                                    size_t n);
 
 // Adds a future to those that are still to come: while one goes through them,
-// also after all have been returned. Its handle must stay valid until it was
-// returned, or the iterator is closed. Returns its index, which goes on behind
-// those of the set, or -ENOMEM. Threads: one at a time, with next and close.
-// Blocks: no. Since 0.1.
+// also after all have been returned. The same holds for its handle. Returns
+// its index, which goes on behind those of the set, or -ENOMEM. Threads: one at
+// a time, with next and close. Blocks: no. Since 0.1.
 WEFT_API ssize_t weft_as_completed_add(weft_as_completed *it, weft_future *f);
 
 // Waits for the next future to end. Returns its index in the set, -ENOENT

@@ -317,18 +317,20 @@ ssize_t weft_as_completed_add(weft_as_completed *it, weft_future *f)
     return (ssize_t)it->n++;
 }
 
-// The index of what is returned; one that was added is needed no more.
+// The index of what is returned. Its future is not looked at any more; a node
+// that was added is needed no more.
 static size_t give(struct weft_as_completed *it, struct done_node *node)
 {
     size_t index = node->index;
     it->given++;
+    if (node->watching)
+        wi_node_await(&node->node);
+    node->watching = false;
     if (index < it->opened)
         return index;
     *node->sibling_link = node->sibling;
     if (node->sibling != NULL)
         node->sibling->sibling_link = node->sibling_link;
-    if (node->watching)
-        wi_node_await(&node->node);
     free(node);
     return index;
 }

@@ -206,6 +206,32 @@ KIT_BOTH(as_completed_is_closed_by_a_callback)
     kit_gate_free(&other);
 }
 
+// What was returned is needed no more: it may be joined at once.
+KIT_BOTH(as_completed_lets_go_of_what_it_returned)
+{
+    weft_future *set[2 * N];
+    ssize_t i;
+    long sum = 0;
+
+    for (int k = 0; k < N; k++)
+        set[k] = weft_task_start(kit_return, kit_number(k));
+    weft_as_completed *it = weft_as_completed_open(set, N);
+    for (int k = N; k < 2 * N; k++) {
+        set[k] = weft_task_start(kit_return, kit_number(k));
+        ck_assert_int_eq(weft_as_completed_add(it, set[k]), k);
+    }
+    while ((i = weft_as_completed_next(it)) >= 0) {
+        kit_assert_code(weft_join(set[i]), i);
+        sum += i;
+        // in its memory, perhaps
+        weft_future *other = weft_task_start(kit_return, NULL);
+        kit_assert_code(weft_join(other), 0);
+    }
+    kit_assert_code(i, -ENOENT);
+    weft_as_completed_close(it);
+    ck_assert_int_eq(sum, N * (2 * N - 1));
+}
+
 KIT_BOTH(as_completed_gives_each_once)
 {
     int seen[N] = {0};
