@@ -50,14 +50,14 @@ static int ask(uint16_t port, char *answer, size_t size)
 
 static int both(void *arg)
 {
-    struct weft_address address = {.len = sizeof(address.storage)};
+    struct weft_address address;
     int fd = weft_udp_bind("127.0.0.1", 0);
     char answer[64] = "";
 
     (void)arg;
     if (fd < 0)
         return fd;
-    getsockname(fd, (struct sockaddr *)&address.storage, &address.len);
+    weft_socket_local(fd, &address);
     weft_future *server = weft_task_start(serve, &fd, .name = "time");
     int rc = ask(weft_address_port(&address), answer, sizeof(answer));
     if (rc == 0)

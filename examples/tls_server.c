@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // tls_server CERTIFICATE KEY [PORT]: an echo server that speaks TLS, as a
-// service: SIGHUP has it read its certificate again, while those who talk go
-// on; SIGTERM or Ctrl-C lets it end well within seconds, a second one at once.
+// service: SIGHUP has it read its certificate again, SIGTERM or Ctrl-C lets who
+// is in the middle of a line finish it, a second one ends it at once.
 #include <signal.h>
 #include <stdio.h>
 #include <weft.h>
@@ -20,21 +20,21 @@ struct service {
 // What was read before stays, if this cannot be read.
 static int read_certificate(struct service *service)
 {
+    const char *certificate = service->certificate;
     const struct weft_tls_options options = {.size = sizeof(options),
-                                             .certificate =
-                                                 service->certificate,
+                                             .certificate = certificate,
                                              .key = service->key};
     weft_tls *tls;
     char why[200];
     int rc = weft_tls_server_with(&tls, &options, why, sizeof(why));
 
     fprintf(stderr, "tls_server: %s%s\n", rc < 0 ? "" : "read ",
-            rc < 0 ? why : service->certificate);
-    if (rc < 0)
-        return rc;
-    weft_tls_unref(service->newest); // its connections go on
-    service->newest = tls;
-    return 0;
+            rc < 0 ? why : certificate);
+    if (rc == 0) {
+        weft_tls_unref(service->newest); // its connections go on
+        service->newest = tls;
+    }
+    return rc;
 }
 
 static weft_tls *choose_newest(const char *name, void *arg)
@@ -45,14 +45,15 @@ static weft_tls *choose_newest(const char *name, void *arg)
 
 static int echo(weft_stream *stream, void *arg)
 {
+    struct service *service = arg;
     char line[1024];
     ssize_t n;
 
-    (void)arg;
-    while ((n = weft_stream_read_line(stream, line, sizeof(line))) > 0)
-        if ((n = weft_stream_write(stream, line, (size_t)n)) < 0)
+    while ((n = weft_listener_await(service->listener, stream)) > 0)
+        if ((n = weft_stream_read_line(stream, line, sizeof(line))) <= 0 ||
+            (n = weft_stream_write(stream, line, (size_t)n)) < 0)
             break;
-    return (int)n;
+    return n == -WEFT_ECLOSED ? 0 : (int)n; // idle when the service stopped
 }
 
 static int heed_signals(void *arg)
@@ -75,7 +76,6 @@ static int serve(void *arg)
     struct weft_address address;
     weft_tls *front;
     int rc = weft_tls_server(&front, .choose = choose_newest, .arg = service);
-
     if (rc < 0)
         return rc;
     rc = weft_tcp_listen("localhost", service->port, &service->listener);
@@ -84,7 +84,7 @@ static int serve(void *arg)
         weft_listener_address(service->listener, 0, &address);
         printf("listening on localhost port %d\n", weft_address_port(&address));
         fflush(stdout);
-        rc = weft_tls_serve(service->listener, front, echo, NULL,
+        rc = weft_tls_serve(service->listener, front, echo, service,
                             .name = "echo", .grace = 3);
     }
     weft_tls_unref(front);

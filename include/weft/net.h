@@ -62,10 +62,11 @@ struct weft_serve_options {
     double grace;     // seconds that handlers may take after weft_listener_stop
                       // before they are canceled; 0 means 10, INFINITY for ever
     const char *name; // of the tasks, for `weft ps`; NULL: none
-    // A handler has returned a negative code. Not called for -ECANCELED,
-    // -EPIPE, -ECONNRESET and -ETIMEDOUT. NULL: reported as a failure that
-    // nobody asked for (weft_on_unobserved).
-    void (*on_failure)(int code, void *arg);
+    // A handler has returned a negative code; the peer, whose len is 0 if it
+    // has gone already. Not called for -ECANCELED, -EPIPE, -ECONNRESET and
+    // -ETIMEDOUT. NULL: reported as a failure that nobody asked for
+    // (weft_on_unobserved).
+    void (*on_failure)(int code, const struct weft_address *peer, void *arg);
 };
 
 struct weft_udp_options {
@@ -167,19 +168,33 @@ WEFT_API int weft_serve_with(weft_listener *listener, weft_handler *handler,
                              const struct weft_serve_options *options);
 
 // Ends weft_serve gracefully: no new connections are taken, those that are
-// served go on. Who is in weft_listener_accept gets -WEFT_ECLOSED. The listener
-// is good for weft_listener_close only, when they have left. Idempotent.
-// Blocks: no. Threads: any, while the listener is open. Since 0.1.
+// served go on. Who is in weft_listener_accept or weft_listener_await gets
+// -WEFT_ECLOSED. The listener is good for weft_listener_close only, when they
+// have left. Idempotent. Blocks: no. Threads: any, while the listener is open.
+// Since 0.1.
 WEFT_API void weft_listener_stop(weft_listener *listener);
 
+// For a handler, between two requests of its peer: waits until there is
+// something to read, as weft_stream_await, or until weft_listener_stop; so that
+// a stop ends connections that have nothing to do at once, and the others with
+// the request they are at. Errors: -WEFT_ECLOSED, the listener is stopped and
+// nothing stands in the buffer; otherwise as weft_stream_await. Since 0.1.
+WEFT_API ssize_t weft_listener_await(weft_listener *listener,
+                                     weft_stream *stream);
+
 // Closes the listener and frees it; NULL is allowed. Nobody may serve or accept
-// from it any more. Since 0.1.
+// from it any more, or be in weft_listener_await. Since 0.1.
 WEFT_API void weft_listener_close(weft_listener *listener);
 
 // The addresses of the two ends of a stream over a socket. Return 0 or a
 // negative code: -EBADF, -ENOTSOCK, -ENOTCONN. Since 0.1.
 WEFT_API int weft_stream_peer(weft_stream *s, struct weft_address *address);
 WEFT_API int weft_stream_local(weft_stream *s, struct weft_address *address);
+
+// The same for a descriptor, such as a UDP socket: which port weft_udp_bind has
+// found. Blocks: no. Threads: any. Since 0.1.
+WEFT_API int weft_socket_peer(int fd, struct weft_address *address);
+WEFT_API int weft_socket_local(int fd, struct weft_address *address);
 
 // A UDP socket that is bound to host and port; NULL: any address, port 0: any.
 // Returns a descriptor, for weft_close, or a negative code as

@@ -125,6 +125,12 @@ WEFT_API ssize_t weft_stream_read_until_any(weft_stream *s,
 // weft_stream_read. Since 0.1.
 WEFT_API ssize_t weft_stream_read_line(weft_stream *s, char *line, size_t size);
 
+// Waits until there is something to read, and takes nothing: returns how many
+// bytes stand in the buffer, 0 at the end of the stream. For who waits
+// differently between two messages than in one: WEFT_TIMEOUT around it is a
+// limit of idleness. Otherwise as weft_stream_read; also -ENOMEM. Since 0.1.
+WEFT_API ssize_t weft_stream_await(weft_stream *s);
+
 // Throws the next size bytes away, or all until the end if there are fewer.
 // Returns how many that were. Otherwise as weft_stream_read, except that a skip
 // that fails in the middle has skipped what it has. Since 0.1.

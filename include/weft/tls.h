@@ -70,7 +70,7 @@ struct weft_tls_connection_options {
     // Listen: a peer was refused, for this reason (-EBUSY: it took its time
     // while others wanted in); called in a task of the default loop, must not
     // block. NULL: not wanted.
-    void (*on_failure)(int code, void *arg);
+    void (*on_failure)(int code, const struct weft_address *peer, void *arg);
     void *arg; // for on_failure
     char *why; // if it fails: the reason for people; NULL: not wanted
     size_t why_size;

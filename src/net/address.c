@@ -85,31 +85,41 @@ size_t weft_address_text(const struct weft_address *address, char *text,
                             host, weft_address_port(address));
 }
 
-static int end_of(weft_stream *s, struct weft_address *address,
+static int end_of(int fd, struct weft_address *address,
                   int (*ask)(int fd, struct sockaddr *addr, socklen_t *len))
 {
-    int saved = errno, fd = weft_stream_fd(s);
-    int rc = fd;
+    int saved = errno, rc;
 
     address->len = sizeof(address->storage);
-    if (fd >= 0)
-        rc = ask(fd, (struct sockaddr *)&address->storage, &address->len);
+    rc = ask(fd, (struct sockaddr *)&address->storage, &address->len);
     if (rc < 0)
         address->len = 0;
     errno = saved;
     return rc;
 }
 
+int weft_socket_peer(int fd, struct weft_address *address)
+{
+    wi_need(address);
+    return end_of(fd, address, wi_os_peer_address);
+}
+
+int weft_socket_local(int fd, struct weft_address *address)
+{
+    wi_need(address);
+    return end_of(fd, address, wi_os_local_address);
+}
+
 int weft_stream_peer(weft_stream *s, struct weft_address *address)
 {
     wi_need(s);
     wi_need(address);
-    return end_of(s, address, wi_os_peer_address);
+    return weft_socket_peer(weft_stream_fd(s), address);
 }
 
 int weft_stream_local(weft_stream *s, struct weft_address *address)
 {
     wi_need(s);
     wi_need(address);
-    return end_of(s, address, wi_os_local_address);
+    return weft_socket_local(weft_stream_fd(s), address);
 }

@@ -504,7 +504,7 @@ static int enter(weft_listener *l, struct wi_visit *visit)
 }
 
 // Gives what has become of the visit: code, unless a stop made it of nothing.
-static int leave(weft_listener *l, struct wi_visit *visit, int code)
+static ssize_t leave(weft_listener *l, struct wi_visit *visit, ssize_t code)
 {
     wi_mutex_lock(&l->lock);
     if (visit->next != NULL)
@@ -542,8 +542,21 @@ int weft_listener_accept(weft_listener *l, weft_stream **stream,
     int fd = enter(l, &visit);
 
     if (fd == 0)
-        fd = leave(l, &visit, accept_next(l, peer != NULL ? peer : &unused));
+        fd = (int)leave(l, &visit,
+                        accept_next(l, peer != NULL ? peer : &unused));
     return fd < 0 ? fd : wi_listener_stream(l, fd, stream);
+}
+
+ssize_t weft_listener_await(weft_listener *l, weft_stream *stream)
+{
+    wi_require(l != NULL, NULL, "listener must not be NULL");
+    wi_need(stream);
+    struct wi_visit visit;
+    bool there = weft_stream_buffered(stream) > 0;
+    int rc = there ? 0 : enter(l, &visit);
+    ssize_t n = rc < 0 ? rc : weft_stream_await(stream);
+
+    return there || rc < 0 ? n : leave(l, &visit, n);
 }
 
 // Ending ----------------------------------------------------------------------
@@ -587,8 +600,8 @@ void weft_listener_close(weft_listener *l)
     wi_require(!served, l,
                "the listener is still served: stop it, and let weft_serve end");
     wi_require(!visited, l,
-               "somebody is still in weft_listener_accept: stop the listener, "
-               "and wait until they have left");
+               "somebody is still in weft_listener_accept or _await: stop the "
+               "listener, and wait until they have left");
     wi_listener_shut(l);
     free(l);
 }

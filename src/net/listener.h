@@ -10,7 +10,7 @@
 #include "os/futex.h"
 #include "os/socket.h"
 
-// Somebody in weft_listener_accept, in the frame of that call.
+// Somebody in weft_listener_accept or _await, in the frame of that call.
 struct wi_visit {
     weft_group *scope; // canceled by a stop
     struct wi_visit *next, *prev;

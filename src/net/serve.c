@@ -74,12 +74,11 @@ static bool is_ordinary(int code)
            code == -ECONNRESET || code == -ETIMEDOUT;
 }
 
-static void tell_failure(const struct server *server, int code)
+static void tell_failure(const struct server *server, int code,
+                         const struct weft_address *peer)
 {
-    if (is_ordinary(code))
-        return;
     if (server->options->on_failure != NULL)
-        server->options->on_failure(code, server->arg);
+        server->options->on_failure(code, peer, server->arg);
     else
         wi_future_unobserved(code, "a connection", "a handler of weft_serve");
 }
@@ -113,11 +112,16 @@ static int connection_body(void *arg)
 {
     struct connection *c = arg;
     struct server *server = c->server;
+    struct weft_address peer;
     int code = server->handler(c->stream, server->arg);
+    bool failed = !is_ordinary(code);
 
+    if (failed)
+        weft_stream_peer(c->stream, &peer); // its len is 0 if that fails
     weft_stream_close(c->stream);
     free(c);
-    tell_failure(server, code);
+    if (failed)
+        tell_failure(server, code, &peer);
     connection_ended(server);
     return 0;
 }

@@ -409,6 +409,17 @@ ssize_t weft_stream_read_line(weft_stream *s, char *line, size_t size)
     return wi_stream_end_read(s, n);
 }
 
+ssize_t weft_stream_await(weft_stream *s)
+{
+    wi_need(s);
+    struct core *c = core_of(s);
+    ssize_t n = wi_stream_begin_read(s, __func__);
+
+    if (n == 0 && have(c) == 0)
+        n = fill(s, 1);
+    return wi_stream_end_read(s, n < 0 ? n : (ssize_t)have(c));
+}
+
 ssize_t weft_stream_skip(weft_stream *s, size_t size)
 {
     wi_need(s);

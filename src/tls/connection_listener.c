@@ -38,7 +38,7 @@ struct tls_listener {
     weft_tls *tls;
     weft_listener *listener;
     double timeout;
-    void (*on_failure)(int code, void *arg);
+    void (*on_failure)(int code, const struct weft_address *peer, void *arg);
     void *arg;
     weft_queue *ready; // of weft_connection *, with their places
     struct weft_semaphore places;
@@ -93,18 +93,20 @@ static int shake_hands_in_turn(struct peer *p)
 }
 
 // What it calls shall work as ever, also in the task of one that gave way.
-static void tell_failure(const struct tls_listener *l, int code)
+static void tell_failure(const struct tls_listener *l, int code,
+                         const struct weft_address *peer)
 {
     WEFT_SHIELD((double)INFINITY);
 
     if (l->on_failure != NULL)
-        l->on_failure(code, l->arg);
+        l->on_failure(code, peer, l->arg);
 }
 
 static int welcome(void *arg)
 {
     struct peer *p = arg;
     struct tls_listener *l = p->l;
+    struct weft_address address = p->address;
     weft_connection *c;
     int rc = shake_hands_in_turn(p);
 
@@ -117,7 +119,7 @@ static int welcome(void *arg)
         return 0;
     weft_semaphore_release(&l->places, 1);
     if (rc != -ECANCELED)
-        tell_failure(l, rc);
+        tell_failure(l, rc, &address);
     return 0;
 }
 

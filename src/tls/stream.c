@@ -778,11 +778,11 @@ static int serve_one(weft_stream *stream, void *arg)
     return rc;
 }
 
-static void failed(int code, void *arg)
+static void failed(int code, const struct weft_address *peer, void *arg)
 {
     const struct service *service = arg;
 
-    service->options->on_failure(code, service->arg);
+    service->options->on_failure(code, peer, service->arg);
 }
 
 int weft_tls_serve_with(weft_listener *listener, weft_tls *tls,

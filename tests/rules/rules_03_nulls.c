@@ -583,11 +583,15 @@ static struct weft_rlock *rlock(void)
     REFUSED(weft_serve_with(NULL, handler, NULL, NULL))                        \
     REFUSED(weft_serve_with(listener(), NULL, NULL, NULL))                     \
     REFUSED(weft_listener_stop(NULL))                                          \
+    REFUSED(weft_listener_await(NULL, stream()))                               \
+    REFUSED(weft_listener_await(listener(), NULL))                             \
     ALLOWED(weft_listener_close(NULL))                                         \
     REFUSED(weft_stream_peer(NULL, &(struct weft_address){0}))                 \
     REFUSED(weft_stream_peer(stream(), NULL))                                  \
     REFUSED(weft_stream_local(NULL, &(struct weft_address){0}))                \
     REFUSED(weft_stream_local(stream(), NULL))                                 \
+    REFUSED(weft_socket_peer(1, NULL))                                         \
+    REFUSED(weft_socket_local(1, NULL))                                        \
     ALLOWED(weft_udp_bind_with(NULL, 1, NULL))                                 \
     ALLOWED(weft_udp_bind_with("127.0.0.1", 1, NULL))                          \
     REFUSED(weft_udp_connect_with(NULL, 1, NULL))                              \
@@ -761,6 +765,7 @@ static struct weft_rlock *rlock(void)
     REFUSED(weft_stream_read_until_any(stream(), parts, 1, numbers, NULL, 8))  \
     REFUSED(weft_stream_read_line(NULL, text, 8))                              \
     REFUSED(weft_stream_read_line(stream(), NULL, 8))                          \
+    REFUSED(weft_stream_await(NULL))                                           \
     REFUSED(weft_stream_skip(NULL, 8))                                         \
     REFUSED(weft_stream_buffered(NULL))                                        \
     REFUSED(weft_stream_write(NULL, data, 8))                                  \

@@ -15,15 +15,17 @@ struct server {
     double grace;
     int served, now, most; // connections: ended, at present, at most at once
     int failures, failure;
+    uint16_t failed; // the port of the peer
     weft_future *task;
 };
 
-static void note_failure(int code, void *arg)
+static void note_failure(int code, const struct weft_address *peer, void *arg)
 {
     struct server *s = arg;
 
     s->failures++;
     s->failure = code;
+    s->failed = weft_address_port(peer);
 }
 
 static int server_body(void *arg)
@@ -165,6 +167,54 @@ KIT_BOTH(patience_after_a_stop_has_an_end)
     kit_assert_code(weft_stream_close(stream), 0);
 }
 
+// Sends each line back, and hears of a stop between two of them.
+static int echo_until_the_stop(weft_stream *stream, void *arg)
+{
+    struct server *s = arg;
+    char line[100];
+    ssize_t n;
+
+    while ((n = weft_listener_await(s->listener, stream)) > 0) {
+        kit_count(&s->now);
+        n = weft_stream_read_line(stream, line, sizeof(line));
+        if (n <= 0)
+            break;
+        n = weft_stream_write(stream, line, (size_t)n);
+        if (n < 0)
+            break;
+    }
+    ck_assert_int_eq((int)n, -WEFT_ECLOSED);
+    kit_count(&s->served);
+    return 0;
+}
+
+// Those who have nothing to do leave at once, one that is in the middle of a
+// request gets its answer first.
+KIT_BOTH(a_stop_ends_those_who_await)
+{
+    struct server s = {.handler = echo_until_the_stop, .grace = INFINITY};
+    weft_stream *clients[4];
+
+    server_start(&s);
+    for (int i = 0; i < 4; i++) {
+        clients[i] = client(&s);
+        exchange(clients[i]);
+    }
+    say(clients[0], "hel");
+    while (kit_load(&s.now) < 5)
+        weft_yield();
+    weft_listener_stop(s.listener);
+    for (int i = 1; i < 4; i++)
+        hear_end(clients[i]);
+    say(clients[0], "lo\n");
+    hear(clients[0], "hello\n");
+    hear_end(clients[0]);
+    for (int i = 0; i < 4; i++)
+        kit_assert_code(weft_stream_close(clients[i]), 0);
+    server_end(&s, 0);
+    ck_assert_int_eq(s.served, 4);
+}
+
 KIT_BOTH(a_limit_of_connections)
 {
     enum { CLIENTS = 20, LIMIT = 3 };
@@ -200,6 +250,9 @@ KIT_BOTH(a_handler_that_fails_harms_nobody)
 
     server_start(&s);
     weft_stream *a = client(&s), *b = client(&s);
+    struct weft_address failed;
+
+    kit_assert_code(weft_stream_local(a, &failed), 0);
     say(a, "1\n");
     hear_end(a);
     say(b, "10\n");
@@ -210,6 +263,7 @@ KIT_BOTH(a_handler_that_fails_harms_nobody)
     server_end(&s, 0);
     ck_assert_int_eq(s.failures, 1);
     kit_assert_code(s.failure, -EDOM);
+    ck_assert_uint_eq(s.failed, weft_address_port(&failed));
 }
 
 static int told; // atomic: the last failure

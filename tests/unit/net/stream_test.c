@@ -142,6 +142,33 @@ KIT_BOTH(reading_nothing_and_skipping_past_the_end)
     kit_assert_code(weft_stream_close(pair[1]), 0);
 }
 
+KIT_BOTH(awaiting_takes_nothing)
+{
+    weft_stream *pair[2];
+    char byte;
+
+    kit_assert_code(weft_stream_pair(pair), 0);
+    {
+        WEFT_TIMEOUT(0.001); // a limit of idleness
+        kit_assert_code(weft_stream_await(pair[1]), -ETIMEDOUT);
+    }
+    say(pair[0], "some");
+    kit_assert_code(weft_stream_await(pair[1]), 4);
+    kit_assert_code(weft_stream_read(pair[1], &byte, 1), 1);
+    say(pair[0], "more");
+    kit_assert_code(weft_stream_await(pair[1]), 3); // without waiting
+    {
+        WEFT_TIMEOUT(0); // scopes are told first, as by a read
+        kit_assert_code(weft_stream_await(pair[1]), -ETIMEDOUT);
+    }
+    hear(pair[1], "omemore");
+    kit_assert_code(weft_stream_shutdown(pair[0]), 0);
+    kit_assert_code(weft_stream_await(pair[1]), 0);
+    kit_assert_code(weft_stream_abort(pair[0]), 0);
+    kit_assert_code(weft_stream_await(pair[1]), -ECONNRESET);
+    kit_assert_code(weft_stream_close(pair[1]), 0);
+}
+
 static const struct iovec marks[] = {
     {"ABC", 3}, {"\r\n", 2}, {"END", 3}, {"B", 1}, {"CAB", 3}};
 

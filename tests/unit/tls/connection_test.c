@@ -49,10 +49,11 @@ struct at {
     uint16_t port;
 };
 
-static void note_failure(int code, void *arg)
+static void note_failure(int code, const struct weft_address *peer, void *arg)
 {
     struct at *at = arg;
 
+    ck_assert_int_eq(peer->storage.ss_family, AF_INET);
     weft_queue_put(at->failures, &code);
 }
 

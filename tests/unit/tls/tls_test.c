@@ -450,10 +450,11 @@ static int echo(weft_stream *stream, void *arg)
     return (int)n;
 }
 
-static void note(int code, void *arg)
+static void note(int code, const struct weft_address *peer, void *arg)
 {
     struct server *s = arg;
 
+    ck_assert_int_eq(peer->storage.ss_family, AF_INET);
     s->failures++;
     s->failure = code;
 }
