@@ -142,3 +142,29 @@ void *wi_os_module_place(const struct wi_build *build, uint64_t offset,
     dl_iterate_phdr(match_build, &search);
     return search.place;
 }
+
+// Thread-local variables ------------------------------------------------------
+
+static size_t locals;
+
+static int add_locals(struct dl_phdr_info *info, size_t size, void *sum)
+{
+    (void)size;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        if (p->p_type == PT_TLS)
+            *(size_t *)sum += p->p_memsz + p->p_align;
+    }
+    return 0;
+}
+
+// Before main, when no other thread can have the loader's lock.
+__attribute__((constructor)) static void count_locals(void)
+{
+    dl_iterate_phdr(add_locals, &locals);
+}
+
+size_t wi_os_module_locals(void)
+{
+    return locals;
+}

@@ -31,4 +31,8 @@ bool wi_os_module_at(const void *address, struct wi_os_module *module);
 void *wi_os_module_place(const struct wi_build *build, uint64_t offset,
                          size_t size, bool code);
 
+// Bytes of the thread-local variables of the program and of the libraries that
+// it was started with.
+size_t wi_os_module_locals(void);
+
 #endif

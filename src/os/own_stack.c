@@ -12,10 +12,11 @@
 #include <unistd.h>
 
 #include "os/memory.h"
+#include "os/module.h"
 #include "os/thread.h"
 
-// The most of a thread's stack that lies above its first frame: its record and
-// its thread-local variables.
+// The most of a thread's stack that lies above its first frame, but for its
+// thread-local variables: its record.
 #define ROOM_OF_LIBC ((uintptr_t)64 << 10)
 
 // Initial-exec: a handler reaches it without a call that might allocate.
@@ -41,10 +42,11 @@ void wi_os_own_stack_note(void)
 }
 
 // The libc has used some of it already, so that it ends somewhat higher.
-void wi_os_own_stack_has(size_t size)
+void wi_os_own_stack_has(size_t size, size_t told)
 {
-    own.low = (uintptr_t)__builtin_frame_address(0) - size + ROOM_OF_LIBC;
-    own.size = size;
+    own.low = (uintptr_t)__builtin_frame_address(0) - size + ROOM_OF_LIBC +
+              wi_os_module_locals();
+    own.size = told;
 }
 
 // Whether the address is in the guard of a stack that ends at low, or in what

@@ -16,8 +16,9 @@
 // the main thread.
 void wi_os_own_stack_note(void);
 
-// In a thread that begins: its stack has so many bytes. Cheaper.
-void wi_os_own_stack_has(size_t size);
+// In a thread that begins: its stack has so many bytes, with what libc has of
+// it, of which `told` are what its maker knows of. Cheaper.
+void wi_os_own_stack_has(size_t size, size_t told);
 
 // In the handler of a fault: the size in bytes of the stack of the thread, if
 // the access to `address`, by code with this stack pointer, went over its end;

@@ -16,6 +16,7 @@
 #include "base/fresh.h"
 #include "os/clock.h"
 #include "os/futex.h"
+#include "os/module.h"
 #include "os/own_stack.h"
 #include "os/report.h"
 
@@ -30,8 +31,8 @@ struct start {
     void (*fn)(void *);
     void *arg;
     char name[16];
-    size_t stack_size;
-    uint32_t go; // enum go; the thread sleeps on it
+    size_t stack_size, told; // as wi_os_own_stack_has
+    uint32_t go;             // enum go; the thread sleeps on it
     bool set_signals;
     bool service;
     uint64_t blocked;
@@ -101,7 +102,7 @@ static void *run(void *arg)
     free(arg);
     if (go == GO_AWAY)
         return NULL;
-    wi_os_own_stack_has(start.stack_size);
+    wi_os_own_stack_has(start.stack_size, start.told);
     if (start.set_signals)
         block_signals(start.blocked);
     if (start.name[0] != '\0')
@@ -129,16 +130,19 @@ unsigned wi_os_thread_services(void)
     return __atomic_load_n(&service_count, __ATOMIC_RELAXED);
 }
 
+// glibc takes the thread-local variables out of the stack: with many of them
+// there would be little left, or too little for it to make the thread.
 static int set_stack(pthread_attr_t *attr, size_t size)
 {
     if (size == 0)
         return 0;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    if (size > SIZE_MAX - page)
+    size_t locals = wi_os_module_locals();
+    if (size > SIZE_MAX - page - locals)
         return EINVAL;
-    size = (size + page - 1) & ~(page - 1);
     if (size < (size_t)PTHREAD_STACK_MIN)
         size = (size_t)PTHREAD_STACK_MIN;
+    size = (size + locals + page - 1) & ~(page - 1);
     return pthread_attr_setstacksize(attr, size);
 }
 
@@ -177,6 +181,8 @@ static int start_thread(struct wi_os_thread *thread, struct start *start,
     pthread_t handle;
     if (rc == 0)
         rc = pthread_attr_getstacksize(&attr, &start->stack_size);
+    start->told =
+        options->stack_size != 0 ? options->stack_size : start->stack_size;
     if (rc == 0)
         rc = pthread_create(&handle, &attr, run, start);
     pthread_attr_destroy(&attr);
