@@ -61,6 +61,10 @@ static void thread_gone(void *value)
         wi_panic("pthread_exit", value,
                  "a task must return; pthread_exit() would end its worker");
     }
+    if (wi_here.pool != NULL)
+        wi_panic("pthread_exit", value,
+                 "a job must return; pthread_exit() would end a thread under "
+                 "its pool");
     if (wi_thread_values_left != NULL)
         wi_thread_values_left();
     if (wi_here.thread != NULL) // else it was a worker, or never waited

@@ -312,6 +312,12 @@ static void exit_from_pool(void)
     weft_join(weft_submit(ex, end_pool_worker));
 }
 
+static void exit_from_blocking_pool(void)
+{
+    weft_executor *ex = weft_thread_pool(.workers = 2, .blocking = true);
+    weft_join(weft_submit(ex, end_pool_worker));
+}
+
 static void need_pthread_exit_in_a_task(void)
 {
     if (KIT_TSAN)
@@ -333,6 +339,11 @@ WEFT_TEST(pthread_exit_in_a_job_aborts)
 {
     need_pthread_exit_in_a_task();
     kit_assert_aborts(exit_from_pool, "pthread_exit");
+}
+
+WEFT_TEST(pthread_exit_in_a_blocking_job_aborts, .timeout = 20)
+{
+    kit_assert_aborts(exit_from_blocking_pool, "pthread_exit");
 }
 
 WEFT_TEST_MAIN("exit")
