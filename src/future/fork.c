@@ -7,11 +7,13 @@
 
 #include "base/fresh.h"
 #include "sched/here.h"
+#include "sched/records.h"
 #include "sched/stack.h"
 
 void wi_fork_refresh(void)
 {
-    wi_here = (struct wi_this_thread){0};
+    // It has no free records, which is told by a full count: records.c.
+    wi_here = (struct wi_this_thread){.free_count = WI_RECORDS_MOST};
     wi_stack_pool_forget();
     wi_fresh_start();
 }

@@ -205,6 +205,46 @@ WEFT_TEST(fork_from_a_thread)
                     0);
 }
 
+enum { MANY_HANDLES = 1000, FEW = 256 };
+
+static weft_future *handles[MANY_HANDLES];
+
+// All at once, then none: each n, so that any mistake in a count is met.
+static int make_and_free(void)
+{
+    weft_promise *promises[FEW];
+
+    for (int n = 1; n <= FEW; n++) {
+        for (int i = 0; i < n; i++)
+            promises[i] = weft_promise_new();
+        for (int i = 0; i < n; i++)
+            if (weft_promise_keep(promises[i], 0, NULL, 0, NULL) != 0)
+                return 2;
+    }
+    return use_everything();
+}
+
+static int give_handles_back(void)
+{
+    if (weft_fork_child() != 0)
+        return 1;
+    for (int i = 0; i < MANY_HANDLES; i++)
+        weft_future_unref(handles[i]);
+    return make_and_free();
+}
+
+WEFT_TEST(a_child_gives_back_many_handles_of_its_parent, .timeout = 20)
+{
+    need_threads_in_the_child();
+    for (int i = 0; i < MANY_HANDLES; i++) {
+        handles[i] = weft_task_start(kit_return, NULL);
+        kit_assert_code(weft_get_into(handles[i], NULL, 0), 0);
+    }
+    in_child(give_handles_back, 42);
+    for (int i = 0; i < MANY_HANDLES; i++)
+        weft_future_unref(handles[i]);
+}
+
 static uint64_t parents_id;
 
 static int open_parents_future(void)
