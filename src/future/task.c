@@ -22,6 +22,7 @@
 #include "os/fork.h"
 #include "os/report.h"
 #include "os/thread.h"
+#include "sched/deadlock.h"
 #include "sched/idle.h"
 #include "sched/scope.h"
 #include "sched/watchdog.h"
@@ -213,16 +214,41 @@ static void default_thread(void *arg)
         default_tell(loop, DEFAULT_FAILED);
 }
 
+// Whether a task of the loop calls, maybe from a run of its own.
+static bool default_is_own(const struct default_loop *loop)
+{
+    const struct wi_worker *worker = wi_here.worker;
+    while (worker != NULL && worker->runtime != loop->runtime)
+        worker = worker->outer;
+    return worker != NULL;
+}
+
+// A task may wait for a lock of the caller, which no cancel ends: by the edge
+// it is told so.
+static void default_join(struct default_loop *loop)
+{
+    struct wi_task *self = wi_self();
+    if (self != NULL) {
+        wi_edge_set(self, (uintptr_t)loop->runtime->root | WI_EDGE_GROUP);
+        wi_edge_stir(self);
+    }
+    wi_os_thread_join(&loop->thread);
+    if (self != NULL)
+        wi_edge_clear(self);
+}
+
 // At exit: what still runs is canceled and joined, as at the end of a run. Not
 // if a callback or a .drop has called exit(): its record would be waited for.
 static void default_end(void)
 {
-    if (default_loop.runtime == NULL || wi_forked() || wi_here.ending > 0)
+    struct default_loop *loop = &default_loop;
+    if (loop->runtime == NULL || wi_forked() || wi_here.ending > 0)
         return;
-    wi_watchdog_remove(default_loop.runtime);
-    __atomic_store_n(&default_loop.stop, 1, __ATOMIC_RELEASE);
-    wi_mail(default_loop.main);
-    wi_os_thread_join(&default_loop.thread);
+    wi_watchdog_remove(loop->runtime);
+    __atomic_store_n(&loop->stop, 1, __ATOMIC_RELEASE);
+    wi_mail(loop->main);
+    if (!default_is_own(loop))
+        default_join(loop);
 }
 
 static void default_fresh(void)

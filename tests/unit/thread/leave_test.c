@@ -147,6 +147,14 @@ WEFT_TEST(exit_while_another_one_waits_for_a_lock, .exit_code = 18,
     leave_when_reached(NULL);
 }
 
+// The same with a task of the default loop, which exit waits for as well.
+WEFT_TEST(exit_while_a_task_waits_for_a_lock, .exit_code = 18, .timeout = 20)
+{
+    kit_assert_code(weft_lock_acquire(&held), 0);
+    weft_future_unref(weft_task_start(acquire_until_told, NULL));
+    leave_when_reached(NULL);
+}
+
 static struct kit_gate given;
 
 static int join_given(void *arg)
