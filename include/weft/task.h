@@ -122,8 +122,10 @@ WEFT_API void weft_unpark(weft_waiter *waiter);
 WEFT_API void weft_unpark_signal(weft_waiter *waiter);
 
 // After fork() in the child: makes a fresh runtime. Handles of the parent are
-// dead, what its tasks held is poisoned. Returns 0 or -EINVAL outside such a
-// child. Since 0.1.
+// dead, what its tasks held is poisoned. A body that has forked may return in
+// the child if it is a thread's or the main task's of a run; those of other
+// tasks and of jobs must not: what called them is the parent's. Returns 0 or
+// -EINVAL outside such a child. Since 0.1.
 WEFT_API int weft_fork_child(void);
 
 WEFT_END

@@ -73,7 +73,8 @@ static int run_interruptible(struct wi_task *main_task, weft_group *root)
     return rc;
 }
 
-// The main task, on the thread's own stack: its body, then its root group.
+// The main task, on the thread's own stack: its body, then its root group. In a
+// child of fork, whose body may return too, the group is the parent's.
 static int run_main(struct wi_worker *worker, struct wi_task *main_task,
                     const struct weft_run_options *options)
 {
@@ -81,12 +82,15 @@ static int run_main(struct wi_worker *worker, struct wi_task *main_task,
     __atomic_store_n(&main_task->owner, (uintptr_t)worker, __ATOMIC_RELEASE);
     wi_here_set_self(main_task);
     weft_group *root = wi_group_open_root(main_task, options->grace);
+    uint32_t number = wi_fresh_number;
     int code = -ENOMEM;
     if (root != NULL) {
         if (worker->runtime->root == NULL)
             worker->runtime->root = root;
         code = options->interrupt ? run_interruptible(main_task, root)
                                   : main_task->fn(main_task->arg);
+        if (wi_is_parents(number))
+            return code;
         wi_local_leave(main_task);
         if (main_task->scope != &root->head.scope)
             wi_task_panic(main_task, main_task->scope, WI_SCOPES_OPEN);
@@ -113,15 +117,30 @@ static struct wi_task *main_record(weft_function *fn, void *arg,
     return t;
 }
 
+// A child of fork that leaves the run: its thread is what it was before. It
+// has begun anew, or is none of Weft's for the rest of its life.
+static void leave_parents(struct wi_worker *worker)
+{
+    if (wi_here.worker != worker)
+        return;
+    wi_here.worker = worker->outer;
+    wi_here_set_self(worker->outer_self);
+}
+
 static int run_in(struct wi_runtime *runtime, struct wi_task *t,
                   const struct weft_run_options *options)
 {
+    uint32_t number = wi_fresh_number;
     t->home = runtime;
     int rc = wi_runtime_start(runtime, 1, "weft");
     if (rc < 0)
         return rc;
     struct wi_worker *worker = wi_worker_enter(runtime, 0);
     rc = run_main(worker, t, options);
+    if (wi_is_parents(number)) {
+        leave_parents(worker);
+        return rc;
+    }
     wi_worker_leave(worker);
     wi_runtime_stop(runtime, 1);
     return rc;
@@ -138,6 +157,7 @@ static int run(weft_function *fn, void *arg,
                             options->stack_size, wi_run_body);
     if (rc < 0)
         return rc;
+    uint32_t number = wi_fresh_number;
     runtime->stall = wi_watchdog_limit(options->stall);
     struct wi_task *t = main_record(fn, arg, options->name);
     if (t == NULL) {
@@ -145,6 +165,8 @@ static int run(weft_function *fn, void *arg,
         return -ENOMEM;
     }
     rc = run_in(runtime, t, options);
+    if (wi_is_parents(number)) // both are the parent's
+        return rc;
     wi_task_unref(t);
     wi_runtime_free(runtime);
     return rc;

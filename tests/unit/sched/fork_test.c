@@ -102,6 +102,68 @@ WEFT_TEST(a_thread_that_has_forked_ends_in_the_child_too)
                   "wait status 0x%x: %s", status, text);
 }
 
+// What the child of a fork in a main task returns there, its weft_run returns.
+static pid_t forked;
+
+static int fork_anew(void *arg)
+{
+    weft_future *sleeper = weft_task_start(kit_block, NULL);
+
+    weft_yield();
+    forked = fork();
+    weft_future_unref(sleeper);
+    if (forked != 0)
+        return 0;
+    return arg == NULL ? 42 : fresh_runtime();
+}
+
+static int run_and_fork(void *arg, int *ran)
+{
+    int status = 0;
+
+    *ran = weft_run(fork_anew, arg, .workers = 2);
+    if (forked == 0)
+        return 0;
+    waitpid(forked, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -status;
+}
+
+static void child_returns_from_a_run(void)
+{
+    int ran = -1, status = run_and_fork(NULL, &ran);
+
+    _exit(forked == 0 ? ran : ran == 0 && status == 42 ? 42 : 1);
+}
+
+static void child_begins_anew_in_a_run(void)
+{
+    int ran = -1, status = run_and_fork(kit_number(1), &ran);
+
+    if (forked == 0 && ran == 42)
+        ran = use_everything(); // outside as well
+    _exit(forked == 0 ? ran : ran == 0 && status == 42 ? 42 : 1);
+}
+
+WEFT_TEST(a_child_may_return_from_its_parents_run, .timeout = 20)
+{
+    char text[1000];
+    int status = kit_child(child_returns_from_a_run, text, sizeof(text));
+
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 42,
+                  "wait status 0x%x: %s", status, text);
+}
+
+WEFT_TEST(a_child_that_has_begun_anew_may_return_from_it, .timeout = 20)
+{
+    if (KIT_SANITIZED)
+        weft_test_skip("a sanitizer knows the threads of the parent only");
+    char text[1000];
+    int status = kit_child(child_begins_anew_in_a_run, text, sizeof(text));
+
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 42,
+                  "wait status 0x%x: %s", status, text);
+}
+
 // Before any runtime ----------------------------------------------------------
 
 WEFT_TEST(before_any_runtime_nothing_changes)
