@@ -223,15 +223,16 @@ WEFT_API ssize_t weft_udp_receive(int fd, void *buf, size_t size,
 // Sends bytes (at least one) and n descriptors with them over a Unix socket;
 // the descriptors stay open here. Returns how many bytes were sent, which may
 // be fewer; the descriptors went with the first. Errors: -EINVAL (no byte, or
-// more than 253 descriptors); otherwise as weft_sendmsg. Since 0.1.
+// more than 253 descriptors), -ETOOMANYREFS (more are under way than one user
+// may have open); otherwise as weft_sendmsg. Since 0.1.
 WEFT_API ssize_t weft_send_fds(int socket, const void *buf, size_t size,
                                const int *fds, size_t n);
 
 // Receives bytes and the descriptors that come with them: up to *n, and says in
 // *n how many. They are close-on-exec, and the caller's. Returns the bytes, 0
-// at the end. Errors: -WEFT_ETOOBIG, there were more descriptors than *n: all
-// of them are closed, and the bytes are lost; otherwise as weft_recvmsg.
-// Since 0.1.
+// at the end. Errors: -WEFT_ETOOBIG, there were more descriptors than *n, or
+// -EMFILE, this process may not have so many: all of them are closed, and the
+// bytes are lost; otherwise as weft_recvmsg. Since 0.1.
 WEFT_API ssize_t weft_receive_fds(int socket, void *buf, size_t size, int *fds,
                                   size_t *n);
 

@@ -93,5 +93,7 @@ ssize_t weft_receive_fds(int socket, void *buf, size_t size, int *fds,
     }
     for (size_t i = 0; i < count && i < room; i++)
         wi_os_close(fds[i]);
-    return -WEFT_ETOOBIG;
+    // Cut, though there was room for all that a message can have: the kernel
+    // found no number for one.
+    return count > room ? -WEFT_ETOOBIG : -EMFILE;
 }
