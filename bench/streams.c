@@ -7,6 +7,9 @@
 //   receive   the server reads messages of 4 or 64 KiB, as fast as they come
 //   send      the server writes them
 //   memory    of a connection that waits for a line
+// The same by the clock (_time) is what a client sees: how many connections or
+// messages there are in a second, with what both sides and the kernel between
+// them take.
 // The plain server waits by epoll where it has several connections (connect,
 // memory), and sleeps in recv and send where it has one.
 //
@@ -310,6 +313,31 @@ SIDE(memory, uring_lines)
 SIDE(memory, epoll_lines)
 SIDE(memory, bench_plain_echo)
 
+// What a client sees of it.
+static void by_the_clock(struct bench_reply *reply)
+{
+    double server = reply->value;
+    reply->value = 1e6 / reply->more[0];
+    reply->more[0] = server;
+}
+
+#define TIMED(round, server)                                                   \
+    static void round##_##server##_time(const struct bench_ask *ask,           \
+                                        struct bench_reply *reply)             \
+    {                                                                          \
+        round##_round(ask, reply, server);                                     \
+        by_the_clock(reply);                                                   \
+    }
+TIMED(connect, uring_echo)
+TIMED(connect, epoll_echo)
+TIMED(connect, bench_plain_echo)
+TIMED(receive, uring_receive)
+TIMED(receive, epoll_receive)
+TIMED(receive, plain_receive)
+TIMED(send, uring_send)
+TIMED(send, epoll_send)
+TIMED(send, plain_send)
+
 static void connect_program(const struct bench_ask *ask,
                             struct bench_reply *reply)
 {
@@ -373,9 +401,25 @@ static const struct bench_side send_sides[] = {
     STREAM_PEERS(send_program),
     {0}};
 
+static const struct bench_side connect_times[] = {
+    {"weft io_uring", BENCH_WEFT, .fn = connect_uring_echo_time},
+    {"weft epoll", BENCH_WEFT, .fn = connect_epoll_echo_time},
+    {"epoll loop", BENCH_FLOOR, .fn = connect_bench_plain_echo_time},
+    {0}};
+static const struct bench_side receive_times[] = {
+    {"weft io_uring", BENCH_WEFT, .fn = receive_uring_receive_time},
+    {"weft epoll", BENCH_WEFT, .fn = receive_epoll_receive_time},
+    {"recv", BENCH_FLOOR, .fn = receive_plain_receive_time},
+    {0}};
+static const struct bench_side send_times[] = {
+    {"weft io_uring", BENCH_WEFT, .fn = send_uring_send_time},
+    {"weft epoll", BENCH_WEFT, .fn = send_epoll_send_time},
+    {"send", BENCH_FLOOR, .fn = send_plain_send_time},
+    {0}};
+
 static void ask_traffic(const char *name, const char *what,
                         const struct bench_side *sides, long bytes,
-                        const char *floor)
+                        const char *floor, const char *first)
 {
     bench_ask_backends(
         &(struct bench_question){
@@ -386,35 +430,59 @@ static void ask_traffic(const char *name, const char *what,
                                         (1 << 20) / bytes),
             .slow = true,
             .params = {{"bytes", bytes}},
-            .more = {"messages_per_second", "client_us", "client_sleeps"},
+            .more = {first, "client_us", "client_sleeps"},
             .bar = 1 / 0.95,
             .bar_against = floor},
+        sides);
+}
+
+static void ask_connections(const char *name, const char *what,
+                            const struct bench_side *sides, const char *first)
+{
+    bench_ask_backends(
+        &(struct bench_question){.name = name,
+                                 .what = what,
+                                 .unit = "us",
+                                 .ops = (uint64_t)bench_pick(5000, 1000, 50),
+                                 .warm = 100,
+                                 .more = {first, "client_us", "client_sleeps"},
+                                 .bar = 1,
+                                 .bar_against = "epoll loop"},
         sides);
 }
 
 int main(int argc, char **argv)
 {
     bench_start("streams", argc, argv);
-    bench_ask_backends(
-        &(struct bench_question){
-            .name = "streams/connect",
-            .what = "the server's CPU time of a "
-                    "connection with one exchange",
-            .unit = "us",
-            .ops = (uint64_t)bench_pick(5000, 1000, 50),
-            .warm = 100,
-            .more = {"connections_per_second", "client_us", "client_sleeps"},
-            .bar = 1,
-            .bar_against = "epoll loop"},
-        connect_sides);
-    ask_traffic("streams/receive_4k", "the server's CPU time of 4 KiB read",
-                receive_sides, 4096, "recv");
-    ask_traffic("streams/receive_64k", "the server's CPU time of 64 KiB read",
-                receive_sides, 65536, "recv");
-    ask_traffic("streams/send_4k", "the server's CPU time of 4 KiB written",
-                send_sides, 4096, "send");
-    ask_traffic("streams/send_64k", "the server's CPU time of 64 KiB written",
-                send_sides, 65536, "send");
+    ask_connections("streams/connect",
+                    "the server's CPU time of a connection with one exchange",
+                    connect_sides, "connections_per_second");
+    ask_connections("streams/connect_time",
+                    "the time of a connection with one exchange", connect_times,
+                    "server_us");
+    static const struct {
+        const char *name, *what, *name_time, *what_time;
+        long bytes;
+        bool sends;
+    } traffic[] = {
+        {"streams/receive_4k", "the server's CPU time of 4 KiB read",
+         "streams/receive_4k_time", "the time of 4 KiB read", 4096, false},
+        {"streams/receive_64k", "the server's CPU time of 64 KiB read",
+         "streams/receive_64k_time", "the time of 64 KiB read", 65536, false},
+        {"streams/send_4k", "the server's CPU time of 4 KiB written",
+         "streams/send_4k_time", "the time of 4 KiB written", 4096, true},
+        {"streams/send_64k", "the server's CPU time of 64 KiB written",
+         "streams/send_64k_time", "the time of 64 KiB written", 65536, true},
+    };
+    for (size_t i = 0; i < sizeof traffic / sizeof *traffic; i++) {
+        const char *floor = traffic[i].sends ? "send" : "recv";
+        ask_traffic(traffic[i].name, traffic[i].what,
+                    traffic[i].sends ? send_sides : receive_sides,
+                    traffic[i].bytes, floor, "messages_per_second");
+        ask_traffic(traffic[i].name_time, traffic[i].what_time,
+                    traffic[i].sends ? send_times : receive_times,
+                    traffic[i].bytes, floor, "server_us");
+    }
     bench_ask_backends(
         &(struct bench_question){
             .name = "streams/connection",
