@@ -10,7 +10,8 @@
 
 // What becomes of a thread that is still running when the program exits: when
 // main returns, or by exit(). (pthread_exit() in main is no exit: Weft's own
-// threads run on, and with them the program.)
+// threads run on, and with them the program.) A callback that runs on one of
+// Weft's own threads must not block: an exit() there asks, and waits for none.
 enum weft_thread_exit {
     WEFT_EXIT_JOIN = 0, // exit waits for it, as in Python
     WEFT_EXIT_CANCEL,   // exit asks it to cancel, then waits

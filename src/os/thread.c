@@ -21,6 +21,7 @@
 #include "os/report.h"
 
 static unsigned service_count;
+static __thread bool is_service;
 
 // Whether a new thread may begin: one that has CPUs of its own waits until its
 // maker has put it there, which not every C library can do before it runs.
@@ -107,6 +108,7 @@ static void *run(void *arg)
         block_signals(start.blocked);
     if (start.name[0] != '\0')
         pthread_setname_np(pthread_self(), start.name);
+    is_service = start.service;
     start.fn(start.arg);
     if (start.service)
         // relaxed: a count
@@ -114,9 +116,11 @@ static void *run(void *arg)
     return NULL;
 }
 
+// The one thread of a child serves nobody.
 static void fresh(void)
 {
     service_count = 0;
+    is_service = false;
 }
 
 __attribute__((constructor)) static void register_fresh(void)
@@ -128,6 +132,11 @@ unsigned wi_os_thread_services(void)
 {
     // relaxed: a count
     return __atomic_load_n(&service_count, __ATOMIC_RELAXED);
+}
+
+bool wi_os_thread_is_service(void)
+{
+    return is_service;
 }
 
 // glibc takes the thread-local variables out of the stack: with many of them

@@ -48,8 +48,9 @@ size_t wi_os_thread_stack(size_t asked); // bytes; asked 0: the default
 // Starts fn(arg) in a joinable thread. Returns 0 or a negative code.
 int wi_os_thread_start(struct wi_os_thread *thread, void (*fn)(void *),
                        void *arg, const struct wi_os_thread_options *options);
-// How many threads of this process are services.
+// How many threads of this process are services, and whether the caller is one.
 unsigned wi_os_thread_services(void);
+bool wi_os_thread_is_service(void);
 
 void wi_os_thread_join(struct wi_os_thread *thread);
 struct wi_os_thread wi_os_thread_self(void); // for who joins the caller

@@ -92,12 +92,16 @@ static void cancel_at_exit(void)
     wi_mutex_unlock(&lock);
 }
 
-// As Python does at exit: threads that still run are waited for.
+// As Python does at exit: threads that still run are waited for. Not by a
+// callback that one of Weft's own threads has called: what they wait for may be
+// that thread's to tell.
 static void join_at_exit(void)
 {
     if (wi_forked())
         return;
     cancel_at_exit();
+    if (wi_os_thread_is_service())
+        return;
     struct wi_task *t;
     int rc = 0;
     while (rc == 0 && (t = next_to_join()) != NULL) {

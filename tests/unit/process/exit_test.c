@@ -151,4 +151,53 @@ WEFT_TEST(a_job_that_exits, .timeout = 30)
     }
 }
 
+static int run_on(void *arg)
+{
+    (void)arg;
+    return weft_sleep(1e6);
+}
+
+static int wait_for_process(void *arg)
+{
+    (void)arg;
+    return weft_join(weft_process_start(run_on, NULL, 0));
+}
+
+static int end_at_once(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void exit_when_done(weft_future *f, void *arg)
+{
+    (void)f;
+    (void)arg;
+    exit(5);
+}
+
+// The callback runs where the end of the other process would be seen.
+static int exit_from_callback(void *arg)
+{
+    (void)arg;
+    weft_future_unref(weft_thread_start(wait_for_process, NULL));
+    weft_future *f = weft_process_start(end_at_once, NULL, 0);
+    weft_future_on_done(f, exit_when_done, NULL);
+    weft_sleep(1e6);
+    return 1;
+}
+
+WEFT_TEST(a_callback_exits_while_a_thread_waits_for_a_process, .timeout = 30)
+{
+    struct weft_process_info info = {.size = sizeof info};
+    weft_future *f = weft_process_start(exit_from_callback, NULL, 0);
+
+    weft_wait(&f, 1, WEFT_ALL_COMPLETED, weft_test_seconds(10));
+    weft_process_info(f, &info);
+    ck_assert_int_eq(info.exit_code, 5);
+    weft_cancel(f);
+    weft_get_into(f, NULL, 0);
+    weft_future_unref(f);
+}
+
 WEFT_TEST_MAIN("pools at exit")
