@@ -30,6 +30,8 @@ enum { SPINS = 100, INLINE_ROOM = 32768 };
 // In the child. Quick ways that need a record at hand are closed by that.
 static void note_fork(void)
 {
+    if (wi_thread_has_others())
+        wi_fresh_in_use();
     wi_fresh_note_fork();
     wi_here.end_id = wi_here.next_id;
 }

@@ -38,6 +38,21 @@ enum permit { NONE = 0, GIVEN = 1, ON_FUTEX = 2, IN_POLL = 3 };
 void (*wi_thread_left)(struct wi_task *t);
 void (*wi_thread_values_left)(void);
 
+static unsigned thread_records; // atomic: of threads that live
+
+bool wi_thread_has_others(void)
+{
+    // relaxed: what another thread has by now a fork finds either way
+    unsigned own = wi_here.thread != NULL;
+    return __atomic_load_n(&thread_records, __ATOMIC_RELAXED) > own;
+}
+
+// The one thread of a fork's child has none either.
+static void fresh(void)
+{
+    thread_records = 0;
+}
+
 // The record of a thread that ends; t is its own.
 static void record_gone(struct wi_task *t)
 {
@@ -50,6 +65,8 @@ static void record_gone(struct wi_task *t)
     wi_here.wake_fd = 0;
     __atomic_store_n(&t->owner, 0, __ATOMIC_RELEASE);
     wi_task_unref(t);
+    // relaxed: a count
+    __atomic_fetch_sub(&thread_records, 1, __ATOMIC_RELAXED);
 }
 
 // Once more if what is called here, or by other destructors of the thread, gets
@@ -75,6 +92,7 @@ static void thread_gone(void *value)
 __attribute__((constructor)) static void watch_thread_ends(void)
 {
     wi_os_thread_exit_function(thread_gone);
+    wi_fresh_add(fresh);
 }
 
 void wi_thread_adopt(struct wi_task *t)
@@ -90,6 +108,8 @@ void wi_thread_adopt(struct wi_task *t)
     wi_arch_fence();
     wi_here.self = t;
     wi_here.thread = t;
+    // relaxed: a count
+    __atomic_fetch_add(&thread_records, 1, __ATOMIC_RELAXED);
     wi_os_thread_watch_exit(t);
 }
 

@@ -107,6 +107,9 @@ static inline struct wi_task *wi_self(void)
 // Makes t the record of the calling plain thread, which takes a reference.
 void wi_thread_adopt(struct wi_task *t);
 
+// Whether threads beside the caller have records: they may hold something.
+bool wi_thread_has_others(void);
+
 // Called when a plain thread with a record ends, before its record goes.
 extern void (*wi_thread_left)(struct wi_task *t);
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// fork() by the user. Before any runtime nothing changes; with one alive, the
-// child may exec, _exit or call weft_fork_child(), and everything else returns
-// -WEFT_EFORKED.
+// fork() by the user. Before any runtime, and while no other thread uses Weft,
+// nothing changes; else the child may exec, _exit or call weft_fork_child(),
+// and everything else returns -WEFT_EFORKED.
 #include "kit.h"
+
+#include <pthread.h>
 
 // Runs fn in a forked child, which exits with its result. In the child nothing
 // of Check may be called: another thread may have held its lock.
@@ -305,6 +307,45 @@ WEFT_TEST(a_child_gives_back_many_handles_of_its_parent, .timeout = 20)
     in_child(give_handles_back, 42);
     for (int i = 0; i < MANY_HANDLES; i++)
         weft_future_unref(handles[i]);
+}
+
+// Threads of the program's own that share a lock, and nothing else of Weft.
+static struct weft_lock shared_lock;
+static struct weft_event let_go;
+static int holds;
+
+static void *hold_lock(void *arg)
+{
+    (void)arg;
+    kit_assert_code(weft_lock_acquire(&shared_lock), 0);
+    kit_count(&holds);
+    kit_assert_code(weft_event_wait(&let_go), 0);
+    weft_lock_release(&shared_lock);
+    return NULL;
+}
+
+static int acquire_in_child(void)
+{
+    alarm(5);
+    if (weft_lock_acquire(&shared_lock) != -WEFT_EFORKED)
+        return 1;
+    if (weft_fork_child() != 0)
+        return 2;
+    return weft_lock_acquire(&shared_lock) == -EOWNERDEAD ? 42 : 3;
+}
+
+WEFT_TEST(a_lock_of_a_foreign_thread_says_forked, .timeout = 20)
+{
+    pthread_t thread;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, hold_lock, NULL), 0);
+    while (kit_load(&holds) == 0)
+        sched_yield();
+    in_child(acquire_in_child, 42);
+    weft_event_set(&let_go);
+    pthread_join(thread, NULL);
+    // Nobody else is there any more.
+    in_child(use_everything, 42);
 }
 
 static uint64_t parents_id;
