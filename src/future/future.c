@@ -568,12 +568,20 @@ void weft_future_unref(weft_future *f)
 
 // Canceling -------------------------------------------------------------------
 
+// Not ended, nor buried: a parent's, in a child of fork.
+static bool is_running(const struct wi_task *t)
+{
+    // acquire: as wi_future_done
+    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_ACQUIRE);
+    return (state & WI_PHASE) == WI_RUNNING;
+}
+
 void wi_future_nudge(struct wi_task *t)
 {
     unsigned turns = 0;
     // Between the claim and the start there are some ns without an owner.
     // acquire: pairs with the release in wi_worker_call
-    while (t->kind <= WI_KIND_JOB && !wi_future_done(t) &&
+    while (t->kind <= WI_KIND_JOB && is_running(t) &&
            __atomic_load_n(&t->owner, __ATOMIC_ACQUIRE) == 0)
         spin(&turns);
     uint32_t gen = __atomic_load_n(&t->state, __ATOMIC_RELAXED) >> 16;

@@ -387,6 +387,8 @@ int weft_group_close(weft_group *g)
 {
     wi_require(g != NULL, g, "a group must not be NULL");
     struct wi_task *self = wi_self();
+    if (self != g->owner && wi_scope_is_parents(g->owner))
+        return -WEFT_EFORKED;
     wi_require(self == g->owner, g,
                "a group is closed by the task that opened it");
     if (wi_forked()) { // the children run in the parent, if at all

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <math.h>
 
+#include "base/fresh.h"
 #include "os/report.h"
 #include "sched/here.h"
 #include "sched/scope.h"
@@ -88,9 +89,20 @@ void weft_shield_enter(struct weft_scope *scope, double seconds)
     wi_scope_enter(scope, wi_deadline_in(seconds, __func__), WI_SCOPE_SHIELD);
 }
 
+// All records of the parent were buried, and live no more.
+bool wi_scope_is_parents(const struct wi_task *owner)
+{
+    // relaxed: written before by this thread
+    return wi_fresh_number != 0 && owner != NULL &&
+           (__atomic_load_n(&owner->state, __ATOMIC_RELAXED) & WI_PHASE) ==
+               WI_FREE;
+}
+
 void weft_scope_leave(struct weft_scope *scope)
 {
     struct wi_task *self = wi_self();
+    if (scope->owner != self && wi_scope_is_parents(scope->owner))
+        return;
     wi_require(scope->owner == self, scope,
                "a scope is left by the task that entered it");
     wi_require(self->scope == scope, scope,

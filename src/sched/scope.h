@@ -74,6 +74,10 @@ static inline int wi_scope_test(const struct wi_task *t)
     return wi_scope_test_slow(t);
 }
 
+// Whether the owner of a scope is of the process that this one, a child of fork
+// that has begun anew, is a copy of.
+bool wi_scope_is_parents(const struct wi_task *owner);
+
 // Makes scope the caller's innermost.
 void wi_scope_enter(struct weft_scope *scope, int64_t deadline, unsigned flags);
 

@@ -119,11 +119,32 @@ static int fork_anew(void *arg)
     return arg == NULL ? 42 : fresh_runtime();
 }
 
-static int run_and_fork(void *arg, int *ran)
+// The scopes around the fork are the parent's, and are left without a word.
+static int fork_in_scopes(void *arg)
+{
+    int rc = 1;
+
+    {
+        WEFT_TIMEOUT(10);
+        WEFT_GROUP(g, &rc);
+        WEFT_SHIELD(10);
+        weft_future_unref(weft_task_start(kit_block, NULL));
+        weft_yield();
+        forked = fork();
+        if (forked == 0 && fresh_runtime() != 42)
+            return 2;
+        weft_group_cancel(g);
+    }
+    if (forked == 0)
+        return rc == -WEFT_EFORKED ? 42 : 3;
+    return rc == 0 ? kit_return(arg) : 4;
+}
+
+static int run_and_fork(weft_function *fn, void *arg, int *ran)
 {
     int status = 0;
 
-    *ran = weft_run(fork_anew, arg, .workers = 2);
+    *ran = weft_run(fn, arg, .workers = 2);
     if (forked == 0)
         return 0;
     waitpid(forked, &status, 0);
@@ -132,17 +153,24 @@ static int run_and_fork(void *arg, int *ran)
 
 static void child_returns_from_a_run(void)
 {
-    int ran = -1, status = run_and_fork(NULL, &ran);
+    int ran = -1, status = run_and_fork(fork_anew, NULL, &ran);
 
     _exit(forked == 0 ? ran : ran == 0 && status == 42 ? 42 : 1);
 }
 
 static void child_begins_anew_in_a_run(void)
 {
-    int ran = -1, status = run_and_fork(kit_number(1), &ran);
+    int ran = -1, status = run_and_fork(fork_anew, kit_number(1), &ran);
 
     if (forked == 0 && ran == 42)
         ran = use_everything(); // outside as well
+    _exit(forked == 0 ? ran : ran == 0 && status == 42 ? 42 : 1);
+}
+
+static void child_begins_anew_in_scopes(void)
+{
+    int ran = -1, status = run_and_fork(fork_in_scopes, NULL, &ran);
+
     _exit(forked == 0 ? ran : ran == 0 && status == 42 ? 42 : 1);
 }
 
@@ -161,6 +189,17 @@ WEFT_TEST(a_child_that_has_begun_anew_may_return_from_it, .timeout = 20)
         weft_test_skip("a sanitizer knows the threads of the parent only");
     char text[1000];
     int status = kit_child(child_begins_anew_in_a_run, text, sizeof(text));
+
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 42,
+                  "wait status 0x%x: %s", status, text);
+}
+
+WEFT_TEST(a_child_that_has_begun_anew_leaves_its_parents_scopes, .timeout = 20)
+{
+    if (KIT_SANITIZED)
+        weft_test_skip("a sanitizer knows the threads of the parent only");
+    char text[1000];
+    int status = kit_child(child_begins_anew_in_scopes, text, sizeof(text));
 
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 42,
                   "wait status 0x%x: %s", status, text);
