@@ -375,15 +375,21 @@ void wi_worker_ready(struct wi_worker *worker, struct wi_task *t)
     ready_push(worker, t);
 }
 
-// Whether it is a new task's turn. Now and then it is time to look at what
-// comes from outside, and then it is.
+// Looks at what comes from outside; and what has begun and what has not change
+// places. With one new task at each look, those of a thousand connections that
+// come while others are busy would begin sixty switches apart.
+static void look_around(struct wi_worker *worker)
+{
+    worker->switches = 0;
+    wi_worker_look_around(worker);
+    worker->new_turn = !worker->new_turn && wi_runtime_has_work(worker);
+}
+
+// Whether it is the turn of the new tasks.
 static inline bool is_new_turn(struct wi_worker *worker)
 {
-    if (worker->switches >= WI_FAIR) {
-        worker->switches = 0;
-        wi_worker_look_around(worker);
-        worker->new_turn |= wi_runtime_has_work(worker);
-    }
+    if (worker->switches >= WI_FAIR)
+        look_around(worker);
     return worker->new_turn;
 }
 
@@ -429,7 +435,9 @@ void wi_worker_yield(struct wi_worker *worker, struct wi_task *self)
 
 void wi_worker_give_way(struct wi_worker *worker, struct wi_task *self)
 {
-    worker->switches = WI_FAIR;
+    int saved = *worker->errno_at;
+    look_around(worker);
+    *worker->errno_at = saved;
     wi_worker_yield(worker, self);
 }
 
@@ -504,7 +512,7 @@ static void loop(struct wi_worker *worker)
             if (!solo && go_on(worker, next_roamer(worker)))
                 continue;
             t = wi_runtime_next(worker);
-            worker->new_turn = false;
+            worker->new_turn = worker->new_turn && t != NULL;
             if (t == NULL && !solo && go_on(worker, wi_roamer_take(worker)))
                 continue;
         }

@@ -72,7 +72,7 @@ struct wi_worker {
     int *errno_at;             // the thread's errno: a worker has one thread
     unsigned switches;         // since the last look around
     unsigned picks;            // of new records, while priorities are in use
-    bool new_turn;             // a new task is to run before the ready ones
+    bool new_turn;             // new tasks are to run before the ready ones
     bool searching;            // it is the one that looks for work: idle.c
     bool in_mask;              // it has set its bit of the idle mask
     bool departs_ready;        // `departing` can go on at once

@@ -428,6 +428,49 @@ KIT_TASK(many_spinners_do_not_starve_a_new_task)
     kit_assert_code(weft_join(last), 0);
 }
 
+enum { NEWCOMERS = 610, BUSY = 10 };
+
+struct half_share {
+    int spinning, arrived, turns; // turns: of the busy ones meanwhile
+};
+
+static int stay_busy(void *arg)
+{
+    struct half_share *share = arg;
+
+    kit_count(&share->spinning);
+    while (share->arrived < NEWCOMERS) {
+        kit_assert_code(weft_yield(), 0);
+        share->turns++;
+    }
+    return 0;
+}
+
+static int arrive(void *arg)
+{
+    kit_count(&((struct half_share *)arg)->arrived);
+    return 0;
+}
+
+// As many of those that come have their first turn as others have another one:
+// whoever connects to a busy server is answered about as soon as the rest.
+KIT_TASK(new_tasks_have_as_many_turns_as_busy_ones)
+{
+    weft_future *busy[BUSY], *fs[NEWCOMERS];
+    struct half_share share = {0};
+
+    for (int i = 0; i < BUSY; i++)
+        busy[i] = weft_task_start(stay_busy, &share);
+    kit_await(&share.spinning, BUSY);
+    share.turns = 0;
+    for (int i = 0; i < NEWCOMERS; i++)
+        fs[i] = weft_task_start(arrive, &share);
+    kit_assert_code(weft_gather_into(busy, BUSY, NULL, 0, NULL), 0);
+    ck_assert_int_le(share.turns, 2 * NEWCOMERS);
+    ck_assert_int_ge(share.turns, NEWCOMERS / 2);
+    kit_assert_code(weft_gather_into(fs, NEWCOMERS, NULL, 0, NULL), 0);
+}
+
 static int set_flag_later(void *arg)
 {
     int rc = weft_sleep(0.001);
